@@ -1,0 +1,144 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// One optimised build serves programs and tests (`swift build -c release --build-tests`), so targets share
+// declarations with `package` access instead of `@testable`.
+
+let swiftSettings: [SwiftSetting] = [.swiftLanguageMode(.v6)]
+
+/// A Swift target at `path`, whose tests live in `Tests/<name>Tests`.
+func module(_ name: String, path: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(
+    name: name, dependencies: dependencies, path: path, exclude: excluded[name] ?? [],
+    swiftSettings: swiftSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: swiftSettings)
+}
+
+/// Documents that stand beside the code they explain.
+let excluded: [String: [String]] = ["Kernels": ["NUMERICS.md"]]
+
+let argumentParser: Target.Dependency = .product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+let asyncHTTPClient: Target.Dependency = .product(
+  name: "AsyncHTTPClient", package: "async-http-client")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdTesting: Target.Dependency = .product(
+  name: "HummingbirdTesting", package: "hummingbird")
+let hummingbirdTLS: Target.Dependency = .product(name: "HummingbirdTLS", package: "hummingbird")
+let lifecycle: Target.Dependency = .product(
+  name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let x509: Target.Dependency = .product(name: "X509", package: "swift-certificates")
+let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
+
+let package = Package(
+  name: "Tallystick",
+  products: [.executable(name: "tally", targets: ["tally"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-asn1", exact: "1.7.4"),
+    .package(url: "https://github.com/apple/swift-certificates", exact: "1.21.1"),
+    .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
+    .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
+    .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+  ],
+  targets: [
+    // System libraries: module maps only.
+    .systemLibrary(
+      name: "COpenSSL", path: "Sources/COpenSSL", pkgConfig: "libcrypto",
+      providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(
+      name: "CPCRE2", path: "Sources/CPCRE2", pkgConfig: "libpcre2-8",
+      providers: [.apt(["libpcre2-dev"])]),
+    .systemLibrary(
+      name: "CZstd", path: "Sources/CZstd", pkgConfig: "libzstd",
+      providers: [.apt(["libzstd-dev"])]),
+
+    // The engine, lowest layer first.
+    .target(
+      name: "CKernels", path: "Sources/CKernels",
+      cSettings: [.unsafeFlags(["-O3", "-ffp-contract=off", "-Wall", "-Wextra"])]),
+    module("Kernels", path: "Sources/Kernels", ["CKernels"]),
+    module("ModelFormats", path: "Sources/ModelFormats", []),
+    module("Tokenizers", path: "Sources/Tokenizers", ["CPCRE2", "ModelFormats"]),
+    module("Models", path: "Sources/Models", ["Kernels", "ModelFormats"]),
+    module("Execution", path: "Sources/Execution", ["Models", "WireProtocol", "WirePayloads"]),
+
+    // What coordinator and worker say to each other.
+    module("WireProtocol", path: "Protocol/Messages", []),
+    module("WirePayloads", path: "Protocol/Payloads", ["CZstd", "ModelFormats", crypto]),
+
+    // The coordinator.
+    module("CoordinatorCore", path: "Coordinator/Core", ["WireProtocol"]),
+    module(
+      "CoordinatorStore", path: "Coordinator/Store",
+      ["CoordinatorCore", "WireProtocol", "WirePayloads", crypto, grdb, logging]),
+    module(
+      "CoordinatorAPI", path: "Coordinator/API",
+      [
+        "CoordinatorCore", "CoordinatorStore", "ModelFormats", "Models", "Tokenizers",
+        "WirePayloads", "WireProtocol", asn1, crypto, hummingbird, logging, nioCore, nioSSL, x509,
+      ]),
+    module(
+      "CoordinatorServer", path: "Coordinator/Server",
+      [
+        "CoordinatorAPI", "CoordinatorCore", "CoordinatorStore", "Execution", "WireProtocol",
+        "WirePayloads", asn1, crypto, hummingbird, hummingbirdTLS, lifecycle, logging, nioCore,
+        nioPosix, nioSSL, x509,
+      ]),
+
+    // The worker.
+    module("WorkerCore", path: "Worker/Core", ["WireProtocol"]),
+    module(
+      "WorkerEngine", path: "Worker/Engine",
+      ["Execution", "Models", "WireProtocol", "WirePayloads"]),
+    module(
+      "WorkerDaemon", path: "Worker/Daemon",
+      [
+        "COpenSSL", "WorkerCore", "WorkerEngine", "WireProtocol", "WirePayloads", asyncHTTPClient,
+        crypto, lifecycle, logging, nioCore, nioPosix, nioSSL,
+      ]),
+
+    // The program.
+    .executableTarget(
+      name: "tally",
+      dependencies: [
+        "CoordinatorServer", "Execution", "Models", "Tokenizers", "WorkerDaemon", argumentParser,
+        asyncHTTPClient, lifecycle, logging, nioCore, nioSSL,
+      ],
+      path: "Sources/CommandLine", swiftSettings: swiftSettings),
+
+    // Tests.
+    module("TestSupport", path: "Sources/TestSupport", []),
+    tests("KernelsTests", ["CKernels", "Kernels", "TestSupport"]),
+    tests("ModelFormatsTests", ["ModelFormats", "TestSupport"]),
+    tests("TokenizersTests", ["Tokenizers", "TestSupport"]),
+    tests("ModelsTests", ["Models", "TestSupport"]),
+    tests("ExecutionTests", ["Execution", "Models", "TestSupport"]),
+    tests("GoldenTests", ["Models", "Tokenizers", "TestSupport"]),
+    tests("WireProtocolTests", ["WireProtocol", "WirePayloads", "TestSupport"]),
+    tests("CoordinatorCoreTests", ["CoordinatorCore", "TestSupport"]),
+    tests("CoordinatorStoreTests", ["CoordinatorCore", "CoordinatorStore", "TestSupport"]),
+    tests(
+      "CoordinatorAPITests",
+      ["CoordinatorAPI", "CoordinatorStore", "TestSupport", hummingbirdTesting]),
+    tests("WorkerCoreTests", ["WorkerCore", "TestSupport"]),
+    tests("WorkerDaemonTests", ["WorkerDaemon", "TestSupport"]),
+    tests("TidyTests", []),
+  ]
+)
