@@ -1,0 +1,37 @@
+/// What a work unit computes. `score`, `embed`, `train`, `validate` and stages of a model join this list with their
+/// payloads.
+package enum UnitKind: String, Codable, Hashable, Sendable {
+  /// Continues prompts: tokens with log-probabilities.
+  case generate
+}
+
+/// The element type of a key/value cache. It belongs to the unit, since it decides bits.
+package enum CacheType: String, Codable, Hashable, Sendable {
+  case f16
+  case f32
+}
+
+/// Everything that decides a unit's bits, and nothing else. Immutable from the first lease; replicas run the same.
+///
+/// A unit is named by the SHA-256 of this value's canonical JSON.
+package struct UnitSpecification: Codable, Hashable, Sendable {
+  package var kind: UnitKind
+  /// The numerics profile, see `ProtocolVersion.numericsProfile`.
+  package var profile: String
+  /// The digest of the model's manifest.
+  package var model: Digest
+  /// The digest of the inputs, a safetensors file whose tensors depend on `kind` (`Protocol/Payloads`).
+  package var inputs: Digest
+  package var cache: CacheType
+
+  package init(
+    kind: UnitKind, profile: String = ProtocolVersion.numericsProfile, model: Digest,
+    inputs: Digest, cache: CacheType
+  ) {
+    self.kind = kind
+    self.profile = profile
+    self.model = model
+    self.inputs = inputs
+    self.cache = cache
+  }
+}
