@@ -1,0 +1,144 @@
+/// The checked header of a safetensors file; see `SafetensorsFile` for the format.
+struct SafetensorsHeader {
+  private(set) var metadata: [String: String] = [:]
+  private(set) var tensors: [String: TensorRecord] = [:]
+
+  private let file: String
+  private let limits: SafetensorsFile.Limits
+  /// Where the data begin in the file, and how many bytes there are.
+  private let dataStart: Int
+  private let dataCount: Int
+
+  init(
+    _ bytes: UnsafeRawBufferPointer, file: String, limits: SafetensorsFile.Limits
+  ) throws {
+    func error(_ code: FormatError.Code, _ offset: Int, _ reason: String) -> FormatError {
+      FormatError(code, file: file, offset: UInt64(offset), reason: reason)
+    }
+    guard bytes.count >= 8 else {
+      throw error(.truncated, bytes.count, "shorter than the 8 bytes of the header's length")
+    }
+    let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+    guard length <= UInt64(limits.headerBytes) else {
+      throw error(
+        .limitExceeded, 0, "header of \(length) bytes exceeds \(limits.headerBytes) bytes")
+    }
+    guard Int(length) <= bytes.count - 8 else {
+      throw error(.truncated, 0, "header of \(length) bytes in a file of \(bytes.count) bytes")
+    }
+    self.file = file
+    self.limits = limits
+    dataStart = 8 + Int(length)
+    dataCount = bytes.count - dataStart
+    guard length >= 2, bytes[8] == UInt8(ascii: "{") else {
+      throw error(.badMagic, 8, "the header does not start with \"{\"")
+    }
+    let json = try JSONParser.parse(
+      UnsafeRawBufferPointer(rebasing: bytes[8..<dataStart]), file: file, baseOffset: 8,
+      limits: .init(depth: 4))
+    guard let members = json.objectValue else {
+      throw error(.malformed, 8, "the header is not an object")
+    }
+    for (key, value) in members {
+      if key == "__metadata__" {
+        metadata = try readMetadata(value)
+      } else {
+        tensors[key] = try readTensor(key, value)
+      }
+    }
+    try checkLayout()
+  }
+
+  private func error(_ code: FormatError.Code, at offset: Int = 8, _ reason: String) -> FormatError {
+    FormatError(code, file: file, offset: UInt64(offset), reason: reason)
+  }
+
+  private func readMetadata(_ value: JSONValue) throws -> [String: String] {
+    guard let members = value.objectValue else {
+      throw error(.malformed, "__metadata__ is not an object")
+    }
+    return try members.mapValues { member in
+      guard let text = member.stringValue else {
+        throw error(.malformed, "__metadata__ holds something that is not a string")
+      }
+      return text
+    }
+  }
+
+  private func readTensor(_ name: String, _ value: JSONValue) throws -> TensorRecord {
+    let label = "tensor \(quoted(name))"
+    guard let members = value.objectValue else {
+      throw error(.malformed, "\(label) is not an object")
+    }
+    for key in members.keys where !["dtype", "shape", "data_offsets"].contains(key) {
+      throw error(.malformed, "\(label) has the unknown key \(quoted(key))")
+    }
+    guard let typeName = members["dtype"]?.stringValue else {
+      throw error(.malformed, "\(label) has no dtype")
+    }
+    guard let type = ElementType(rawValue: typeName), type.isSafetensorsType else {
+      throw error(.badType, "\(label) has the unknown dtype \(quoted(typeName))")
+    }
+    guard let shape = integers(members["shape"]) else {
+      throw error(.malformed, "\(label) has no shape of non-negative integers")
+    }
+    guard shape.count <= limits.dimensions else {
+      throw error(.limitExceeded, "\(label) has \(shape.count) dimensions")
+    }
+    guard let byteCount = type.byteCount(shape: shape) else {
+      throw error(.limitExceeded, "\(label): the size of shape \(shape) overflows")
+    }
+    guard let offsets = integers(members["data_offsets"]), offsets.count == 2 else {
+      throw error(.malformed, "\(label) has no pair of data_offsets")
+    }
+    guard offsets[0] <= offsets[1], offsets[1] <= dataCount else {
+      throw error(
+        .badLayout, at: clampedOffset(offsets[0]),
+        "\(label) has data_offsets \(offsets) outside the \(dataCount) bytes of data")
+    }
+    guard offsets[1] - offsets[0] == byteCount else {
+      throw error(
+        .badLayout, at: dataStart + offsets[0],
+        "\(label) of shape \(shape) and type \(typeName) needs \(byteCount) bytes, "
+          + "data_offsets \(offsets) give \(offsets[1] - offsets[0])")
+    }
+    return TensorRecord(
+      name: name, type: type, shape: shape,
+      range: dataStart + offsets[0]..<dataStart + offsets[1])
+  }
+
+  /// Non-negative integers, written as such.
+  private func integers(_ value: JSONValue?) -> [Int]? {
+    guard let elements = value?.arrayValue else { return nil }
+    var result: [Int] = []
+    for element in elements {
+      guard case .integer(let integer) = element, integer >= 0 else { return nil }
+      result.append(integer)
+    }
+    return result
+  }
+
+  private func clampedOffset(_ offset: Int) -> Int {
+    dataStart + min(offset, dataCount)
+  }
+
+  /// Tensors in the order of their bytes must follow each other without holes from the first byte to the last.
+  private func checkLayout() throws {
+    let ordered = tensors.values.sorted {
+      ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
+    }
+    var end = dataStart
+    for tensor in ordered {
+      guard tensor.range.lowerBound == end else {
+        let problem = tensor.range.lowerBound < end ? "overlaps the tensor before it" : "leaves a hole"
+        throw error(
+          .badLayout, at: tensor.range.lowerBound, "tensor \(quoted(tensor.name)) \(problem)")
+      }
+      end = tensor.range.upperBound
+    }
+    guard end == dataStart + dataCount else {
+      throw error(
+        .badLayout, at: end, "\(dataStart + dataCount - end) bytes of data belong to no tensor")
+    }
+  }
+}
