@@ -23,15 +23,18 @@ package struct UnitSpecification: Codable, Hashable, Sendable {
   /// The digest of the inputs, a safetensors file whose tensors depend on `kind` (`Protocol/Payloads`).
   package var inputs: Digest
   package var cache: CacheType
+  /// The digest of the model's `VocabularyBytes`, present exactly when a sequence of the inputs has stop strings.
+  package var vocabulary: Digest?
 
   package init(
     kind: UnitKind, profile: String = ProtocolVersion.numericsProfile, model: Digest,
-    inputs: Digest, cache: CacheType
+    inputs: Digest, cache: CacheType, vocabulary: Digest? = nil
   ) {
     self.kind = kind
     self.profile = profile
     self.model = model
     self.inputs = inputs
     self.cache = cache
+    self.vocabulary = vocabulary
   }
 }

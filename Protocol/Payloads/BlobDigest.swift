@@ -1,0 +1,37 @@
+import Crypto
+import Foundation
+import WireProtocol
+
+/// Computes the names of blobs: SHA-256 over their uncompressed bytes.
+package enum BlobDigest {
+  package static func sha256(_ bytes: some DataProtocol) -> Digest {
+    digest(SHA256.hash(data: bytes))
+  }
+
+  /// The name of a unit: the digest of its specification's canonical JSON.
+  package static func unit(_ specification: UnitSpecification) throws -> Digest {
+    sha256(try CanonicalJSON.encode(specification))
+  }
+
+  fileprivate static func digest(_ hash: SHA256.Digest) -> Digest {
+    guard let digest = Digest(bytes: Array(hash)) else {
+      preconditionFailure("SHA-256 gives 32 bytes")
+    }
+    return digest
+  }
+}
+
+/// Names a blob that arrives in pieces.
+package struct BlobHasher: Sendable {
+  private var hash = SHA256()
+
+  package init() {}
+
+  package mutating func update(_ bytes: some DataProtocol) { hash.update(data: bytes) }
+
+  package mutating func update(_ bytes: UnsafeRawBufferPointer) {
+    hash.update(bufferPointer: bytes)
+  }
+
+  package consuming func finalize() -> Digest { BlobDigest.digest(hash.finalize()) }
+}
