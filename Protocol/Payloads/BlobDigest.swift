@@ -1,4 +1,5 @@
-import Crypto
+import struct Crypto.SHA256
+import struct Crypto.SHA256Digest
 import Foundation
 import WireProtocol
 
@@ -13,7 +14,7 @@ package enum BlobDigest {
     sha256(try CanonicalJSON.encode(specification))
   }
 
-  fileprivate static func digest(_ hash: SHA256.Digest) -> Digest {
+  fileprivate static func digest(_ hash: SHA256Digest) -> Digest {
     guard let digest = Digest(bytes: Array(hash)) else {
       preconditionFailure("SHA-256 gives 32 bytes")
     }
