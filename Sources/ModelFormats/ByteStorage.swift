@@ -2,11 +2,13 @@ import Foundation
 
 /// Immutable bytes: a file mapped into memory, or an array.
 ///
-/// A mapping is private and read-only; its pages are read from disk when touched, and `releasePages` gives them back,
-/// so that streaming through a file of any size needs little resident memory. A file that another process truncates
-/// while it is mapped raises SIGBUS on access, as with every mapping: model files must not be rewritten in place.
+/// A mapping is private and read-only; its pages are read from disk when touched, and
+/// `releasePages` gives them back, so that streaming through a file of any size needs little
+/// resident memory. A file that another process truncates while it is mapped raises SIGBUS on
+/// access, as with every mapping: model files must not be rewritten in place.
 ///
-/// `@unchecked Sendable`: the bytes are never written after `init`, and the mapping lives until `deinit`.
+/// `@unchecked Sendable`: the bytes are never written after `init`, and the mapping lives until
+/// `deinit`.
 package final class ByteStorage: @unchecked Sendable {
   private enum Backing {
     case mapped(UnsafeRawBufferPointer)
@@ -86,7 +88,8 @@ package final class ByteStorage: @unchecked Sendable {
     withUnsafeBytes(range) { [UInt8]($0) }
   }
 
-  /// Tells the kernel that the whole pages inside `range` are not needed for now; a later access reads them again.
+  /// Tells the kernel that the whole pages inside `range` are not needed for now; a later access
+  /// reads them again.
   package func releasePages(_ range: Range<Int>) {
     guard case .mapped(let buffer) = backing, let address = buffer.baseAddress else { return }
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))

@@ -18,13 +18,14 @@ package enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
   case uint8 = "U8"
   /// One byte, 0 or 1.
   case bool = "BOOL"
-  /// ggml's `block_q8_0`: 32 elements in 34 bytes, a float16 scale `d` and 32 int8 `q`; element = d*q.
+  /// ggml's `block_q8_0`: 32 elements in 34 bytes, a float16 scale `d` and 32 int8 `q`; element =
+  /// d*q.
   case q8_0 = "Q8_0"
-  /// ggml's `block_q4_0`: 32 elements in 18 bytes, a float16 scale `d` and 16 bytes of nibbles; byte j holds element j
-  /// in its low and j+16 in its high half; element = d*(nibble-8).
+  /// ggml's `block_q4_0`: 32 elements in 18 bytes, a float16 scale `d` and 16 bytes of nibbles;
+  /// byte j holds element j in its low and j+16 in its high half; element = d*(nibble-8).
   case q4_0 = "Q4_0"
-  /// ggml's `block_q4_1`: 32 elements in 20 bytes, a float16 scale `d`, a float16 minimum `m` and nibbles as in
-  /// `q4_0`; element = d*nibble+m.
+  /// ggml's `block_q4_1`: 32 elements in 20 bytes, a float16 scale `d`, a float16 minimum `m` and
+  /// nibbles as in `q4_0`; element = d*nibble+m.
   case q4_1 = "Q4_1"
 
   /// Elements of the innermost dimension that are encoded together.
@@ -51,10 +52,11 @@ package enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
   /// True for the types that a safetensors file can hold.
   package var isSafetensorsType: Bool { elementsPerBlock == 1 }
 
-  /// Elements of a tensor of `shape` (outermost dimension first, 1 for a scalar); nil when a dimension is negative or the
-  /// product does not fit.
+  /// Elements of a tensor of `shape` (outermost dimension first, 1 for a scalar); nil when a
+  /// dimension is negative or the product does not fit.
   package static func elementCount(shape: [Int]) -> Int? {
-    // A zero must not hide an overflow of the others, so that the verdict does not depend on their order.
+    // A zero must not hide an overflow of the others, so that the verdict does not depend on their
+    // order.
     var product = 1
     for dimension in shape where dimension != 0 {
       guard dimension > 0 else { return nil }
@@ -65,8 +67,8 @@ package enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
     return shape.contains(0) ? 0 : product
   }
 
-  /// Bytes of a tensor of `shape` (outermost dimension first); nil when the product overflows, a dimension is negative,
-  /// or the innermost dimension is not a multiple of `elementsPerBlock`.
+  /// Bytes of a tensor of `shape` (outermost dimension first); nil when the product overflows, a
+  /// dimension is negative, or the innermost dimension is not a multiple of `elementsPerBlock`.
   package func byteCount(shape: [Int]) -> Int? {
     guard let elements = Self.elementCount(shape: shape) else { return nil }
     guard (shape.last ?? 1) % elementsPerBlock == 0 else { return nil }

@@ -1,7 +1,7 @@
 /// What is wrong with a file, and where.
 ///
-/// Every reader of this module throws this one type, so that a caller can always say which file, which byte and
-/// why. Bytes from outside never trap.
+/// Every reader of this module throws this one type, so that a caller can always say which file,
+/// which byte and why. Bytes from outside never trap.
 package struct FormatError: Error, Hashable, Sendable {
   /// A bounded label, for metrics and for tests.
   package enum Code: String, Sendable, CaseIterable {
@@ -51,7 +51,8 @@ extension FormatError: CustomStringConvertible {
   }
 }
 
-/// A name or value from a file as it may appear in a message: printable, and cut to a bounded length.
+/// A name or value from a file as it may appear in a message: printable, and cut to a bounded
+/// length.
 package func quoted(_ text: String, limit: Int = 80) -> String {
   var shown = ""
   for (count, scalar) in text.unicodeScalars.enumerated() {

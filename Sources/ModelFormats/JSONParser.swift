@@ -1,5 +1,5 @@
-/// A strict JSON parser with limits: duplicate keys, invalid UTF-8, lone surrogates and trailing bytes are errors, and
-/// every error names its byte.
+/// A strict JSON parser with limits: duplicate keys, invalid UTF-8, lone surrogates and trailing
+/// bytes are errors, and every error names its byte.
 package struct JSONParser {
   package struct Limits: Sendable {
     /// Nesting of arrays and objects.

@@ -1,8 +1,8 @@
 /// A parsed JSON document (RFC 8259).
 ///
-/// Foundation's parser keeps the last of two equal keys, rounds large integers and names no byte, all of which matter in
-/// files from strangers; `JSONParser` refuses duplicates and says where. Keys are Swift strings, so two keys that are
-/// canonically equivalent in Unicode count as equal.
+/// Foundation's parser keeps the last of two equal keys, rounds large integers and names no byte,
+/// all of which matter in files from strangers; `JSONParser` refuses duplicates and says where.
+/// Keys are Swift strings, so two keys that are canonically equivalent in Unicode count as equal.
 package enum JSONValue: Hashable, Sendable {
   case null
   case bool(Bool)

@@ -2,10 +2,11 @@ import Foundation
 
 /// A safetensors file, in memory or mapped from disk.
 ///
-/// The format (huggingface/safetensors, `README.md`): eight bytes N, little-endian; N bytes of JSON, an object that starts
-/// with `{` and may be padded with trailing spaces; then the data. Each member but `__metadata__` (a map from string to
-/// string) is a tensor `{"dtype":"F16","shape":[1,16],"data_offsets":[BEGIN,END]}` with offsets from the start of the data,
-/// which the tensors must fill without holes and without overlap.
+/// The format (huggingface/safetensors, `README.md`): eight bytes N, little-endian; N bytes of
+/// JSON, an object that starts with `{` and may be padded with trailing spaces; then the data. Each
+/// member but `__metadata__` (a map from string to string) is a tensor
+/// `{"dtype":"F16","shape":[1,16],"data_offsets":[BEGIN,END]}` with offsets from the start of the
+/// data, which the tensors must fill without holes and without overlap.
 package struct SafetensorsFile: Sendable {
   /// What a reader accepts before it gives up.
   package struct Limits: Sendable {
@@ -83,7 +84,8 @@ package struct SafetensorsFile: Sendable {
   ///
   /// - Parameters:
   ///   - type: the expected element type, whose width must be `T`'s.
-  ///   - shape: the expected shape; nil stands for any length of that dimension, and a nil `shape` for any shape.
+  ///   - shape: the expected shape; nil stands for any length of that dimension, and a nil `shape`
+  ///     for any shape.
   /// - Throws: `FormatError` with code `missing` or `badType`.
   package func elements<T: BitwiseElement>(
     _ tensor: String, as type: T.Type, shape: [Int?]? = nil
@@ -93,7 +95,8 @@ package struct SafetensorsFile: Sendable {
       throw FormatError(
         .badType, file: name, offset: UInt64(record.range.lowerBound),
         reason:
-          "tensor \(quoted(tensor)) has type \(record.type.rawValue), expected \(T.elementType.rawValue)"
+          "tensor \(quoted(tensor)) has type \(record.type.rawValue), "
+          + "expected \(T.elementType.rawValue)"
       )
     }
     if let shape {
@@ -115,7 +118,8 @@ package struct SafetensorsFile: Sendable {
   }
 }
 
-/// A number whose memory is its safetensors encoding on a little-endian machine, which all supported machines are.
+/// A number whose memory is its safetensors encoding on a little-endian machine, which all
+/// supported machines are.
 package protocol BitwiseElement: BitwiseCopyable {
   static var elementType: ElementType { get }
 }

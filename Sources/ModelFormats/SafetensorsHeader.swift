@@ -49,7 +49,8 @@ struct SafetensorsHeader {
     try checkLayout()
   }
 
-  private func error(_ code: FormatError.Code, at offset: Int = 8, _ reason: String) -> FormatError {
+  private func error(_ code: FormatError.Code, at offset: Int = 8, _ reason: String) -> FormatError
+  {
     FormatError(code, file: file, offset: UInt64(offset), reason: reason)
   }
 
@@ -122,7 +123,8 @@ struct SafetensorsHeader {
     dataStart + min(offset, dataCount)
   }
 
-  /// Tensors in the order of their bytes must follow each other without holes from the first byte to the last.
+  /// Tensors in the order of their bytes must follow each other without holes from the first byte
+  /// to the last.
   private func checkLayout() throws {
     let ordered = tensors.values.sorted {
       ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
@@ -130,7 +132,8 @@ struct SafetensorsHeader {
     var end = dataStart
     for tensor in ordered {
       guard tensor.range.lowerBound == end else {
-        let problem = tensor.range.lowerBound < end ? "overlaps the tensor before it" : "leaves a hole"
+        let problem =
+          tensor.range.lowerBound < end ? "overlaps the tensor before it" : "leaves a hole"
         throw error(
           .badLayout, at: tensor.range.lowerBound, "tensor \(quoted(tensor.name)) \(problem)")
       }

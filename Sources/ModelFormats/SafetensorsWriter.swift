@@ -1,13 +1,14 @@
 import Foundation
 
-/// Builds a safetensors file in canonical form: the same tensors and metadata give the same bytes, whatever the order in
-/// which they were added, so that the file's hash names its contents.
+/// Builds a safetensors file in canonical form: the same tensors and metadata give the same bytes,
+/// whatever the order in which they were added, so that the file's hash names its contents.
 ///
-/// Canonical form: the header is one JSON object without spaces; `__metadata__` comes first if there is any, then the
-/// tensors, keys sorted by their UTF-8 bytes throughout; each tensor is
-/// `{"dtype":…,"shape":[…],"data_offsets":[…,…]}` in this order; strings escape only `"`, `\` and control characters
-/// (as `\u00XX`, lower case); spaces pad the header to a multiple of 8 bytes. The data are laid out by falling element
-/// width, then by name, so that every tensor is aligned to its elements.
+/// Canonical form: the header is one JSON object without spaces; `__metadata__` comes first if
+/// there is any, then the tensors, keys sorted by their UTF-8 bytes throughout; each tensor is
+/// `{"dtype":…,"shape":[…],"data_offsets":[…,…]}` in this order; strings escape only `"`, `\`
+/// and control characters (as `\u00XX`, lower case); spaces pad the header to a multiple of 8 bytes.
+/// The data are laid out by falling element width, then by name, so that every tensor is aligned to
+/// its elements.
 package struct SafetensorsWriter: Sendable {
   private struct Entry: Sendable {
     let name: String
@@ -26,8 +27,9 @@ package struct SafetensorsWriter: Sendable {
 
   /// Adds a tensor from its little-endian bytes.
   ///
-  /// - Throws: `FormatError`: `duplicate` for a name used before, `badType` for a type that safetensors lacks, `badLayout`
-  ///   when `bytes` are not what type and shape need, `malformed` for the reserved name `__metadata__`.
+  /// - Throws: `FormatError`: `duplicate` for a name used before, `badType` for a type that
+  ///   safetensors lacks, `badLayout` when `bytes` are not what type and shape need, `malformed`
+  ///   for the reserved name `__metadata__`.
   package mutating func add(
     _ name: String, type: ElementType, shape: [Int], bytes: [UInt8]
   ) throws {
@@ -38,7 +40,8 @@ package struct SafetensorsWriter: Sendable {
     guard type.isSafetensorsType else { throw error(.badType, "has type \(type.rawValue)") }
     guard type.byteCount(shape: shape) == bytes.count else {
       throw error(
-        .badLayout, "of shape \(shape) and type \(type.rawValue) does not have \(bytes.count) bytes")
+        .badLayout, "of shape \(shape) and type \(type.rawValue) does not have \(bytes.count) bytes"
+      )
     }
     guard entries[name] == nil else { throw error(.duplicate, "was added twice") }
     entries[name] = Entry(name: name, type: type, shape: shape, bytes: bytes)

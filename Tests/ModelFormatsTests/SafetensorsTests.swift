@@ -88,13 +88,15 @@ func safetensors(_ header: String, data: [UInt8] = []) -> [UInt8] {
     (
       "duplicate name", .duplicate,
       safetensors(
-        #"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#,
+        #"{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"#
+          + #""a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#,
         data: [0])
     ),
     (
       "overlap", .badLayout,
       safetensors(
-        #"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}"#,
+        #"{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"#
+          + #""b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}"#,
         data: [0, 0, 0])
     ),
     (

@@ -1,0 +1,42 @@
+import ModelFormats
+import Testing
+
+@Suite struct JSONTests {
+  func parse(_ text: String) throws -> JSONValue {
+    try JSONParser.parse(Array(text.utf8), file: "test.json")
+  }
+
+  @Test func readsEveryKindOfValue() throws {
+    let value = try parse(
+      #" {"a":[1,-2.5e3,true,false,null,"x\u00e9\ud83d\ude00\n\/"],"b":{},"c":9223372036854775807} "#
+    )
+    #expect(
+      value["a"]?.arrayValue == [
+        .integer(1), .double(-2500), .bool(true), .bool(false), .null, .string("xé😀\n/"),
+      ])
+    #expect(value["b"]?.objectValue?.isEmpty == true)
+    #expect(value["c"]?.intValue == .max)
+    #expect(try parse("1e2").intValue == 100)
+    #expect(try parse("9223372036854775808") == .double(9_223_372_036_854_775_808))
+  }
+
+  @Test(arguments: [
+    "", " ", "{", "[1,", "[1 2]", "{\"a\" 1}", "{a:1}", "{\"a\":1,}", "[1,]", "tru", "nul", "+1",
+    "01",
+    "1.", ".5", "1e", "-", "NaN", "1e999", "\"", "\"\\", "\"\\q\"", "\"\\u12\"", "\"\\ud800\"",
+    "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\u{1}\"", "1 2", "{} x", "{\"a\":1,\"a\":2}",
+  ])
+  func refusesWhatIsNotJSON(text: String) throws {
+    let error = try #require(throws: FormatError.self) { try parse(text) }
+    #expect(error.offset.map { $0 <= text.utf8.count } == true, "\(error)")
+  }
+
+  @Test func boundsDepthAndCount() throws {
+    let deep = String(repeating: "[", count: 1_000_000)
+    #expect(try #require(throws: FormatError.self) { try parse(deep) }.code == .limitExceeded)
+    let wide = "[" + String(repeating: "0,", count: 100) + "0]"
+    #expect(throws: FormatError.self) {
+      try JSONParser.parse(Array(wide.utf8), file: "x", limits: .init(values: 50))
+    }
+  }
+}
