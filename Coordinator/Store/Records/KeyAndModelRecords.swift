@@ -1,0 +1,64 @@
+import CoordinatorCore
+import WireProtocol
+
+/// An API key to be stored, by its hash.
+package struct NewKey: Hashable, Sendable {
+  package var name: String
+  /// SHA-256 of the key's UTF-8 bytes.
+  package var hash: Digest
+  /// Its share of the fleet against other keys, 0.01 to 100; 1 is usual.
+  package var weight: Double
+
+  package init(name: String, hash: Digest, weight: Double = 1) {
+    self.name = name
+    self.hash = hash
+    self.weight = weight
+  }
+}
+
+/// An API key without its secret.
+package struct KeyRecord: Hashable, Sendable {
+  /// `key_` and 24 letters or digits; owns files and batches.
+  package var id: String
+  package var name: String
+  package var weight: Double
+  package var createdAt: Timestamp
+  package var revokedAt: Timestamp?
+}
+
+/// A model that batches may name.
+package struct ModelRecord: Hashable, Sendable, Codable {
+  /// What clients call it, such as "smollm2-135m-instruct".
+  package var id: String
+  /// The blob of its manifest.
+  package var manifest: Digest
+  /// The blob of its tokenizer (tokenizer.json, or a GGUF file's metadata as the API chooses).
+  package var tokenizer: Digest
+  /// The blob of its `VocabularyBytes`, for units with stop strings.
+  package var vocabulary: Digest
+  package var chatTemplate: String?
+  /// Tokens of prompt and answer together, at most.
+  package var contextLength: Int
+  package var cost: ModelCost
+  /// Where it came from, for people.
+  package var source: String
+  package var ownedBy: String
+  package var createdAt: Timestamp
+
+  package init(
+    id: String, manifest: Digest, tokenizer: Digest, vocabulary: Digest, chatTemplate: String?,
+    contextLength: Int, cost: ModelCost, source: String, ownedBy: String = "tallystick",
+    createdAt: Timestamp
+  ) {
+    self.id = id
+    self.manifest = manifest
+    self.tokenizer = tokenizer
+    self.vocabulary = vocabulary
+    self.chatTemplate = chatTemplate
+    self.contextLength = contextLength
+    self.cost = cost
+    self.source = source
+    self.ownedBy = ownedBy
+    self.createdAt = createdAt
+  }
+}

@@ -1,0 +1,85 @@
+import CoordinatorCore
+import WireProtocol
+
+/// What an account, a worker or everyone has contributed.
+package struct Contribution: Hashable, Sendable, Codable {
+  /// Results that were verified, and results that were wrong.
+  package var accepted: Int
+  package var rejected: Int
+  /// Tokens generated in accepted results.
+  package var tokens: Int
+  /// 200 for each GFLOPS-day of accepted results.
+  package var credit: Double
+  /// Credit a day, averaged with a half-life of seven days, as of the snapshot.
+  package var recentAverageCredit: Double
+}
+
+/// One consistent view of what everyone contributed.
+package struct StatisticsSnapshot: Hashable, Sendable, Codable {
+  package struct Account: Hashable, Sendable, Codable {
+    package var id: String
+    package var name: String
+    package var createdAt: Timestamp
+    package var workers: Int
+    package var contribution: Contribution
+  }
+  package struct Worker: Hashable, Sendable, Codable {
+    package var id: String
+    package var accountID: String
+    package var name: String
+    package var trusted: Bool
+    package var createdAt: Timestamp
+    package var lastSeen: Timestamp?
+    package var suspendedUntil: Timestamp?
+    /// Valid replicated results in a row; an invalid one makes it 0.
+    package var consecutiveValid: Int
+    package var contribution: Contribution
+  }
+  package var takenAt: Timestamp
+  /// Units whose result is verified.
+  package var unitsAccepted: Int
+  /// Requests answered.
+  package var requestsCompleted: Int
+  package var batches: Int
+  package var totals: Contribution
+  /// By credit, falling.
+  package var accounts: [Account]
+  package var workers: [Worker]
+}
+
+/// A link of the receipt chain. Each hash covers the body and the hash before it, so none can be changed unnoticed.
+package struct ReceiptRecord: Hashable, Sendable {
+  /// What a receipt says, digested as canonical JSON.
+  package struct Body: Hashable, Sendable, Codable {
+    package enum Verdict: String, Hashable, Sendable, Codable {
+      case accepted
+      case rejected
+      /// Unverified result of a worker that was caught with a wrong one.
+      case takenBack
+    }
+    package var sequence: Int
+    package var unit: Digest
+    package var result: Digest
+    /// Nil for the coordinator's own runner.
+    package var worker: String?
+    package var account: String?
+    package var verdict: Verdict
+    package var verification: Verification?
+    /// Millionths of a credit.
+    package var microcredit: Int64
+    package var time: Timestamp
+  }
+  package var body: Body
+  /// The hash of the receipt before; 64 zeros for the first.
+  package var previous: Digest
+  /// SHA-256 of the previous hash in hexadecimal, a line end, and the body's canonical JSON.
+  package var hash: Digest
+}
+
+/// The result of checking the receipt chain.
+package enum ReceiptChainCheck: Hashable, Sendable {
+  /// Every link holds; the hash of the last, which an outsider can keep to notice a rewrite.
+  case intact(count: Int, head: Digest)
+  /// The first link that does not hold.
+  case broken(sequence: Int, reason: String)
+}

@@ -1,0 +1,102 @@
+import CoordinatorCore
+import Foundation
+import WirePayloads
+import WireProtocol
+
+/// A lease as its worker's routes need it.
+package struct LeaseRecord: Hashable, Sendable {
+  package var id: String
+  package var workerID: String
+  package var unit: Digest
+  package var specification: UnitSpecification
+  package var estimatedFlops: Double
+  /// The answer to a result that this lease was given before; nil when none was.
+  package var submitted: SubmittedResult?
+}
+
+/// A result that is stored, and what became of it so far.
+package struct SubmittedResult: Hashable, Sendable {
+  package var digest: Digest
+  package var receipt: ResultReceipt
+}
+
+/// What the store needs to know of one sequence of a result.
+package struct SequenceSummary: Hashable, Sendable, Codable {
+  /// Tokens generated.
+  package var tokens: Int
+  /// Whether it ended at a value that is not finite: its request fails.
+  package var nonFinite: Bool
+
+  package init(tokens: Int, nonFinite: Bool) {
+    self.tokens = tokens
+    self.nonFinite = nonFinite
+  }
+}
+
+/// A result whose bytes are checked against the unit's inputs and are already a durable blob.
+package struct NewResult: Hashable, Sendable {
+  /// The digest of the uncompressed result.
+  package var digest: Digest
+  /// One for each sequence of the unit's inputs, in order.
+  package var sequences: [SequenceSummary]
+
+  package init(digest: Digest, sequences: [SequenceSummary]) {
+    self.digest = digest
+    self.sequences = sequences
+  }
+
+  package init(digest: Digest, result: GenerateResult) {
+    self.digest = digest
+    sequences = result.sequences.map {
+      SequenceSummary(tokens: $0.tokens.count, nonFinite: $0.finish == .nonFinite)
+    }
+  }
+}
+
+/// A worker's upload.
+package struct ResultSubmission: Hashable, Sendable {
+  package var leaseID: String
+  package var workerID: String
+  package var result: NewResult
+  /// The worker's signature over `ResultStatement.bytes`, already checked; kept as evidence.
+  package var signature: Data
+  /// Seconds that the worker says it computed; sizes its next units, decides nothing else.
+  package var seconds: Double?
+
+  package init(
+    leaseID: String, workerID: String, result: NewResult, signature: Data, seconds: Double?
+  ) {
+    self.leaseID = leaseID
+    self.workerID = workerID
+    self.result = result
+    self.signature = signature
+    self.seconds = seconds
+  }
+}
+
+/// A unit for the coordinator's own runner.
+package struct ReplayJob: Hashable, Sendable {
+  /// Names this attempt; a job that is not settled in time is given out again under a new name.
+  package var id: String
+  package var unit: Digest
+  package var specification: UnitSpecification
+  package var estimatedFlops: Double
+  package var reason: String
+  package var deadline: Timestamp
+}
+
+/// What a settled replay did.
+package struct ReplayOutcome: Hashable, Sendable {
+  /// Replicas whose digest was the truth, and those whose was not.
+  package var agreed: Int
+  package var rejected: Int
+}
+
+/// What `tick` did.
+package struct TickReport: Hashable, Sendable {
+  package var expiredLeases = 0
+  package var expiredBatches = 0
+  package var deletedFiles = 0
+  /// When something falls due next, at the latest; nil when nothing is scheduled.
+  package var nextDue: Timestamp?
+}

@@ -1,0 +1,172 @@
+import CoordinatorCore
+import WireProtocol
+
+/// The coordinator's memory. Every call is one decision in one transaction: when it returns, its effect is durable;
+/// when it throws, nothing happened. Calls may be repeated after a lost answer without counting anything twice.
+package protocol Store: FileStore, BatchStore, WorkStore, FleetStore, KeyStore, ModelStore,
+  StatisticsStore
+{}
+
+/// Files of the Files API. A file belongs to an API key and is invisible to others.
+package protocol FileStore: Sendable {
+  /// Records a file whose blob is durable.
+  func createFile(_ file: NewFile, now: Timestamp) async throws -> FileRecord
+  /// Nil when there is none, it expired, or it belongs to another key.
+  func file(_ id: String, key: String, now: Timestamp) async throws -> FileRecord?
+  /// - Throws: `StoreError.unknownCursor`.
+  func files(
+    key: String, purpose: FilePurpose?, page: PageRequest, now: Timestamp
+  ) async throws -> Page<FileRecord>
+  /// Forgets a file; false when there was none.
+  func deleteFile(_ id: String, key: String) async throws -> Bool
+}
+
+/// Batches and their requests.
+package protocol BatchStore: Sendable {
+  /// Creates a batch in `validating`.
+  ///
+  /// - Parameter isRetry: the client says that it sent this before (`x-stainless-retry-count` above 0): an equal batch
+  ///   of the last ten minutes is returned instead of a second one.
+  func createBatch(_ batch: NewBatch, isRetry: Bool, now: Timestamp) async throws -> BatchRecord
+  /// - Parameter key: the asking API key; nil for the coordinator itself.
+  func batch(_ id: String, key: String?) async throws -> BatchRecord?
+  /// - Throws: `StoreError.unknownCursor`.
+  func batches(key: String, page: PageRequest) async throws -> Page<BatchRecord>
+  /// Stops a batch: running units are dropped, finished lines will be delivered. Cancelling twice is no mistake.
+  ///
+  /// - Throws: `StoreError.notFound`; `.conflict` when the batch has ended otherwise or is writing its files.
+  func cancelBatch(_ id: String, key: String, now: Timestamp) async throws -> BatchRecord
+  /// - Throws: `StoreError.notFound`.
+  func progress(of id: String, key: String, now: Timestamp) async throws -> BatchProgress
+
+  /// Batches in `validating`, oldest first.
+  func batchesToValidate(limit: Int) async throws -> [BatchRecord]
+  /// Adds a slice of validated lines to a batch in `validating`. A line that is there already is left as it is, so a
+  /// validation that was interrupted starts over from the first line. Nothing runs before `finishValidation`.
+  ///
+  /// - Throws: `StoreError.conflict` when the batch is not `validating` (it was cancelled meanwhile): stop;
+  ///   `.invalid` for an unknown model or a request without sequences.
+  func appendRequests(_ requests: [NewRequest], to batch: String) async throws
+  /// Lets the requests run; the batch is `inProgress`, or `finalizing` when every line failed already.
+  ///
+  /// - Parameter model: the name that all lines share, for the batch object.
+  func finishValidation(_ batch: String, model: String?, now: Timestamp) async throws -> BatchRecord
+  /// Ends a batch whose lines are invalid. The first `StoreLimit.storedErrors` are kept.
+  func failValidation(
+    _ batch: String, errors: [BatchError], now: Timestamp
+  ) async throws -> BatchRecord
+
+  /// Batches whose requests have all ended and whose files are to be written, oldest first.
+  func batchesToFinalize(limit: Int) async throws -> [BatchRecord]
+  /// Requests of such a batch in line order, after line `afterLine` (0 for the first page).
+  func outcomes(
+    of batch: String, afterLine: Int, limit: Int
+  ) async throws -> [RequestOutcome]
+  /// Records the files and ends the batch in the same transaction. Repeating it returns the ended batch.
+  func finishBatch(
+    _ batch: String, output: NewFile?, errors: NewFile?, now: Timestamp
+  ) async throws -> BatchRecord
+}
+
+/// Units: leasing, results, replays.
+package protocol WorkStore: Sendable {
+  /// Leases units to a worker, cutting new ones where none waits for a replica.
+  ///
+  /// - Throws: `StoreError.notFound` for an unknown worker.
+  func lease(worker: String, request: LeaseRequest, now: Timestamp) async throws -> LeaseResponse
+  /// - Throws: `StoreError.leaseUnknown`.
+  func heartbeat(
+    lease: String, worker: String, flopsDone: Double, now: Timestamp
+  ) async throws -> HeartbeatResponse
+  /// Gives a lease back. Repeating it, or giving back a lease that ended, does nothing.
+  ///
+  /// - Throws: `StoreError.leaseUnknown`.
+  func abandon(
+    lease: String, worker: String, reason: Abandonment.Reason, detail: String, now: Timestamp
+  ) async throws
+  /// - Throws: `StoreError.leaseUnknown`.
+  func leaseRecord(_ lease: String, worker: String) async throws -> LeaseRecord
+  /// Takes a result, also late ones, and settles the unit when verification allows it. The first result of a lease
+  /// counts; repeating it gives what became of it.
+  ///
+  /// - Throws: `StoreError.leaseUnknown`; `.invalid` when the summaries do not fit the unit; `.conflict` when the lease
+  ///   was given a different result before.
+  func submit(_ submission: ResultSubmission, now: Timestamp) async throws -> ResultReceipt
+  /// Whether a worker may read a blob: a model's, or the inputs of a unit that it holds a lease on.
+  func mayRead(blob: Digest, worker: String, now: Timestamp) async throws -> Bool
+
+  /// A unit to replay on the coordinator's own machine; nil when there is none.
+  func takeReplay(now: Timestamp) async throws -> ReplayJob?
+  /// The replay's bits are the truth: accepts the unit, grants credit to replicas that agree, rejects the others and
+  /// takes back what their workers have unverified. Nil when the job was given to another or the unit has ended.
+  func settleReplay(
+    _ job: String, result: NewResult, now: Timestamp
+  ) async throws -> ReplayOutcome?
+  /// Reports that the machine could not compute the unit; after the second time its requests fail.
+  func failReplay(_ job: String, detail: String, now: Timestamp) async throws
+  /// Expires leases, replay jobs, batches and files that are due.
+  func tick(now: Timestamp) async throws -> TickReport
+}
+
+/// Accounts and their workers.
+package protocol FleetStore: Sendable {
+  /// Stores an invitation, creating its account when it is new.
+  func createInvitation(_ invitation: NewInvitation, now: Timestamp) async throws -> InvitationRecord
+  func invitations(now: Timestamp) async throws -> [InvitationRecord]
+  /// Makes an invitation useless; false when there is none.
+  func revokeInvitation(_ id: String) async throws -> Bool
+  /// Uses an invitation once and makes a worker; a repetition with the same key gives the same worker.
+  ///
+  /// - Throws: `StoreError.invitationInvalid`.
+  func enrol(_ worker: NewWorker, now: Timestamp) async throws -> WorkerRecord
+  /// Records a certificate before it is handed out, at enrolment and renewal. Older ones stay valid until they end.
+  func recordCertificate(_ certificate: CertificateRecord) async throws
+  /// The worker that a certificate was issued to; nil for unknown, ended or revoked ones.
+  func worker(certificate fingerprint: Digest, now: Timestamp) async throws -> WorkerRecord?
+  func worker(_ id: String) async throws -> WorkerRecord?
+  /// Revokes all certificates of a worker and ends its leases; false when there is none.
+  func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool
+}
+
+/// API keys.
+package protocol KeyStore: Sendable {
+  func createKey(_ key: NewKey, now: Timestamp) async throws -> KeyRecord
+  /// The key with this hash; nil when unknown or revoked.
+  func key(hash: Digest) async throws -> KeyRecord?
+  func keys() async throws -> [KeyRecord]
+  /// False when there is no such key. Its batches go on.
+  func revokeKey(_ id: String, now: Timestamp) async throws -> Bool
+}
+
+/// Models that batches may name.
+package protocol ModelStore: Sendable {
+  /// Adds a model, or replaces what the name meant; units of the old one go on.
+  ///
+  /// - Parameter blobs: everything that workers may fetch: the manifest, its chunks, and the vocabulary.
+  func registerModel(_ model: ModelRecord, blobs: [Digest]) async throws
+  func models() async throws -> [ModelRecord]
+  func model(_ id: String) async throws -> ModelRecord?
+  /// Forgets a name; false when there is none. Units of the model go on.
+  func removeModel(_ id: String) async throws -> Bool
+}
+
+/// Contributions and receipts.
+package protocol StatisticsStore: Sendable {
+  func statistics(now: Timestamp) async throws -> StatisticsSnapshot
+  /// Receipts after number `after` (0: from the first), in order.
+  func receipts(after: Int, limit: Int) async throws -> [ReceiptRecord]
+  /// Recomputes every hash of the chain.
+  func verifyReceiptChain() async throws -> ReceiptChainCheck
+  /// Throws unless the store answers and can write: for `/readyz`.
+  func checkReady() async throws
+}
+
+/// Bounds that callers may rely on.
+package enum StoreLimit {
+  /// Errors that are kept of a batch that failed validation.
+  package static let storedErrors = 100
+  /// Seconds in which a retried creation finds its first attempt.
+  package static let createRetrySeconds = 600
+  /// Lines that one `appendRequests` takes well: a few megabytes of tokens.
+  package static let suggestedSlice = 500
+}
