@@ -1,0 +1,119 @@
+import Testing
+
+/// One module: where its files lie and which of our modules they may import. Directly or not makes no difference:
+/// what a module may not import, it may not know.
+private struct Layer {
+  let name: String
+  let folder: String
+  let mayImport: Set<String>
+}
+
+private let systemLibraries: Set<String> = ["COpenSSL", "CPCRE2", "CZstd"]
+private let engine: Set<String> = ["Kernels", "ModelFormats", "Models"]
+private let wire: Set<String> = ["WireProtocol", "WirePayloads"]
+
+/// The architecture, lowest layer first. A new module is added here with what it may know.
+private let layers = [
+  Layer(name: "Kernels", folder: "Sources/Kernels/", mayImport: ["CKernels"]),
+  Layer(name: "ModelFormats", folder: "Sources/ModelFormats/", mayImport: []),
+  Layer(name: "WireProtocol", folder: "Protocol/Messages/", mayImport: []),
+  Layer(
+    name: "WirePayloads", folder: "Protocol/Payloads/",
+    mayImport: ["CZstd", "ModelFormats", "WireProtocol"]),
+  Layer(
+    name: "Tokenizers", folder: "Sources/Tokenizers/", mayImport: ["CPCRE2", "ModelFormats"]),
+  Layer(name: "Models", folder: "Sources/Models/", mayImport: ["Kernels", "ModelFormats"]),
+  Layer(name: "Execution", folder: "Sources/Execution/", mayImport: engine.union(wire)),
+  Layer(name: "CoordinatorCore", folder: "Coordinator/Core/", mayImport: ["WireProtocol"]),
+  Layer(
+    name: "CoordinatorStore", folder: "Coordinator/Store/",
+    mayImport: wire.union(["CoordinatorCore", "ModelFormats"])),
+  Layer(
+    name: "CoordinatorAPI", folder: "Coordinator/API/",
+    mayImport: wire.union([
+      "CoordinatorCore", "CoordinatorStore", "ModelFormats", "Models", "Tokenizers",
+    ])),
+  Layer(
+    name: "CoordinatorServer", folder: "Coordinator/Server/",
+    mayImport: wire.union(engine).union([
+      "CoordinatorAPI", "CoordinatorCore", "CoordinatorStore", "Execution", "Tokenizers",
+    ])),
+  Layer(name: "WorkerCore", folder: "Worker/Core/", mayImport: ["WireProtocol"]),
+  Layer(
+    name: "WorkerEngine", folder: "Worker/Engine/",
+    mayImport: wire.union(engine).union(["Execution"])),
+  Layer(
+    name: "WorkerDaemon", folder: "Worker/Daemon/",
+    mayImport: wire.union(["COpenSSL", "WorkerCore", "WorkerEngine"])),
+  Layer(
+    name: "tally", folder: "Sources/CommandLine/",
+    mayImport: wire.union(engine).union([
+      "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStore", "Execution",
+      "Tokenizers", "WorkerCore", "WorkerDaemon", "WorkerEngine",
+    ])),
+  Layer(name: "TestSupport", folder: "Sources/TestSupport/", mayImport: []),
+]
+
+@Suite("Layers")
+struct LayerTests {
+  let tree = SourceTree.checkout
+
+  @Test("imports point one way: each module knows only what its layer may")
+  func importsPointOneWay() throws {
+    let ours = Set(layers.map(\.name)).union(systemLibraries).union(["CKernels"])
+    for layer in layers {
+      for path in tree.files(in: layer.folder, "swift") {
+        for (line, name) in try imports(path) where ours.contains(name) && name != layer.name {
+          #expect(
+            layer.mayImport.contains(name),
+            "\(path):\(line): \(layer.name) may not import \(name)")
+        }
+      }
+    }
+  }
+
+  @Test("no module knows one that knows it")
+  func tableHasNoCycle() {
+    var finished: Set<String> = ["CKernels"]
+    finished.formUnion(systemLibraries)
+    var waiting = layers
+    while let next = waiting.firstIndex(where: { $0.mayImport.isSubset(of: finished) }) {
+      finished.insert(waiting.remove(at: next).name)
+    }
+    #expect(waiting.map(\.name).isEmpty, "these know each other in a circle")
+  }
+
+  @Test("every Swift file belongs to a module of the table")
+  func everyFileHasLayer() {
+    let folders = layers.map(\.folder) + ["Tests/"]
+    for path in tree.files(in: "", "swift") where path != "Package.swift" {
+      #expect(folders.contains { path.hasPrefix($0) }, "\(path): in no module's folder")
+    }
+  }
+
+  @Test("kernels are C without the operating system")
+  func kernelsIncludeLittle() throws {
+    let allowed: Set<String> = [
+      "arm_neon.h", "cpuid.h", "fenv.h", "float.h", "immintrin.h", "limits.h", "linux/futex.h", "math.h",
+      "sched.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "xmmintrin.h",
+      "sys/auxv.h", "unistd.h", "sys/syscall.h",
+    ]
+    for path in tree.files(in: "Sources/CKernels/", "c", "h") {
+      for (number, line) in try tree.code(path).enumerated() {
+        guard let match = line.firstMatch(of: /^\s*#\s*include\s*<(.+)>/) else { continue }
+        #expect(
+          allowed.contains(String(match.1)), "\(path):\(number + 1): kernels do not use <\(match.1)>")
+      }
+    }
+  }
+
+  /// Modules that a file imports, with line numbers.
+  private func imports(_ path: String) throws -> [(line: Int, name: String)] {
+    try tree.code(path).enumerated().compactMap { number, line in
+      let pattern =
+        /^\s*(?:@\S+\s+)*(?:(?:package|public|internal|private|fileprivate)\s+)?import\s+(?:(?:struct|class|enum|protocol|func|var|let|typealias)\s+)?(\w+)/
+      guard let match = line.firstMatch(of: pattern) else { return nil }
+      return (number + 1, String(match.1))
+    }
+  }
+}

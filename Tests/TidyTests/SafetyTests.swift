@@ -1,0 +1,63 @@
+import Testing
+
+/// Our files and messages come from strangers: nothing but our own bug may end the program.
+@Suite("Safety")
+struct SafetyTests {
+  let tree = SourceTree.checkout
+
+  @Test("no crash on demand outside tests")
+  func noTraps() throws {
+    let traps = [
+      /\bfatalError\b/, /\btry!/, /\bas!/, /\bnonisolated\(unsafe\)/, /\bassert\(/, /\bassertionFailure\(/,
+    ]
+    for path in tree.files(in: "", "swift") where isProduct(path) {
+      for (number, line) in try tree.code(path).enumerated() {
+        for match in traps.compactMap({ line.firstMatch(of: $0) }) {
+          Issue.record("\(path):\(number + 1): \(match.output)")
+        }
+      }
+    }
+  }
+
+  @Test("@unchecked Sendable gives its reason in the comment above")
+  func uncheckedSendable() throws {
+    for path in tree.files(in: "", "swift") {
+      let code = try tree.code(path)
+      let lines = try tree.text(path).split(
+        omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+      for (number, line) in code.enumerated() where line.contains("@unchecked Sendable") {
+        var above = number - 1
+        // A declaration may take several lines, and attributes may stand between.
+        while above >= 0, !lines[above].contains("//"), number - above < 4,
+          !lines[above].allSatisfy(\.isWhitespace)
+        {
+          above -= 1
+        }
+        let reason = above >= 0 && lines[above].contains("//")
+        #expect(reason, "\(path):\(number + 1): @unchecked Sendable without a reason above")
+      }
+    }
+  }
+
+  @Test("the compiler may not fuse or split an operation in a kernel")
+  func contraction() throws {
+    let pragma = /^\s*#\s*pragma\s+STDC\s+FP_CONTRACT\s+OFF/
+    let headers = Set(
+      try tree.files(in: "Sources/CKernels/", "h", "inc").filter { path in
+        try tree.code(path).contains { $0.contains(pragma) }
+      }.compactMap { $0.split(separator: "/").last })
+    for path in tree.files(in: "Sources/CKernels/", "c") {
+      let text = try tree.text(path)
+      // Bookkeeping has no arithmetic to protect.
+      guard text.contains(/\b(float|double|__m(128|256|512))\b/) else { continue }
+      let covered =
+        text.split(whereSeparator: \.isNewline).contains { $0.contains(pragma) }
+        || headers.contains { text.contains("/\($0)\"") || text.contains("\"\($0)\"") }
+      #expect(covered, "\(path): #pragma STDC FP_CONTRACT OFF is missing")
+    }
+  }
+
+  private func isProduct(_ path: String) -> Bool {
+    !path.hasPrefix("Tests/") && !path.hasPrefix("Sources/TestSupport/")
+  }
+}
