@@ -137,7 +137,7 @@ let package = Package(
     tests(
       "CoordinatorAPITests",
       ["CoordinatorAPI", "CoordinatorStore", "TestSupport", hummingbirdTesting]),
-    tests("WorkerCoreTests", ["WorkerCore", "TestSupport"]),
+    tests("WorkerCoreTests", ["WorkerCore", "WireProtocol", "TestSupport"]),
     tests("WorkerDaemonTests", ["WorkerDaemon", "TestSupport"]),
     tests("TidyTests", []),
   ]

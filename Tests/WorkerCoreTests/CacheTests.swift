@@ -1,0 +1,127 @@
+import Testing
+import TestSupport
+import WireProtocol
+import WorkerCore
+
+@Suite struct BlobCacheIndexTests {
+  func digest(_ number: Int) -> Digest {
+    let digits = String(number, radix: 16)
+    return Digest(hex: String(repeating: "0", count: 64 - digits.count) + digits)!
+  }
+
+  func index(limit: Int, _ sizes: [Int] = []) -> BlobCacheIndex {
+    var evict: [Digest] = []
+    let present = sizes.enumerated().map { (digest: digest($0), bytes: $1) }
+    let index = BlobCacheIndex(limitBytes: limit, present: present, evict: &evict)
+    #expect(evict == [])
+    return index
+  }
+
+  @Test func theLeastRecentlyUsedGoFirst() {
+    var cache = index(limit: 100, [30, 30, 30])
+    cache.touch(digest(0))
+    #expect(cache.reserve(digest(9), bytes: 50) == .reserved(evict: [digest(1), digest(2)]))
+    #expect(cache.contains(digest(0)) && !cache.contains(digest(1)))
+    #expect(!cache.contains(digest(9)))
+    cache.commit(digest(9))
+    #expect(cache.contains(digest(9)))
+    #expect(cache.totalBytes == 80)
+  }
+
+  @Test func blobsInUseStay() {
+    var cache = index(limit: 100, [40, 40])
+    cache.pin([digest(0)])
+    cache.pin([digest(0)])
+    cache.unpin([digest(0)])
+    #expect(cache.freeBytes == 60)
+    #expect(
+      cache.reserve(digest(9), bytes: 61)
+        == .refused(CacheRefusal(neededBytes: 61, limitBytes: 100, heldBytes: 40)))
+    #expect(cache.contains(digest(1)))
+    #expect(cache.reserve(digest(9), bytes: 60) == .reserved(evict: [digest(1)]))
+    cache.unpin([digest(0)])
+    #expect(cache.freeBytes == 40)
+  }
+
+  @Test func aSmallerLimitEvictsAtStart() {
+    var evict: [Digest] = []
+    let cache = BlobCacheIndex(
+      limitBytes: 50, present: [(digest(1), 30), (digest(2), 30), (digest(3), 20)], evict: &evict)
+    #expect(evict == [digest(1)])
+    #expect(cache.totalBytes == 50)
+  }
+
+  @Test func concurrentDownloadsStayWithinTheLimitTogether() {
+    var cache = index(limit: 100)
+    #expect(cache.reserve(digest(1), bytes: 60) == .reserved(evict: []))
+    #expect(cache.reserve(digest(1), bytes: 60) == .underway)
+    guard case .refused = cache.reserve(digest(2), bytes: 60) else {
+      Issue.record("both were let in")
+      return
+    }
+    cache.remove(digest(1))
+    #expect(cache.reserve(digest(2), bytes: 60) == .reserved(evict: []))
+    guard case .refused = cache.reserve(digest(3), bytes: -1) else {
+      Issue.record("a negative size was let in")
+      return
+    }
+  }
+
+  @Test func invariantsHoldUnderRandomUse() {
+    for seed in testSeeds(20) {
+      var random = SeededRandom(seed: seed)
+      var cache = index(limit: 1000)
+      var pinned: [Digest: Int] = [:]
+      for _ in 0..<500 {
+        let blob = digest(Int.random(in: 0..<40, using: &random))
+        switch Int.random(in: 0..<4, using: &random) {
+        case 0:
+          let bytes = Int.random(in: 0...300, using: &random)
+          if case .reserved(let evicted) = cache.reserve(blob, bytes: bytes) {
+            #expect(evicted.allSatisfy { pinned[$0, default: 0] == 0 && !cache.contains($0) })
+            if random.chance(0.8) { cache.commit(blob) } else { cache.remove(blob) }
+          }
+        case 1 where cache.contains(blob):
+          cache.pin([blob])
+          pinned[blob, default: 0] += 1
+        case 2 where pinned[blob, default: 0] > 0:
+          cache.unpin([blob])
+          pinned[blob, default: 0] -= 1
+        default: cache.touch(blob)
+        }
+        #expect(cache.totalBytes <= 1000)
+        #expect(pinned.allSatisfy { $0.value == 0 || cache.contains($0.key) })
+      }
+    }
+  }
+}
+
+@Suite struct DownloadPlanTests {
+  @Test func segmentsCoverTheBlobOnce() {
+    for size in [0, 1, 9, 10, 11, 99, 100, 101] {
+      let plan = DownloadPlan(sizeBytes: size, segmentBytes: 10) { _ in 0 }
+      #expect(plan.segments.flatMap { Array($0.range) } == Array(0..<size))
+      #expect(plan.missingBytes == size)
+    }
+  }
+
+  @Test func whatIsOnDiskIsNotFetchedAgain() {
+    let have = [10, 4, 0, 12]
+    let plan = DownloadPlan(sizeBytes: 35, segmentBytes: 10) { have[$0] }
+    // The last segment has five bytes, so twelve are no use.
+    #expect(plan.incomplete.map(\.missing) == [14..<20, 20..<30, 30..<35])
+    #expect(plan.missingBytes == 21)
+  }
+
+  @Test func contentRanges() {
+    #expect(ContentRange("bytes 0-99/1234")?.range == 0..<100)
+    #expect(ContentRange("bytes 0-99/1234")?.totalBytes == 1234)
+    #expect(ContentRange("bytes */0")?.totalBytes == 0)
+    for wrong in [
+      "", "bytes", "bytes 0-99/*", "bytes 5-4/10", "bytes 0-10/10", "items 0-1/2", "bytes -1-2/3",
+      "bytes 0-1/99999999999999999999", "bytes 0-1/2/3", "bytes +0-1/2", "bytes 0-1 /2",
+    ] {
+      #expect(ContentRange(wrong) == nil, "\(wrong)")
+    }
+  }
+}

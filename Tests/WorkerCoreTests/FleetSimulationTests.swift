@@ -1,0 +1,40 @@
+import Testing
+import TestSupport
+import WorkerCore
+
+/// Whole lives of a worker under a seed.
+@Suite struct FleetSimulationTests {
+  @Test func noFinishedResultIsLost() {
+    for seed in testSeeds(200) {
+      var random = SeededRandom(seed: seed &* 7919)
+      let outage = Duration.seconds(Int.random(in: 60...900, using: &random))
+      let network = SimulatedNetwork(
+        seed: seed, loss: Double.random(in: 0...0.3, using: &random),
+        outages: [
+          outage..<(outage + .seconds(600)), .seconds(3600)..<Duration.seconds(4200),
+        ])
+      let kills = (0..<3).map { _ in Duration.seconds(Int.random(in: 1...5000, using: &random)) }
+      var simulation = FleetSimulation(seed: seed, units: 40, network: network, kills: kills)
+      simulation.run(until: .seconds(12 * 3600))
+      #expect(!simulation.finished.isEmpty, "seed \(seed)")
+      #expect(
+        simulation.finished.allSatisfy { simulation.counted[$0] == 1 },
+        "seed \(seed): a finished result was lost")
+      #expect(simulation.worker.waitingResults == 0, "seed \(seed)")
+      // What was leased and not finished went down with a killed worker or a lost answer, never
+      // without a cause.
+      #expect(simulation.leased.count == 40, "seed \(seed): the worker stopped asking")
+    }
+  }
+
+  @Test func oneSeedRepeatsTheWholeRun() {
+    let runs = (0..<2).map { _ in
+      var simulation = FleetSimulation(
+        seed: 42, units: 20, network: SimulatedNetwork(seed: 42, loss: 0.2),
+        kills: [.seconds(300)])
+      simulation.run(until: .seconds(7200))
+      return (simulation.now, simulation.leased, simulation.finished)
+    }
+    #expect(runs[0] == runs[1])
+  }
+}

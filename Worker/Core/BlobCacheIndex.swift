@@ -1,0 +1,135 @@
+import WireProtocol
+
+/// Which blobs the worker's cache holds and which go when room is needed: the least recently used,
+/// never one in use.
+///
+/// Bookkeeping only; the daemon moves the files. A blob is reserved before its download starts, so
+/// that several downloads together stay within the limit.
+package struct BlobCacheIndex: Sendable {
+  private struct Entry: Sendable {
+    var bytes: Int
+    /// Its files are complete and checked.
+    var isPresent: Bool
+    /// Larger is more recent.
+    var lastUse: UInt64
+    /// Units that need it now.
+    var pins = 0
+
+    var isHeld: Bool { pins > 0 || !isPresent }
+  }
+
+  /// What becomes of a wish for room.
+  package enum Verdict: Hashable, Sendable {
+    /// Already there.
+    case present
+    /// Another download of it is under way.
+    case underway
+    /// Reserved, once these have been deleted (they are out of the index already).
+    case reserved(evict: [Digest])
+    /// More than the limit leaves beside what is in use. Nothing changed.
+    case refused(CacheRefusal)
+  }
+
+  /// The limit, in bytes.
+  package let limitBytes: Int
+  /// The bytes of all blobs, those reserved included.
+  package private(set) var totalBytes = 0
+  private var entries: [Digest: Entry] = [:]
+  private var uses: UInt64 = 0
+
+  /// Takes what an earlier run left, least recently used first. Returns, in `evict`, what exceeds
+  /// the limit.
+  package init(limitBytes: Int, present: [(digest: Digest, bytes: Int)], evict: inout [Digest]) {
+    self.limitBytes = max(0, limitBytes)
+    for blob in present where entries[blob.digest] == nil {
+      uses += 1
+      entries[blob.digest] = Entry(bytes: blob.bytes, isPresent: true, lastUse: uses)
+      totalBytes += blob.bytes
+    }
+    evict = makeRoom(for: 0)
+  }
+
+  /// Room for further blobs, in bytes: the limit less what is in use or on its way.
+  package var freeBytes: Int {
+    let held = entries.values.reduce(0) { $1.isHeld ? $0 + $1.bytes : $0 }
+    return max(0, limitBytes - held)
+  }
+
+  /// True when the blob is there, complete and checked.
+  package func contains(_ digest: Digest) -> Bool { entries[digest]?.isPresent ?? false }
+
+  /// Marks a blob as just used.
+  package mutating func touch(_ digest: Digest) {
+    uses += 1
+    entries[digest]?.lastUse = uses
+  }
+
+  /// Asks for room for a blob of `bytes` (0 or more).
+  package mutating func reserve(_ digest: Digest, bytes: Int) -> Verdict {
+    if let entry = entries[digest] { return entry.isPresent ? .present : .underway }
+    let free = freeBytes
+    guard bytes >= 0, bytes <= free else {
+      return .refused(
+        CacheRefusal(neededBytes: bytes, limitBytes: limitBytes, heldBytes: limitBytes - free))
+    }
+    let evicted = makeRoom(for: bytes)
+    uses += 1
+    entries[digest] = Entry(bytes: bytes, isPresent: false, lastUse: uses)
+    totalBytes += bytes
+    return .reserved(evict: evicted)
+  }
+
+  /// The reserved blob is complete and checked.
+  package mutating func commit(_ digest: Digest) { entries[digest]?.isPresent = true }
+
+  /// The blob is gone, or its download was given up.
+  package mutating func remove(_ digest: Digest) {
+    if let entry = entries.removeValue(forKey: digest) { totalBytes -= entry.bytes }
+  }
+
+  /// Keeps these blobs until as many `unpin`. Those that the index does not know are passed over.
+  package mutating func pin(_ digests: some Sequence<Digest>) {
+    for digest in digests {
+      entries[digest]?.pins += 1
+      touch(digest)
+    }
+  }
+
+  /// Ends one `pin` of each.
+  package mutating func unpin(_ digests: some Sequence<Digest>) {
+    for digest in digests {
+      if let pins = entries[digest]?.pins, pins > 0 { entries[digest]?.pins = pins - 1 }
+    }
+  }
+
+  /// Takes the least recently used out until `bytes` more fit, as far as what is not in use allows.
+  private mutating func makeRoom(for bytes: Int) -> [Digest] {
+    guard totalBytes + bytes > limitBytes else { return [] }
+    var evicted: [Digest] = []
+    let idle = entries.filter { !$0.value.isHeld }.sorted { $0.value.lastUse < $1.value.lastUse }
+    for (digest, _) in idle where totalBytes + bytes > limitBytes {
+      remove(digest)
+      evicted.append(digest)
+    }
+    return evicted
+  }
+}
+
+/// Why a blob does not fit.
+package struct CacheRefusal: Hashable, Sendable, CustomStringConvertible {
+  package var neededBytes: Int
+  package var limitBytes: Int
+  /// In use or on its way.
+  package var heldBytes: Int
+
+  package init(neededBytes: Int, limitBytes: Int, heldBytes: Int) {
+    self.neededBytes = neededBytes
+    self.limitBytes = limitBytes
+    self.heldBytes = heldBytes
+  }
+
+  package var description: String {
+    "\(neededBytes) bytes do not fit into the cache: its limit is \(limitBytes) bytes, "
+      + "\(heldBytes) of them are in use"
+  }
+}

@@ -1,0 +1,40 @@
+import WireProtocol
+
+/// A leased unit on its way to a result.
+struct HeldUnit: Hashable, Sendable {
+  enum Stage: Hashable, Sendable {
+    case queued
+    case fetching(failures: Int)
+    case fetchDue(at: Moment, failures: Int)
+    /// Its blobs are in the cache.
+    case ready
+    case running
+    /// Told to stop; `tell` is what the coordinator is told once it has, nil when it knows.
+    case cancelling(tell: Abandonment.Reason?)
+  }
+
+  var lease: Lease
+  var stage = Stage.queued
+  /// When the next heartbeat is due; nil while one is under way.
+  var heartbeatAt: Moment?
+  /// When the latest heartbeat was sent, or the unit leased: beats keep their distance whatever an
+  /// answer takes.
+  var lastBeat: Moment
+  var heartbeatFailures = 0
+
+  init(lease: Lease, at now: Moment) {
+    self.lease = lease
+    self.lastBeat = now
+    self.heartbeatAt = now + interval
+  }
+
+  /// Between heartbeats: what the coordinator asks for, within reason.
+  var interval: Duration { .seconds(max(1, min(lease.heartbeatSeconds, 3600))) }
+
+  var timers: [Moment] {
+    var moments: [Moment] = []
+    if let heartbeatAt { moments.append(heartbeatAt) }
+    if case .fetchDue(let at, _) = stage { moments.append(at) }
+    return moments
+  }
+}

@@ -1,0 +1,30 @@
+/// A point in time on the worker's own clock: the time since an origin that only the daemon knows.
+///
+/// The core never reads a clock. The daemon converts calendar dates (a certificate's end) to
+/// moments when it learns them, so that a later step of the calendar clock changes nothing.
+package struct Moment: InstantProtocol, Sendable {
+  /// The time since the origin; negative for what happened before it.
+  package var sinceOrigin: Duration
+
+  package init(_ sinceOrigin: Duration) { self.sinceOrigin = sinceOrigin }
+
+  /// The origin itself.
+  package static let origin = Moment(.zero)
+
+  package func advanced(by duration: Duration) -> Moment { Moment(sinceOrigin + duration) }
+  package func duration(to other: Moment) -> Duration { other.sinceOrigin - sinceOrigin }
+
+  package static func < (left: Moment, right: Moment) -> Bool {
+    left.sinceOrigin < right.sinceOrigin
+  }
+  package static func + (moment: Moment, duration: Duration) -> Moment {
+    moment.advanced(by: duration)
+  }
+}
+
+extension Duration {
+  /// The duration in seconds, rounded to what a `Double` holds.
+  package var inSeconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) * 1e-18
+  }
+}

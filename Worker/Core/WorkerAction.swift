@@ -1,0 +1,76 @@
+import WireProtocol
+
+/// What the daemon is to do. Each action that waits for something outside ends in exactly one
+/// event.
+package enum WorkerAction: Hashable, Sendable {
+  /// Ends in `enrolled` or `enrolmentFailed`.
+  case enrol
+  /// Ends in `renewed` or `renewalFailed`.
+  case renewCertificate
+  /// Ends in `leaseAnswered` or `leaseFailed`.
+  case requestLease(maximumUnits: Int)
+  /// Ends in `blobsReady` or `fetchFailed`, unless cancelled.
+  case fetch(Lease)
+  case cancelFetch(lease: String)
+  /// Ends in `unitFinished`, `unitFailed` or `unitCancelled`.
+  case run(Lease)
+  /// Asks a running unit to stop; the `run` ends as above.
+  case cancelRun(lease: String)
+  /// Ends in `heartbeatAnswered` or `heartbeatFailed`.
+  case heartbeat(lease: String)
+  /// Sends a result from the data folder; ends in `uploadAnswered` or `uploadFailed`.
+  case upload(lease: String)
+  /// Removes a result from the data folder.
+  case discardResult(lease: String, DiscardReason)
+  /// Ends in `abandonmentEnded`.
+  case abandon(lease: String, Abandonment.Reason, detail: String)
+  /// The life cycle is over; no action follows.
+  case stop(StopReason)
+}
+
+/// Why a result leaves the data folder.
+package enum DiscardReason: Hashable, Sendable {
+  /// The coordinator has it.
+  case delivered(ResultReceipt.State)
+  /// The coordinator will never take it.
+  case refused(message: String)
+  /// The unit was given up before it finished.
+  case abandoned
+  /// Nobody answered for longer than `LifecycleSettings.resultKeep`.
+  case tooOld
+}
+
+/// Why the worker ended.
+package enum StopReason: Hashable, Sendable {
+  /// It was asked to, and nothing is left to do but what the next start does.
+  case drained
+  /// The coordinator's message that says what to upgrade.
+  case upgradeRequired(message: String)
+  /// The coordinator refused the invitation or the certificate.
+  case notAdmitted(message: String)
+  /// The certificate ended before it could be renewed.
+  case certificateExpired
+}
+
+/// The numbers that steer a worker's life cycle.
+package struct LifecycleSettings: Hashable, Sendable {
+  /// Units held at one time. With 2 or more, the next unit's blobs are fetched while one runs.
+  package var maximumUnits = 1
+  /// How long a running unit may go on after `terminate`.
+  package var grace: Duration = .seconds(30)
+  /// How long to wait for farewells after the grace period.
+  package var farewell: Duration = .seconds(5)
+  /// Between attempts of a request. The ceiling is low, so that a coordinator which was away for
+  /// ten minutes has the results within a minute.
+  package var requestBackoff = Backoff(first: .seconds(1), ceiling: .seconds(60))
+  /// Between attempts to renew the certificate.
+  package var renewalBackoff = Backoff(first: .seconds(30), ceiling: .seconds(3600))
+  /// Attempts to fetch a unit's blobs before its lease is given back.
+  package var fetchAttempts = 20
+  /// No new units while this many results wait to be sent.
+  package var maximumWaitingResults = 16
+  /// Results that nobody took for this long are dropped.
+  package var resultKeep: Duration = .seconds(14 * 86400)
+
+  package init() {}
+}

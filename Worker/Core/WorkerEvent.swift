@@ -1,0 +1,90 @@
+import WireProtocol
+
+/// Why a request to the coordinator brought no answer that could be used.
+package enum RequestFailure: Hashable, Sendable {
+  /// No connection, a broken one, or no answer in time.
+  case unreachable(detail: String)
+  /// 408, 425, 429 or 5xx: the same request may succeed later.
+  case busy(status: Int, retryAfter: Duration?)
+  /// 426: the versions do not match; the message says what to upgrade.
+  case upgradeRequired(message: String)
+  /// 401: the coordinator does not know this worker's certificate.
+  case notAdmitted(message: String)
+  /// Any other refusal, or an answer that makes no sense.
+  case refused(status: Int, code: String?, message: String)
+}
+
+/// Why a unit's blobs could not be had.
+package enum FetchFailure: Hashable, Sendable {
+  /// Worth another attempt, which resumes where this one stopped.
+  case request(RequestFailure)
+  /// No attempt will help: the lease is given back.
+  case permanent(Abandonment.Reason, detail: String)
+}
+
+/// When the client certificate is to be renewed and when it ends.
+package struct CertificateTerm: Hashable, Sendable {
+  package var renewAt: Moment
+  package var endsAt: Moment
+
+  package init(renewAt: Moment, endsAt: Moment) {
+    self.renewAt = renewAt
+    self.endsAt = endsAt
+  }
+
+  /// Renewal is due at two thirds of the certificate's life: early enough that a coordinator that
+  /// is away for days does not cost the worker its place.
+  package init(startedAt: Moment, endsAt: Moment) {
+    let life = startedAt.duration(to: endsAt)
+    self.init(renewAt: startedAt + .seconds(life.inSeconds * 2 / 3), endsAt: endsAt)
+  }
+}
+
+/// A result that an earlier run of the worker left in the data folder.
+package struct StoredResult: Hashable, Sendable {
+  package var lease: String
+  /// When the unit finished; before the origin for results of an earlier run.
+  package var finishedAt: Moment
+
+  package init(lease: String, finishedAt: Moment) {
+    self.lease = lease
+    self.finishedAt = finishedAt
+  }
+}
+
+/// What happened; the daemon tells the life cycle. Units are named by their leases' ids.
+package enum WorkerEvent: Hashable, Sendable {
+  /// The daemon is up. `certificate` is nil when the data folder holds none, so that the worker
+  /// must join first.
+  case started(certificate: CertificateTerm?, results: [StoredResult])
+  /// `WorkerLifecycle.nextTimer` has come. Harmless at any other time.
+  case timer
+  /// The system or the user asks the worker to end.
+  case terminate
+
+  case enrolled(CertificateTerm)
+  case enrolmentFailed(RequestFailure)
+  case renewed(CertificateTerm)
+  case renewalFailed(RequestFailure)
+
+  case leaseAnswered(LeaseResponse)
+  case leaseFailed(RequestFailure)
+
+  case blobsReady(lease: String)
+  case fetchFailed(lease: String, FetchFailure)
+
+  /// The unit is computed and its result is durable in the data folder.
+  case unitFinished(lease: String)
+  /// The unit ended without a result, for a reason of its own.
+  case unitFailed(lease: String, Abandonment.Reason, detail: String)
+  /// The unit stopped because it was told to.
+  case unitCancelled(lease: String)
+
+  case heartbeatAnswered(lease: String, HeartbeatResponse)
+  case heartbeatFailed(lease: String, RequestFailure)
+  case uploadAnswered(lease: String, ResultReceipt)
+  case uploadFailed(lease: String, RequestFailure)
+  /// The abandonment was delivered or could not be: a lost one costs no more than the lease's
+  /// deadline.
+  case abandonmentEnded(lease: String)
+}

@@ -1,0 +1,46 @@
+import WireProtocol
+
+// The way out: what has not started is given back at once, what runs may finish within the grace
+// period, results are sent or stay in the data folder for the next start.
+extension WorkerLifecycle {
+  mutating func beginDraining(at now: Moment, _ actions: inout [WorkerAction]) {
+    switch phase {
+    case .stopped: return
+    case .beforeStart, .joining: stop(.drained, &actions)
+    case .closing: stop(.drained, &actions)
+    case .draining: close(at: now, &actions)
+    case .active:
+      phase = .draining(until: now + settings.grace)
+      for unit in units where !unit.isOnProcessor {
+        if unit.isFetching { actions.append(.cancelFetch(lease: unit.lease.id)) }
+        abandon(unit.lease.id, .shuttingDown, "the worker is shutting down", &actions)
+      }
+      units.removeAll { !$0.isOnProcessor }
+      // One more attempt for each waiting result; what fails stays for the next start.
+      contact(at: now)
+    }
+  }
+
+  mutating func advanceDraining(at now: Moment, _ actions: inout [WorkerAction]) {
+    if case .draining(let until) = phase, until <= now { close(at: now, &actions) }
+    if case .closing(let until) = phase, until <= now {
+      stop(.drained, &actions)
+      return
+    }
+    let sending = outbox.contains { result in
+      if case .underway = result.attempt { true } else { false }
+    }
+    if units.isEmpty && !sending && farewells.isEmpty && leasing != .requesting {
+      stop(.drained, &actions)
+    }
+  }
+
+  /// The grace period is over: stops what still runs.
+  private mutating func close(at now: Moment, _ actions: inout [WorkerAction]) {
+    phase = .closing(until: now + settings.farewell)
+    for index in units.indices where units[index].stage == .running {
+      units[index].stage = .cancelling(tell: .shuttingDown)
+      actions.append(.cancelRun(lease: units[index].lease.id))
+    }
+  }
+}

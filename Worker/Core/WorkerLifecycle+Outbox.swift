@@ -1,0 +1,71 @@
+import WireProtocol
+
+/// A finished result in the data folder that the coordinator has not answered for.
+struct PendingResult: Hashable, Sendable {
+  var lease: String
+  var finishedAt: Moment
+  var attempt: WorkerLifecycle.Attempt
+}
+
+// The outbox: a finished result is sent again until the coordinator has answered for its lease,
+// across restarts of either side.
+extension WorkerLifecycle {
+  mutating func advanceOutbox(at now: Moment, _ actions: inout [WorkerAction]) {
+    for index in outbox.indices.reversed() {
+      let result = outbox[index]
+      guard let failures = result.attempt.failuresIfDue(at: now) else { continue }
+      if result.finishedAt + settings.resultKeep < now {
+        outbox.remove(at: index)
+        actions.append(.discardResult(lease: result.lease, .tooOld))
+        continue
+      }
+      outbox[index].attempt = .underway(failures: failures)
+      actions.append(.upload(lease: result.lease))
+    }
+  }
+
+  mutating func uploadAnswered(
+    _ lease: String, _ receipt: ResultReceipt, at now: Moment, _ actions: inout [WorkerAction]
+  ) {
+    guard let index = outbox.firstIndex(where: { $0.lease == lease }) else { return }
+    outbox.remove(at: index)
+    actions.append(.discardResult(lease: lease, .delivered(receipt.state)))
+    contact(at: now)
+  }
+
+  mutating func uploadFailed(
+    _ lease: String, _ failure: RequestFailure, at now: Moment, _ actions: inout [WorkerAction]
+  ) {
+    guard let index = outbox.firstIndex(where: { $0.lease == lease }),
+      case .underway(let before) = outbox[index].attempt, !stopped(by: failure, &actions)
+    else { return }
+    if let refusal = failure.finalRefusal {
+      outbox.remove(at: index)
+      actions.append(.discardResult(lease: lease, .refused(message: refusal)))
+      return
+    }
+    let wait = delay(after: failure, failures: before + 1)
+    outbox[index].attempt = .due(at: now + wait, failures: before + 1)
+  }
+
+  /// The coordinator answered something: what waited for its return is due now.
+  mutating func contact(at now: Moment) {
+    for index in outbox.indices {
+      if case .due(let at, let failures) = outbox[index].attempt, at > now {
+        outbox[index].attempt = .due(at: now, failures: failures)
+      }
+    }
+    if case .backingOff(_, let until) = leasing, until > now { leasing = .due }
+  }
+}
+
+extension RequestFailure {
+  /// The message, when the coordinator itself (not a proxy before it) says that it will never take
+  /// the result.
+  var finalRefusal: String? {
+    guard case .refused(_, let code?, let message) = self,
+      [WorkerErrorCode.leaseUnknown, WorkerErrorCode.resultInvalid].contains(code)
+    else { return nil }
+    return message
+  }
+}

@@ -1,0 +1,177 @@
+import WireProtocol
+
+// The held units: blobs first, one fetch and one run at a time, heartbeats for all.
+extension WorkerLifecycle {
+  mutating func advanceUnits(at now: Moment, _ actions: inout [WorkerAction]) {
+    for index in units.indices {
+      if let due = units[index].heartbeatAt, due <= now {
+        units[index].heartbeatAt = nil
+        units[index].lastBeat = now
+        actions.append(.heartbeat(lease: units[index].lease.id))
+      }
+    }
+    guard case .active = phase else { return }
+    if !units.contains(where: \.isOnProcessor),
+      let next = units.firstIndex(where: { $0.stage == .ready })
+    {
+      units[next].stage = .running
+      actions.append(.run(units[next].lease))
+    }
+    if !units.contains(where: \.isFetching),
+      let next = units.firstIndex(where: { $0.fetchFailuresIfDue(at: now) != nil }),
+      let failures = units[next].fetchFailuresIfDue(at: now)
+    {
+      units[next].stage = .fetching(failures: failures)
+      actions.append(.fetch(units[next].lease))
+    }
+  }
+
+  private func index(of lease: String) -> Int? { units.firstIndex { $0.lease.id == lease } }
+
+  // MARK: Blobs
+
+  mutating func blobsReady(_ lease: String, at now: Moment) {
+    guard let index = index(of: lease), units[index].isFetching else { return }
+    units[index].stage = .ready
+    contact(at: now)
+  }
+
+  mutating func fetchFailed(
+    _ lease: String, _ failure: FetchFailure, at now: Moment, _ actions: inout [WorkerAction]
+  ) {
+    guard let index = index(of: lease), case .fetching(let before) = units[index].stage else {
+      return
+    }
+    switch failure {
+    case .permanent(let reason, let detail):
+      units.remove(at: index)
+      failed(lease, reason, detail, at: now, &actions)
+    case .request(let failure):
+      if stopped(by: failure, &actions) { return }
+      let failures = before + 1
+      guard failures < settings.fetchAttempts else {
+        units.remove(at: index)
+        failed(lease, .blobUnavailable, "\(failures) attempts failed", at: now, &actions)
+        return
+      }
+      let wait = delay(after: failure, failures: failures)
+      units[index].stage = .fetchDue(at: now + wait, failures: failures)
+    }
+  }
+
+  // MARK: Running
+
+  mutating func unitFinished(
+    _ lease: String, at now: Moment, _ actions: inout [WorkerAction]
+  ) {
+    guard let index = index(of: lease) else { return }
+    let stage = units.remove(at: index).stage
+    if stage == .cancelling(tell: nil) {
+      // It finished while it was told to stop; the coordinator wants it no more.
+      actions.append(.discardResult(lease: lease, .abandoned))
+      return
+    }
+    unitFailures = 0
+    outbox.append(
+      PendingResult(lease: lease, finishedAt: now, attempt: .due(at: now, failures: 0)))
+  }
+
+  mutating func unitFailed(
+    _ lease: String, _ reason: Abandonment.Reason, _ detail: String, at now: Moment,
+    _ actions: inout [WorkerAction]
+  ) {
+    guard let index = index(of: lease) else { return }
+    if units.remove(at: index).stage == .cancelling(tell: nil) { return }
+    failed(lease, reason, detail, at: now, &actions)
+  }
+
+  /// Gives back a unit that failed here. What keeps failing must not spin: asking for the next one
+  /// waits, longer each time, until a unit succeeds.
+  private mutating func failed(
+    _ lease: String, _ reason: Abandonment.Reason, _ detail: String, at now: Moment,
+    _ actions: inout [WorkerAction]
+  ) {
+    abandon(lease, reason, detail, &actions)
+    unitFailures += 1
+    guard leasing != .requesting else { return }
+    let pause = settings.requestBackoff.delay(failures: unitFailures, using: &random)
+    leasing = .pausing(until: now + pause)
+  }
+
+  mutating func unitCancelled(_ lease: String, _ actions: inout [WorkerAction]) {
+    guard let index = index(of: lease) else { return }
+    if case .cancelling(let tell?) = units.remove(at: index).stage {
+      abandon(lease, tell, "stopped before its end", &actions)
+    }
+  }
+
+  // MARK: Heartbeats
+
+  mutating func heartbeatAnswered(
+    _ lease: String, _ response: HeartbeatResponse, at now: Moment,
+    _ actions: inout [WorkerAction]
+  ) {
+    contact(at: now)
+    guard let index = index(of: lease) else { return }
+    switch response.verdict {
+    case .abandon: drop(index, &actions)
+    case .proceed:
+      units[index].heartbeatFailures = 0
+      units[index].heartbeatAt = max(now, units[index].lastBeat + units[index].interval)
+    }
+  }
+
+  mutating func heartbeatFailed(
+    _ lease: String, _ failure: RequestFailure, at now: Moment, _ actions: inout [WorkerAction]
+  ) {
+    guard let index = index(of: lease), !stopped(by: failure, &actions) else { return }
+    if case .refused(_, WorkerErrorCode.leaseUnknown?, _) = failure {
+      drop(index, &actions)
+      return
+    }
+    units[index].heartbeatFailures += 1
+    let wait = delay(after: failure, failures: units[index].heartbeatFailures)
+    units[index].heartbeatAt = now + min(wait, units[index].interval)
+  }
+
+  /// Lets go of a unit that the coordinator wants no more.
+  private mutating func drop(_ index: Int, _ actions: inout [WorkerAction]) {
+    let id = units[index].lease.id
+    switch units[index].stage {
+    case .queued, .fetchDue, .ready: units.remove(at: index)
+    case .fetching:
+      units.remove(at: index)
+      actions.append(.cancelFetch(lease: id))
+    case .running:
+      units[index].stage = .cancelling(tell: nil)
+      units[index].heartbeatAt = nil
+      actions.append(.cancelRun(lease: id))
+    case .cancelling:
+      units[index].stage = .cancelling(tell: nil)
+      units[index].heartbeatAt = nil
+    }
+  }
+}
+
+extension HeldUnit {
+  var isFetching: Bool {
+    if case .fetching = stage { true } else { false }
+  }
+
+  /// Running, or told to stop and not yet stopped.
+  var isOnProcessor: Bool {
+    switch stage {
+    case .running, .cancelling: true
+    case .queued, .fetching, .fetchDue, .ready: false
+    }
+  }
+
+  /// Failed attempts so far, when the unit's blobs are to be fetched now.
+  func fetchFailuresIfDue(at now: Moment) -> Int? {
+    switch stage {
+    case .queued: 0
+    case .fetchDue(let at, let failures): at <= now ? failures : nil
+    case .fetching, .ready, .running, .cancelling: nil
+    }
+  }
+}

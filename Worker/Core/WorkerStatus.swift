@@ -1,0 +1,56 @@
+import WireProtocol
+
+/// What a worker does at the moment, for people.
+package enum WorkerActivity: Hashable, Sendable {
+  case starting
+  case joining
+  /// Asks for work.
+  case leasing
+  /// There is no work for this worker, for these reasons.
+  case idle(reasons: [IdleReason: Int], until: Moment)
+  /// Requests fail; the next attempt comes then.
+  case backingOff(RequestFailure, until: Moment)
+  /// Units failed here; the next one is asked for then.
+  case pausing(until: Moment)
+  case fetching(lease: String)
+  case running(lease: String)
+  /// Nothing left to compute; results are being sent.
+  case uploading
+  /// Ends; a unit that still runs may finish until then.
+  case draining(until: Moment)
+  case stopped(StopReason)
+}
+
+extension WorkerLifecycle {
+  /// What the worker does at the moment.
+  package var activity: WorkerActivity {
+    switch phase {
+    case .beforeStart: .starting
+    case .joining: .joining
+    case .draining(let until), .closing(let until): .draining(until: until)
+    case .stopped(let reason): .stopped(reason)
+    case .active: activityWhileActive
+    }
+  }
+
+  private var activityWhileActive: WorkerActivity {
+    if let unit = units.first(where: \.isOnProcessor) { return .running(lease: unit.lease.id) }
+    if let unit = units.first { return .fetching(lease: unit.lease.id) }
+    let sending = outbox.contains { result in
+      if case .underway = result.attempt { true } else { false }
+    }
+    if sending { return .uploading }
+    switch leasing {
+    case .due, .requesting: return .leasing
+    case .idle(let reasons, let until): return .idle(reasons: reasons, until: until)
+    case .backingOff(let failure, let until): return .backingOff(failure, until: until)
+    case .pausing(let until): return .pausing(until: until)
+    }
+  }
+
+  /// Finished results that the coordinator has not answered for.
+  package var waitingResults: Int { outbox.count }
+
+  /// The ids of the leases that the worker holds, in order.
+  package var heldLeases: [String] { units.map(\.lease.id) }
+}
