@@ -1,1 +1,188 @@
+// Microkernels of the numerics profile exact-1 (see Sources/Kernels/NUMERICS.md, which defines every bit).
+//
+// All entry points hang in one table per variant, so that one process can compare them. Every variant gives the
+// same bits. Nothing here allocates, locks, reads files or checks a bound: the Swift face (module Kernels) does.
+//
+// Shapes: M rows (tokens), K inputs, N outputs, panels of CK_PANEL outputs, E head dimension.
 #pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// Output columns of a weight panel.
+#define CK_PANEL 16
+/// Values that share a scale in the quantised formats and in quantised activations.
+#define CK_QBLOCK 32
+/// Inputs whose products form one chain before it is added to the total (float formats).
+#define CK_CHAIN 256
+/// Keys of an attention block.
+#define CK_KEYS 64
+
+typedef enum ck_variant {
+  CK_SCALAR_SOFT = 0,  // scalar, fused multiply-add in software
+  CK_SCALAR,           // scalar, fused multiply-add in hardware where the build or the CPU has it
+  CK_AVX2,             // AVX2, FMA, F16C
+  CK_AVX2_VNNI,        // the same with AVX-VNNI
+  CK_AVX512,           // AVX-512 F, BW, DQ, VL
+  CK_AVX512_VNNI,      // the same with AVX512-VNNI
+  CK_VARIANTS
+} ck_variant;
+
+typedef enum ck_format {
+  CK_F32 = 0,
+  CK_F16,
+  CK_BF16,
+  CK_Q8_0,
+  CK_Q4_0,
+  CK_Q4_1,
+  CK_FORMATS
+} ck_format;
+
+typedef enum ck_activation { CK_SILU = 0, CK_GELU_TANH, CK_ACTIVATIONS } ck_activation;
+
+/// What belongs to one block of 32 quantised activations.
+typedef struct ck_qmeta {
+  float scale;       // x is about scale * q
+  float scaled_sum;  // scale * (sum of q), for formats with a minimum
+  int32_t comp8;     // -128 * (sum of q): undoes the offset of Q8_0's stored bytes
+  int32_t comp4;     // -8 * (sum of q): undoes the offset of Q4_0's nibbles
+} ck_qmeta;
+
+/// y[M,N] = x[M,K] times the transpose of w[N,K].
+typedef struct ck_matmul {
+  const float *x;  // [M][x_stride], float formats
+  size_t x_stride;
+  const int8_t *xq;      // [M][K], quantised formats
+  const ck_qmeta *meta;  // [M][K/32], quantised formats
+  const void *w;         // panels, 64-byte aligned
+  const uint16_t *d;     // [panel][K/32][16] scales as f16, quantised formats
+  const uint16_t *m;     // [panel][K/32][16] minima as f16, Q4_1
+  size_t k;
+  float *y;  // [M][y_stride]; whole panels are written, so y_stride >= N rounded up to 16
+  size_t y_stride;
+} ck_matmul;
+
+/// Attention of one sequence over a paged cache, for one key/value head.
+/// Block b (64 positions) lies at blocks[b]: keys [E][64] at key_offset, values [64][value_stride] at value_offset.
+typedef struct ck_attention {
+  const float *q;  // query rows of head 0 of this call: row r, head h at q + r * q_stride + h * key_dim
+  size_t q_stride;
+  float *out;  // row r, head h at out + r * out_stride + h * value_dim
+  size_t out_stride;
+  const void *const *blocks;
+  size_t key_offset, value_offset;  // elements
+  size_t value_stride;              // elements, a multiple of 16
+  size_t key_dim, value_dim;
+  size_t heads;           // query heads that share this key/value head
+  size_t first_position;  // position of query row 0; row r is at first_position + r
+  size_t window;          // keys seen by a query including itself; 0: all
+  float scale;
+  bool half;       // cache elements are f16 instead of f32
+  float *scratch;  // ck_attention_scratch floats
+} ck_attention;
+
+/// Query rows (token and head pairs) that attention takes through a key block together.
+#define CK_ATTENTION_ROWS 24
+
+/// Floats of scratch that one call of `attention` needs.
+static inline size_t ck_attention_scratch(size_t key_dim, size_t value_stride) {
+  return CK_ATTENTION_ROWS * (key_dim + CK_KEYS + 2 * value_stride + 16) + 64;
+}
+
+/// The operations of one variant.
+typedef struct ck_table {
+  ck_variant variant;
+  /// Rows [row, row_end) of panels [panel, panel_end).
+  void (*matmul[CK_FORMATS])(const ck_matmul *a, size_t panel, size_t panel_end, size_t row,
+                             size_t row_end);
+  /// One row of k floats (a multiple of 32) to int8.
+  void (*quantise)(const float *x, size_t k, int8_t *q, ck_qmeta *meta);
+  /// y = x / sqrt(mean(x^2) + eps) * w over n values; x and y may be the same.
+  void (*rms_norm)(const float *x, const float *w, float eps, size_t n, float *y);
+  /// y = f(gate) * up over n values; y may be either input.
+  void (*gated[CK_ACTIVATIONS])(const float *gate, const float *up, size_t n, float *y);
+  void (*add)(const float *a, const float *b, size_t n, float *y);
+  void (*exp)(const float *x, size_t n, float *y);
+  void (*log)(const float *x, size_t n, float *y);
+  void (*tanh)(const float *x, size_t n, float *y);
+  void (*sigmoid)(const float *x, size_t n, float *y);
+  void (*softmax)(const float *x, size_t n, float *y);
+  /// The maximum m, and the sum of exp(x - m).
+  void (*exp_sum)(const float *x, size_t n, float *maximum, float *sum);
+  /// Rotates the first 2 * pairs values of `heads` heads (head_stride floats apart) in place.
+  void (*rope)(float *x, size_t heads, size_t head_stride, size_t pairs, const float *cos,
+               const float *sin, bool interleaved);
+  /// Query rows [row, row_end), all `heads`.
+  void (*attention)(const ck_attention *a, size_t row, size_t row_end);
+  /// Saturating store to f16 (NaN becomes +0), and back.
+  void (*to_f16)(const float *x, size_t n, uint16_t *y);
+  void (*from_f16)(const uint16_t *x, size_t n, float *y);
+} ck_table;
+
+/// The table of a variant, or NULL if this build or this CPU lacks it.
+const ck_table *ck_table_of(ck_variant variant);
+
+// The operations below have one implementation: integers, copies, or scalar double arithmetic.
+
+/// The id of the largest of n >= 1 values; ties go to the lower id. NaN counts as lowest.
+size_t ck_argmax(const float *x, size_t n);
+/// True if any of n values is infinite or NaN.
+bool ck_has_nonfinite(const float *x, size_t n);
+/// One f32 value to bf16 (nearest even, NaN stays NaN) and each 16-bit format to f32.
+uint16_t ck_bf16_of(float x);
+float ck_float_of_bf16(uint16_t x);
+uint16_t ck_f16_of(float x);
+float ck_float_of_f16(uint16_t x);
+/// y[i] = saturated x[i] (infinities to the largest finite value, NaN to +0).
+void ck_saturate(const float *x, size_t n, float *y);
+
+// Functions in double arithmetic without libm or contraction: the same bits on every machine.
+double ck_exp_double(double x);
+double ck_log_double(double x);
+double ck_pow_double(double x, double y);
+/// The sine and cosine of a float32 angle of magnitude below 2^24, correctly reduced, rounded to float32.
+void ck_sincos(float angle, float *sine, float *cosine);
+
+// Packing. `raw` holds rows as in the file: K values, or K/32 blocks of 34 (Q8_0), 18 (Q4_0) or 20 (Q4_1) bytes.
+/// Puts output row `row` in its panel. `w`, `d` and `m` are the beginnings of the whole matrix.
+void ck_pack_row(ck_format format, const void *raw, size_t row, size_t k, void *w, uint16_t *d,
+                 uint16_t *m);
+/// One raw row as float32.
+void ck_dequantise_row(ck_format format, const void *raw, size_t k, float *y);
+/// Output row `row` of a packed matrix as float32.
+void ck_unpack_row(ck_format format, const void *w, const uint16_t *d, const uint16_t *m, size_t row,
+                   size_t k, float *y);
+
+// Writing the cache: n values of one position, into column `slot` of a key block or row `slot` of a value block.
+void ck_store_key(const float *x, size_t n, size_t slot, void *keys, bool half);
+void ck_store_value(const float *x, size_t n, size_t slot, size_t value_stride, void *values,
+                    bool half);
+
+// Threads.
+/// Sets the default rounding and exception state; returns the former one for ck_leave.
+uint32_t ck_enter(void);
+void ck_leave(uint32_t state);
+/// Sleeps while *word == expected (may wake early); wakes up to `count` sleepers.
+void ck_futex_wait(const uint32_t *word, uint32_t expected);
+void ck_futex_wake(const uint32_t *word, int count);
+
+static inline uint32_t ck_load32(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
+static inline void ck_store32(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }
+static inline uint32_t ck_add32(uint32_t *p, uint32_t v) {
+  return __atomic_add_fetch(p, v, __ATOMIC_SEQ_CST);
+}
+static inline uint64_t ck_load64(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
+static inline void ck_store64(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }
+static inline bool ck_swap64(uint64_t *p, uint64_t *expected, uint64_t desired) {
+  return __atomic_compare_exchange_n(p, expected, desired, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST);
+}
+/// Tells the CPU that this is a spin loop.
+static inline void ck_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ __volatile__("yield");
+#endif
+}

@@ -1,2 +1,0 @@
-#include "ckernels.h"
-typedef int ck_placeholder;

@@ -1,0 +1,53 @@
+// The table of the scalar reference.
+#include "scalar.h"
+
+#pragma STDC FP_CONTRACT OFF
+
+#define MATMUL(name) \
+  void CK_FN(name)(const ck_matmul *, size_t, size_t, size_t, size_t)
+MATMUL(matmul_f32);
+MATMUL(matmul_f16);
+MATMUL(matmul_bf16);
+MATMUL(matmul_q8_0);
+MATMUL(matmul_q4_0);
+MATMUL(matmul_q4_1);
+#define MAP(name) void CK_FN(name)(const float *, size_t, float *)
+MAP(exp);
+MAP(log);
+MAP(tanh);
+MAP(sigmoid);
+MAP(softmax);
+void CK_FN(quantise)(const float *, size_t, int8_t *, ck_qmeta *);
+void CK_FN(rms_norm)(const float *, const float *, float, size_t, float *);
+void CK_FN(silu)(const float *, const float *, size_t, float *);
+void CK_FN(gelu_tanh)(const float *, const float *, size_t, float *);
+void CK_FN(add)(const float *, const float *, size_t, float *);
+void CK_FN(exp_sum)(const float *, size_t, float *, float *);
+void CK_FN(rope)(float *, size_t, size_t, size_t, const float *, const float *, bool);
+void CK_FN(attention)(const ck_attention *, size_t, size_t);
+void CK_FN(to_f16)(const float *, size_t, uint16_t *);
+void CK_FN(from_f16)(const uint16_t *, size_t, float *);
+
+const ck_table CK_FN(table) = {
+#if defined(CK_HARD_FMA)
+    .variant = CK_SCALAR,
+#else
+    .variant = CK_SCALAR_SOFT,
+#endif
+    .matmul = {CK_FN(matmul_f32), CK_FN(matmul_f16), CK_FN(matmul_bf16), CK_FN(matmul_q8_0),
+               CK_FN(matmul_q4_0), CK_FN(matmul_q4_1)},
+    .quantise = CK_FN(quantise),
+    .rms_norm = CK_FN(rms_norm),
+    .gated = {CK_FN(silu), CK_FN(gelu_tanh)},
+    .add = CK_FN(add),
+    .exp = CK_FN(exp),
+    .log = CK_FN(log),
+    .tanh = CK_FN(tanh),
+    .sigmoid = CK_FN(sigmoid),
+    .softmax = CK_FN(softmax),
+    .exp_sum = CK_FN(exp_sum),
+    .rope = CK_FN(rope),
+    .attention = CK_FN(attention),
+    .to_f16 = CK_FN(to_f16),
+    .from_f16 = CK_FN(from_f16),
+};

@@ -1,0 +1,150 @@
+import CKernels
+
+/// Consecutive rows of a step that belong to one sequence.
+package struct SequenceRows {
+  package let cache: KeyValueCache
+  /// Rows of the step's tensors.
+  package let rows: Range<Int>
+  /// The position of the first of them.
+  package let startPosition: Int
+
+  package init(cache: KeyValueCache, rows: Range<Int>, startPosition: Int) {
+    precondition(startPosition >= 0 && rows.lowerBound >= 0)
+    self.cache = cache
+    self.rows = rows
+    self.startPosition = startPosition
+  }
+}
+
+/// Grouped-query attention of one layer.
+package struct AttentionShape: Sendable, Equatable {
+  /// H: query heads, a multiple of the layer's key/value heads.
+  package var heads: Int
+  /// Multiplies scores, usually 1/sqrt(key dimension).
+  package var scale: Float
+  /// Keys that a query sees, itself included; nil: all before it.
+  package var window: Int?
+
+  package init(heads: Int, scale: Float, window: Int? = nil) {
+    precondition(heads > 0 && (window ?? 1) > 0)
+    self.heads = heads
+    self.scale = scale
+    self.window = window
+  }
+}
+
+/// One key/value head of one sequence, some of its rows.
+struct AttentionTask {
+  var arguments: ck_attention
+  var rows: Range<Int>
+}
+
+extension Compute {
+  /// Stores keys [rows, K * keyDimension] and values [rows, K * valueDimension] of a layer at their positions, which
+  /// `KeyValueCache.prepare` must have made writable. Stores saturate; NaN becomes +0.
+  package func store(
+    keys: Tensor, values: Tensor, layer: Int, sequences: [SequenceRows]
+  ) {
+    for sequence in sequences {
+      let shape = sequence.cache.layers[layer]
+      precondition(keys.columns == shape.heads * shape.keyDimension)
+      precondition(values.columns == shape.heads * shape.valueDimension)
+      precondition(sequence.rows.upperBound <= min(keys.rows, values.rows))
+      for (index, row) in sequence.rows.enumerated() {
+        store(
+          keys[row], values[row], sequence.cache, layer, position: sequence.startPosition + index)
+      }
+    }
+  }
+
+  private func store(
+    _ keys: UnsafeMutableBufferPointer<Float>, _ values: UnsafeMutableBufferPointer<Float>,
+    _ cache: KeyValueCache, _ layer: Int, position: Int
+  ) {
+    guard let keys = keys.baseAddress, let values = values.baseAddress else { return }
+    let (shape, half) = (cache.layers[layer], cache.element == .f16)
+    let block = cache.block(at: position)
+    let slot = position % Int(CK_KEYS)
+    for head in 0..<shape.heads {
+      let keyBase = block + cache.offset(layer: layer, head: head) * cache.element.bytes
+      let valueBase = keyBase + Int(CK_KEYS) * shape.keyDimension * cache.element.bytes
+      ck_store_key(keys + head * shape.keyDimension, shape.keyDimension, slot, keyBase, half)
+      ck_store_value(
+        values + head * shape.valueDimension, shape.valueDimension, slot, shape.valueStride,
+        valueBase, half)
+    }
+  }
+
+  /// output[rows, H * valueDimension] = causal attention of queries [rows, H * keyDimension] over each sequence's cache,
+  /// which must already hold the rows' own keys and values. Rows of no sequence are left undefined.
+  /// - Throws: `KernelError.outOfResources`.
+  package func attention(
+    queries: Tensor, layer: Int, shape: AttentionShape, sequences: [SequenceRows],
+    into output: Tensor
+  ) throws(KernelError) {
+    precondition(output !== queries)
+    try output.resize(rows: queries.rows)
+    scratch.attentionTasks.removeAll(keepingCapacity: true)
+    var floats = 0
+    for sequence in sequences {
+      let cached = sequence.cache.layers[layer]
+      floats = max(floats, ck_attention_scratch(cached.keyDimension, cached.valueStride))
+      addTasks(queries, layer, shape, sequence, output)
+    }
+    let perThread = roundUp(floats, 16)
+    let job = AttentionJob(
+      tasks: scratch.attentionTasks, kernels: kernels,
+      scratch: try scratch.attention(floats: perThread * pool.threads), perThread: perThread)
+    withExtendedLifetime(sequences) {
+      pool.run(tasks: job.tasks.count) { task, thread in job.run(task, thread) }
+    }
+  }
+
+  private func addTasks(
+    _ queries: Tensor, _ layer: Int, _ shape: AttentionShape, _ sequence: SequenceRows,
+    _ output: Tensor
+  ) {
+    let (cache, cached) = (sequence.cache, sequence.cache.layers[layer])
+    precondition(shape.heads % cached.heads == 0)
+    precondition(queries.columns == shape.heads * cached.keyDimension)
+    precondition(output.columns == shape.heads * cached.valueDimension)
+    precondition(sequence.rows.upperBound <= queries.rows)
+    precondition(sequence.startPosition + sequence.rows.count <= cache.capacity)
+    let group = shape.heads / cached.heads
+    let rowsPerTask = max(1, 4 * Int(CK_ATTENTION_ROWS) / group)
+    for head in 0..<cached.heads {
+      let offset = cache.offset(layer: layer, head: head)
+      let query = queries.base + sequence.rows.lowerBound * queries.stride
+      let target = output.base + sequence.rows.lowerBound * output.stride
+      let arguments = ck_attention(
+        q: query + head * group * cached.keyDimension, q_stride: queries.stride,
+        out: target + head * group * cached.valueDimension, out_stride: output.stride,
+        blocks: cache.addressTable, key_offset: offset,
+        value_offset: offset + Int(CK_KEYS) * cached.keyDimension,
+        value_stride: cached.valueStride, key_dim: cached.keyDimension,
+        value_dim: cached.valueDimension, heads: group, first_position: sequence.startPosition,
+        window: shape.window ?? 0, scale: shape.scale, half: cache.element == .f16, scratch: nil)
+      for first in stride(from: 0, to: sequence.rows.count, by: rowsPerTask) {
+        scratch.attentionTasks.append(
+          AttentionTask(
+            arguments: arguments, rows: first..<min(sequence.rows.count, first + rowsPerTask)))
+      }
+    }
+  }
+}
+
+/// `@unchecked Sendable`: tasks write disjoint rows and heads; scratch is per thread.
+private struct AttentionJob: @unchecked Sendable {
+  let tasks: [AttentionTask]
+  let kernels: KernelSet
+  let scratch: UnsafeMutablePointer<Float>
+  let perThread: Int
+
+  func run(_ task: Int, _ thread: Int) {
+    // The last rows of a prefill see the most keys: start with them, so that no thread is left with a long one.
+    let task = tasks[tasks.count - 1 - task]
+    var arguments = task.arguments
+    arguments.scratch = scratch + thread * perThread
+    kernels.table.pointee.attention(&arguments, task.rows.lowerBound, task.rows.upperBound)
+  }
+}

@@ -1,0 +1,143 @@
+import CKernels
+
+extension Compute {
+  /// outputs[i][M, N_i] = x[M, K] times the transpose of weights[i][N_i, K]. Outputs get M rows. For quantised weights
+  /// the activations are quantised once for all matrices of the call: give query, key and value together, gate and up.
+  /// - Throws: `KernelError.outOfResources` if scratch memory is not to be had.
+  package func matmul(
+    _ x: Tensor, _ weights: [PackedWeights], into outputs: [Tensor]
+  ) throws(KernelError) {
+    precondition(weights.count == outputs.count)
+    var job = MatmulJob(rows: x.rows)
+    for (weight, output) in zip(weights, outputs) {
+      precondition(weight.inputs == x.columns && weight.outputs == output.columns)
+      precondition(output !== x)
+      try output.resize(rows: x.rows)
+    }
+    guard x.rows > 0 else { return }
+    var quantised: QuantisedRows?
+    if weights.contains(where: \.type.isQuantised) { quantised = try quantise(x) }
+    for (weight, output) in zip(weights, outputs) {
+      job.add(arguments(x, quantised, weight, output), weight, kernels: table)
+    }
+    job.run(on: pool)
+  }
+
+  /// One matrix.
+  package func matmul(
+    _ x: Tensor, _ weight: PackedWeights, into output: Tensor
+  ) throws(KernelError) {
+    try matmul(x, [weight], into: [output])
+  }
+
+  private func quantise(_ x: Tensor) throws(KernelError) -> QuantisedRows {
+    let blocks = x.columns / Int(CK_QBLOCK)
+    let quantised = QuantisedRows(
+      bytes: try scratch.quantised(bytes: x.rows * x.columns),
+      meta: try scratch.meta(count: x.rows * blocks), blocks: blocks)
+    let source = Rows(x)
+    let (columns, table) = (x.columns, kernels)
+    overRows(x.rows, columns: columns) { rows in
+      for row in rows {
+        table.table.pointee.quantise(
+          source[row], columns, quantised.bytes + row * columns, quantised.meta + row * blocks)
+      }
+    }
+    return quantised
+  }
+
+  private func arguments(
+    _ x: Tensor, _ quantised: QuantisedRows?, _ weight: PackedWeights, _ output: Tensor
+  ) -> ck_matmul {
+    ck_matmul(
+      x: x.base, x_stride: x.stride, xq: quantised?.bytes, meta: quantised?.meta, w: weight.base,
+      d: weight.scales, m: weight.minima, k: weight.inputs, y: output.base,
+      y_stride: output.stride)
+  }
+}
+
+/// `@unchecked Sendable`: tasks write disjoint rows.
+private struct QuantisedRows: @unchecked Sendable {
+  let bytes: UnsafeMutablePointer<Int8>
+  let meta: UnsafeMutablePointer<ck_qmeta>
+  let blocks: Int
+}
+
+private typealias MatmulKernel = @convention(c) (
+  UnsafePointer<ck_matmul>?, Int, Int, Int, Int
+) -> Void
+
+/// Several products over the same rows as one job: tasks are ranges of panels, and of rows where panels are few.
+///
+/// `@unchecked Sendable`: immutable while it runs; tasks write disjoint panels and rows.
+private struct MatmulJob: @unchecked Sendable {
+  private struct Part {
+    var arguments: ck_matmul
+    var kernel: MatmulKernel
+    var panels: Int
+    var panelsPerTask = 1
+    var firstTask = 0
+    var panelTasks: Int { (panels + panelsPerTask - 1) / panelsPerTask }
+  }
+
+  private let rows: Int
+  private var parts: [Part] = []
+
+  init(rows: Int) { self.rows = rows }
+
+  mutating func add(_ arguments: ck_matmul, _ weight: PackedWeights, kernels: ck_table) {
+    let kernel: MatmulKernel? =
+      switch weight.type {
+      case .f32: kernels.matmul.0
+      case .f16: kernels.matmul.1
+      case .bf16: kernels.matmul.2
+      case .q8_0: kernels.matmul.3
+      case .q4_0: kernels.matmul.4
+      case .q4_1: kernels.matmul.5
+      }
+    guard let kernel else { preconditionFailure("a kernel table lacks \(weight.type)") }
+    parts.append(Part(arguments: arguments, kernel: kernel, panels: weight.panels))
+  }
+
+  /// Multiply-adds that make a task worth its claim: some ten microseconds.
+  private static let taskProducts = 1 << 18
+  /// Rows of a task where panels alone are too few: a multiple of every variant's row tile.
+  private static let rowChunk = 84
+
+  mutating func run(on pool: ThreadPool) {
+    let allPanels = parts.reduce(0) { $0 + $1.panels }
+    let wanted = pool.threads * 4
+    let rowTasks =
+      allPanels >= wanted ? 1 : min((rows + Self.rowChunk - 1) / Self.rowChunk, wanted)
+    let rowsPerTask = roundUp((rows + rowTasks - 1) / rowTasks, Self.rowChunk)
+    let rowChunks = (rows + rowsPerTask - 1) / rowsPerTask
+    var panelTasks = 0
+    for index in parts.indices {
+      let products = parts[index].arguments.k * Int(CK_PANEL) * min(rows, rowsPerTask)
+      let least = max(1, Self.taskProducts / max(1, products))
+      let fair = max(1, allPanels / wanted)
+      parts[index].panelsPerTask = min(max(1, parts[index].panels), min(least, fair))
+      parts[index].firstTask = panelTasks
+      panelTasks += parts[index].panelTasks
+    }
+    let (job, tasksPerChunk) = (self, panelTasks)
+    pool.run(tasks: tasksPerChunk * rowChunks) { task, _ in
+      let chunk = task / tasksPerChunk
+      job.run(
+        panelTask: task % tasksPerChunk,
+        rows: chunk * rowsPerTask..<min(job.rows, (chunk + 1) * rowsPerTask))
+    }
+  }
+
+  private func run(panelTask: Int, rows: Range<Int>) {
+    guard let part = parts.last(where: { $0.firstTask <= panelTask && $0.panels > 0 }) else {
+      return
+    }
+    let first = (panelTask - part.firstTask) * part.panelsPerTask
+    withUnsafePointer(to: part.arguments) { arguments in
+      part.kernel(
+        arguments, first, min(part.panels, first + part.panelsPerTask), rows.lowerBound,
+        rows.upperBound)
+    }
+  }
+}

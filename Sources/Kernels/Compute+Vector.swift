@@ -1,0 +1,110 @@
+import CKernels
+
+/// Functions of one row, for sampling and tests. They run on the caller's thread.
+extension Compute {
+  /// exp of each value; 1 ulp, +0 below about -104, infinity above 88.72.
+  package func exp(_ x: [Float]) -> [Float] { map(x, table.exp) }
+  /// The natural logarithm of each value.
+  package func log(_ x: [Float]) -> [Float] { map(x, table.log) }
+  package func tanh(_ x: [Float]) -> [Float] { map(x, table.tanh) }
+  package func sigmoid(_ x: [Float]) -> [Float] { map(x, table.sigmoid) }
+
+  /// exp(x - max) divided by its sum.
+  package func softmax(_ x: [Float]) -> [Float] { map(x, table.softmax) }
+
+  private func map(
+    _ x: [Float], _ function: (@convention(c) (UnsafePointer<Float>?, Int, UnsafeMutablePointer<Float>?) -> Void)?
+  ) -> [Float] {
+    let state = ck_enter()
+    defer { ck_leave(state) }
+    return [Float](unsafeUninitializedCapacity: x.count) { result, count in
+      x.withUnsafeBufferPointer { function?($0.baseAddress, x.count, result.baseAddress) }
+      count = x.count
+    }
+  }
+
+  /// The row's normaliser: `log softmax(row)[i]` is `(row[i] - maximum) - logSum`, in this order.
+  package func logSoftmax(_ row: UnsafeMutableBufferPointer<Float>) -> LogSoftmax {
+    precondition(!row.isEmpty)
+    let state = ck_enter()
+    defer { ck_leave(state) }
+    var (maximum, sum, logSum): (Float, Float, Float) = (0, 0, 0)
+    table.exp_sum(row.baseAddress, row.count, &maximum, &sum)
+    table.log(&sum, 1, &logSum)
+    return LogSoftmax(maximum: maximum, sum: sum, logSum: logSum)
+  }
+}
+
+/// What turns a logit into a log-probability.
+package struct LogSoftmax: Sendable, Equatable {
+  package let maximum: Float
+  /// The sum of exp(logit - maximum).
+  package let sum: Float
+  package let logSum: Float
+
+  package func logProbability(of logit: Float) -> Float { (logit - maximum) - logSum }
+}
+
+/// Orders and checks of a row of logits.
+package enum Logits {
+  /// True if any value is infinite or NaN: the request whose row it is fails.
+  package static func hasNonFinite(_ row: UnsafeMutableBufferPointer<Float>) -> Bool {
+    guard let base = row.baseAddress else { return false }
+    return ck_has_nonfinite(base, row.count)
+  }
+
+  /// The id of the largest logit; ties go to the lower id. `row` is not empty and finite.
+  package static func argMax(_ row: UnsafeMutableBufferPointer<Float>) -> Int {
+    guard let base = row.baseAddress else { preconditionFailure("an empty row has no maximum") }
+    return ck_argmax(base, row.count)
+  }
+
+  /// The `count` first ids in the order (logit descending, id ascending). The row is finite.
+  package static func top(_ count: Int, of row: UnsafeMutableBufferPointer<Float>) -> [Int] {
+    if count >= row.count { return row.indices.sorted { precedes($0, $1, row) } }
+    if count <= 0 { return [] }
+    if count == 1 { return [argMax(row)] }
+    // A heap whose root is the last in order of those kept.
+    var heap: [Int] = []
+    heap.reserveCapacity(count)
+    for id in row.indices {
+      if heap.count < count {
+        heap.append(id)
+        siftUp(&heap, row)
+      } else if row[id] > row[heap[0]] {  // an equal logit has a higher id here and stays out
+        heap[0] = id
+        siftDown(&heap, row)
+      }
+    }
+    return heap.sorted { precedes($0, $1, row) }
+  }
+
+  private static func precedes(
+    _ a: Int, _ b: Int, _ row: UnsafeMutableBufferPointer<Float>
+  ) -> Bool {
+    row[a] > row[b] || (row[a] == row[b] && a < b)
+  }
+
+  private static func siftUp(_ heap: inout [Int], _ row: UnsafeMutableBufferPointer<Float>) {
+    var child = heap.count - 1
+    while child > 0 {
+      let parent = (child - 1) / 2
+      guard precedes(heap[parent], heap[child], row) else { return }
+      heap.swapAt(parent, child)
+      child = parent
+    }
+  }
+
+  private static func siftDown(_ heap: inout [Int], _ row: UnsafeMutableBufferPointer<Float>) {
+    var parent = 0
+    while true {
+      var last = parent
+      for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count {
+        if precedes(heap[last], heap[child], row) { last = child }
+      }
+      if last == parent { return }
+      heap.swapAt(parent, last)
+      parent = last
+    }
+  }
+}

@@ -1,0 +1,203 @@
+import CKernels
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Threads that share out the tasks of one job at a time; the caller is one of them.
+///
+/// A job is a number of tasks. Threads claim tasks from one atomic word that also names the job, so that a thread which
+/// wakes late claims nothing of a later job by mistake, and the caller never waits for a thread that has claimed
+/// nothing: when another program holds a core, the others simply take its share. Idle threads spin shortly, then sleep
+/// on a futex.
+///
+/// `@unchecked Sendable`: all shared state is in `PoolWords`, read and written through atomics; jobs are serialised by
+/// a mutex.
+package final class ThreadPool: @unchecked Sendable {
+  /// Threads including the caller.
+  package let threads: Int
+  private let words: PoolWords
+  private var members: [pthread_t] = []
+  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+
+  /// - Parameter threads: including the caller, 1 to 1024.
+  /// - Throws: `KernelError.outOfResources` if the system gives no thread.
+  package init(threads: Int) throws(KernelError) {
+    self.threads = max(1, min(threads, 1024))
+    words = PoolWords(memory: try AlignedMemory(byteCount: 256))
+    mutex = .allocate(capacity: 1)
+    mutex.initialize(to: pthread_mutex_t())
+    pthread_mutex_init(mutex, nil)
+    for slot in 1..<max(1, self.threads) {
+      let context = UnsafeMutablePointer<MemberContext>.allocate(capacity: 1)
+      context.initialize(to: MemberContext(words: words, slot: slot))
+      var member = pthread_t()
+      guard pthread_create(&member, nil, runMember, context) == 0 else {
+        context.deallocate()
+        throw KernelError(code: .outOfResources, message: "no thread \(slot) of \(self.threads)")
+      }
+      members.append(member)
+    }
+  }
+
+  deinit {
+    ck_store32(words.stopping, 1)
+    _ = ck_add32(words.wakeWord, 1)
+    ck_futex_wake(words.wakeWord, Int32.max)
+    for member in members { pthread_join(member, nil) }
+    pthread_mutex_destroy(mutex)
+    mutex.deallocate()
+  }
+
+  /// Runs `body(task, thread)` for every task in 0..<tasks, in any order, and returns when all have ended. `thread` is
+  /// below `threads` and names the running thread, for scratch. The floating-point state is the default within.
+  package func run(tasks: Int, _ body: @Sendable (_ task: Int, _ thread: Int) -> Void) {
+    precondition(tasks >= 0 && tasks < 1 << 31)
+    let floatingPoint = ck_enter()
+    defer { ck_leave(floatingPoint) }
+    if threads == 1 || tasks <= 1 {
+      for task in 0..<tasks { body(task, 0) }
+      return
+    }
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    withoutActuallyEscaping(body) { body in
+      withUnsafePointer(to: body) { pointer in
+        publish(tasks: tasks, body: UnsafeRawPointer(pointer))
+        let done = words.work(slot: 0)
+        finish(tasks: UInt32(tasks), done: done)
+      }
+    }
+  }
+
+  private func publish(tasks: Int, body: UnsafeRawPointer) {
+    // Between jobs nothing can be claimed: a late thread must not take a task by the former job's word.
+    let job = (ck_load64(words.claim) >> 32) &+ 1
+    ck_store64(words.claim, job << 32 | PoolWords.taskMask)
+    ck_store32(words.completed, 0)
+    ck_store64(words.body, UInt64(UInt(bitPattern: body)))
+    ck_store64(words.tasks, UInt64(tasks))
+    ck_store64(words.claim, job << 32)
+    _ = ck_add32(words.wakeWord, 1)
+    if ck_load32(words.sleepers) > 0 {
+      ck_futex_wake(words.wakeWord, Int32(clamping: min(threads - 1, tasks - 1)))
+    }
+  }
+
+  /// Waits for the tasks that others have claimed.
+  private func finish(tasks: UInt32, done: UInt32) {
+    var completed = ck_add32(words.completed, done)
+    var spins = 0
+    while completed != tasks {
+      if spins < spinLimit {
+        spins += 1
+        ck_pause()
+      } else {
+        ck_store32(words.callerSleeps, 1)
+        completed = ck_load32(words.completed)
+        if completed != tasks { ck_futex_wait(words.completed, completed) }
+        ck_store32(words.callerSleeps, 0)
+      }
+      completed = ck_load32(words.completed)
+    }
+  }
+}
+
+/// Pauses before a thread sleeps: some twenty microseconds.
+private let spinLimit = 1000
+
+/// The words that the threads share, accessed through atomics only. Those that idle threads read and those that busy
+/// threads write lie in different cache lines.
+///
+/// `@unchecked Sendable`: addresses of atomics.
+private struct PoolWords: @unchecked Sendable {
+  typealias Body = @Sendable (Int, Int) -> Void
+
+  static let taskMask: UInt64 = 0xffff_ffff
+
+  private let memory: AlignedMemory
+  /// The job's number in the high half, its next task in the low half.
+  let claim: UnsafeMutablePointer<UInt64>
+  /// Address of the closure, and the number of its tasks: written before `claim` names the job.
+  let body: UnsafeMutablePointer<UInt64>
+  let tasks: UnsafeMutablePointer<UInt64>
+  /// Changes with every job: what idle threads sleep on.
+  let wakeWord: UnsafeMutablePointer<UInt32>
+  let sleepers: UnsafeMutablePointer<UInt32>
+  let stopping: UnsafeMutablePointer<UInt32>
+  let callerSleeps: UnsafeMutablePointer<UInt32>
+  /// Tasks that have ended.
+  let completed: UnsafeMutablePointer<UInt32>
+
+  init(memory: AlignedMemory) {
+    self.memory = memory
+    let long = memory.base.bindMemory(to: UInt64.self, capacity: 24)
+    (claim, body, tasks) = (long, long + 8, long + 9)
+    let short = (memory.base + 192).bindMemory(to: UInt32.self, capacity: 16)
+    wakeWord = (memory.base + 128).bindMemory(to: UInt32.self, capacity: 16)
+    (sleepers, stopping, callerSleeps, completed) = (
+      wakeWord + 1, wakeWord + 2, wakeWord + 3, short
+    )
+  }
+
+  /// Claims and runs tasks of the current job until none is left; returns how many it ran.
+  func work(slot: Int) -> UInt32 {
+    var done: UInt32 = 0
+    var word = ck_load64(claim)
+    while true {
+      let address = ck_load64(body)
+      let count = ck_load64(tasks)
+      guard word & Self.taskMask < count else { return done }
+      // Succeeds only if the job is still the one whose body and tasks were read: they change only once all its
+      // tasks are claimed and ended.
+      guard ck_swap64(claim, &word, word &+ 1) else { continue }
+      guard let body = UnsafePointer<Body>(bitPattern: UInt(address)) else { return done }
+      body.pointee(Int(word & Self.taskMask), slot)
+      done += 1
+      word = ck_load64(claim)
+    }
+  }
+}
+
+private struct MemberContext {
+  let words: PoolWords
+  let slot: Int
+}
+
+/// A member's life: wait for a job, work, report, until the pool stops.
+private func runMember(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+  guard let argument else { return nil }
+  let pointer = argument.assumingMemoryBound(to: MemberContext.self)
+  let context = pointer.move()
+  pointer.deallocate()
+  let words = context.words
+  _ = ck_enter()
+  var seen: UInt32 = 0
+  while true {
+    seen = awaitJob(words, after: seen)
+    if ck_load32(words.stopping) != 0 { return nil }
+    let done = words.work(slot: context.slot)
+    if done > 0 {
+      _ = ck_add32(words.completed, done)
+      if ck_load32(words.callerSleeps) != 0 { ck_futex_wake(words.completed, 1) }
+    }
+  }
+}
+
+/// Returns the wake word once it differs from `seen`.
+private func awaitJob(_ words: PoolWords, after seen: UInt32) -> UInt32 {
+  for _ in 0..<spinLimit {
+    let word = ck_load32(words.wakeWord)
+    if word != seen { return word }
+    ck_pause()
+  }
+  _ = ck_add32(words.sleepers, 1)
+  defer { _ = ck_add32(words.sleepers, UInt32.max) }
+  while true {
+    let word = ck_load32(words.wakeWord)
+    if word != seen { return word }
+    ck_futex_wait(words.wakeWord, seen)
+  }
+}
