@@ -136,7 +136,10 @@ let package = Package(
     tests("CoordinatorStoreTests", ["CoordinatorCore", "CoordinatorStore", "TestSupport"]),
     tests(
       "CoordinatorAPITests",
-      ["CoordinatorAPI", "CoordinatorStore", "TestSupport", hummingbirdTesting]),
+      [
+        "CoordinatorAPI", "CoordinatorServer", "CoordinatorStore", "TestSupport", asn1, crypto,
+        hummingbirdTesting, nioCore, nioPosix, nioSSL, x509,
+      ]),
     tests("WorkerCoreTests", ["WorkerCore", "WireProtocol", "TestSupport"]),
     tests("WorkerDaemonTests", ["WorkerDaemon", "TestSupport"]),
     tests("TidyTests", []),

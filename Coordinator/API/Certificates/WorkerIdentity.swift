@@ -1,0 +1,59 @@
+import Crypto
+import Foundation
+import NIOCore
+import NIOSSL
+import X509
+
+/// Who is at the other end of a connection, from a client certificate that the TLS layer has verified against the
+/// coordinator's authority.
+package struct WorkerIdentity: Hashable, Sendable {
+  /// The subject's common name: `worker_` and 24 letters or digits.
+  package var workerID: String
+  /// X9.63 bytes of the certificate's key.
+  package var publicKey: Data
+  /// End of validity, in seconds since 1970.
+  package var notAfter: Int
+  /// Begin of validity, in seconds since 1970.
+  package var notBefore: Int
+
+  package init(workerID: String, publicKey: Data, notBefore: Int, notAfter: Int) {
+    self.workerID = workerID
+    self.publicKey = publicKey
+    self.notBefore = notBefore
+    self.notAfter = notAfter
+  }
+
+  /// Reads a verified certificate; nil unless its key is P-256 and its subject names a worker.
+  package init?(der: [UInt8]) {
+    guard let certificate = try? Certificate(derEncoded: der),
+      let key = P256.Signing.PublicKey(certificate.publicKey)
+    else { return nil }
+    var names: [String] = []
+    for part in certificate.subject {
+      for attribute in part where attribute.type == .RDNAttributeType.commonName {
+        names.append(attribute.value.description)
+      }
+    }
+    guard names.count == 1, let name = names.first, name.hasPrefix("worker_"),
+      name.utf8.count == 31
+    else { return nil }
+    self.workerID = name
+    self.publicKey = key.x963Representation
+    self.notBefore = Int(certificate.notValidBefore.timeIntervalSince1970)
+    self.notAfter = Int(certificate.notValidAfter.timeIntervalSince1970)
+  }
+
+  /// The peer's identity on `channel`; nil without TLS, without a certificate, or for one that names no worker.
+  ///
+  /// The TLS handshake has failed already when a certificate does not chain to the authority. Expiry is checked there
+  /// once, so that callers check it again for each request of a long connection.
+  package static func peer(of channel: any Channel) async throws -> WorkerIdentity? {
+    let bytes: [UInt8]? = try await channel.eventLoop.submit {
+      guard let certificate = try? channel.pipeline.syncOperations.nioSSL_peerCertificate() else {
+        return nil
+      }
+      return try certificate.toDERBytes()
+    }.get()
+    return bytes.flatMap(WorkerIdentity.init(der:))
+  }
+}

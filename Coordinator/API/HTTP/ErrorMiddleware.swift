@@ -1,0 +1,79 @@
+import HTTPTypes
+import Hummingbird
+import Logging
+
+/// Outermost middleware: names each request and turns every error into OpenAI's error object.
+package struct ErrorMiddleware: RouterMiddleware {
+  package typealias Context = CoordinatorRequestContext
+
+  package init() {}
+
+  package func handle(
+    _ request: Request, context: Context,
+    next: (Request, Context) async throws -> Response
+  ) async throws -> Response {
+    var response: Response
+    do {
+      response = try await next(request, context)
+    } catch {
+      response = try answer(to: error, request: request, context: context).response()
+    }
+    response.headers[.requestID] = context.requestID
+    return response
+  }
+
+  private func answer(to error: any Error, request: Request, context: Context) -> APIError {
+    switch error {
+    case let error as APIError:
+      return error
+    case let error as any HTTPResponseError:
+      return translate(error.status, request: request)
+    case is CancellationError:
+      return .unavailable("The server is shutting down.")
+    default:
+      context.logger.error(
+        "request failed",
+        metadata: [
+          "request": "\(context.requestID)", "method": "\(request.method)",
+          "path": "\(request.uri.path)", "error": "\(String(reflecting: error))",
+        ])
+      return .internalFailure
+    }
+  }
+
+  /// Errors that the HTTP library raises itself.
+  private func translate(_ status: HTTPResponse.Status, request: Request) -> APIError {
+    switch status.code {
+    case 404:
+      APIError(
+        .notFound, "Unknown request URL: \(request.method) \(request.uri.path.prefix(200)).",
+        code: "unknown_url")
+    case 413: .tooLarge("The request body is too large.")
+    case 400..<500: APIError(status, "The request is malformed.", code: "bad_request")
+    default: .internalFailure
+    }
+  }
+}
+
+extension RouterMethods where Context == CoordinatorRequestContext {
+  /// Registers the handlers of one path and answers every other method with 405.
+  package func route(
+    _ path: RouterPath,
+    _ handlers: [HTTPRequest.Method: @Sendable (Request, Context) async throws -> Response]
+  ) {
+    let known: [HTTPRequest.Method] = [.get, .post, .put, .patch, .delete, .head, .options]
+    let allowed = known.filter { handlers[$0] != nil }.map(\.rawValue).joined(separator: ", ")
+    for method in known {
+      if let handler = handlers[method] {
+        on(path, method: method, use: handler)
+      } else {
+        on(path, method: method) { request, _ -> Response in
+          throw APIError(
+            .methodNotAllowed,
+            "Not allowed: \(request.method) \(request.uri.path.prefix(200)). Use \(allowed).",
+            code: "method_not_allowed", headers: [.allow: allowed])
+        }
+      }
+    }
+  }
+}

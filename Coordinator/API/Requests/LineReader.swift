@@ -1,0 +1,69 @@
+import Foundation
+
+/// Splits a file into lines, a chunk at a time, so that a file of any size needs one line of memory.
+package struct LineReader {
+  /// A line, without its end.
+  package enum Line: Equatable, Sendable {
+    case bytes([UInt8])
+    /// Longer than the limit; its bytes were dropped.
+    case tooLong
+  }
+
+  private let read: (Int) throws -> Data?
+  private let maximumLineBytes: Int
+  private var chunk: [UInt8] = []
+  private var position = 0
+  private var atEnd = false
+  private var atStart = true
+
+  /// - Parameters:
+  ///   - maximumLineBytes: longer lines are reported as such and skipped.
+  ///   - read: gives up to that many of the next bytes; nil or nothing at the end.
+  package init(maximumLineBytes: Int, read: @escaping (Int) throws -> Data?) {
+    self.maximumLineBytes = maximumLineBytes
+    self.read = read
+  }
+
+  /// The next line; nil at the end. A last line without an end counts, an empty rest does not.
+  /// A byte order mark at the start and a carriage return before a line end are dropped.
+  package mutating func next() throws -> Line? {
+    var line: [UInt8] = []
+    var started = false
+    var dropped = false
+    while true {
+      if position == chunk.count {
+        guard try refill() else { break }
+      }
+      started = true
+      let end = chunk[position...].firstIndex(of: UInt8(ascii: "\n"))
+      let piece = chunk[position..<(end ?? chunk.count)]
+      if dropped || line.count + piece.count > maximumLineBytes {
+        dropped = true
+        line = []
+      } else {
+        line.append(contentsOf: piece)
+      }
+      position = end.map { $0 + 1 } ?? chunk.count
+      if end != nil { break }
+    }
+    guard started else { return nil }
+    if dropped { return .tooLong }
+    if line.last == UInt8(ascii: "\r") { line.removeLast() }
+    return .bytes(line)
+  }
+
+  private mutating func refill() throws -> Bool {
+    guard !atEnd else { return false }
+    guard let data = try read(1 << 16), !data.isEmpty else {
+      atEnd = true
+      return false
+    }
+    chunk = Array(data)
+    position = 0
+    if atStart {
+      atStart = false
+      if chunk.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
+    }
+    return position < chunk.count ? true : try refill()
+  }
+}

@@ -1,0 +1,142 @@
+import ModelFormats
+
+/// Why a JSON request is refused: OpenAI's code, a sentence for people, and the path of the field.
+package struct FieldError: Error, Hashable, Sendable {
+  /// One of a bounded set of words, such as `invalid_value`.
+  package var code: String
+  package var message: String
+  package var param: String?
+
+  package init(code: String, message: String, param: String?) {
+    self.code = code
+    self.message = message
+    self.param = param
+  }
+
+  /// As the answer to a request whose body this is.
+  package var asAPIError: APIError { .invalid(message, param: param, code: code) }
+}
+
+/// Typed access to the members of a JSON object. `null` counts as absent everywhere, as in OpenAI's API.
+package struct RequestFields {
+  private let members: [String: JSONValue]
+  private let path: String
+
+  /// - Parameter path: where the object stands in the request, such as `body`; empty for the request itself.
+  package init(_ value: JSONValue, path: String = "") throws {
+    guard let members = value.objectValue else {
+      throw FieldError(
+        code: "invalid_type", message: "Expected an object\(path.isEmpty ? "" : " for '\(path)'").",
+        param: path.isEmpty ? nil : path)
+    }
+    self.members = members
+    self.path = path
+  }
+
+  /// The path of a member, for errors.
+  package func name(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
+
+  /// The member's value; nil when absent or null.
+  package func value(_ key: String) -> JSONValue? {
+    guard let value = members[key], !value.isNull else { return nil }
+    return value
+  }
+
+  /// Members that are present and not null, sorted.
+  package var keys: [String] { members.filter { !$0.value.isNull }.keys.sorted() }
+
+  package func missing(_ key: String) -> FieldError {
+    FieldError(
+      code: "missing_required_parameter", message: "Missing required parameter: '\(name(key))'.",
+      param: name(key))
+  }
+
+  package func wrongType(_ key: String, _ expected: String) -> FieldError {
+    FieldError(
+      code: "invalid_type", message: "Invalid type for '\(name(key))': expected \(expected).",
+      param: name(key))
+  }
+
+  package func invalid(_ key: String, _ reason: String) -> FieldError {
+    FieldError(
+      code: "invalid_value", message: "Invalid value for '\(name(key))': \(reason).",
+      param: name(key))
+  }
+
+  package func unsupported(_ key: String, _ reason: String? = nil) -> FieldError {
+    FieldError(
+      code: "unsupported_parameter",
+      message: "Unsupported parameter: '\(name(key))'\(reason.map { ": " + $0 } ?? "").",
+      param: name(key))
+  }
+
+  package func string(_ key: String) throws -> String? {
+    guard let value = value(key) else { return nil }
+    guard let text = value.stringValue else { throw wrongType(key, "a string") }
+    return text
+  }
+
+  package func requiredString(_ key: String) throws -> String {
+    guard let text = try string(key) else { throw missing(key) }
+    return text
+  }
+
+  package func bool(_ key: String) throws -> Bool? {
+    guard let value = value(key) else { return nil }
+    guard let flag = value.boolValue else { throw wrongType(key, "a boolean") }
+    return flag
+  }
+
+  package func integer(_ key: String, in range: ClosedRange<Int> = Int.min...Int.max) throws -> Int? {
+    guard let value = value(key) else { return nil }
+    guard let number = value.intValue else { throw wrongType(key, "an integer") }
+    guard range.contains(number) else { throw outOfRange(key, "\(number)", range) }
+    return number
+  }
+
+  package func number(_ key: String, in range: ClosedRange<Double>) throws -> Double? {
+    guard let value = value(key) else { return nil }
+    guard let number = value.doubleValue else { throw wrongType(key, "a number") }
+    guard range.contains(number) else { throw outOfRange(key, "\(number)", range) }
+    return number
+  }
+
+  private func outOfRange<Bound>(_ key: String, _ number: String, _ range: ClosedRange<Bound>)
+    -> FieldError
+  {
+    invalid(key, "\(number) is not between \(range.lowerBound) and \(range.upperBound)")
+  }
+
+  package func array(_ key: String) throws -> [JSONValue]? {
+    guard let value = value(key) else { return nil }
+    guard let elements = value.arrayValue else { throw wrongType(key, "an array") }
+    return elements
+  }
+
+  package func object(_ key: String) throws -> RequestFields? {
+    guard let value = value(key) else { return nil }
+    guard value.objectValue != nil else { throw wrongType(key, "an object") }
+    return try RequestFields(value, path: name(key))
+  }
+
+  /// OpenAI's `metadata`: at most 16 pairs of strings, keys to 64 and values to 512 characters.
+  package func metadata() throws -> [String: String]? {
+    guard let value = value("metadata") else { return nil }
+    guard let pairs = value.objectValue else { throw wrongType("metadata", "an object") }
+    guard pairs.count <= 16 else { throw invalid("metadata", "more than 16 pairs") }
+    return try pairs.mapValues { value in
+      guard let text = value.stringValue else {
+        throw wrongType("metadata", "an object whose values are strings")
+      }
+      guard text.count <= 512 else {
+        throw invalid("metadata", "a value is longer than 512 characters")
+      }
+      return text
+    }.filter { pair in
+      guard pair.key.count <= 64 else {
+        throw invalid("metadata", "a key is longer than 64 characters")
+      }
+      return true
+    }
+  }
+}

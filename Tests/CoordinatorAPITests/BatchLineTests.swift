@@ -1,0 +1,216 @@
+import CoordinatorAPI
+import Foundation
+import ModelFormats
+import TestSupport
+import Testing
+
+@Suite struct BatchLineTests {
+  static func validator(_ endpoint: GenerationEndpoint = .chatCompletions) -> BatchLineValidator {
+    BatchLineValidator(endpoint: endpoint, knowsModel: { $0 == "m" || $0 == "m2" })
+  }
+
+  static func chat(_ members: String, id: String = "a") -> [UInt8] {
+    Array(
+      """
+      {"custom_id":"\(id)","method":"POST","url":"/v1/chat/completions","body":{"model":"m",\
+      "messages":[{"role":"user","content":"hi"}]\(members.isEmpty ? "" : "," + members)}}
+      """.utf8)
+  }
+
+  static func completion(_ members: String) -> [UInt8] {
+    Array(
+      """
+      {"custom_id":"a","method":"POST","url":"/v1/completions","body":{"model":"m",\(members)}}
+      """.utf8)
+  }
+
+  @Test func readsEveryChatParameter() throws {
+    var validator = Self.validator()
+    let line = try validator.validate(
+      Self.chat(
+        """
+        "temperature":0.5,"top_p":0.9,"top_k":40,"min_p":0.05,"seed":-3,"max_completion_tokens":7,\
+        "stop":["x","yy"],"logprobs":true,"top_logprobs":20,"n":3,"user":"u","stream":false,\
+        "response_format":{"type":"text"},"frequency_penalty":0,"presence_penalty":0.0,\
+        "logit_bias":{},"metadata":{"k":"v"},"tools":[],"tool_choice":"none","store":false,\
+        "service_tier":"auto","stream_options":null
+        """), number: 1)
+    #expect(line.customID == "a")
+    var expected = GenerationRequest(
+      model: "m", prompt: .messages([ChatMessage(role: "user", content: "hi")]))
+    expected.temperature = 0.5
+    expected.topP = 0.9
+    expected.topK = 40
+    expected.minP = 0.05
+    expected.seed = -3
+    expected.maximumTokens = 7
+    expected.stop = ["x", "yy"]
+    expected.topLogprobs = 20
+    expected.choices = 3
+    #expect(line.request == expected)
+  }
+
+  @Test func messagesMayHavePartsAndRoles() throws {
+    var validator = Self.validator()
+    let line = try validator.validate(
+      Array(
+        """
+        {"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"m","messages":[
+        {"role":"developer","content":"be brief"},
+        {"role":"user","name":"ann","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
+        {"role":"assistant","content":"c","refusal":null,"tool_calls":[]}]}}
+        """.utf8), number: 1)
+    #expect(
+      line.request.prompt
+        == .messages([
+          ChatMessage(role: "system", content: "be brief"),
+          ChatMessage(role: "user", content: "a\nb", name: "ann"),
+          ChatMessage(role: "assistant", content: "c"),
+        ]))
+  }
+
+  @Test func completionPromptsHaveFourShapes() throws {
+    let cases: [(String, GenerationPrompt)] = [
+      ("\"a\"", .texts(["a"])), ("[\"a\",\"b\"]", .texts(["a", "b"])),
+      ("[1,2]", .tokens([[1, 2]])), ("[[1],[2,3]]", .tokens([[1], [2, 3]])),
+    ]
+    for (json, prompt) in cases {
+      var validator = Self.validator(.completions)
+      let line = try validator.validate(
+        Self.completion("\"prompt\":\(json),\"logprobs\":5,\"n\":2,\"best_of\":2,\"echo\":false"), number: 1)
+      #expect(line.request.prompt == prompt)
+      #expect(line.request.maximumTokens == 16)
+      #expect(line.request.topLogprobs == 5)
+    }
+  }
+
+  @Test(arguments: [
+    ("\"temperature\":2.5", "invalid_value", "body.temperature"),
+    ("\"temperature\":\"hot\"", "invalid_type", "body.temperature"),
+    ("\"top_p\":-0.1", "invalid_value", "body.top_p"),
+    ("\"top_k\":1.5", "invalid_type", "body.top_k"),
+    ("\"n\":0", "invalid_value", "body.n"),
+    ("\"n\":129", "invalid_value", "body.n"),
+    ("\"max_tokens\":0", "invalid_value", "body.max_tokens"),
+    ("\"max_tokens\":1,\"max_completion_tokens\":2", "invalid_value", "body.max_tokens"),
+    ("\"stop\":[\"a\",\"b\",\"c\",\"d\",\"e\"]", "invalid_value", "body.stop"),
+    ("\"stop\":\"\"", "invalid_value", "body.stop"),
+    ("\"stop\":3", "invalid_type", "body.stop"),
+    ("\"top_logprobs\":3", "invalid_value", "body.top_logprobs"),
+    ("\"logprobs\":true,\"top_logprobs\":21", "invalid_value", "body.top_logprobs"),
+    ("\"logprobs\":3", "invalid_type", "body.logprobs"),
+    ("\"stream\":true", "unsupported_parameter", "body.stream"),
+    ("\"tools\":[{}]", "unsupported_parameter", "body.tools"),
+    ("\"response_format\":{\"type\":\"json_object\"}", "unsupported_parameter", "body.response_format"),
+    ("\"frequency_penalty\":0.1", "unsupported_parameter", "body.frequency_penalty"),
+    ("\"logit_bias\":{\"1\":2}", "unsupported_parameter", "body.logit_bias"),
+    ("\"prompt\":\"x\"", "unsupported_parameter", "body.prompt"),
+    ("\"made_up\":1", "unsupported_parameter", "body.made_up"),
+    ("\"seed\":1.5", "invalid_type", "body.seed"),
+  ])
+  func badChatParametersAreNamed(_ members: String, _ code: String, _ param: String) {
+    var validator = Self.validator()
+    let error = #expect(throws: BatchLineError.self) {
+      try validator.validate(Self.chat(members), number: 9)
+    }
+    #expect(error?.code == code)
+    #expect(error?.param == param)
+    #expect(error?.line == 9)
+  }
+
+  @Test(arguments: [
+    ("{", "invalid_json_line", nil), ("[]", "invalid_type", nil),
+    ("{\"custom_id\":\"a\",\"custom_id\":\"b\"}", "invalid_json_line", nil),
+    ("{}", "missing_required_parameter", "custom_id"),
+    ("{\"custom_id\":3}", "invalid_type", "custom_id"),
+    ("{\"custom_id\":\"\"}", "invalid_value", "custom_id"),
+    ("{\"custom_id\":\"a\",\"method\":\"GET\"}", "invalid_method", "method"),
+    ("{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/completions\"}", "invalid_url", "url"),
+    (
+      "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\"}",
+      "missing_required_parameter", "body"
+    ),
+    (
+      "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{\"model\":\"m\"}}",
+      "missing_required_parameter", "body.messages"
+    ),
+    (
+      "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":"
+        + "{\"model\":\"other\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}}",
+      "model_not_found", "body.model"
+    ),
+    (
+      "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":"
+        + "{\"model\":\"m\",\"messages\":[{\"role\":\"robot\",\"content\":\"x\"}]}}",
+      "invalid_value", "body.messages[0].role"
+    ),
+    (
+      "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":"
+        + "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]}}",
+      "invalid_value", "body.messages[0].content[0].type"
+    ),
+  ] as [(String, String, String?)])
+  func badLinesAreNamed(_ line: String, _ code: String, _ param: String?) {
+    var validator = Self.validator()
+    let error = #expect(throws: BatchLineError.self) {
+      try validator.validate(Array(line.utf8), number: 2)
+    }
+    #expect(error?.code == code)
+    #expect(error?.param == param)
+  }
+
+  @Test func linesAreComparedWithEachOther() throws {
+    var validator = Self.validator()
+    _ = try validator.validate(Self.chat(""), number: 1)
+    let duplicate = #expect(throws: BatchLineError.self) {
+      try validator.validate(Self.chat(""), number: 2)
+    }
+    #expect(duplicate?.code == "duplicate_custom_id")
+    let other = Array(
+      String(decoding: Self.chat("", id: "b"), as: UTF8.self)
+        .replacing("\"model\":\"m\"", with: "\"model\":\"m2\"").utf8)
+    let mismatch = #expect(throws: BatchLineError.self) { try validator.validate(other, number: 3) }
+    #expect(mismatch?.code == "mismatched_model")
+    #expect(validator.model == "m")
+  }
+
+  @Test func damagedLinesThrowOnlyLineErrors() {
+    for seed in testSeeds(400) {
+      var random = SeededRandom(seed: seed)
+      var line = Self.chat("\"stop\":[\"a\"],\"seed\":1,\"logprobs\":true")
+      for _ in 0..<Int.random(in: 1...5, using: &random) {
+        line[Int.random(in: 0..<line.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+      }
+      var validator = Self.validator()
+      do {
+        _ = try validator.validate(line, number: 1)
+      } catch {
+        #expect(error is BatchLineError, "seed \(seed)")
+      }
+    }
+  }
+}
+
+@Suite struct LineReaderTests {
+  private func lines(_ text: String, limit: Int = 100, chunk: Int) throws -> [LineReader.Line] {
+    var rest = Data(text.utf8)[...]
+    var reader = LineReader(maximumLineBytes: limit) { count in
+      let piece = rest.prefix(min(chunk, count))
+      rest = rest.dropFirst(piece.count)
+      return Data(piece)
+    }
+    var lines: [LineReader.Line] = []
+    while let line = try reader.next() { lines.append(line) }
+    return lines
+  }
+
+  @Test(arguments: [3, 4, 5, 64]) func splitsAtAnyChunk(_ chunk: Int) throws {
+    func bytes(_ text: String) -> LineReader.Line { .bytes(Array(text.utf8)) }
+    #expect(try lines("\u{FEFF}ab\r\n\ncd", chunk: chunk) == [bytes("ab"), bytes(""), bytes("cd")])
+    #expect(try lines("ab\n", chunk: chunk) == [bytes("ab")])
+    #expect(try lines("", chunk: chunk) == [])
+    #expect(
+      try lines("abcdefghijk\nb\nabcdefghijkl", limit: 5, chunk: chunk)
+        == [.tooLong, bytes("b"), .tooLong])
+  }
+}
