@@ -1,4 +1,5 @@
 import CoordinatorAPI
+import CoordinatorStore
 import Foundation
 import ModelFormats
 import TestSupport
@@ -110,7 +111,7 @@ import Testing
   ])
   func badChatParametersAreNamed(_ members: String, _ code: String, _ param: String) {
     var validator = Self.validator()
-    let error = #expect(throws: BatchLineError.self) {
+    let error = #expect(throws: BatchError.self) {
       try validator.validate(Self.chat(members), number: 9)
     }
     #expect(error?.code == code)
@@ -152,7 +153,7 @@ import Testing
   ] as [(String, String, String?)])
   func badLinesAreNamed(_ line: String, _ code: String, _ param: String?) {
     var validator = Self.validator()
-    let error = #expect(throws: BatchLineError.self) {
+    let error = #expect(throws: BatchError.self) {
       try validator.validate(Array(line.utf8), number: 2)
     }
     #expect(error?.code == code)
@@ -162,14 +163,14 @@ import Testing
   @Test func linesAreComparedWithEachOther() throws {
     var validator = Self.validator()
     _ = try validator.validate(Self.chat(""), number: 1)
-    let duplicate = #expect(throws: BatchLineError.self) {
+    let duplicate = #expect(throws: BatchError.self) {
       try validator.validate(Self.chat(""), number: 2)
     }
     #expect(duplicate?.code == "duplicate_custom_id")
     let other = Array(
       String(decoding: Self.chat("", id: "b"), as: UTF8.self)
         .replacing("\"model\":\"m\"", with: "\"model\":\"m2\"").utf8)
-    let mismatch = #expect(throws: BatchLineError.self) { try validator.validate(other, number: 3) }
+    let mismatch = #expect(throws: BatchError.self) { try validator.validate(other, number: 3) }
     #expect(mismatch?.code == "mismatched_model")
     #expect(validator.model == "m")
   }
@@ -185,7 +186,7 @@ import Testing
       do {
         _ = try validator.validate(line, number: 1)
       } catch {
-        #expect(error is BatchLineError, "seed \(seed)")
+        #expect(error is BatchError, "seed \(seed)")
       }
     }
   }

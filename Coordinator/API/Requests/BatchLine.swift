@@ -1,3 +1,4 @@
+import CoordinatorStore
 import ModelFormats
 
 /// One line of a batch's input file, validated.
@@ -8,22 +9,6 @@ package struct BatchLine: Hashable, Sendable {
   package init(customID: String, request: GenerationRequest) {
     self.customID = customID
     self.request = request
-  }
-}
-
-/// What is wrong with a line; the batch fails and shows it.
-package struct BatchLineError: Codable, Hashable, Sendable {
-  package var code: String
-  /// Counted from 1; nil when the whole file is meant.
-  package var line: Int?
-  package var message: String
-  package var param: String?
-
-  package init(code: String, line: Int?, message: String, param: String? = nil) {
-    self.code = code
-    self.line = line
-    self.message = message
-    self.param = param
   }
 }
 
@@ -51,20 +36,20 @@ package struct BatchLineValidator {
   /// Validates the next line.
   ///
   /// - Parameter number: counted from 1, for the error.
-  /// - Throws: `BatchLineError`; further lines may be validated after it.
+  /// - Throws: `BatchError`; further lines may be validated after it.
   package mutating func validate(_ line: [UInt8], number: Int) throws -> BatchLine {
     let value: JSONValue
     do {
       value = try JSONParser.parse(line, file: "line \(number)")
     } catch {
-      throw BatchLineError(
+      throw BatchError(
         code: "invalid_json_line", line: number,
         message: "This line is not parseable as valid JSON: \(Self.reason(error))")
     }
     do {
       return try validate(RequestFields(value))
     } catch let error as FieldError {
-      throw BatchLineError(
+      throw BatchError(
         code: error.code, line: number, message: error.message, param: error.param)
     }
   }
@@ -126,4 +111,4 @@ package struct BatchLineValidator {
   }
 }
 
-extension BatchLineError: Error {}
+extension BatchError: Error {}
