@@ -49,7 +49,7 @@ import X509
       var bytes = der
       bytes[position] ^= UInt8.random(in: 1...255, using: &random)
       let pem = PEMDocument(type: "CERTIFICATE REQUEST", derBytes: bytes).pemString
-      #expect(throws: CertificateError.self, "byte \(position)") {
+      #expect(throws: CertificateRefusal.self, "byte \(position)") {
         try VerifiedSigningRequest(pem: pem)
       }
     }
@@ -58,7 +58,7 @@ import X509
       version: .v1, subject: request.subject, publicKey: .init(P256.Signing.PrivateKey().publicKey),
       attributes: .init(), signatureAlgorithm: request.signatureAlgorithm,
       signature: request.signature)
-    #expect(throws: CertificateError.requestSignatureInvalid) {
+    #expect(throws: CertificateRefusal.requestSignatureInvalid) {
       try VerifiedSigningRequest(pem: stolen.serializeAsPEM().pemString)
     }
   }
@@ -67,19 +67,19 @@ import X509
     let p384 = try CertificateSigningRequest(
       version: .v1, subject: DistinguishedName { CommonName("x") },
       privateKey: .init(P384.Signing.PrivateKey()), attributes: .init())
-    #expect(throws: CertificateError.requestKeyNotP256) {
+    #expect(throws: CertificateRefusal.requestKeyNotP256) {
       try VerifiedSigningRequest(pem: p384.serializeAsPEM().pemString)
     }
     let ed25519 = try CertificateSigningRequest(
       version: .v1, subject: DistinguishedName { CommonName("x") },
       privateKey: .init(Curve25519.Signing.PrivateKey()), attributes: .init())
-    #expect(throws: CertificateError.requestKeyNotP256) {
+    #expect(throws: CertificateRefusal.requestKeyNotP256) {
       try VerifiedSigningRequest(pem: ed25519.serializeAsPEM().pemString)
     }
     for text in ["", "hello", "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----"] {
-      #expect(throws: CertificateError.requestMalformed) { try VerifiedSigningRequest(pem: text) }
+      #expect(throws: CertificateRefusal.requestMalformed) { try VerifiedSigningRequest(pem: text) }
     }
-    #expect(throws: CertificateError.requestTooLarge) {
+    #expect(throws: CertificateRefusal.requestTooLarge) {
       try VerifiedSigningRequest(pem: String(repeating: "A", count: 20000))
     }
   }
@@ -90,7 +90,7 @@ import X509
       certificatePEM: authority.certificatePEM(), privateKeyPEM: authority.privateKeyPEM())
     #expect(try again.fingerprint() == authority.fingerprint())
     let other = try Authority(creatingAt: Self.now)
-    #expect(throws: CertificateError.keyDoesNotMatchCertificate) {
+    #expect(throws: CertificateRefusal.keyDoesNotMatchCertificate) {
       try Authority(
         certificatePEM: authority.certificatePEM(), privateKeyPEM: other.privateKeyPEM())
     }

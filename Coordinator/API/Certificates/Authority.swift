@@ -46,7 +46,7 @@ package struct Authority: Sendable {
     let key = try P256.Signing.PrivateKey(pemRepresentation: privateKeyPEM)
     self.privateKey = Certificate.PrivateKey(key)
     guard privateKey.publicKey == certificate.publicKey else {
-      throw CertificateError.keyDoesNotMatchCertificate
+      throw CertificateRefusal.keyDoesNotMatchCertificate
     }
   }
 
@@ -65,7 +65,7 @@ package struct Authority: Sendable {
     var serializer = DER.Serializer()
     try serializer.serialize(certificate)
     guard let digest = WireProtocol.Digest(bytes: Array(SHA256.hash(data: serializer.serializedBytes))) else {
-      throw CertificateError.keyDoesNotMatchCertificate
+      throw CertificateRefusal.keyDoesNotMatchCertificate
     }
     return digest
   }
@@ -78,7 +78,7 @@ package struct Authority: Sendable {
   package func issueServerCertificate(
     hosts: [String], now: Date, validSeconds: TimeInterval
   ) throws -> (certificatePEM: String, privateKeyPEM: String) {
-    guard let first = hosts.first else { throw CertificateError.noHostName }
+    guard let first = hosts.first else { throw CertificateRefusal.noHostName }
     let key = P256.Signing.PrivateKey()
     let certificate = try issue(
       publicKey: .init(key.publicKey), commonName: String(first.prefix(64)),
@@ -150,7 +150,7 @@ package struct IssuedCertificate: Hashable, Sendable {
 }
 
 /// Why a certificate or signing request is refused.
-package enum CertificateError: Error, Hashable, CustomStringConvertible {
+package enum CertificateRefusal: Error, Hashable, CustomStringConvertible {
   case keyDoesNotMatchCertificate
   case noHostName
   case requestTooLarge

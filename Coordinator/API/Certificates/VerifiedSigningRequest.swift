@@ -12,20 +12,20 @@ package struct VerifiedSigningRequest: Sendable {
   /// Reads and verifies a request in PEM.
   ///
   /// swift-certificates parses a request without checking its signature, so a tampered one must be caught here.
-  /// - Throws: `CertificateError`.
+  /// - Throws: `CertificateRefusal`.
   package init(pem: String) throws {
-    guard pem.utf8.count <= Self.maximumBytes else { throw CertificateError.requestTooLarge }
+    guard pem.utf8.count <= Self.maximumBytes else { throw CertificateRefusal.requestTooLarge }
     let request: CertificateSigningRequest
     do {
       request = try CertificateSigningRequest(pemEncoded: pem)
     } catch {
-      throw CertificateError.requestMalformed
+      throw CertificateRefusal.requestMalformed
     }
     guard let key = P256.Signing.PublicKey(request.publicKey) else {
-      throw CertificateError.requestKeyNotP256
+      throw CertificateRefusal.requestKeyNotP256
     }
     guard request.publicKey.isValidSignature(request.signature, for: request) else {
-      throw CertificateError.requestSignatureInvalid
+      throw CertificateRefusal.requestSignatureInvalid
     }
     self.publicKey = key
   }
