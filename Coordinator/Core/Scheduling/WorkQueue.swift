@@ -1,0 +1,73 @@
+import WireProtocol
+
+/// What the scheduler knows of the requests of one batch that run on one model.
+package struct WorkQueue: Hashable, Sendable {
+  package var id: Int64
+  package var keyID: String
+  package var keyVirtualTime: Double
+  package var virtualTime: Double
+  /// Higher runs first among a key's queues.
+  package var priority: Int
+  package var pool: WorkPool
+  package var model: Digest
+  package var cache: CacheType
+  package var cost: ModelCost
+  /// Requests not cut into units yet.
+  package var waitingRequests: Int
+  /// Replicas of open units to lease out.
+  package var missingReplicas: Int
+
+  package init(
+    id: Int64, keyID: String, keyVirtualTime: Double, virtualTime: Double, priority: Int,
+    pool: WorkPool, model: Digest, cache: CacheType, cost: ModelCost, waitingRequests: Int,
+    missingReplicas: Int
+  ) {
+    self.id = id
+    self.keyID = keyID
+    self.keyVirtualTime = keyVirtualTime
+    self.virtualTime = virtualTime
+    self.priority = priority
+    self.pool = pool
+    self.model = model
+    self.cache = cache
+    self.cost = cost
+    self.waitingRequests = waitingRequests
+    self.missingReplicas = missingReplicas
+  }
+
+  /// Whether requests of both may be in one unit.
+  package func sharesUnits(with other: WorkQueue) -> Bool {
+    pool == other.pool && model == other.model && cache == other.cache
+  }
+}
+
+/// What the scheduler knows of the worker that asks.
+package struct WorkerProfile: Hashable, Sendable {
+  package var trusted: Bool
+  package var suspendedUntil: Timestamp?
+  package var threads: Int
+  package var memoryLimitBytes: Int
+  package var cacheFreeBytes: Int
+  package var cachedModels: Set<Digest>
+  /// Operations a second, as its finished units showed; nil before the first.
+  package var flopsPerSecond: Double?
+
+  package init(
+    trusted: Bool, suspendedUntil: Timestamp?, threads: Int, memoryLimitBytes: Int,
+    cacheFreeBytes: Int, cachedModels: Set<Digest>, flopsPerSecond: Double?
+  ) {
+    self.trusted = trusted
+    self.suspendedUntil = suspendedUntil
+    self.threads = threads
+    self.memoryLimitBytes = memoryLimitBytes
+    self.cacheFreeBytes = cacheFreeBytes
+    self.cachedModels = cachedModels
+    self.flopsPerSecond = flopsPerSecond
+  }
+
+  /// The speed to plan with.
+  package func speed(_ policy: CoordinatorPolicy) -> Double {
+    if let flopsPerSecond, flopsPerSecond.isFinite, flopsPerSecond > 0 { return flopsPerSecond }
+    return policy.assumedFlopsPerThread * Double(min(max(threads, 1), 1024))
+  }
+}

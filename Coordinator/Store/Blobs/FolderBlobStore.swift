@@ -1,0 +1,184 @@
+import Foundation
+import Synchronization
+import WirePayloads
+import WireProtocol
+
+/// Blobs as files `ab/abcdef…` in a folder. A blob is written to a temporary file, synced, renamed, and its folder
+/// synced, so that a name always means whole, durable bytes. Several processes may share the folder.
+package final class FolderBlobStore: BlobStore {
+  private let folder: String
+  private let temporary: String
+  private let queue = DispatchQueue(label: "tallystick.blobs", attributes: .concurrent)
+
+  /// Opens a folder, which is made if it is missing; the folder around it must exist.
+  ///
+  /// - Throws: `FileIOError`.
+  package init(folder: URL) throws {
+    self.folder = folder.path
+    temporary = self.folder + "/temporary"
+    _ = try FileIO.makeFolder(self.folder)
+    if try FileIO.makeFolder(temporary) { try FileIO.syncFolder(self.folder) }
+  }
+
+  /// Removes what interrupted writers left before `date`. No writer takes a day.
+  package func removeAbandoned(before date: Date) throws {
+    let manager = FileManager.default
+    for name in try manager.contentsOfDirectory(atPath: temporary) {
+      let path = temporary + "/" + name
+      guard let changed = try? manager.attributesOfItem(atPath: path)[.modificationDate] as? Date,
+        changed < date
+      else { continue }
+      try? manager.removeItem(atPath: path)
+    }
+  }
+
+  /// Where a blob's file is, for servers that send files themselves.
+  package func path(of digest: Digest) -> String { "\(shard(digest))/\(digest.hex)" }
+
+  private func shard(_ digest: Digest) -> String { "\(folder)/\(digest.hex.prefix(2))" }
+
+  fileprivate func temporaryPath() -> String { "\(temporary)/\(UUID().uuidString)" }
+
+  package func contains(_ digest: Digest) async throws -> Bool {
+    try await size(of: digest) != nil
+  }
+
+  package func size(of digest: Digest) async throws -> Int? {
+    let path = path(of: digest)
+    return try await FileIO.blocking(on: queue) { try FileIO.size(path) }
+  }
+
+  package func read(_ digest: Digest, range: Range<Int>?) async throws -> Data {
+    let path = path(of: digest)
+    return try await FileIO.blocking(on: queue) {
+      guard let size = try FileIO.size(path) else {
+        throw StoreError(.notFound, "There is no blob \(digest).")
+      }
+      let range = range ?? 0..<size
+      guard range.lowerBound >= 0, range.upperBound <= size else {
+        throw StoreError(.invalid, "Bytes \(range) are not within blob \(digest) of \(size) bytes.")
+      }
+      return try FileIO.read(path, offset: range.lowerBound, count: range.count)
+    }
+  }
+
+  package func put(_ data: Data) async throws -> Digest {
+    try await FileIO.blocking(on: queue) {
+      let digest = BlobDigest.sha256(data)
+      try self.persist([digest: data])
+      return digest
+    }
+  }
+
+  package func delete(_ digest: Digest) async throws -> Bool {
+    let path = path(of: digest)
+    return try await FileIO.blocking(on: queue) {
+      if unlink(path) == 0 { return true }
+      guard errno == ENOENT else { throw FileIO.failure("delete", path) }
+      return false
+    }
+  }
+
+  package func persist(_ blobs: [Digest: Data]) throws {
+    var shards: Set<String> = []
+    for (digest, data) in blobs {
+      if try FileIO.size(path(of: digest)) == nil {
+        let source = temporaryPath()
+        let descriptor = try FileIO.create(source)
+        do {
+          defer { close(descriptor) }
+          try FileIO.writeAll(descriptor, data, source)
+          try FileIO.sync(descriptor, source)
+        } catch {
+          unlink(source)
+          throw error
+        }
+        try publish(source, as: digest)
+      }
+      shards.insert(shard(digest))
+    }
+    // Also where the file was there already: whoever wrote it may not have come this far yet.
+    for shard in shards { try FileIO.syncFolder(shard) }
+  }
+
+  /// Gives a synced file its name; its folder is still to be synced.
+  private func publish(_ source: String, as digest: Digest) throws {
+    if try FileIO.makeFolder(shard(digest)) { try FileIO.syncFolder(folder) }
+    try FileIO.move(source, to: path(of: digest))
+  }
+
+  fileprivate func publishDurably(_ source: String, as digest: Digest) throws {
+    try publish(source, as: digest)
+    try FileIO.syncFolder(shard(digest))
+  }
+
+  package func makeWriter() async throws -> any BlobWriter {
+    let path = temporaryPath()
+    return try await FileIO.blocking(on: queue) {
+      FolderBlobWriter(store: self, path: path, descriptor: try FileIO.create(path), self.queue)
+    }
+  }
+}
+
+/// A temporary file that becomes a blob.
+private final class FolderBlobWriter: BlobWriter {
+  private struct Open {
+    let descriptor: Int32
+    var hasher = BlobHasher()
+    var bytes = 0
+  }
+  private let store: FolderBlobStore
+  private let path: String
+  private let queue: DispatchQueue
+  /// Nil once finished or cancelled.
+  private let open: Mutex<Open?>
+
+  init(store: FolderBlobStore, path: String, descriptor: Int32, _ queue: DispatchQueue) {
+    self.store = store
+    self.path = path
+    self.queue = queue
+    open = Mutex(Open(descriptor: descriptor))
+  }
+
+  deinit { discard() }
+
+  private func discard() {
+    open.withLock { state in
+      guard let present = state else { return }
+      close(present.descriptor)
+      unlink(path)
+      state = nil
+    }
+  }
+
+  func write(_ data: Data) async throws {
+    try await FileIO.blocking(on: queue) {
+      try self.open.withLock { state in
+        guard state != nil else { throw StoreError(.conflict, "This blob is finished.") }
+        try FileIO.writeAll(state!.descriptor, data, self.path)
+        state!.hasher.update(data)
+        state!.bytes += data.count
+      }
+    }
+  }
+
+  func finish(expected: Digest?) async throws -> (digest: Digest, bytes: Int) {
+    try await FileIO.blocking(on: queue) {
+      defer { self.discard() }
+      return try self.open.withLock { state in
+        guard let present = state else { throw StoreError(.conflict, "This blob is finished.") }
+        let digest = present.hasher.finalize()
+        if let expected, expected != digest {
+          throw StoreError(.invalid, "The bytes have the digest \(digest), not \(expected).")
+        }
+        try FileIO.sync(present.descriptor, self.path)
+        try self.store.publishDurably(self.path, as: digest)
+        close(present.descriptor)
+        state = nil
+        return (digest, present.bytes)
+      }
+    }
+  }
+
+  func cancel() async { discard() }
+}
