@@ -118,8 +118,9 @@ let package = Package(
     .executableTarget(
       name: "tally",
       dependencies: [
-        "CoordinatorServer", "Execution", "Models", "Tokenizers", "WorkerDaemon", argumentParser,
-        asyncHTTPClient, lifecycle, logging, nioCore, nioSSL,
+        "CoordinatorAPI", "CoordinatorServer", "CoordinatorStore", "Execution", "ModelFormats", "Models",
+        "Tokenizers", "WireProtocol", "WirePayloads", "WorkerDaemon", argumentParser,
+        asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL,
       ],
       path: "Sources/CommandLine", swiftSettings: swiftSettings),
 

@@ -1,7 +1,24 @@
 import ArgumentParser
+import WireProtocol
 
+/// The program: one command a file in `Commands/`.
 @main
 struct Tally: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "tally", abstract: "Volunteer computing for open language models.")
+    commandName: "tally", abstract: "Volunteer computing for open language models.",
+    discussion: """
+      A coordinator takes batches of prompts; workers on spare machines run them; every result is verified to the bit \
+      before it counts. See `tally help COMMAND` for each of these, with examples.
+
+      Exit codes: 0 done, 1 failed (the reason is on standard error), 64 the command line was wrong.
+      """,
+    version: "tally \(ProtocolVersion.program) (numerics profile \(ProtocolVersion.numericsProfile))",
+    groupedSubcommands: [
+      CommandGroup(
+        name: "Use a coordinator",
+        subcommands: [
+          SubmitCommand.self, StatusCommand.self, ResultsCommand.self, CancelCommand.self,
+          StatsCommand.self,
+        ])
+    ])
 }

@@ -1,0 +1,64 @@
+import Foundation
+
+/// Follows a batch until it ends, through restarts of the coordinator.
+struct BatchWatcher {
+  let client: APIClient
+  /// How long the coordinator may be out of reach.
+  var patience: Duration = .seconds(600)
+
+  /// Polls and draws until the batch has ended.
+  ///
+  /// - Throws: `ConnectionFailure` when the coordinator stays away, `APIError` when it refuses.
+  func wait(for id: String, bar: inout ProgressBar) async throws -> ProgressObject {
+    var lastAnswer = ContinuousClock.now
+    var told: Set<String> = []
+    var pause = Duration.milliseconds(250)
+    while true {
+      do {
+        let progress = try await client.get("/tally/v1/batches/\(id)", as: ProgressObject.self)
+        lastAnswer = .now
+        tell(progress.wait_reasons, told: &told, bar: &bar)
+        bar.show(fraction: fraction(progress.batch), detail: detail(progress))
+        if progress.batch.hasEnded {
+          bar.finish()
+          return progress
+        }
+      } catch let error where Self.isPassing(error) {
+        guard ContinuousClock.now - lastAnswer < patience else { throw error }
+        tell(["\(error); trying again"], told: &told, bar: &bar)
+      }
+      try await Task.sleep(for: pause)
+      pause = min(pause * 1.25, .seconds(2))
+    }
+  }
+
+  /// Whether asking again may help: no answer, or a server that is starting or overloaded.
+  private static func isPassing(_ error: any Error) -> Bool {
+    switch error {
+    case is ConnectionFailure: true
+    case let error as APIError: error.status >= 500 || error.status == 429
+    default: false
+    }
+  }
+
+  private func tell(_ sentences: [String], told: inout Set<String>, bar: inout ProgressBar) {
+    for sentence in sentences where told.insert(sentence).inserted {
+      bar.clear()
+      Terminal.error.line(Terminal.error.styled(sentence, .yellow))
+    }
+  }
+
+  private func fraction(_ batch: BatchObject) -> Double {
+    guard let counts = batch.request_counts, counts.total > 0 else { return batch.hasEnded ? 1 : 0 }
+    return Double(batch.done) / Double(counts.total)
+  }
+
+  private func detail(_ progress: ProgressObject) -> String {
+    let batch = progress.batch
+    guard let counts = batch.request_counts, counts.total > 0 else { return batch.status }
+    var text = "\(Spelled.count(batch.done))/\(Spelled.count(counts.total)) requests"
+    if progress.replicas.running > 0 { text += ", \(progress.replicas.running) running" }
+    if batch.status != "in_progress" { text += ", \(batch.status)" }
+    return text
+  }
+}

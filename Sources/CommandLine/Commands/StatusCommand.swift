@@ -1,0 +1,103 @@
+import ArgumentParser
+import Foundation
+
+/// Shows how far batches are.
+struct StatusCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "status", abstract: "Show how far a batch is and why it waits.",
+    discussion: """
+      Without BATCH, lists your batches, newest first. With one, shows its requests, units and replicas, how many units \
+      were verified by agreement and how many by replay, the time left, and, when nothing moves, the reason (for \
+      example that the pool has workers of one account only, and a second opinion needs another).
+
+      EXAMPLES:
+        tally status
+        tally status batch_0a1b... --wait
+        tally status batch_0a1b... --json
+      """)
+
+  @Argument(help: "The batch; all of yours when left out.")
+  var batch: String?
+
+  @Flag(help: "Stay until it has ended, with a progress bar.")
+  var wait = false
+
+  @Flag(help: "Print JSON as the coordinator gives it.")
+  var json = false
+
+  @OptionGroup(title: "Connection") var connection: ConnectionOptions
+
+  func validate() throws {
+    if wait, batch == nil { throw ValidationError("--wait needs a BATCH") }
+  }
+
+  func run() async throws {
+    try await APIClient.with(connection) { client in
+      guard let batch else { return try await list(client) }
+      if wait {
+        var bar = ProgressBar()
+        let progress = try await BatchWatcher(client: client).wait(for: batch, bar: &bar)
+        if !json { return try await BatchReport(client: client).conclude(progress, output: nil) }
+      }
+      if json {
+        Terminal.output.line(
+          String(decoding: try await client.data("/tally/v1/batches/\(batch)"), as: UTF8.self))
+      } else {
+        show(try await client.get("/tally/v1/batches/\(batch)", as: ProgressObject.self))
+      }
+    }
+  }
+
+  private func list(_ client: APIClient) async throws {
+    if json {
+      Terminal.output.line(
+        String(decoding: try await client.data("/v1/batches?limit=100"), as: UTF8.self))
+      return
+    }
+    let page = try await client.get("/v1/batches?limit=100", as: Page<BatchObject>.self)
+    guard !page.data.isEmpty else {
+      Terminal.output.line("No batches. `tally submit FILE` makes one.")
+      return
+    }
+    var table = TextTable(
+      .text("BATCH"), .text("STATUS"), .number("DONE"), .number("FAILED"), .number("TOTAL"),
+      .text("CREATED"))
+    for batch in page.data {
+      let counts = batch.request_counts
+      table.add(
+        batch.id, batch.status, Spelled.count(counts?.completed ?? 0),
+        Spelled.count(counts?.failed ?? 0), Spelled.count(counts?.total ?? 0),
+        Spelled.time(batch.created_at))
+    }
+    Terminal.output.line(table.rendered())
+    if page.has_more { Terminal.output.line("(the newest 100)") }
+  }
+
+  private func show(_ progress: ProgressObject) {
+    let output = Terminal.output
+    let batch = progress.batch
+    let counts = batch.request_counts
+    output.line("\(output.styled(batch.id, .bold))  \(batch.status), \(progress.pool) pool")
+    for failure in batch.failures { output.line("  " + failure) }
+    output.line(
+      "requests  \(Spelled.count(counts?.completed ?? 0)) done, \(Spelled.count(counts?.failed ?? 0)) failed, "
+        + "\(Spelled.count(counts?.total ?? 0)) in all")
+    output.line(
+      "units     \(progress.units.accepted) accepted, \(progress.units.open) open, "
+        + "\(progress.units.awaiting_replay) awaiting replay; \(progress.waiting_requests) requests not yet in a unit")
+    output.line(
+      "replicas  \(progress.replicas.running) running, \(progress.replicas.waiting) waiting for another account's, "
+        + "\(progress.replicas.accepted) accepted, \(progress.replicas.rejected) rejected")
+    output.line(
+      "verified  \(progress.agreements) units by agreement, \(progress.replays) by replay")
+    if !batch.hasEnded {
+      output.line("time left \(ProgressBar.duration(Double(progress.seconds_left)))")
+    }
+    for reason in progress.wait_reasons {
+      output.line(output.styled("waits     \(reason)", .yellow))
+    }
+    if let id = batch.output_file_id {
+      output.line("answers   tally results \(batch.id)   (\(id))")
+    }
+  }
+}
