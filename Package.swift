@@ -77,7 +77,8 @@ let package = Package(
     module("ModelFormats", path: "Sources/ModelFormats", []),
     module("Tokenizers", path: "Sources/Tokenizers", ["CPCRE2", "ModelFormats"]),
     module("Models", path: "Sources/Models", ["Kernels", "ModelFormats"]),
-    module("Execution", path: "Sources/Execution", ["Models", "WireProtocol", "WirePayloads"]),
+    module(
+      "Execution", path: "Sources/Execution", ["Kernels", "Models", "WireProtocol", "WirePayloads"]),
 
     // What coordinator and worker say to each other.
     module("WireProtocol", path: "Protocol/Messages", []),
@@ -118,8 +119,8 @@ let package = Package(
     .executableTarget(
       name: "tally",
       dependencies: [
-        "CoordinatorAPI", "CoordinatorServer", "CoordinatorStore", "Execution", "ModelFormats", "Models",
-        "Tokenizers", "WireProtocol", "WirePayloads", "WorkerDaemon", argumentParser,
+        "CoordinatorAPI", "CoordinatorServer", "CoordinatorStore", "Execution", "ModelFormats",
+        "Models", "Tokenizers", "WireProtocol", "WirePayloads", "WorkerDaemon", argumentParser,
         asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL,
       ],
       path: "Sources/CommandLine", swiftSettings: swiftSettings),
@@ -130,7 +131,9 @@ let package = Package(
     tests("ModelFormatsTests", ["ModelFormats", "TestSupport"]),
     tests("TokenizersTests", ["Tokenizers", "TestSupport"]),
     tests("ModelsTests", ["Models", "TestSupport"]),
-    tests("ExecutionTests", ["Execution", "Models", "TestSupport"]),
+    tests(
+      "ExecutionTests",
+      ["Execution", "Kernels", "Models", "TestSupport", "WirePayloads", "WireProtocol"]),
     tests("GoldenTests", ["Models", "Tokenizers", "TestSupport"]),
     tests("WireProtocolTests", ["WireProtocol", "WirePayloads", "TestSupport"]),
     tests("CoordinatorCoreTests", ["CoordinatorCore", "TestSupport"]),
