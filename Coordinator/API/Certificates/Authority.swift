@@ -1,6 +1,7 @@
 import Crypto
 import Foundation
 import SwiftASN1
+import WirePayloads
 import WireProtocol
 import X509
 
@@ -62,12 +63,7 @@ package struct Authority: Sendable {
 
   /// SHA-256 of the certificate's DER bytes, which invitations carry.
   package func fingerprint() throws -> WireProtocol.Digest {
-    var serializer = DER.Serializer()
-    try serializer.serialize(certificate)
-    guard let digest = WireProtocol.Digest(bytes: Array(SHA256.hash(data: serializer.serializedBytes))) else {
-      throw CertificateRefusal.keyDoesNotMatchCertificate
-    }
-    return digest
+    BlobDigest.sha256(try certificate.serializeAsPEM().derBytes)
   }
 
   /// A certificate for the server itself, with a new key.
@@ -97,8 +93,8 @@ package struct Authority: Sendable {
       alternativeNames: [], now: now, validSeconds: validSeconds)
     return IssuedCertificate(
       pem: try certificate.serializeAsPEM().pemString + "\n",
-      notAfter: Int(certificate.notValidAfter.timeIntervalSince1970),
-      publicKey: request.publicKey.x963Representation)
+      der: Data(try certificate.serializeAsPEM().derBytes),
+      notAfter: Int(certificate.notValidAfter.timeIntervalSince1970))
   }
 
   private func issue(
@@ -143,10 +139,9 @@ package struct Authority: Sendable {
 /// A client certificate that the authority has just signed.
 package struct IssuedCertificate: Hashable, Sendable {
   package var pem: String
+  package var der: Data
   /// Seconds since 1970.
   package var notAfter: Int
-  /// Uncompressed point (X9.63, 65 bytes) of the worker's key, which verifies its signatures of results.
-  package var publicKey: Data
 }
 
 /// Why a certificate or signing request is refused.

@@ -2,6 +2,8 @@ import Crypto
 import Foundation
 import NIOCore
 import NIOSSL
+import WirePayloads
+import WireProtocol
 import X509
 
 /// Who is at the other end of a connection, from a client certificate that the TLS layer has verified against the
@@ -9,19 +11,14 @@ import X509
 package struct WorkerIdentity: Hashable, Sendable {
   /// The subject's common name: `worker_` and 24 letters or digits.
   package var workerID: String
-  /// X9.63 bytes of the certificate's key.
+  /// SHA-256 of the certificate's DER, by which the store knows it.
+  package var fingerprint: WireProtocol.Digest
+  /// X9.63 bytes of the certificate's key, which verifies signatures of results.
   package var publicKey: Data
   /// End of validity, in seconds since 1970.
   package var notAfter: Int
   /// Begin of validity, in seconds since 1970.
   package var notBefore: Int
-
-  package init(workerID: String, publicKey: Data, notBefore: Int, notAfter: Int) {
-    self.workerID = workerID
-    self.publicKey = publicKey
-    self.notBefore = notBefore
-    self.notAfter = notAfter
-  }
 
   /// Reads a verified certificate; nil unless its key is P-256 and its subject names a worker.
   package init?(der: [UInt8]) {
@@ -38,6 +35,7 @@ package struct WorkerIdentity: Hashable, Sendable {
       name.utf8.count == 31
     else { return nil }
     self.workerID = name
+    self.fingerprint = BlobDigest.sha256(der)
     self.publicKey = key.x963Representation
     self.notBefore = Int(certificate.notValidBefore.timeIntervalSince1970)
     self.notAfter = Int(certificate.notValidAfter.timeIntervalSince1970)

@@ -1,6 +1,8 @@
+import CoordinatorStore
 import HTTPTypes
 import Hummingbird
 import Logging
+import WireProtocol
 
 /// Outermost middleware: names each request and turns every error into OpenAI's error object.
 package struct ErrorMiddleware: RouterMiddleware {
@@ -26,6 +28,10 @@ package struct ErrorMiddleware: RouterMiddleware {
     switch error {
     case let error as APIError:
       return error
+    case let error as FieldError:
+      return error.asAPIError
+    case let error as StoreError where error.code != .corrupt:
+      return translate(error)
     case let error as any HTTPResponseError:
       return translate(error.status, request: request)
     case is CancellationError:
@@ -38,6 +44,22 @@ package struct ErrorMiddleware: RouterMiddleware {
           "path": "\(request.uri.path)", "error": "\(String(reflecting: error))",
         ])
       return .internalFailure
+    }
+  }
+
+  private func translate(_ error: StoreError) -> APIError {
+    switch error.code {
+    case .notFound: APIError(.notFound, error.message, code: "not_found")
+    case .conflict: .conflict(error.message, code: "conflict")
+    case .unknownCursor: .invalid(error.message, param: "after", code: "invalid_value")
+    case .leaseUnknown:
+      APIError(.notFound, error.message, code: WorkerErrorCode.leaseUnknown)
+    case .invitationInvalid:
+      APIError(
+        .forbidden, error.message, type: "permission_error",
+        code: WorkerErrorCode.invitationInvalid)
+    case .invalid: .invalid(error.message, code: "invalid_value")
+    case .corrupt: .internalFailure
     }
   }
 

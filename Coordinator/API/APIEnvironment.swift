@@ -1,0 +1,59 @@
+import CoordinatorCore
+import CoordinatorStore
+import Foundation
+
+/// Everything that handlers reach for.
+package struct APIEnvironment: Sendable {
+  package var store: any Store
+  package var blobs: any BlobStore
+  package var authority: Authority
+  package var catalog: ModelCatalog
+  package var wakeups: Wakeups
+  package var limits: APILimits
+  package var now: @Sendable () -> Timestamp
+
+  package init(
+    store: any Store, blobs: any BlobStore, authority: Authority, catalog: ModelCatalog,
+    wakeups: Wakeups = Wakeups(), limits: APILimits = APILimits(),
+    now: @escaping @Sendable () -> Timestamp = APIEnvironment.systemTime
+  ) {
+    self.store = store
+    self.blobs = blobs
+    self.authority = authority
+    self.catalog = catalog
+    self.wakeups = wakeups
+    self.limits = limits
+    self.now = now
+  }
+
+  /// The system's clock.
+  package static let systemTime: @Sendable () -> Timestamp = {
+    Timestamp(milliseconds: Int64((Date().timeIntervalSince1970 * 1000).rounded(.down)))
+  }
+}
+
+/// What clients and workers may send at most.
+package struct APILimits: Sendable {
+  /// Bytes of a file that is uploaded; OpenAI's limit for batches is 200 MB.
+  package var uploadBytes = 200 << 20
+  /// Lines of a batch; OpenAI's limit.
+  package var batchLines = 50_000
+  /// Bytes of one line of a batch.
+  package var lineBytes = 4 << 20
+  /// Bytes of a JSON body.
+  package var messageBytes = 1 << 20
+  /// Bytes of an uncompressed result, whatever its unit would allow.
+  package var resultBytes = 64 << 20
+  /// Seconds that a worker's certificate is valid; workers renew it in time.
+  package var certificateSeconds = 30 * 86400
+  /// Tokens that a chat request without `max_tokens` may generate, within the model's context.
+  package var defaultChatTokens = 1024
+  /// The longest completion window in seconds.
+  package var completionWindowSeconds = 90 * 86400
+
+  package init() {}
+}
+
+extension Timestamp {
+  package var date: Date { Date(timeIntervalSince1970: Double(milliseconds) / 1000) }
+}

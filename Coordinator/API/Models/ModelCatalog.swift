@@ -1,0 +1,1 @@
+package actor ModelCatalog { package init() {} }

@@ -1,0 +1,80 @@
+import CoordinatorStore
+import HTTPTypes
+import Hummingbird
+
+/// OpenAI's Batch API, and the progress of a batch in more detail.
+struct BatchRoutes {
+  let environment: APIEnvironment
+  let authenticated: KeyAuthentication
+
+  func add(to router: some RouterMethods<CoordinatorRequestContext>) {
+    router.route("/v1/batches", [.post: authenticated(create), .get: authenticated(list)])
+    router.route("/v1/batches/{id}", [.get: authenticated(retrieve)])
+    router.route("/v1/batches/{id}/cancel", [.post: authenticated(cancel)])
+    router.route("/tally/v1/batches/{id}", [.get: authenticated(progress)])
+  }
+
+  @Sendable private func create(
+    _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
+  ) async throws -> Response {
+    let fields = try await request.jsonFields(limit: environment.limits.messageBytes)
+    let creation = try BatchCreation(
+      fields, maximumWindowSeconds: environment.limits.completionWindowSeconds)
+    guard
+      let file = try await environment.store.file(
+        creation.inputFileID, key: key.id, now: environment.now())
+    else { throw APIError.noSuch("File object", creation.inputFileID, param: "input_file_id") }
+    guard file.purpose == .batch else {
+      throw APIError.invalid(
+        "The file '\(file.id)' has purpose '\(file.purpose.rawValue)'; a batch needs 'batch'.",
+        param: "input_file_id", code: "invalid_file_purpose")
+    }
+    let retries = request.headers[.stainlessRetryCount].flatMap { Int($0) } ?? 0
+    let record = try await environment.store.createBatch(
+      NewBatch(
+        keyID: key.id, inputFileID: file.id, inputBlob: file.blob,
+        endpoint: creation.endpoint.rawValue, completionWindow: creation.completionWindow,
+        completionWindowSeconds: creation.completionWindowSeconds, metadata: creation.metadata,
+        pool: creation.pool, priority: creation.priority,
+        outputExpiresAfterSeconds: creation.outputExpiresAfterSeconds),
+      isRetry: retries > 0, now: environment.now())
+    environment.wakeups.validation.signal()
+    return try .json(BatchObject(record))
+  }
+
+  @Sendable private func list(
+    _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
+  ) async throws -> Response {
+    let page = try await environment.store.batches(
+      key: key.id, page: request.page(defaultLimit: 20, maximumLimit: 100))
+    return try .json(
+      ListObject(page.items.map(BatchObject.init), hasMore: page.hasMore, id: \.id))
+  }
+
+  @Sendable private func retrieve(
+    _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
+  ) async throws -> Response {
+    let id = try context.pathID()
+    guard let record = try await environment.store.batch(id, key: key.id) else {
+      throw APIError.noSuch("Batch object", id)
+    }
+    return try .json(BatchObject(record))
+  }
+
+  @Sendable private func cancel(
+    _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
+  ) async throws -> Response {
+    let record = try await environment.store.cancelBatch(
+      context.pathID(), key: key.id, now: environment.now())
+    environment.wakeups.finalisation.signal()
+    return try .json(BatchObject(record))
+  }
+
+  @Sendable private func progress(
+    _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
+  ) async throws -> Response {
+    let progress = try await environment.store.progress(
+      of: context.pathID(), key: key.id, now: environment.now())
+    return try .json(ProgressObject(progress))
+  }
+}

@@ -1,0 +1,87 @@
+import CoordinatorCore
+import CoordinatorStore
+import HTTPTypes
+import Hummingbird
+import WirePayloads
+import WireProtocol
+
+/// How a machine becomes a worker, and stays one.
+struct EnrolmentRoutes {
+  let environment: APIEnvironment
+  let worker: WorkerAuthentication
+
+  func add(to router: some RouterMethods<CoordinatorRequestContext>) {
+    router.route("/worker/v1/authority", [.get: authority])
+    router.route("/worker/v1/enroll", [.post: enroll])
+    router.route("/worker/v1/renew", [.post: worker(renew)])
+  }
+
+  @Sendable private func authority(
+    _ request: Request, _ context: CoordinatorRequestContext
+  ) async throws -> Response {
+    Response(
+      status: .ok, headers: [.contentType: "application/x-pem-file"],
+      body: ResponseBody(
+        byteBuffer: ByteBuffer(string: try environment.authority.certificatePEM())))
+  }
+
+  @Sendable private func enroll(
+    _ request: Request, _ context: CoordinatorRequestContext
+  ) async throws -> Response {
+    let message = try await request.message(EnrolmentRequest.self, limit: 65536)
+    try message.versions.requireMatch()
+    let signingRequest = try verified(message.signingRequest)
+    let record = try await environment.store.enrol(
+      NewWorker(
+        secretHash: BlobDigest.sha256(Array(message.secret.utf8)),
+        publicKey: BlobDigest.sha256(signingRequest.publicKey.derRepresentation),
+        name: String(message.workerName.prefix(100))),
+      now: environment.now())
+    context.logger.info("worker enrolled", metadata: ["worker": "\(record.id)"])
+    return try await issue(record, signingRequest)
+  }
+
+  @Sendable private func renew(
+    _ request: Request, _ context: CoordinatorRequestContext, _ peer: WorkerAuthentication.Peer
+  ) async throws -> Response {
+    let message = try await request.message(RenewalRequest.self, limit: 65536)
+    try message.versions.requireMatch()
+    return try await issue(peer.worker, verified(message.signingRequest))
+  }
+
+  private func verified(_ pem: String) throws -> VerifiedSigningRequest {
+    do {
+      return try VerifiedSigningRequest(pem: pem)
+    } catch let error as CertificateRefusal {
+      throw APIError.invalid(
+        "The signing request is refused: \(error.description).", param: "signingRequest",
+        code: "signing_request_invalid")
+    }
+  }
+
+  /// The certificate is known to the store before the worker has it, so that it is valid from the first use.
+  private func issue(_ worker: WorkerRecord, _ request: VerifiedSigningRequest) async throws
+    -> Response
+  {
+    let issued = try environment.authority.issueWorkerCertificate(
+      workerID: worker.id, request: request, now: environment.now().date,
+      validSeconds: Double(environment.limits.certificateSeconds))
+    try await environment.store.recordCertificate(
+      CertificateRecord(
+        fingerprint: BlobDigest.sha256(issued.der), workerID: worker.id,
+        notAfter: Timestamp(seconds: issued.notAfter), der: issued.der))
+    return try .json(
+      EnrolmentResponse(
+        workerID: worker.id, accountName: worker.accountName, certificate: issued.pem,
+        authority: try environment.authority.certificatePEM(), notAfter: issued.notAfter))
+  }
+}
+
+extension PeerVersions {
+  /// - Throws: `APIError` 426 that says what to upgrade.
+  func requireMatch() throws {
+    guard let reason = mismatch() else { return }
+    throw APIError(
+      .upgradeRequired, reason, code: WorkerErrorCode.upgradeRequired, shouldRetry: false)
+  }
+}

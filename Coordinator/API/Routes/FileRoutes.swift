@@ -1,0 +1,80 @@
+import CoordinatorStore
+import HTTPTypes
+import Hummingbird
+
+/// OpenAI's Files API.
+struct FileRoutes {
+  let environment: APIEnvironment
+  let authenticated: KeyAuthentication
+
+  func add(to router: some RouterMethods<CoordinatorRequestContext>) {
+    router.route("/v1/files", [.post: authenticated(create), .get: authenticated(list)])
+    router.route(
+      "/v1/files/{id}", [.get: authenticated(retrieve), .delete: authenticated(delete)])
+    router.route("/v1/files/{id}/content", [.get: authenticated(content)])
+  }
+
+  @Sendable private func create(
+    _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
+  ) async throws -> Response {
+    var upload = FileUpload(
+      blobs: environment.blobs, limitBytes: environment.limits.uploadBytes)
+    let file = try await upload.receive(request, key: key.id, now: environment.now())
+    let record = try await environment.store.createFile(file, now: environment.now())
+    return try .json(FileObject(record))
+  }
+
+  @Sendable private func list(
+    _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
+  ) async throws -> Response {
+    var purpose: FilePurpose?
+    if let word = request.uri.queryParameters["purpose"] {
+      guard let known = FilePurpose(rawValue: String(word)) else {
+        throw APIError.invalid(
+          "Invalid 'purpose': '\(word.prefix(50))' is unknown.", param: "purpose",
+          code: "invalid_value")
+      }
+      purpose = known
+    }
+    let page = try await environment.store.files(
+      key: key.id, purpose: purpose,
+      page: request.page(defaultLimit: 10000, maximumLimit: 10000), now: environment.now())
+    return try .json(
+      ListObject(page.items.map(FileObject.init), hasMore: page.hasMore, id: \.id))
+  }
+
+  @Sendable private func retrieve(
+    _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
+  ) async throws -> Response {
+    try .json(FileObject(await file(context, key)))
+  }
+
+  @Sendable private func delete(
+    _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
+  ) async throws -> Response {
+    let id = try context.pathID()
+    guard try await environment.store.deleteFile(id, key: key.id) else {
+      throw APIError.noSuch("File object", id)
+    }
+    return try .json(DeletedObject(id: id, object: "file"))
+  }
+
+  @Sendable private func content(
+    _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
+  ) async throws -> Response {
+    let file = try await file(context, key)
+    return BlobResponse.make(
+      blobs: environment.blobs, digest: file.blob, size: file.bytes, request: request,
+      contentType: "application/octet-stream")
+  }
+
+  private func file(_ context: CoordinatorRequestContext, _ key: KeyRecord) async throws
+    -> FileRecord
+  {
+    let id = try context.pathID()
+    guard
+      let file = try await environment.store.file(id, key: key.id, now: environment.now())
+    else { throw APIError.noSuch("File object", id) }
+    return file
+  }
+}

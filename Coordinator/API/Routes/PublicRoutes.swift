@@ -1,0 +1,73 @@
+import CoordinatorStore
+import HTTPTypes
+import Hummingbird
+import Logging
+
+/// Models, statistics, health, and the parts of OpenAI's API that batches take the place of.
+struct PublicRoutes {
+  let environment: APIEnvironment
+  let authenticated: KeyAuthentication
+
+  func add(to router: some RouterMethods<CoordinatorRequestContext>) {
+    router.route("/v1/models", [.get: authenticated(models)])
+    router.route("/v1/models/{id}", [.get: authenticated(model)])
+    for endpoint in GenerationEndpoint.allCases {
+      router.route(
+        RouterPath(endpoint.rawValue),
+        [
+          .post: authenticated { _, _, _ in
+            throw APIError(
+              .badRequest,
+              "This coordinator answers \(endpoint.rawValue) in batches only: upload a JSONL file "
+                + "to /v1/files and create a batch at /v1/batches.", code: "batches_only")
+          }
+        ])
+    }
+    router.route("/stats", [.get: statistics])
+    router.route("/healthz", [.get: alive])
+    router.route("/readyz", [.get: ready])
+  }
+
+  @Sendable private func models(
+    _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
+  ) async throws -> Response {
+    let models = try await environment.store.models()
+    return try .json(ListObject(models.map(ModelObject.init), hasMore: false, id: \.id))
+  }
+
+  @Sendable private func model(
+    _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
+  ) async throws -> Response {
+    let id = try context.pathID()
+    guard let model = try await environment.store.model(id) else {
+      throw APIError(
+        .notFound, "The model '\(id.prefix(100))' does not exist on this coordinator.",
+        param: "model", code: "model_not_found")
+    }
+    return try .json(ModelObject(model))
+  }
+
+  @Sendable private func statistics(
+    _ request: Request, _ context: CoordinatorRequestContext
+  ) async throws -> Response {
+    try .json(StatisticsObject(await environment.store.statistics(now: environment.now())))
+  }
+
+  @Sendable private func alive(
+    _ request: Request, _ context: CoordinatorRequestContext
+  ) async throws -> Response {
+    try .json(["status": "ok"])
+  }
+
+  @Sendable private func ready(
+    _ request: Request, _ context: CoordinatorRequestContext
+  ) async throws -> Response {
+    do {
+      try await environment.store.checkReady()
+    } catch {
+      context.logger.error("store is not ready", metadata: ["error": "\(error)"])
+      throw APIError.unavailable("The store does not answer.")
+    }
+    return try .json(["status": "ok"])
+  }
+}
