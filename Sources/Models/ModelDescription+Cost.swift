@@ -1,0 +1,44 @@
+extension ModelDescription {
+  /// Floating-point operations of generating `generatedTokens` after a prompt of `promptTokens`;
+  /// the measure of credit.
+  ///
+  /// With n = promptTokens + generatedTokens - 1 tokens fed (the last generated one is not; n =
+  /// promptTokens when nothing is generated):
+  /// - each fed token: 2 x the elements of the layers' matrices;
+  /// - each fed token at position p: 2 H (Ek + Ev) min(p + 1, window) per attention layer, which is
+  ///   4 H E (p + 1) where keys and values have the same dimension and there is no window;
+  /// - each generated token: 2 D V for the output matrix.
+  ///
+  /// Norms, rotations, softmax and activations are not counted. Quantised matrices count as the
+  /// float matrices they stand for. Negative arguments count as 0.
+  package func flops(promptTokens: Int, generatedTokens: Int) -> Double {
+    let prompt = max(0, promptTokens)
+    let generated = max(0, generatedTokens)
+    let fed = max(0, prompt + max(0, generated - 1))
+    var total = Double(generated) * 2 * Double(output.inputs) * Double(output.outputs)
+    for layer in layers {
+      let elements = layer.linears.reduce(0.0) { $0 + Double($1.inputs) * Double($1.outputs) }
+      total += Double(fed) * 2 * elements
+      switch layer.mixer {
+      case .attention(let attention):
+        let perKey =
+          2 * Double(attention.heads)
+          * Double(attention.keyDimension + attention.valueDimension)
+        total += perKey * Self.keysSeen(tokens: fed, window: attention.window)
+      }
+    }
+    return total
+  }
+
+  /// The sum over positions p < tokens of min(p + 1, window).
+  private static func keysSeen(tokens: Int, window: Int?) -> Double {
+    let growing = Double(min(tokens, window ?? tokens))
+    let full = Double(tokens) - growing
+    return growing * (growing + 1) / 2 + full * Double(window ?? 0)
+  }
+
+  /// Elements of all tensors, those that are used twice counted once.
+  package var parameterCount: Int {
+    requiredTensors.reduce(0) { $0 + $1.shape.reduce(1, *) }
+  }
+}

@@ -1,0 +1,103 @@
+import Foundation
+import ModelFormats
+
+/// A model as a list of chunks that are named by their hashes.
+///
+/// Its canonical JSON (keys sorted, no spaces) is itself named by its hash, so that hash stands for
+/// every bit of the model. A worker fetches the chunks it needs, checks each, and resumes at a
+/// chunk.
+package struct ModelManifest: Codable, Hashable, Sendable {
+  /// A run of a tensor's bytes.
+  package struct Chunk: Codable, Hashable, Sendable {
+    /// Of the bytes, as 64 lower-case hexadecimal digits.
+    package let sha256: String
+    /// Length in bytes.
+    package let bytes: Int
+
+    package init(sha256: String, bytes: Int) {
+      self.sha256 = sha256
+      self.bytes = bytes
+    }
+  }
+
+  package struct Tensor: Codable, Hashable, Sendable {
+    package let name: String
+    package let type: ElementType
+    /// Outermost dimension first.
+    package let shape: [Int]
+    /// The tensor's bytes in order.
+    package let chunks: [Chunk]
+  }
+
+  /// The bytes of a tensor are cut into chunks of at most this length.
+  package static let chunkLimitBytes = 8 << 20
+
+  /// The manifest's format.
+  package var version = 1
+  package let description: ModelDescription
+  /// The tensors that `description` requires, sorted by name.
+  package let tensors: [Tensor]
+
+  /// Cuts the tensors that `description` requires into chunks and gives each to `sink`.
+  ///
+  /// Chunks hold whole rows where a row fits. Memory: one chunk.
+  ///
+  /// - Parameter sink: stores a chunk's bytes and returns their SHA-256 as lower-case hexadecimal.
+  /// - Throws: `FormatError`, and what `sink` throws.
+  package static func make(
+    _ description: ModelDescription, from source: any TensorSource,
+    sink: (_ tensor: String, UnsafeRawBufferPointer) throws -> String
+  ) throws -> ModelManifest {
+    try description.validate(file: source.name)
+    let buffer = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: chunkLimitBytes, alignment: 64)
+    defer { buffer.deallocate() }
+    let required = description.requiredTensors.sorted { utf8Order($0.name, $1.name) }
+    let tensors = try required.map { requirement in
+      let tensor = try source.tensor(requirement)
+      let rowBytes = tensor.shape.first.map { $0 > 0 ? tensor.byteCount / $0 : 1 } ?? 1
+      let step =
+        rowBytes >= 1 && rowBytes <= chunkLimitBytes
+        ? chunkLimitBytes / rowBytes * rowBytes : chunkLimitBytes
+      var chunks: [Chunk] = []
+      for offset in stride(from: 0, to: tensor.byteCount, by: step) {
+        let count = min(step, tensor.byteCount - offset)
+        let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+        try source.read(requirement.name, offset: offset, into: part)
+        let digest = try sink(requirement.name, UnsafeRawBufferPointer(part))
+        chunks.append(Chunk(sha256: digest, bytes: count))
+        source.release(requirement.name, upTo: offset + count)
+      }
+      return Tensor(
+        name: requirement.name, type: tensor.type, shape: tensor.shape, chunks: chunks)
+    }
+    return ModelManifest(description: description, tensors: tensors)
+  }
+
+  /// Every chunk once, in the order of first use.
+  package var distinctChunks: [Chunk] {
+    var seen: Set<Chunk> = []
+    return tensors.flatMap(\.chunks).filter { seen.insert($0).inserted }
+  }
+
+  /// Bytes of all tensors.
+  package var byteCount: Int {
+    tensors.reduce(0) { $0 + $1.chunks.reduce(0) { $0 + $1.bytes } }
+  }
+}
+
+extension TensorSource {
+  /// A tensor whose shape must be as required.
+  ///
+  /// - Throws: `FormatError`.
+  func tensor(_ requirement: TensorRequirement) throws -> SourceTensor {
+    let tensor = try tensor(requirement.name)
+    guard tensor.shape == requirement.shape else {
+      throw FormatError(
+        .badLayout, file: name,
+        reason: "tensor \(quoted(requirement.name)) has shape \(tensor.shape), "
+          + "the model needs \(requirement.shape)")
+    }
+    return tensor
+  }
+}

@@ -1,0 +1,126 @@
+import ModelFormats
+
+/// Where weights come from: a GGUF file, a Hugging Face folder, or the chunks of a manifest.
+package protocol TensorSource: Sendable {
+  /// What errors call the source.
+  var name: String { get }
+  /// The tensors' names, sorted by their UTF-8 bytes.
+  var tensorNames: [String] { get }
+  /// Type and shape of a tensor.
+  ///
+  /// - Throws: `FormatError`: `missing`, or `badType` for a type that cannot be computed with.
+  func tensor(_ name: String) throws -> SourceTensor
+  /// Copies bytes of a tensor, from its byte `offset` on, until `target` is full.
+  ///
+  /// - Throws: `FormatError`, also when the bytes asked for pass the tensor's end.
+  func read(_ name: String, offset: Int, into target: UnsafeMutableRawBufferPointer) throws
+  /// Says that the bytes before `offset` of a tensor will not be read again soon, so that they need
+  /// no memory.
+  func release(_ name: String, upTo offset: Int)
+}
+
+/// Type and shape of a tensor of a source.
+package struct SourceTensor: Hashable, Sendable {
+  package let type: ElementType
+  /// Outermost dimension first.
+  package let shape: [Int]
+  package let byteCount: Int
+}
+
+/// The weights of a GGUF file.
+package struct GGUFTensorSource: TensorSource {
+  private let file: GGUFFile
+  private let tensors: [String: GGUFFile.Tensor]
+
+  package init(_ file: GGUFFile) {
+    self.file = file
+    tensors = Dictionary(
+      file.tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  package var name: String { file.name }
+
+  package var tensorNames: [String] { tensors.keys.sorted(by: utf8Order) }
+
+  private func find(_ name: String) throws -> GGUFFile.Tensor {
+    guard let tensor = tensors[name] else {
+      throw FormatError(.missing, file: file.name, reason: "there is no tensor \(quoted(name))")
+    }
+    return tensor
+  }
+
+  package func tensor(_ name: String) throws -> SourceTensor {
+    let tensor = try find(name)
+    guard let type = tensor.type.elementType else {
+      throw FormatError(
+        .badType, file: file.name, offset: UInt64(tensor.range.lowerBound),
+        reason: "tensor \(quoted(name)) has type \(tensor.type), which is not supported "
+          + "(F32, F16, BF16, Q8_0, Q4_0 and Q4_1 are)")
+    }
+    return SourceTensor(type: type, shape: tensor.shape, byteCount: tensor.range.count)
+  }
+
+  package func read(
+    _ name: String, offset: Int, into target: UnsafeMutableRawBufferPointer
+  ) throws {
+    try copy(file.storage, try find(name).range, offset, target, file: file.name, tensor: name)
+  }
+
+  package func release(_ name: String, upTo offset: Int) {
+    guard let range = tensors[name]?.range else { return }
+    file.storage.releasePages(range.lowerBound..<min(range.upperBound, range.lowerBound + offset))
+  }
+}
+
+/// The weights of a Hugging Face folder.
+package struct HuggingFaceTensorSource: TensorSource {
+  private let folder: HuggingFaceFolder
+
+  package init(_ folder: HuggingFaceFolder) {
+    self.folder = folder
+  }
+
+  package var name: String { folder.url.path }
+
+  package var tensorNames: [String] { folder.names }
+
+  private func find(_ name: String) throws -> (SafetensorsFile, TensorRecord) {
+    guard let index = folder.fileOfTensor[name] else {
+      throw FormatError(.missing, file: self.name, reason: "there is no tensor \(quoted(name))")
+    }
+    return (folder.files[index], try folder.files[index].record(name))
+  }
+
+  package func tensor(_ name: String) throws -> SourceTensor {
+    let (_, record) = try find(name)
+    return SourceTensor(type: record.type, shape: record.shape, byteCount: record.range.count)
+  }
+
+  package func read(
+    _ name: String, offset: Int, into target: UnsafeMutableRawBufferPointer
+  ) throws {
+    let (file, record) = try find(name)
+    try copy(file.storage, record.range, offset, target, file: file.name, tensor: name)
+  }
+
+  package func release(_ name: String, upTo offset: Int) {
+    guard let (file, record) = try? find(name) else { return }
+    let range = record.range
+    file.storage.releasePages(range.lowerBound..<min(range.upperBound, range.lowerBound + offset))
+  }
+}
+
+/// Copies bytes of the tensor that lies at `range` of `storage`.
+func copy(
+  _ storage: ByteStorage, _ range: Range<Int>, _ offset: Int,
+  _ target: UnsafeMutableRawBufferPointer, file: String, tensor: String
+) throws {
+  guard offset >= 0, offset <= range.count, target.count <= range.count - offset else {
+    throw FormatError(
+      .truncated, file: file, offset: UInt64(range.lowerBound),
+      reason: "tensor \(quoted(tensor)) of \(range.count) bytes has no \(target.count) bytes "
+        + "at its byte \(offset)")
+  }
+  let start = range.lowerBound + offset
+  storage.withUnsafeBytes(start..<start + target.count) { target.copyMemory(from: $0) }
+}
