@@ -130,11 +130,11 @@ let package = Package(
     tests("KernelsTests", ["CKernels", "Kernels", "TestSupport"]),
     tests("ModelFormatsTests", ["ModelFormats", "TestSupport"]),
     tests("TokenizersTests", ["Tokenizers", "TestSupport"]),
-    tests("ModelsTests", ["Models", "TestSupport"]),
+    tests("ModelsTests", ["Kernels", "ModelFormats", "Models", "TestSupport"]),
     tests(
       "ExecutionTests",
       ["Execution", "Kernels", "Models", "TestSupport", "WirePayloads", "WireProtocol"]),
-    tests("GoldenTests", ["Models", "Tokenizers", "TestSupport"]),
+    tests("GoldenTests", ["Kernels", "ModelFormats", "Models", "Tokenizers", "TestSupport"]),
     tests("WireProtocolTests", ["WireProtocol", "WirePayloads", "TestSupport"]),
     tests("CoordinatorCoreTests", ["CoordinatorCore", "TestSupport"]),
     tests("CoordinatorStoreTests", ["CoordinatorCore", "CoordinatorStore", "TestSupport"]),

@@ -25,6 +25,12 @@ package struct SourceTensor: Hashable, Sendable {
   /// Outermost dimension first.
   package let shape: [Int]
   package let byteCount: Int
+
+  package init(type: ElementType, shape: [Int], byteCount: Int) {
+    self.type = type
+    self.shape = shape
+    self.byteCount = byteCount
+  }
 }
 
 /// The weights of a GGUF file.

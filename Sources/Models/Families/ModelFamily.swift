@@ -31,7 +31,7 @@ package enum ModelFamilies {
     guard let family = all.first(where: { $0.modelTypes.contains(type) }) else {
       throw folder.config.error(
         .unsupported, "model_type",
-        "\(quoted(type)) is not yet supported (\(modelTypes.joined(separator: ", ")) are)")
+        "\(quoted(type)) is not yet supported (supported: \(modelTypes.joined(separator: ", ")))")
     }
     let description = try family.describe(folder)
     try description.validate(file: folder.config.file)
@@ -48,7 +48,7 @@ package enum ModelFamilies {
       throw settings.error(
         .unsupported, "architecture",
         "\(quoted(architecture)) is not yet supported "
-          + "(\(ggufArchitectures.joined(separator: ", ")) are)")
+          + "(supported: \(ggufArchitectures.joined(separator: ", ")))")
     }
     let description = try family.describe(file)
     try description.validate(file: file.name)

@@ -1,0 +1,30 @@
+import Kernels
+
+/// down(activation(gate(x)) * up(x)).
+struct GatedFeedForwardBlock: Sendable {
+  private let activation: GatedActivation
+  private let gate: LinearBlock
+  private let up: LinearBlock
+  private let down: LinearBlock
+
+  init(_ description: ModelDescription.GatedFeedForward, _ loader: WeightLoader) throws {
+    switch description.activation {
+    case .silu: activation = .silu
+    case .geluTanh: activation = .geluTanh
+    }
+    gate = try LinearBlock(description.gate, loader)
+    up = try LinearBlock(description.up, loader)
+    down = try LinearBlock(description.down, loader)
+  }
+
+  var byteCount: Int { gate.byteCount + up.byteCount + down.byteCount }
+
+  /// update[rows, D] from the normalised x[rows, D].
+  func run(_ x: Tensor, into update: Tensor, _ context: StepContext) throws {
+    let gates = try context.tensor(.gate, columns: gate.weights.outputs)
+    let ups = try context.tensor(.up, columns: up.weights.outputs)
+    try LinearBlock.run(x, [gate, up], into: [gates, ups], context)
+    try context.compute.gate(activation, gates, ups, into: gates)
+    try LinearBlock.run(gates, [down], into: [update], context)
+  }
+}
