@@ -1,0 +1,30 @@
+// AVX2, FMA and F16C: all operations, integer products without VNNI.
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <string.h>
+
+#include "../include/ckernels.h"
+
+#pragma STDC FP_CONTRACT OFF
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+
+#define CK_INLINE inline __attribute__((always_inline))
+#define CK_UNROLL _Pragma("clang loop unroll(full)")
+#define CK_X(name) ck_##name##_avx2
+#define CK_Q(name) ck_##name##_avx2
+#define CK_MAX_ROWS 6
+#define CK_Q_ROWS 6
+#define CK_WIDTH 1
+#include "vector_avx2.h"
+#include "tiles.h"
+#include "vector_ops.h"
+#include "matmul_tile.h"
+#include "attention_tile.h"
+#include "dot_avx2.h"
+#include "quantised_tile.h"
+#include "table.h"
+
+const ck_table ck_table_avx2 = CK_TABLE(CK_AVX2);
+
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,47 @@
+// The table of an x86 variant: CK_X names the operations of its family, CK_Q its integer products.
+#pragma once
+
+#define CK_DECLARE_MATMUL(name) \
+  void name(const ck_matmul *, size_t, size_t, size_t, size_t)
+CK_DECLARE_MATMUL(CK_X(matmul_f32));
+CK_DECLARE_MATMUL(CK_X(matmul_f16));
+CK_DECLARE_MATMUL(CK_X(matmul_bf16));
+CK_DECLARE_MATMUL(CK_Q(matmul_q8_0));
+CK_DECLARE_MATMUL(CK_Q(matmul_q4_0));
+CK_DECLARE_MATMUL(CK_Q(matmul_q4_1));
+void CK_X(exp)(const float *, size_t, float *);
+void CK_X(log)(const float *, size_t, float *);
+void CK_X(tanh)(const float *, size_t, float *);
+void CK_X(sigmoid)(const float *, size_t, float *);
+void CK_X(softmax)(const float *, size_t, float *);
+void CK_X(quantise)(const float *, size_t, int8_t *, ck_qmeta *);
+void CK_X(rms_norm)(const float *, const float *, float, size_t, float *);
+void CK_X(silu)(const float *, const float *, size_t, float *);
+void CK_X(gelu_tanh)(const float *, const float *, size_t, float *);
+void CK_X(add)(const float *, const float *, size_t, float *);
+void CK_X(exp_sum)(const float *, size_t, float *, float *);
+void CK_X(rope)(float *, size_t, size_t, size_t, const float *, const float *, bool);
+void CK_X(attention)(const ck_attention *, size_t, size_t);
+void CK_X(to_f16)(const float *, size_t, uint16_t *);
+void CK_X(from_f16)(const uint16_t *, size_t, float *);
+
+#define CK_TABLE(id)                                                                         \
+  {                                                                                          \
+      .variant = id,                                                                         \
+      .matmul = {CK_X(matmul_f32), CK_X(matmul_f16), CK_X(matmul_bf16), CK_Q(matmul_q8_0),   \
+                 CK_Q(matmul_q4_0), CK_Q(matmul_q4_1)},                                      \
+      .quantise = CK_X(quantise),                                                            \
+      .rms_norm = CK_X(rms_norm),                                                            \
+      .gated = {CK_X(silu), CK_X(gelu_tanh)},                                                \
+      .add = CK_X(add),                                                                      \
+      .exp = CK_X(exp),                                                                      \
+      .log = CK_X(log),                                                                      \
+      .tanh = CK_X(tanh),                                                                    \
+      .sigmoid = CK_X(sigmoid),                                                              \
+      .softmax = CK_X(softmax),                                                              \
+      .exp_sum = CK_X(exp_sum),                                                              \
+      .rope = CK_X(rope),                                                                    \
+      .attention = CK_X(attention),                                                          \
+      .to_f16 = CK_X(to_f16),                                                                \
+      .from_f16 = CK_X(from_f16),                                                            \
+  }

@@ -1,0 +1,38 @@
+// How rows are cut into tiles whose height is a constant of each compiled body.
+#pragma once
+
+/// Splits `rows` into tiles of nearly equal height, at most `most`.
+static CK_INLINE size_t tile_height(size_t rows, size_t most) {
+  size_t tiles = (rows + most - 1) / most;
+  return (rows + tiles - 1) / tiles;
+}
+
+#if CK_MAX_ROWS == 14
+#define CK_TILE_SWITCH(R, call) \
+  switch (R) {                  \
+    case 1: call(1); break;     \
+    case 2: call(2); break;     \
+    case 3: call(3); break;     \
+    case 4: call(4); break;     \
+    case 5: call(5); break;     \
+    case 6: call(6); break;     \
+    case 7: call(7); break;     \
+    case 8: call(8); break;     \
+    case 9: call(9); break;     \
+    case 10: call(10); break;   \
+    case 11: call(11); break;   \
+    case 12: call(12); break;   \
+    case 13: call(13); break;   \
+    default: call(14); break;   \
+  }
+#else
+#define CK_TILE_SWITCH(R, call) \
+  switch (R) {                  \
+    case 1: call(1); break;     \
+    case 2: call(2); break;     \
+    case 3: call(3); break;     \
+    case 4: call(4); break;     \
+    case 5: call(5); break;     \
+    default: call(6); break;    \
+  }
+#endif
