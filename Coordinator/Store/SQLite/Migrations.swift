@@ -1,0 +1,151 @@
+import GRDB
+
+/// The tables. A migration that was released is never changed; a new one is added.
+///
+/// Times are milliseconds since 1970, digests 64 hexadecimal digits, credit millionths. What a worker's lease has to
+/// find in a large batch has a partial index over just the rows that matter now.
+enum Migrations {
+  static var migrator: DatabaseMigrator {
+    var migrator = DatabaseMigrator()
+    migrator.registerMigration("1: keys, files, models") { try $0.execute(sql: clients) }
+    migrator.registerMigration("2: accounts, workers") { try $0.execute(sql: fleet) }
+    migrator.registerMigration("3: batches, requests, units, replicas, receipts") {
+      try $0.execute(sql: batches + work)
+    }
+    return migrator
+  }
+
+  private static let clients = """
+    CREATE TABLE api_key (
+      id TEXT PRIMARY KEY, name TEXT NOT NULL, hash TEXT NOT NULL UNIQUE, weight REAL NOT NULL,
+      virtual_time REAL NOT NULL DEFAULT 0, created_at INTEGER NOT NULL, revoked_at INTEGER
+    ) STRICT;
+    CREATE TABLE file (
+      number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+      key_id TEXT NOT NULL REFERENCES api_key, purpose TEXT NOT NULL, filename TEXT NOT NULL,
+      bytes INTEGER NOT NULL, blob TEXT NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER
+    ) STRICT;
+    CREATE INDEX file_of_key ON file (key_id, number);
+    CREATE INDEX file_expiry ON file (expires_at) WHERE expires_at IS NOT NULL;
+    CREATE TABLE manifest (
+      digest TEXT PRIMARY KEY, vocabulary TEXT NOT NULL, body_flops REAL NOT NULL,
+      head_flops REAL NOT NULL, attention_flops REAL NOT NULL, weight_bytes INTEGER NOT NULL,
+      cache_bytes INTEGER NOT NULL, disk_bytes INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE model (
+      id TEXT PRIMARY KEY, manifest TEXT NOT NULL REFERENCES manifest, record TEXT NOT NULL,
+      created_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE model_blob (
+      blob TEXT NOT NULL, manifest TEXT NOT NULL REFERENCES manifest, PRIMARY KEY (blob, manifest)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE setting (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;
+    """
+
+  private static let fleet = """
+    CREATE TABLE account (
+      id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_at INTEGER NOT NULL,
+      accepted INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0,
+      tokens INTEGER NOT NULL DEFAULT 0, credit INTEGER NOT NULL DEFAULT 0,
+      average REAL NOT NULL DEFAULT 0, average_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE invitation (
+      id TEXT PRIMARY KEY, secret_hash TEXT NOT NULL UNIQUE,
+      account TEXT NOT NULL REFERENCES account, uses_left INTEGER NOT NULL CHECK (uses_left >= 0),
+      expires_at INTEGER NOT NULL, trusted INTEGER NOT NULL, created_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE worker (
+      id TEXT PRIMARY KEY, account TEXT NOT NULL REFERENCES account, name TEXT NOT NULL,
+      trusted INTEGER NOT NULL, invitation TEXT NOT NULL, public_key TEXT NOT NULL,
+      created_at INTEGER NOT NULL, last_seen INTEGER, suspended_until INTEGER,
+      backoff_until INTEGER, failures INTEGER NOT NULL DEFAULT 0,
+      consecutive_valid INTEGER NOT NULL DEFAULT 0, speed REAL,
+      accepted INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0,
+      tokens INTEGER NOT NULL DEFAULT 0, credit INTEGER NOT NULL DEFAULT 0,
+      average REAL NOT NULL DEFAULT 0, average_at INTEGER NOT NULL,
+      UNIQUE (invitation, public_key)
+    ) STRICT;
+    CREATE INDEX worker_seen ON worker (last_seen);
+    CREATE TABLE certificate (
+      fingerprint TEXT PRIMARY KEY, worker TEXT NOT NULL REFERENCES worker,
+      not_after INTEGER NOT NULL, der BLOB NOT NULL, revoked INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX certificate_of_worker ON certificate (worker);
+    """
+
+  private static let batches = """
+    CREATE TABLE batch (
+      number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+      key_id TEXT NOT NULL REFERENCES api_key, input_file TEXT NOT NULL, input_blob TEXT NOT NULL,
+      endpoint TEXT NOT NULL, completion_window TEXT NOT NULL, fingerprint TEXT NOT NULL,
+      metadata TEXT, pool TEXT NOT NULL, priority INTEGER NOT NULL, output_expires_after INTEGER,
+      state TEXT NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+      in_progress_at INTEGER, finalizing_at INTEGER, completed_at INTEGER, failed_at INTEGER,
+      expired_at INTEGER, cancelling_at INTEGER, cancelled_at INTEGER,
+      errors TEXT NOT NULL DEFAULT '[]', output_file TEXT, error_file TEXT, model TEXT,
+      total INTEGER NOT NULL DEFAULT 0, completed INTEGER NOT NULL DEFAULT 0,
+      failed INTEGER NOT NULL DEFAULT 0, input_tokens INTEGER NOT NULL DEFAULT 0,
+      output_tokens INTEGER NOT NULL DEFAULT 0, flops_done REAL NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX batch_of_key ON batch (key_id, number);
+    CREATE INDEX batch_retry ON batch (fingerprint, created_at);
+    CREATE INDEX batch_open ON batch (state, number)
+      WHERE state IN ('validating', 'finalizing_completed', 'finalizing_expired', 'cancelling');
+    CREATE INDEX batch_due ON batch (expires_at) WHERE state IN ('validating', 'in_progress');
+    CREATE TABLE queue (
+      number INTEGER PRIMARY KEY, batch INTEGER NOT NULL REFERENCES batch,
+      key_id TEXT NOT NULL REFERENCES api_key, pool TEXT NOT NULL,
+      manifest TEXT NOT NULL REFERENCES manifest, cache TEXT NOT NULL, priority INTEGER NOT NULL,
+      virtual_time REAL NOT NULL DEFAULT 0, released INTEGER NOT NULL DEFAULT 0,
+      waiting INTEGER NOT NULL DEFAULT 0 CHECK (waiting >= 0),
+      missing INTEGER NOT NULL DEFAULT 0 CHECK (missing >= 0),
+      learned_tokens INTEGER NOT NULL DEFAULT 0, learned_sequences INTEGER NOT NULL DEFAULT 0,
+      UNIQUE (batch, manifest, cache)
+    ) STRICT;
+    CREATE INDEX queue_active ON queue (number) WHERE released = 1 AND (waiting > 0 OR missing > 0);
+    CREATE TABLE request (
+      number INTEGER PRIMARY KEY, batch INTEGER NOT NULL REFERENCES batch, line INTEGER NOT NULL,
+      id TEXT NOT NULL, custom_id TEXT NOT NULL, rendering BLOB NOT NULL, state TEXT NOT NULL,
+      queue INTEGER REFERENCES queue, unit INTEGER REFERENCES unit, first_sequence INTEGER,
+      sequences INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, max_tokens INTEGER NOT NULL,
+      failure TEXT, ended_at INTEGER, UNIQUE (batch, line)
+    ) STRICT;
+    CREATE INDEX request_waiting ON request (queue, line) WHERE state = 'waiting';
+    CREATE INDEX request_of_unit ON request (unit) WHERE unit IS NOT NULL;
+    CREATE TABLE request_input (
+      request INTEGER PRIMARY KEY REFERENCES request, sequences BLOB NOT NULL
+    ) STRICT;
+    """
+
+  private static let work = """
+    CREATE TABLE unit (
+      number INTEGER PRIMARY KEY, digest TEXT NOT NULL, specification TEXT NOT NULL,
+      inputs TEXT NOT NULL, queue INTEGER NOT NULL REFERENCES queue, pool TEXT NOT NULL,
+      state TEXT NOT NULL, reason TEXT, missing INTEGER NOT NULL,
+      sole_account TEXT NOT NULL DEFAULT '', memory_bytes INTEGER NOT NULL,
+      prompt_tokens TEXT NOT NULL, estimated_flops REAL NOT NULL, flops REAL,
+      failed_replays INTEGER NOT NULL DEFAULT 0, replay TEXT UNIQUE, replay_deadline INTEGER,
+      result TEXT, verification TEXT, replicas INTEGER, created_at INTEGER NOT NULL,
+      ended_at INTEGER
+    ) STRICT;
+    CREATE INDEX unit_missing ON unit (queue, sole_account, number) WHERE missing > 0;
+    CREATE INDEX unit_of_queue ON unit (queue, state);
+    CREATE INDEX unit_replay ON unit (number) WHERE state = 'awaiting_replay';
+    CREATE INDEX unit_inputs ON unit (inputs);
+    CREATE TABLE replica (
+      number INTEGER PRIMARY KEY, lease TEXT NOT NULL UNIQUE,
+      unit INTEGER NOT NULL REFERENCES unit, worker TEXT NOT NULL REFERENCES worker,
+      account TEXT NOT NULL REFERENCES account, state TEXT NOT NULL, reason TEXT, detail TEXT,
+      issued_at INTEGER NOT NULL, deadline INTEGER NOT NULL, last_deadline INTEGER NOT NULL,
+      flops_done REAL NOT NULL DEFAULT 0, result TEXT, summaries TEXT, signature BLOB,
+      seconds REAL, submitted_at INTEGER, credit INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX replica_of_unit ON replica (unit);
+    CREATE INDEX replica_due ON replica (deadline) WHERE state = 'running';
+    CREATE INDEX replica_of_worker ON replica (worker, state);
+    CREATE TABLE receipt (
+      sequence INTEGER PRIMARY KEY, previous TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL,
+      replica INTEGER NOT NULL UNIQUE REFERENCES replica
+    ) STRICT;
+    """
+}

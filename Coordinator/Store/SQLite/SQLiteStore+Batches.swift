@@ -1,0 +1,115 @@
+import CoordinatorCore
+import GRDB
+import WireProtocol
+
+extension SQLiteStore {
+  package func createBatch(
+    _ batch: NewBatch, isRetry: Bool, now: Timestamp
+  ) async throws -> BatchRecord {
+    guard batch.completionWindowSeconds > 0, (-100...100).contains(batch.priority) else {
+      throw StoreError(.invalid, "A batch has a window of at least a second and a priority of -100 to 100.")
+    }
+    let fingerprint = try batch.fingerprint
+    return try await write { transaction in
+      let db = transaction.db
+      if isRetry,
+        let row = try db.first(
+          "SELECT * FROM batch WHERE fingerprint = ? AND created_at >= ? ORDER BY number DESC LIMIT 1",
+          [fingerprint, now.adding(seconds: -StoreLimit.createRetrySeconds)])
+      {
+        return try BatchRow(row: row).record
+      }
+      let id = transaction.identifiers.make("batch_")
+      try db.run(
+        """
+        INSERT INTO batch (id, key_id, input_file, input_blob, endpoint, completion_window, fingerprint,
+          metadata, pool, priority, output_expires_after, state, created_at, expires_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'validating', ?, ?)
+        """,
+        [
+          id, batch.keyID, batch.inputFileID, batch.inputBlob, batch.endpoint,
+          batch.completionWindow, fingerprint, try batch.metadata.map { try jsonText($0) },
+          batch.pool.rawValue, batch.priority, batch.outputExpiresAfterSeconds, now,
+          now.adding(seconds: batch.completionWindowSeconds),
+        ])
+      return try BatchRow.require(id, db).record
+    }
+  }
+
+  package func batch(_ id: String, key: String?) async throws -> BatchRecord? {
+    try await read { db in
+      guard let row = try BatchRow.find(id, db), key == nil || row.record.keyID == key else {
+        return nil
+      }
+      return row.record
+    }
+  }
+
+  package func batches(key: String, page: PageRequest) async throws -> Page<BatchRecord> {
+    try await read { db in
+      let cursor = try page.after.flatMap { after in
+        try Int64.fetchOne(
+          db, sql: "SELECT number FROM batch WHERE id = ? AND key_id = ?", arguments: [after, key])
+      }
+      let start = try Self.start(page, number: cursor)
+      let rows =
+        switch page.order {
+        case .ascending:
+          try db.all(
+            "SELECT * FROM batch WHERE key_id = ? AND number > ? ORDER BY number LIMIT ?",
+            [key, start, page.limit + 1])
+        case .descending:
+          try db.all(
+            "SELECT * FROM batch WHERE key_id = ? AND number < ? ORDER BY number DESC LIMIT ?",
+            [key, start, page.limit + 1])
+        }
+      return try Self.page(rows, limit: page.limit) { try BatchRow(row: $0).record }
+    }
+  }
+
+  package func cancelBatch(
+    _ id: String, key: String, now: Timestamp
+  ) async throws -> BatchRecord {
+    try await write { transaction in
+      var batch = try BatchRow.require(id, key: key, transaction.db)
+      try transaction.advance(&batch, .cancelRequested, now: now)
+      try transaction.endOpenRequests(of: &batch, as: "cancelled", now: now)
+      return batch.record
+    }
+  }
+
+  package func batchesToValidate(limit: Int) async throws -> [BatchRecord] {
+    try await read { db in
+      try db.all(
+        "SELECT * FROM batch WHERE state = 'validating' ORDER BY number LIMIT ?", [limit]
+      ).map { try BatchRow(row: $0).record }
+    }
+  }
+
+  package func batchesToFinalize(limit: Int) async throws -> [BatchRecord] {
+    try await read { db in
+      try db.all(
+        """
+        SELECT * FROM batch WHERE state IN ('finalizing_completed', 'finalizing_expired', 'cancelling')
+        ORDER BY number LIMIT ?
+        """, [limit]
+      ).map { try BatchRow(row: $0).record }
+    }
+  }
+
+  package func finishBatch(
+    _ batch: String, output: NewFile?, errors: NewFile?, now: Timestamp
+  ) async throws -> BatchRecord {
+    try await write { transaction in
+      var row = try BatchRow.require(batch, transaction.db)
+      if row.record.state.hasEnded { return row.record }
+      try transaction.advance(&row, .filesWritten, now: now)
+      row.record.outputFileID = try output.map { try transaction.insert($0, now: now).id }
+      row.record.errorFileID = try errors.map { try transaction.insert($0, now: now).id }
+      try transaction.db.run(
+        "UPDATE batch SET output_file = ?, error_file = ? WHERE number = ?",
+        [row.record.outputFileID, row.record.errorFileID, row.number])
+      return row.record
+    }
+  }
+}

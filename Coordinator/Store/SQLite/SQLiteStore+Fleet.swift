@@ -1,0 +1,169 @@
+import CoordinatorCore
+import GRDB
+import WireProtocol
+
+extension SQLiteStore {
+  package func createInvitation(
+    _ invitation: NewInvitation, now: Timestamp
+  ) async throws -> InvitationRecord {
+    guard invitation.uses > 0, !invitation.accountName.isEmpty else {
+      throw StoreError(.invalid, "An invitation names an account and admits at least one worker.")
+    }
+    return try await write { transaction in
+      let db = transaction.db
+      let account = try transaction.account(named: invitation.accountName, now: now)
+      let id = transaction.identifiers.make("invitation_")
+      try db.run(
+        """
+        INSERT INTO invitation (id, secret_hash, account, uses_left, expires_at, trusted, created_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?)
+        """,
+        [
+          id, invitation.secretHash, account.id, invitation.uses, invitation.expiresAt,
+          invitation.trusted, now,
+        ])
+      return InvitationRecord(
+        id: id, account: account, usesLeft: invitation.uses, expiresAt: invitation.expiresAt,
+        trusted: invitation.trusted, createdAt: now)
+    }
+  }
+
+  package func invitations(now: Timestamp) async throws -> [InvitationRecord] {
+    try await read { db in
+      try db.all(
+        """
+        SELECT invitation.*, account.name AS account_name, account.created_at AS account_created_at
+        FROM invitation JOIN account ON account.id = invitation.account
+        WHERE uses_left > 0 AND expires_at > ? ORDER BY invitation.created_at, invitation.id
+        """, [now]
+      ).map { row in
+        InvitationRecord(
+          id: try row.value("id"),
+          account: AccountRecord(
+            id: try row.value("account"), name: try row.value("account_name"),
+            createdAt: try row.value("account_created_at")),
+          usesLeft: try row.value("uses_left"), expiresAt: try row.value("expires_at"),
+          trusted: try row.value("trusted"), createdAt: try row.value("created_at"))
+      }
+    }
+  }
+
+  package func revokeInvitation(_ id: String) async throws -> Bool {
+    try await write { transaction in
+      try transaction.db.run(
+        "UPDATE invitation SET uses_left = 0, expires_at = 0 WHERE id = ? AND expires_at > 0", [id])
+      return transaction.db.changesCount > 0
+    }
+  }
+
+  package func enrol(_ worker: NewWorker, now: Timestamp) async throws -> WorkerRecord {
+    try await write { transaction in
+      let db = transaction.db
+      let invalid = StoreError(
+        .invitationInvalid, "The invitation is unknown, used up or expired: ask for a new one.")
+      guard
+        let invitation = try db.first(
+          "SELECT * FROM invitation WHERE secret_hash = ? AND expires_at > ?",
+          [worker.secretHash, now])
+      else { throw invalid }
+      let invitationID: String = try invitation.value("id")
+      if let present = try db.first(
+        "SELECT id FROM worker WHERE invitation = ? AND public_key = ?",
+        [invitationID, worker.publicKey])
+      {
+        return try WorkerRecord.require(try present.value("id"), db)
+      }
+      try db.run(
+        "UPDATE invitation SET uses_left = uses_left - 1 WHERE id = ? AND uses_left > 0",
+        [invitationID])
+      guard db.changesCount == 1 else { throw invalid }
+      let id = transaction.identifiers.make("worker_")
+      try db.run(
+        """
+        INSERT INTO worker (id, account, name, trusted, invitation, public_key, created_at, average_at)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        [
+          id, try invitation.value("account", as: String.self), String(worker.name.prefix(100)),
+          try invitation.value("trusted", as: Bool.self), invitationID, worker.publicKey, now, now,
+        ])
+      return try WorkerRecord.require(id, db)
+    }
+  }
+
+  package func recordCertificate(_ certificate: CertificateRecord) async throws {
+    try await write { transaction in
+      try transaction.db.run(
+        """
+        INSERT INTO certificate (fingerprint, worker, not_after, der) VALUES (?, ?, ?, ?)
+        ON CONFLICT DO NOTHING
+        """,
+        [certificate.fingerprint, certificate.workerID, certificate.notAfter, certificate.der])
+    }
+  }
+
+  package func worker(
+    certificate fingerprint: Digest, now: Timestamp
+  ) async throws -> WorkerRecord? {
+    try await read { db in
+      let row = try db.first(
+        "SELECT worker FROM certificate WHERE fingerprint = ? AND revoked = 0 AND not_after > ?",
+        [fingerprint, now])
+      return try row.flatMap { try WorkerRecord.find(try $0.value("worker"), db) }
+    }
+  }
+
+  package func worker(_ id: String) async throws -> WorkerRecord? {
+    try await read { try WorkerRecord.find(id, $0) }
+  }
+
+  package func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool {
+    try await write { transaction in
+      guard try WorkerRecord.find(id, transaction.db) != nil else { return false }
+      try transaction.db.run("UPDATE certificate SET revoked = 1 WHERE worker = ?", [id])
+      try transaction.takeBack(worker: id, now: now)
+      return true
+    }
+  }
+}
+
+extension Transaction {
+  /// The account with this name, made when it is new.
+  fileprivate func account(named name: String, now: Timestamp) throws -> AccountRecord {
+    try db.run(
+      """
+      INSERT INTO account (id, name, created_at, average_at) VALUES (?, ?, ?, ?)
+      ON CONFLICT (name) DO NOTHING
+      """, [identifiers.make("account_"), name, now, now])
+    guard let row = try db.first("SELECT * FROM account WHERE name = ?", [name]) else {
+      throw Row.damaged("account.name")
+    }
+    return AccountRecord(
+      id: try row.value("id"), name: name, createdAt: try row.value("created_at"))
+  }
+}
+
+extension WorkerRecord {
+  /// - Throws: `StoreError.notFound`.
+  static func require(_ id: String, _ db: Database) throws -> WorkerRecord {
+    guard let worker = try find(id, db) else {
+      throw StoreError(.notFound, "There is no worker \(id).")
+    }
+    return worker
+  }
+
+  static func find(_ id: String, _ db: Database) throws -> WorkerRecord? {
+    try db.first(
+      """
+      SELECT worker.*, account.name AS account_name
+      FROM worker JOIN account ON account.id = worker.account WHERE worker.id = ?
+      """, [id]
+    ).map { row in
+      WorkerRecord(
+        id: id, accountID: try row.value("account"), accountName: try row.value("account_name"),
+        name: try row.value("name"), trusted: try row.value("trusted"),
+        createdAt: try row.value("created_at"), lastSeen: try row.optional("last_seen"),
+        suspendedUntil: try row.optional("suspended_until"))
+    }
+  }
+}

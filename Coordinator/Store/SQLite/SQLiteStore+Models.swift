@@ -1,0 +1,66 @@
+import CoordinatorCore
+import GRDB
+import WireProtocol
+
+extension SQLiteStore {
+  package func registerModel(_ model: ModelRecord, blobs: [Digest]) async throws {
+    try await write { transaction in
+      let db = transaction.db
+      let cost = model.cost
+      try db.run(
+        """
+        INSERT INTO manifest (digest, vocabulary, body_flops, head_flops, attention_flops,
+          weight_bytes, cache_bytes, disk_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET vocabulary = excluded.vocabulary,
+          body_flops = excluded.body_flops, head_flops = excluded.head_flops,
+          attention_flops = excluded.attention_flops, weight_bytes = excluded.weight_bytes,
+          cache_bytes = excluded.cache_bytes, disk_bytes = excluded.disk_bytes
+        """,
+        [
+          model.manifest, model.vocabulary, cost.bodyFlopsPerToken, cost.headFlopsPerToken,
+          cost.attentionFlopsPerPosition, cost.weightBytes, cost.cacheBytesPerToken, cost.diskBytes,
+        ])
+      for blob in Set(blobs + [model.manifest, model.vocabulary]) {
+        try db.run(
+          "INSERT INTO model_blob (blob, manifest) VALUES (?, ?) ON CONFLICT DO NOTHING",
+          [blob, model.manifest])
+      }
+      try db.run(
+        """
+        INSERT INTO model (id, manifest, record, created_at) VALUES (?, ?, ?, ?)
+        ON CONFLICT DO UPDATE SET manifest = excluded.manifest, record = excluded.record
+        """,
+        [model.id, model.manifest, try jsonText(model), model.createdAt])
+    }
+  }
+
+  package func models() async throws -> [ModelRecord] {
+    try await read { db in
+      try db.all("SELECT record FROM model ORDER BY created_at, id").map { try $0.json("record") }
+    }
+  }
+
+  package func model(_ id: String) async throws -> ModelRecord? {
+    try await read { db in
+      try db.first("SELECT record FROM model WHERE id = ?", [id]).map { try $0.json("record") }
+    }
+  }
+
+  package func removeModel(_ id: String) async throws -> Bool {
+    try await write { transaction in
+      try transaction.db.run("DELETE FROM model WHERE id = ?", [id])
+      return transaction.db.changesCount > 0
+    }
+  }
+}
+
+extension ModelCost {
+  /// From the columns of `manifest`.
+  init(row: Row) throws {
+    self.init(
+      bodyFlopsPerToken: try row.value("body_flops"), headFlopsPerToken: try row.value("head_flops"),
+      attentionFlopsPerPosition: try row.value("attention_flops"),
+      weightBytes: try row.value("weight_bytes"), cacheBytesPerToken: try row.value("cache_bytes"),
+      diskBytes: try row.value("disk_bytes"))
+  }
+}

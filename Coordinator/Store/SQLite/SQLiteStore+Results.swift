@@ -1,0 +1,180 @@
+import CoordinatorCore
+import GRDB
+import WireProtocol
+
+extension SQLiteStore {
+  package func submit(_ submission: ResultSubmission, now: Timestamp) async throws -> ResultReceipt {
+    try await write { transaction in
+      let db = transaction.db
+      let replica = try ReplicaRow.require(
+        submission.leaseID, worker: submission.workerID, db)
+      let before = try UnitRow.require(replica.unit, db)
+      if let known = replica.result {
+        guard known == submission.result.digest else {
+          throw StoreError(.conflict, "This lease was given the result \(known) before.")
+        }
+        return replica.receipt(unit: before.unit.state)
+      }
+      guard submission.result.sequences.count == before.promptTokens.count else {
+        throw StoreError(
+          .invalid, "The unit has \(before.promptTokens.count) sequences, the result \(submission.result.sequences.count).")
+      }
+      try transaction.record(submission, replica, before, now: now)
+      var row = before
+      let actions = row.unit.submit(
+        replica.number, result: submission.result.digest, transaction.policy)
+      try transaction.settle(
+        row, before: before, actions, summaries: submission.result.sequences, now: now)
+      let after = try ReplicaRow.require(submission.leaseID, worker: submission.workerID, db)
+      return after.receipt(unit: row.unit.state)
+    }
+  }
+}
+
+extension Transaction {
+  /// Keeps what came with a result, and what it says about the worker's speed.
+  fileprivate func record(
+    _ submission: ResultSubmission, _ replica: ReplicaRow, _ unit: UnitRow, now: Timestamp
+  ) throws {
+    let seconds = submission.seconds.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
+    try db.run(
+      """
+      UPDATE replica SET summaries = ?, signature = ?, seconds = ?, submitted_at = ? WHERE number = ?
+      """,
+      [
+        try jsonText(submission.result.sequences), submission.signature, seconds, now,
+        replica.number,
+      ])
+    let cost = try cost(of: unit)
+    let worker = submission.workerID
+    let old = try db.first("SELECT speed, last_seen FROM worker WHERE id = ?", [worker])
+    let speed = MeasuredSpeed.updated(
+      try old?.optional("speed"), flops: unit.flops(submission.result.sequences, cost),
+      claimed: seconds, elapsed: now.seconds(since: replica.issuedAt))
+    try db.run(
+      "UPDATE worker SET speed = ?, failures = 0, backoff_until = NULL WHERE id = ?",
+      [speed, worker])
+    try touch(worker: worker, lastSeen: try old?.optional("last_seen"), now: now)
+  }
+
+  /// Performs what the unit's decision means: answers requests, grants credit, takes back a cheat's results.
+  ///
+  /// - Parameter summaries: of the result that the event brought; an accepted result has the same digest.
+  func settle(
+    _ changed: UnitRow, before: UnitRow, _ actions: [WorkUnit.Action],
+    summaries: [SequenceSummary], now: Timestamp
+  ) throws {
+    var row = changed
+    if case .accepted = row.unit.state, row.flops == nil {
+      row.flops = row.flops(summaries, try cost(of: row))
+    }
+    try save(row, before: before, now: now)
+    var caught: [String] = []
+    for action in actions {
+      switch action {
+      case .complete: try complete(row, summaries, now: now)
+      case .fail(let reason):
+        try endRequests(of: row, now: now) { _ in .failed(.gaveUp(reason)) }
+      case .grant(let replica): try grant(row, replica, now: now)
+      case .reject(let replica): caught.append(try reject(row, replica, now: now))
+      }
+    }
+    for worker in caught { try takeBack(worker: worker, now: now) }
+  }
+
+  func cost(of unit: UnitRow) throws -> ModelCost {
+    let row = try db.first(
+      """
+      SELECT manifest.* FROM queue JOIN manifest ON manifest.digest = queue.manifest
+      WHERE queue.number = ?
+      """, [unit.queue])
+    guard let row else { throw Row.damaged("queue.number") }
+    return try ModelCost(row: row)
+  }
+
+  private func complete(_ row: UnitRow, _ summaries: [SequenceSummary], now: Timestamp) throws {
+    try db.run(
+      """
+      UPDATE queue SET learned_tokens = learned_tokens + ?, learned_sequences = learned_sequences + ?
+      WHERE number = ?
+      """,
+      [summaries.reduce(0) { $0 + $1.tokens }, summaries.count, row.queue])
+    try db.run(
+      "UPDATE batch SET flops_done = flops_done + ? WHERE number = (SELECT batch FROM queue WHERE number = ?)",
+      [row.flops ?? 0, row.queue])
+    try endRequests(of: row, now: now) { sequences in
+      guard sequences.lowerBound >= 0, sequences.upperBound <= summaries.count else {
+        throw Row.damaged("request.first_sequence")
+      }
+      let own = summaries[sequences]
+      if own.contains(where: \.nonFinite) { return .failed(.nonFinite) }
+      return .completed(
+        input: row.promptTokens[sequences].reduce(0, +), output: own.reduce(0) { $0 + $1.tokens })
+    }
+  }
+
+  private enum RequestEnding {
+    case completed(input: Int, output: Int)
+    case failed(RequestFailure)
+  }
+
+  private struct BatchChange {
+    var completed = 0
+    var failed = 0
+    var input = 0
+    var output = 0
+  }
+
+  /// Ends the unit's requests that are still wanted, and the batches that have no open ones left.
+  private func endRequests(
+    of row: UnitRow, now: Timestamp, _ ending: (Range<Int>) throws -> RequestEnding
+  ) throws {
+    let requests = try db.all(
+      "SELECT number, batch, first_sequence, sequences FROM request WHERE unit = ? AND state = 'in_unit'",
+      [row.number])
+    var changes: [Int64: BatchChange] = [:]
+    for request in requests {
+      let number: Int64 = try request.value("number")
+      let first: Int = try request.value("first_sequence")
+      let range = try first..<first + request.value("sequences", as: Int.self)
+      let batch: Int64 = try request.value("batch")
+      switch try ending(range) {
+      case .completed(let input, let output):
+        try db.run(
+          "UPDATE request SET state = 'completed', ended_at = ? WHERE number = ?", [now, number])
+        changes[batch, default: BatchChange()].completed += 1
+        changes[batch, default: BatchChange()].input += input
+        changes[batch, default: BatchChange()].output += output
+      case .failed(let failure):
+        try db.run(
+          "UPDATE request SET state = 'failed', failure = ?, ended_at = ? WHERE number = ?",
+          [try jsonText(failure), now, number])
+        changes[batch, default: BatchChange()].failed += 1
+      }
+    }
+    for (batch, change) in changes { try count(change, in: batch, now: now) }
+  }
+
+  private func count(_ change: BatchChange, in number: Int64, now: Timestamp) throws {
+    try db.run(
+      """
+      UPDATE batch SET completed = completed + ?, failed = failed + ?,
+        input_tokens = input_tokens + ?, output_tokens = output_tokens + ? WHERE number = ?
+      """, [change.completed, change.failed, change.input, change.output, number])
+    guard var batch = try BatchRow.find(number, db) else { throw Row.damaged("request.batch") }
+    if batch.record.state == .inProgress,
+      batch.record.completed + batch.record.failed == batch.record.total
+    {
+      try advance(&batch, .allRequestsEnded, now: now)
+    }
+  }
+}
+
+extension UnitRow {
+  /// Operations of a result of this unit.
+  func flops(_ summaries: [SequenceSummary], _ cost: ModelCost) -> Double {
+    zip(promptTokens, summaries).reduce(0) { total, sequence in
+      total + cost.flops(prompt: sequence.0, generated: sequence.1.tokens)
+    }
+  }
+}

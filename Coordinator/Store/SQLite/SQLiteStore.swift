@@ -1,0 +1,102 @@
+import CoordinatorCore
+import Foundation
+import GRDB
+import WireProtocol
+
+/// The store in one SQLite file. Writes go through `TransactionQueue`; reads run beside them on snapshots. Several
+/// processes may open the same file: a command that adds a key is seen by the running coordinator at once.
+package final class SQLiteStore: Store {
+  let writer: any DatabaseWriter
+  let blobs: any BlobStore
+  let policy: CoordinatorPolicy
+  private let transactions: TransactionQueue
+
+  /// Opens or makes a database and brings its tables up to date.
+  ///
+  /// - Parameters:
+  ///   - path: the database file; its folder must exist.
+  ///   - blobs: where unit inputs are written.
+  ///   - identifiers: a test passes seeded ones.
+  package static func open(
+    path: String, blobs: any BlobStore, policy: CoordinatorPolicy = CoordinatorPolicy(),
+    identifiers: Identifiers = .system
+  ) throws -> SQLiteStore {
+    let pool = try DatabasePool(path: path, configuration: configuration())
+    // GRDB sets NORMAL with WAL, which loses the last commits when the power fails.
+    try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+    return try SQLiteStore(pool, blobs: blobs, policy: policy, identifiers: identifiers)
+  }
+
+  /// A database in memory, for tests.
+  package static func inMemory(
+    blobs: any BlobStore = MemoryBlobStore(), policy: CoordinatorPolicy = CoordinatorPolicy(),
+    identifiers: Identifiers = .system
+  ) throws -> SQLiteStore {
+    let queue = try DatabaseQueue(configuration: configuration())
+    return try SQLiteStore(queue, blobs: blobs, policy: policy, identifiers: identifiers)
+  }
+
+  private static func configuration() -> Configuration {
+    var configuration = Configuration()
+    configuration.foreignKeysEnabled = true
+    configuration.busyMode = .timeout(20)
+    configuration.maximumReaderCount = 4
+    return configuration
+  }
+
+  private init(
+    _ writer: any DatabaseWriter, blobs: any BlobStore, policy: CoordinatorPolicy,
+    identifiers: Identifiers
+  ) throws {
+    self.writer = writer
+    self.blobs = blobs
+    self.policy = policy
+    transactions = TransactionQueue(
+      writer: writer, blobs: blobs, policy: policy, identifiers: identifiers)
+    try Migrations.migrator.migrate(writer)
+  }
+
+  /// Closes the database; calls after it throw.
+  package func close() throws { try writer.close() }
+
+  /// One decision; durable when it returns.
+  func write<Value: Sendable>(
+    _ body: @escaping @Sendable (Transaction) throws -> Value
+  ) async throws -> Value {
+    try await transactions.run(body)
+  }
+
+  /// A consistent view.
+  func read<Value: Sendable>(
+    _ body: @escaping @Sendable (Database) throws -> Value
+  ) async throws -> Value {
+    try await writer.read(body)
+  }
+
+  package func checkReady() async throws {
+    try await write { transaction in
+      try transaction.db.run(
+        "INSERT INTO setting (name, value) VALUES ('ready', 1) ON CONFLICT DO UPDATE SET value = 1")
+    }
+  }
+}
+
+extension SQLiteStore {
+  /// A page of `rows`, which were fetched with one more than `limit`.
+  static func page<Item>(
+    _ rows: [Row], limit: Int, _ item: (Row) throws -> Item
+  ) rethrows -> Page<Item> {
+    Page(items: try rows.prefix(limit).map(item), hasMore: rows.count > limit)
+  }
+
+  /// Where a list goes on: after the number of `cursor`'s row, or from the end that the order begins at.
+  static func start(_ page: PageRequest, number: Int64?) throws -> Int64 {
+    if page.after != nil {
+      guard let number else {
+        throw StoreError(.unknownCursor, "No item of this list has the id given as 'after'.")
+      }
+      return number
+    }
+    return page.order == .ascending ? 0 : Int64.max
+  }
+}

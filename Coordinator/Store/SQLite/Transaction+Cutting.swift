@@ -1,0 +1,135 @@
+import CoordinatorCore
+import Foundation
+import GRDB
+import WirePayloads
+import WireProtocol
+
+/// A queue with what cutting learns from and writes to.
+struct QueueRow {
+  var queue: WorkQueue
+  var keyWeight: Double
+  var estimate: GenerationEstimate
+  let vocabulary: Digest
+}
+
+/// Requests chosen for a unit, with their sequences one after the other.
+private struct Cut {
+  struct Member {
+    let request: Int64
+    let queue: Int64
+    let firstSequence: Int
+  }
+  var members: [Member] = []
+  var sequences: [GenerateInputs.Sequence] = []
+  var estimatedFlops = 0.0
+  var cacheTokens = 0
+}
+
+extension Transaction {
+  /// Queues that have something to do.
+  func activeQueues() throws -> [QueueRow] {
+    try db.all(
+      """
+      SELECT queue.*, manifest.*, api_key.virtual_time AS key_time, api_key.weight AS key_weight
+      FROM queue JOIN manifest ON manifest.digest = queue.manifest
+        JOIN api_key ON api_key.id = queue.key_id
+      WHERE queue.released = 1 AND (queue.waiting > 0 OR queue.missing > 0)
+      """
+    ).map { row in
+      let queue = WorkQueue(
+        id: try row.value("number"), keyID: try row.value("key_id"),
+        keyVirtualTime: try row.value("key_time"), virtualTime: try row.value("virtual_time"),
+        priority: try row.value("priority"), pool: try row.name("pool"),
+        model: try row.value("manifest"), cache: try row.name("cache"),
+        cost: try ModelCost(row: row), waitingRequests: try row.value("waiting"),
+        missingReplicas: try row.value("missing"))
+      return QueueRow(
+        queue: queue, keyWeight: try row.value("key_weight"),
+        estimate: GenerationEstimate(
+          tokens: try row.value("learned_tokens"), sequences: try row.value("learned_sequences")),
+        vocabulary: try row.value("vocabulary"))
+    }
+  }
+
+  /// Cuts a unit from the first of `queues`, filled up from the others, which share units with it. Nil when no request
+  /// waits. The unit's specification never changes from here on.
+  func cutUnit(
+    from queues: [QueueRow], sizing: UnitSizing, now: Timestamp
+  ) throws -> UnitRow? {
+    guard let first = queues.first else { return nil }
+    var sizing = sizing
+    var cut = Cut()
+    for queue in queues {
+      if try fill(&cut, from: queue, &sizing) { break }
+    }
+    guard !cut.members.isEmpty else { return nil }
+    let number = try insertUnit(cut, first, now: now)
+    for member in cut.members {
+      try db.run(
+        "UPDATE request SET state = 'in_unit', unit = ?, first_sequence = ? WHERE number = ?",
+        [number, member.firstSequence, member.request])
+      // The unit's inputs blob holds the sequences from now on.
+      try db.run("DELETE FROM request_input WHERE request = ?", [member.request])
+    }
+    for (queue, members) in Dictionary(grouping: cut.members, by: \.queue) {
+      try db.run(
+        "UPDATE queue SET waiting = waiting - ? WHERE number = ?", [members.count, queue])
+    }
+    return try UnitRow.require(number, db)
+  }
+
+  /// Takes waiting requests in line order; true when the unit is full.
+  private func fill(_ cut: inout Cut, from queue: QueueRow, _ sizing: inout UnitSizing) throws -> Bool {
+    let rows = try Row.fetchCursor(
+      try db.cachedStatement(
+        sql: """
+          SELECT request.number AS number, request_input.sequences AS sequences
+          FROM request JOIN request_input ON request_input.request = request.number
+          WHERE request.queue = ? AND request.state = 'waiting' ORDER BY request.line
+          """), arguments: [queue.queue.id])
+    while let row = try rows.next() {
+      let sequences = try SequenceCoding.decode(try row.value("sequences"))
+      var size = UnitSizing.Request(sequences: sequences.count, flops: 0, cacheTokens: 0)
+      for sequence in sequences {
+        let generated = queue.estimate.tokens(limit: sequence.maxTokens)
+        size.flops += queue.queue.cost.flops(
+          prompt: sequence.promptTokens.count, generated: generated)
+        size.cacheTokens += sequence.promptTokens.count + generated
+      }
+      guard sizing.take(size) else { return true }
+      cut.members.append(
+        Cut.Member(
+          request: try row.value("number"), queue: queue.queue.id,
+          firstSequence: cut.sequences.count))
+      cut.sequences += sequences
+      cut.estimatedFlops += size.flops
+      cut.cacheTokens += size.cacheTokens
+    }
+    return false
+  }
+
+  private func insertUnit(_ cut: Cut, _ queue: QueueRow, now: Timestamp) throws -> Int64 {
+    let inputs = stage(try GenerateInputs(sequences: cut.sequences).encoded())
+    let hasStops = cut.sequences.contains { !$0.stopStrings.isEmpty }
+    let specification = UnitSpecification(
+      kind: .generate, model: queue.queue.model, inputs: inputs, cache: queue.queue.cache,
+      vocabulary: hasStops ? queue.vocabulary : nil)
+    let missing = WorkUnit(pool: queue.queue.pool).missing(policy)
+    let memory = UnitMemory.leastBytes(queue.queue.cost, queue.queue.cache)
+      + UnitMemory.cacheBytes(queue.queue.cost, queue.queue.cache, tokens: cut.cacheTokens)
+    try db.run(
+      """
+      INSERT INTO unit (digest, specification, inputs, queue, pool, state, missing, memory_bytes,
+        prompt_tokens, estimated_flops, created_at) VALUES (?, ?, ?, ?, ?, 'open', ?, ?, ?, ?, ?)
+      """,
+      [
+        try BlobDigest.unit(specification), try jsonText(specification), inputs, queue.queue.id,
+        queue.queue.pool.rawValue, missing, memory,
+        try jsonText(cut.sequences.map(\.promptTokens.count)), cut.estimatedFlops, now,
+      ])
+    let number = db.lastInsertedRowID
+    try db.run(
+      "UPDATE queue SET missing = missing + ? WHERE number = ?", [missing, queue.queue.id])
+    return number
+  }
+}
