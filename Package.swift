@@ -136,8 +136,10 @@ let package = Package(
       ["Execution", "Kernels", "Models", "TestSupport", "WirePayloads", "WireProtocol"]),
     tests("GoldenTests", ["Kernels", "ModelFormats", "Models", "Tokenizers", "TestSupport"]),
     tests("WireProtocolTests", ["WireProtocol", "WirePayloads", "TestSupport"]),
-    tests("CoordinatorCoreTests", ["CoordinatorCore", "TestSupport"]),
-    tests("CoordinatorStoreTests", ["CoordinatorCore", "CoordinatorStore", "TestSupport"]),
+    tests("CoordinatorCoreTests", ["CoordinatorCore", "TestSupport", "WireProtocol"]),
+    tests(
+      "CoordinatorStoreTests",
+      ["CoordinatorCore", "CoordinatorStore", "TestSupport", "WirePayloads", "WireProtocol", grdb]),
     tests(
       "CoordinatorAPITests",
       [
