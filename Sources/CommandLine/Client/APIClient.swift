@@ -24,6 +24,7 @@ struct APIClient: Sendable {
     var settings = HTTPClient.Configuration()
     settings.httpVersion = .http1Only
     settings.timeout.connect = .seconds(10)
+    settings.connectionPool.retryConnectionEstablishment = false
     if let path = configuration.authorityPath {
       guard FileManager.default.isReadableFile(atPath: path) else {
         throw CommandError("cannot read the authority's certificate at \(path)")

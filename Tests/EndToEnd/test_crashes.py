@@ -1,0 +1,78 @@
+"""SIGKILL at bad moments: the batch completes, nothing is lost, nothing is counted twice."""
+
+from batches import answers, assert_counted_once, comparable, submit, wait
+from processes import chat_line, eventually
+
+LINES = [chat_line(f"crash-{i}", f"Tell me about the number {i}", max_tokens=96) for i in range(60)]
+
+
+def undisturbed(fleet):
+    client = fleet.client()
+    return comparable(answers(client, wait(client, submit(client, LINES))))
+
+
+def finish(fresh_fleet, batch, expected):
+    client = fresh_fleet.client()
+    ended = wait(client, batch, 300)
+    assert ended.status == "completed"
+    assert ended.request_counts.completed == len(LINES)
+    assert comparable(answers(client, ended)) == expected
+    progress = fresh_fleet.coordinator.progress(batch.id, fresh_fleet.key)
+    assert progress["replicas"]["rejected"] == 0
+    statistics = fresh_fleet.coordinator.statistics()
+    assert_counted_once(statistics)
+    assert statistics["requests_completed"] == len(LINES)
+
+
+def running(fresh_fleet, batch):
+    return fresh_fleet.coordinator.progress(batch.id, fresh_fleet.key)["replicas"]["running"] > 0
+
+
+def test_a_worker_is_killed_in_the_middle_of_a_unit(fleet, fresh_fleet):
+    expected = undisturbed(fleet)
+    victim = fresh_fleet.worker("ada")
+    client = fresh_fleet.client()
+    batch = submit(client, LINES)
+    eventually(lambda: running(fresh_fleet, batch), "a unit runs")
+    victim.kill()
+    fresh_fleet.worker("grace")
+    victim.start()
+    finish(fresh_fleet, batch, expected)
+
+
+def test_the_coordinator_is_killed_in_the_middle_of_a_batch(fleet, fresh_fleet):
+    expected = undisturbed(fleet)
+    fresh_fleet.worker("ada")
+    fresh_fleet.worker("grace")
+    client = fresh_fleet.client(max_retries=10)
+    batch = submit(client, LINES)
+    for moment in (1, len(LINES) // 3, 2 * len(LINES) // 3):
+        eventually(
+            lambda: (now := client.batches.retrieve(batch.id)).request_counts.completed >= moment
+            or now.status == "completed",
+            f"{moment} requests are done",
+        )
+        fresh_fleet.coordinator.kill()
+        fresh_fleet.coordinator.start()
+    finish(fresh_fleet, batch, expected)
+
+
+def test_killed_while_validating(fresh_fleet):
+    client = fresh_fleet.client(max_retries=10)
+    batch = submit(client, [chat_line(f"v{i}") for i in range(3000)])
+    fresh_fleet.coordinator.kill()
+    fresh_fleet.coordinator.start()
+    eventually(lambda: client.batches.retrieve(batch.id).status == "in_progress", "validated after the restart")
+    assert client.batches.retrieve(batch.id).request_counts.total == 3000
+
+
+def test_a_worker_ends_cleanly_on_sigterm_and_its_work_goes_on(fleet, fresh_fleet):
+    expected = undisturbed(fleet)
+    leaving = fresh_fleet.worker("ada")
+    client = fresh_fleet.client()
+    batch = submit(client, LINES)
+    eventually(lambda: running(fresh_fleet, batch), "a unit runs")
+    leaving.stop()
+    fresh_fleet.worker("grace")
+    fresh_fleet.worker("barbara")
+    finish(fresh_fleet, batch, expected)
