@@ -119,7 +119,7 @@ let package = Package(
     .executableTarget(
       name: "tally",
       dependencies: [
-        "CoordinatorAPI", "CoordinatorServer", "CoordinatorStore", "Execution", "ModelFormats",
+        "CoordinatorAPI", "CoordinatorServer", "CoordinatorStore", "Execution", "Kernels", "ModelFormats",
         "Models", "Tokenizers", "WireProtocol", "WirePayloads", "WorkerDaemon", argumentParser,
         asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL,
       ],

@@ -19,6 +19,9 @@ struct Tally: AsyncParsableCommand {
         subcommands: [
           SubmitCommand.self, StatusCommand.self, ResultsCommand.self, CancelCommand.self,
           StatsCommand.self,
-        ])
+        ]),
+      CommandGroup(
+        name: "Look closer, on this machine alone",
+        subcommands: [TokenizeCommand.self, LogitsCommand.self, BenchCommand.self]),
     ])
 }
