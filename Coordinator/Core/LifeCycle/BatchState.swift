@@ -75,6 +75,11 @@ package struct BatchTransitionError: Error, Hashable, Sendable, CustomStringConv
   package let state: BatchState
   package let event: BatchEvent
 
+  package init(state: BatchState, event: BatchEvent) {
+    self.state = state
+    self.event = event
+  }
+
   package var description: String {
     switch event {
     case .cancelRequested: "a batch that is \(state.status) cannot be cancelled"

@@ -1,0 +1,209 @@
+import CoordinatorCore
+import TestSupport
+import Testing
+import WireProtocol
+
+let noon = Timestamp(seconds: 1_800_000_000)
+let truth = digest("a")
+let lie = digest("b")
+
+/// A digest that repeats one hexadecimal digit.
+func digest(_ digit: Character) -> Digest {
+  guard let digest = Digest(hex: String(repeating: digit, count: 64)) else {
+    preconditionFailure("a hexadecimal digit")
+  }
+  return digest
+}
+
+@Suite("Work units")
+struct WorkUnitTests {
+  let policy = CoordinatorPolicy()
+
+  /// A unit with a running replica for each account, numbered from 1; workers are named like their account.
+  func unit(_ accounts: String..., pool: WorkPool = .public) -> WorkUnit {
+    var unit = WorkUnit(pool: pool)
+    for (index, account) in accounts.enumerated() {
+      unit.lease(Int64(index + 1), worker: "w-\(account)", account: account, until: noon)
+    }
+    return unit
+  }
+
+  @Test("equal digests of two accounts are believed, and both are paid")
+  func quorum() {
+    var unit = unit("ann", "bob")
+    #expect(unit.missing(policy) == 0)
+    #expect(unit.submit(1, result: truth, policy).isEmpty)
+    let accepted = Acceptance(result: truth, verification: .quorum, replicas: 2)
+    #expect(
+      unit.submit(2, result: truth, policy)
+        == [.complete(accepted), .grant(replica: 1), .grant(replica: 2)])
+    #expect(unit.state == .accepted(accepted))
+  }
+
+  @Test("a unit wants two accounts; one account is never given both replicas")
+  func accounts() {
+    var unit = WorkUnit(pool: .public)
+    #expect(unit.missing(policy) == 2)
+    unit.lease(1, worker: "w1", account: "ann", until: noon)
+    #expect(unit.missing(policy) == 1)
+    #expect(!unit.mayLease(account: "ann", policy))
+    #expect(unit.mayLease(account: "bob", policy))
+    unit.lease(2, worker: "w2", account: "bob", until: noon)
+    #expect(unit.missing(policy) == 0)
+    #expect(!unit.mayLease(account: "carl", policy))
+  }
+
+  @Test("two results of one account are one opinion")
+  func sameAccountTwice() {
+    var unit = unit("ann")
+    unit.lose(1, as: .expired, policy)
+    unit.lease(2, worker: "w-ann-2", account: "ann", until: noon)
+    #expect(unit.submit(2, result: truth, policy).isEmpty)
+    #expect(unit.submit(1, result: truth, policy).isEmpty)
+    #expect(unit.replicas[0].state == .notNeeded)
+    #expect(unit.state == .open)
+    #expect(unit.missing(policy) == 1)
+  }
+
+  @Test("a disagreement goes to the trusted machine, whoever has the majority")
+  func disagreement() {
+    var unit = unit("ann", "bob")
+    _ = unit.submit(1, result: lie, policy)
+    #expect(unit.submit(2, result: truth, policy).isEmpty)
+    #expect(unit.state == .awaitingReplay(.disagreement))
+    #expect(unit.missing(policy) == 0)
+    let actions = unit.settle(byReplay: truth)
+    let accepted = Acceptance(result: truth, verification: .replay, replicas: 2)
+    #expect(actions == [.complete(accepted), .reject(replica: 1), .grant(replica: 2)])
+    #expect(unit.replicas.map(\.state) == [.rejected, .accepted])
+  }
+
+  @Test("the replay's bits count even against all replicas")
+  func replayAgainstAll() {
+    var unit = unit("ann", "bob")
+    _ = unit.submit(1, result: lie, policy)
+    _ = unit.submit(2, result: digest("c"), policy)
+    let actions = unit.settle(byReplay: truth)
+    #expect(
+      actions == [
+        .complete(Acceptance(result: truth, verification: .replay, replicas: 1)),
+        .reject(replica: 1), .reject(replica: 2),
+      ])
+  }
+
+  @Test("while a replay is awaited, further results wait for it and a late third is judged by it")
+  func lateDuringReplay() {
+    var unit = unit("ann", "bob")
+    unit.lose(1, as: .expired, policy)
+    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    _ = unit.submit(2, result: lie, policy)
+    _ = unit.submit(3, result: truth, policy)
+    #expect(unit.submit(1, result: lie, policy).isEmpty)
+    #expect(unit.replicas[0].state == .submitted)
+    #expect(
+      unit.settle(byReplay: truth).filter { if case .reject = $0 { true } else { false } }.count
+        == 2)
+  }
+
+  @Test("one run is enough in the trusted pool, and its late twin neither counts nor accuses")
+  func trustedPool() {
+    var unit = unit("lab", pool: .trusted)
+    unit.lose(1, as: .expired, policy)
+    #expect(unit.missing(policy) == 1)
+    unit.lease(2, worker: "w2", account: "lab", until: noon)
+    let accepted = Acceptance(result: truth, verification: .trustedPool, replicas: 1)
+    #expect(unit.submit(2, result: truth, policy) == [.complete(accepted), .grant(replica: 2)])
+    #expect(unit.submit(1, result: lie, policy).isEmpty)
+    #expect(unit.replicas[0].state == .notNeeded)
+  }
+
+  @Test("a late result is paid when it is right and rejected when it is wrong", arguments: [true, false])
+  func late(isRight: Bool) {
+    var unit = unit("ann", "bob")
+    unit.lose(1, as: .expired, policy)
+    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    _ = unit.submit(2, result: truth, policy)
+    _ = unit.submit(3, result: truth, policy)
+    let actions = unit.submit(1, result: isRight ? truth : lie, policy)
+    #expect(actions == [isRight ? .grant(replica: 1) : .reject(replica: 1)])
+  }
+
+  @Test("a repeated result changes nothing")
+  func repeated() {
+    var unit = unit("ann", "bob")
+    _ = unit.submit(1, result: truth, policy)
+    let before = unit
+    #expect(unit.submit(1, result: truth, policy).isEmpty)
+    #expect(unit.submit(1, result: lie, policy).isEmpty)
+    #expect(unit == before)
+  }
+
+  @Test("a replica that is not needed any more is released")
+  func released() {
+    var unit = unit("ann", "bob")
+    unit.lose(2, as: .expired, policy)
+    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    _ = unit.submit(1, result: truth, policy)
+    _ = unit.submit(2, result: truth, policy)
+    #expect(unit.replicas[2].state == .notNeeded)
+  }
+
+  @Test("after a cancellation no result counts")
+  func cancelled() {
+    var unit = unit("ann", "bob")
+    _ = unit.submit(1, result: truth, policy)
+    unit.cancel()
+    #expect(unit.submit(2, result: truth, policy).isEmpty)
+    #expect(unit.replicas.map(\.state) == [.notNeeded, .notNeeded])
+    #expect(unit.settle(byReplay: truth).isEmpty)
+  }
+
+  @Test("units that lose too many replicas go to the trusted machine; shutting down is no loss")
+  func lostReplicas() {
+    var unit = WorkUnit(pool: .public)
+    for index in 1...10 {
+      unit.lease(Int64(index), worker: "w", account: "ann", until: noon)
+      unit.lose(Int64(index), as: .abandoned(.shuttingDown), policy)
+    }
+    #expect(unit.state == .open)
+    for index in 11..<11 + policy.maximumLostReplicas {
+      #expect(unit.state == .open)
+      unit.lease(Int64(index), worker: "w", account: "ann", until: noon)
+      unit.lose(Int64(index), as: index % 2 == 0 ? .expired : .abandoned(.failed), policy)
+    }
+    #expect(unit.state == .awaitingReplay(.lostReplicas))
+    #expect(unit.missing(policy) == 0)
+  }
+
+  @Test("what the trusted machine cannot compute either fails")
+  func failedReplay() {
+    var unit = unit("ann", "bob")
+    _ = unit.submit(1, result: lie, policy)
+    _ = unit.submit(2, result: truth, policy)
+    #expect(unit.failReplay(reason: "no memory", policy).isEmpty)
+    #expect(unit.failReplay(reason: "no memory", policy) == [.fail(reason: "no memory")])
+    #expect(unit.state == .failed(reason: "no memory"))
+    #expect(unit.replicas.map(\.state) == [.notNeeded, .notNeeded])
+  }
+
+  @Test("a caught worker's unverified results count for nothing, its leases end, its verified ones stay")
+  func takenBack() {
+    var open = unit("ann", "bob")
+    _ = open.submit(1, result: truth, policy)
+    open.takeBack(worker: "w-ann")
+    #expect(open.replicas[0].state == .takenBack)
+    #expect(open.missing(policy) == 1)
+    open.lease(3, worker: "w-carl", account: "carl", until: noon)
+    open.takeBack(worker: "w-carl")
+    #expect(open.replicas[2].state == .revoked)
+    #expect(open.submit(3, result: truth, policy).isEmpty)
+    #expect(open.state == .open)
+
+    var settled = unit("ann", "bob")
+    _ = settled.submit(1, result: truth, policy)
+    _ = settled.submit(2, result: truth, policy)
+    let before = settled
+    settled.takeBack(worker: "w-ann")
+    #expect(settled == before)
+  }
+}
