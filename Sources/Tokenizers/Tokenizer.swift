@@ -128,7 +128,7 @@ package struct Tokenizer: Sendable {
 
   func tokenContent(_ id: TokenID) -> [UInt8]? {
     guard let id = UInt32(exactly: id) else { return nil }
-    return added.tokenOf[id]?.content ?? model.vocabulary.token(id)
+    return added.spellingOf[id] ?? model.vocabulary.token(id)
   }
 }
 

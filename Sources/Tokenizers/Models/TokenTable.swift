@@ -49,17 +49,20 @@ struct TokenTable: Sendable {
     return slot
   }
 
-  /// Adds a token; the later of two entries of one token or one id counts.
+  /// Adds a token; the later of two entries of one id counts.
   ///
+  /// - Parameter replacesID: whether an equal token that is there already gets the new id, or keeps
+  ///   its own, the new id being decoded only.
+  /// -
   /// Throws: `TokenizerError` for an id beyond the limit.
-  mutating func insert(_ token: [UInt8], id: Int) throws {
+  mutating func insert(_ token: [UInt8], id: Int, replacesID: Bool = true) throws {
     guard id >= 0, id < Self.idLimit else {
       throw TokenizerError(.limitExceeded, "token id \(id) is out of range")
     }
     while entryOfID.count <= id { entryOfID.append(-1) }
     let slot = token.withUnsafeBytes { self.slot($0) }
     if slots[slot] >= 0 {
-      ids[Int(slots[slot])] = UInt32(id)
+      if replacesID { ids[Int(slots[slot])] = UInt32(id) }
       entryOfID[id] = slots[slot]
       return
     }

@@ -21,6 +21,8 @@ struct AddedTokens: Sendable {
   private var ordinary: [AddedToken] = []
   /// Contents, as the library tells special tokens by their text.
   private(set) var specialContents: Set<[UInt8]> = []
+  /// How each token reads when decoded: normalized, if that is how it is searched.
+  private(set) var spellingOf: [UInt32: [UInt8]] = [:]
   private var raw = TokenTrie()
   private var normalized = TokenTrie()
   private var largestID: UInt32?
@@ -49,8 +51,11 @@ struct AddedTokens: Sendable {
     for token in special + ordinary {
       guard let id = idOf[token.content] else { continue }
       if token.isNormalized {
-        normalized.insert(try normalizer?.apply(token.content) ?? token.content, id: id)
+        let spelling = try normalizer?.apply(token.content) ?? token.content
+        normalized.insert(spelling, id: id)
+        spellingOf[id] = spelling
       } else {
+        spellingOf[id] = token.content
         raw.insert(token.content, id: id)
       }
     }

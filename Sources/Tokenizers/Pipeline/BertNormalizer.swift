@@ -18,7 +18,7 @@ struct BertNormalizer: Sendable {
     if isolatesChinese { text = Self.isolateChinese(text) }
     if stripsAccents {
       text = mapScalars(NormalizationForm.decomposed.apply(text)) {
-        $0.properties.generalCategory == .nonspacingMark ? nil : $0
+        UnicodeClasses.bertAccents.contains($0) ? nil : $0
       }
     }
     return lowercases ? lowercased(text) : text
@@ -26,10 +26,8 @@ struct BertNormalizer: Sendable {
 
   private static func clean(_ scalar: Unicode.Scalar) -> Unicode.Scalar? {
     if scalar == "\t" || scalar == "\n" || scalar == "\r" { return " " }
-    switch scalar.properties.generalCategory {
-    case .control, .format, .surrogate, .privateUse, .unassigned: return nil
-    default: break
-    }
+    if scalar.properties.generalCategory == .control { return nil }
+    if UnicodeClasses.bertFormats.contains(scalar) { return nil }
     if scalar.value == 0xFFFD { return nil }
     return isWhiteSpace(scalar) ? " " : scalar
   }

@@ -47,7 +47,7 @@ indirect enum Normalizer: Sendable {
     case .prepend(let prefix): return bytes.isEmpty ? bytes : prefix + bytes
     case .replace(let pattern, let content): return try pattern.replacing(in: bytes, with: content)
     case .strip(let left, let right): return stripped(bytes, left: left, right: right)
-    case .stripAccents: return mapScalars(bytes) { UnicodeClasses.marks.contains($0) ? nil : $0 }
+    case .stripAccents: return mapScalars(bytes) { UnicodeClasses.accents.contains($0) ? nil : $0 }
     case .bert(let bert): return bert.apply(bytes)
     case .nmt: return mapScalars(bytes, nmtScalar)
     case .precompiled(let map): return map.apply(bytes)

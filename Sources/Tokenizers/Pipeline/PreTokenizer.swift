@@ -67,11 +67,12 @@ indirect enum PreTokenizer: Sendable {
       self = .scalars(UnicodeClasses.numbers, individual ? .isolated : .contiguous)
     case "Punctuation":
       let behavior = try json["behavior"].map { try SplitBehavior($0) } ?? .isolated
-      self = .scalars(Self.punctuation, behavior)
+      self = .scalars(UnicodeClasses.asciiOrPunctuation, behavior)
     case "WhitespaceSplit": self = .scalars(UnicodeClasses.whiteSpace, .removed)
     case "BertPreTokenizer":
       self = .sequence([
-        .scalars(UnicodeClasses.whiteSpace, .removed), .scalars(Self.punctuation, .isolated),
+        .scalars(UnicodeClasses.whiteSpace, .removed),
+        .scalars(UnicodeClasses.asciiOrPunctuation, .isolated),
       ])
     case "Whitespace": self = .words
     case "Metaspace": self = .metaspace(try Metaspace(json))
@@ -83,10 +84,6 @@ indirect enum PreTokenizer: Sendable {
       throw TokenizerError(.unsupported, place: "pre_tokenizer", "type \"\(excerpt(type))\"")
     }
   }
-
-  /// Punctuation in Unicode's sense and ASCII's, which counts symbols such as `$`.
-  private static let punctuation = UnicodeClasses.punctuation.union(
-    ScalarSet([0x21...0x2F, 0x3A...0x40, 0x5B...0x60, 0x7B...0x7E]))
 
   /// Throws: `TokenizerError` when an expression exceeds its limits.
   func apply(_ text: inout SplitText) throws {
@@ -158,9 +155,10 @@ indirect enum PreTokenizer: Sendable {
   static let gpt2Expression =
     #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
   private static let gpt2Pattern = Result { try SplitPattern(gpt2Expression) }
-  /// Rust's `\w` has the two joiners beyond Oniguruma's.
+  /// Rust's `\w+|[^\w\s]+`; its `\w` is not Oniguruma's.
   private static let wordPattern = Result {
-    try SplitPattern(#"[\w\x{200c}\x{200d}]+|[^\w\s\x{200c}\x{200d}]+"#)
+    let word = #"\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200c}\x{200d}"#
+    return try SplitPattern("[\(word)]+|[^\(word)\\s]+")
   }
 }
 

@@ -18,15 +18,15 @@ enum NormalizationForm: String, Sendable {
     var copied = 0
     while position < bytes.count {
       let (scalar, length) = decodeScalar(bytes, at: position)
-      if isInert(scalar.value) {
-        lastInert = position
+      if isInert(scalar.value) || isTooNew(scalar) {
+        lastInert = isTooNew(scalar) ? nil : position
         position += length
         continue
       }
       let start = max(copied, lastInert ?? position)
       while position < bytes.count {
         let (scalar, length) = decodeScalar(bytes, at: position)
-        if isInert(scalar.value) { break }
+        if isInert(scalar.value) || isTooNew(scalar) { break }
         position += length
       }
       result.append(contentsOf: bytes[copied..<start])
@@ -39,11 +39,19 @@ enum NormalizationForm: String, Sendable {
     return result
   }
 
+  /// The library's tables are those of Unicode 9: later scalars stand as they are and join nothing.
+  private func isTooNew(_ scalar: Unicode.Scalar) -> Bool {
+    !UnicodeClasses.isAssigned(scalar.properties, by: 9)
+  }
+
   private func whole(_ text: String) -> String {
     switch self {
-    case .composed: text.precomposedStringWithCanonicalMapping
+    // Foundation does not join a Hangul syllable and the consonant after it unless both come
+    // decomposed.
+    case .composed: text.decomposedStringWithCanonicalMapping.precomposedStringWithCanonicalMapping
     case .decomposed: text.decomposedStringWithCanonicalMapping
-    case .compatibilityComposed: text.precomposedStringWithCompatibilityMapping
+    case .compatibilityComposed:
+      text.decomposedStringWithCompatibilityMapping.precomposedStringWithCanonicalMapping
     case .compatibilityDecomposed: text.decomposedStringWithCompatibilityMapping
     }
   }

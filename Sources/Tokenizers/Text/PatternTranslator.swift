@@ -187,8 +187,8 @@ struct PatternTranslator {
       case "S": (UnicodeClasses.whiteSpace, true)
       case "d": (UnicodeClasses.decimalDigits, false)
       case "D": (UnicodeClasses.decimalDigits, true)
-      case "w": (UnicodeClasses.word, false)
-      case "W": (UnicodeClasses.word, true)
+      case "w": (classDepth == 0 ? UnicodeClasses.word : UnicodeClasses.wordCore, false)
+      case "W": (classDepth == 0 ? UnicodeClasses.word : UnicodeClasses.wordCore, true)
       case "h": (ScalarSet([0x30...0x39, 0x41...0x46, 0x61...0x66]), false)
       case "H": (ScalarSet([0x30...0x39, 0x41...0x46, 0x61...0x66]), true)
       default: nil

@@ -37,6 +37,8 @@ struct ScalarSet: Sendable, Equatable {
     inverted.union(other.inverted).inverted
   }
 
+  func subtracting(_ other: ScalarSet) -> ScalarSet { intersection(other.inverted) }
+
   func contains(_ scalar: Unicode.Scalar) -> Bool {
     var low = 0
     var high = ranges.count

@@ -25,10 +25,30 @@ enum UnicodeClasses {
   static let alphabetic = scan { $0.isAlphabetic }
   static let uppercase = scan { $0.isUppercase }
   static let lowercase = scan { $0.isLowercase }
-  /// Oniguruma's `\w`: Alphabetic, M, Nd, Pc.
-  static let word = alphabetic.union(marks).union(decimalDigits).union(set(of: "Pc"))
-  /// Rust's `\w` (UTS 18): Oniguruma's and the two joiners.
-  static let rustWord = word.union(ScalarSet([0x200C...0x200D]))
+  /// Oniguruma's `\w`: Alphabetic, M, Nd, Pc, and the superscripts and fractions of Latin-1, which
+  /// its own table for that block adds.
+  static let word = wordCore.union(ScalarSet([0xB2...0xB3, 0xB9...0xB9, 0xBC...0xBE]))
+  /// Rust's `\w` (UTS 18): Alphabetic, M, Nd, Pc and the two joiners.
+  static let rustWord = wordCore.union(ScalarSet([0x200C...0x200D]))
+  /// `\w` inside a class, where that table does not apply.
+  static let wordCore = alphabetic.union(marks).union(decimalDigits).union(set(of: "Pc"))
+  /// The parts of the library that are not expressions have older tables, each its own: accents
+  /// those of Unicode 9.
+  static let accents = scan(by: 9) {
+    ["mn", "mc", "me"].contains(abbreviation($0.generalCategory))
+  }
+  .union(ScalarSet([0x1CF2...0x1CF3])).subtracting(ScalarSet([0x111C9...0x111C9]))
+  /// What BERT's normalizer takes for accents: Unicode 8.
+  static let bertAccents = scan(by: 8) { $0.generalCategory == .nonspacingMark }
+    .union(ScalarSet([0x1734...0x1734, 0x1171E...0x1171E]))
+    .subtracting(ScalarSet([0x1885...0x1886, 0xA9BD...0xA9BD, 0x111C9...0x111C9]))
+  /// Format controls and private use of Unicode 8, which BERT's normalizer drops.
+  static let bertFormats = scan(by: 8) { $0.generalCategory == .format }
+    .union(set(of: "Co"))
+  /// Punctuation of Unicode 8 and ASCII's, which counts symbols such as `$`.
+  static let asciiOrPunctuation = scan(by: 8) { abbreviation($0.generalCategory).hasPrefix("p") }
+    .union(ScalarSet([0x21...0x2F, 0x3A...0x40, 0x5B...0x60, 0x7B...0x7E]))
+    .union(ScalarSet([0x166D...0x166D, 0x111C9...0x111C9]))
 
   private static func set(of name: String) -> ScalarSet { property(name) ?? .empty }
 
@@ -37,10 +57,12 @@ enum UnicodeClasses {
   /// Code points that can be assigned outside the private use planes; beyond them lie only gaps.
   private static let assignable: [ClosedRange<UInt32>] = [0...0x3FFFF, 0xE0000...0xE0FFF]
 
-  private static func scan(_ holds: (Unicode.Scalar.Properties) -> Bool) -> ScalarSet {
+  private static func scan(
+    by version: Int = 16, _ holds: (Unicode.Scalar.Properties) -> Bool
+  ) -> ScalarSet {
     var ranges: [ClosedRange<UInt32>] = []
     for value in assignable.joined() {
-      guard let scalar = Unicode.Scalar(value), isAssigned(scalar.properties),
+      guard let scalar = Unicode.Scalar(value), isAssigned(scalar.properties, by: version),
         holds(scalar.properties)
       else { continue }
       if let last = ranges.last, last.upperBound + 1 == value {
@@ -52,9 +74,10 @@ enum UnicodeClasses {
     return ScalarSet(ranges)
   }
 
-  private static func isAssigned(_ properties: Unicode.Scalar.Properties) -> Bool {
+  /// Whether a scalar belongs to a version of Unicode (`major`.0).
+  static func isAssigned(_ properties: Unicode.Scalar.Properties, by major: Int = 16) -> Bool {
     guard let age = properties.age else { return false }
-    return age.major < 16 || (age.major == 16 && age.minor == 0)
+    return age.major < major || (age.major == major && age.minor == 0)
   }
 
   private static let categorySets: [String: ScalarSet] = {
@@ -127,7 +150,7 @@ enum UnicodeClasses {
       (["me", "enclosingmark"], ["me"]), (["n", "number"], ["nd", "nl", "no"]),
       (["nd", "decimalnumber"], ["nd"]), (["nl", "letternumber"], ["nl"]),
       (["no", "othernumber"], ["no"]),
-      (["p", "punctuation", "punct"], ["pc", "pd", "ps", "pe", "pi", "pf", "po"]),
+      (["p", "punctuation"], ["pc", "pd", "ps", "pe", "pi", "pf", "po"]),
       (["pc", "connectorpunctuation"], ["pc"]), (["pd", "dashpunctuation"], ["pd"]),
       (["ps", "openpunctuation"], ["ps"]), (["pe", "closepunctuation"], ["pe"]),
       (["pi", "initialpunctuation"], ["pi"]), (["pf", "finalpunctuation"], ["pf"]),
@@ -159,6 +182,7 @@ enum UnicodeClasses {
       whiteSpace.union(set(of: "Cc")).union(set(of: "Cn")).union(set(of: "Cs")).inverted
     },
     "print": { set(of: "Cc").union(set(of: "Cn")).union(set(of: "Cs")).inverted },
+    "punct": { punctuation.union(set(of: "S")) },
     "ideographic": { scan { $0.isIdeographic } }, "emoji": { scan { $0.isEmoji } },
     "emojipresentation": { scan { $0.isEmojiPresentation } },
   ]
