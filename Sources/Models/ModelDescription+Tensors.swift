@@ -3,6 +3,11 @@ package struct TensorRequirement: Hashable, Sendable {
   package let name: String
   /// Outermost dimension first.
   package let shape: [Int]
+
+  package init(name: String, shape: [Int]) {
+    self.name = name
+    self.shape = shape
+  }
 }
 
 extension ModelDescription {
