@@ -98,8 +98,8 @@ let package = Package(
     module(
       "CoordinatorServer", path: "Coordinator/Server",
       [
-        "CoordinatorAPI", "CoordinatorCore", "CoordinatorStore", "Execution", "WireProtocol",
-        "WirePayloads", asn1, crypto, hummingbird, hummingbirdTLS, lifecycle, logging, nioCore,
+        "CoordinatorAPI", "CoordinatorCore", "CoordinatorStore", "Execution", "Kernels",
+        "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1, crypto, hummingbird, hummingbirdTLS, lifecycle, logging, nioCore,
         nioPosix, nioSSL, x509,
       ]),
 

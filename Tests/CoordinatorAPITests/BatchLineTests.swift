@@ -64,7 +64,7 @@ import Testing
     #expect(
       line.request.prompt
         == .messages([
-          ChatMessage(role: "system", content: "be brief"),
+          ChatMessage(role: "developer", content: "be brief"),
           ChatMessage(role: "user", content: "a\nb", name: "ann"),
           ChatMessage(role: "assistant", content: "c"),
         ]))
@@ -193,25 +193,24 @@ import Testing
 }
 
 @Suite struct LineReaderTests {
-  private func lines(_ text: String, limit: Int = 100, chunk: Int) throws -> [LineReader.Line] {
-    var rest = Data(text.utf8)[...]
-    var reader = LineReader(maximumLineBytes: limit) { count in
-      let piece = rest.prefix(min(chunk, count))
-      rest = rest.dropFirst(piece.count)
-      return Data(piece)
+  private func lines(_ text: String, limit: Int = 100, chunk: Int) async throws -> [LineReader.Line]
+  {
+    let data = Data(text.utf8)
+    var reader = LineReader(maximumLineBytes: limit) { offset, count in
+      data.dropFirst(offset).prefix(min(chunk, count))
     }
     var lines: [LineReader.Line] = []
-    while let line = try reader.next() { lines.append(line) }
+    while let line = try await reader.next() { lines.append(line) }
     return lines
   }
 
-  @Test(arguments: [3, 4, 5, 64]) func splitsAtAnyChunk(_ chunk: Int) throws {
+  @Test(arguments: [3, 4, 5, 64]) func splitsAtAnyChunk(_ chunk: Int) async throws {
     func bytes(_ text: String) -> LineReader.Line { .bytes(Array(text.utf8)) }
-    #expect(try lines("\u{FEFF}ab\r\n\ncd", chunk: chunk) == [bytes("ab"), bytes(""), bytes("cd")])
-    #expect(try lines("ab\n", chunk: chunk) == [bytes("ab")])
-    #expect(try lines("", chunk: chunk) == [])
+    #expect(try await lines("\u{FEFF}ab\r\n\ncd", chunk: chunk) == [bytes("ab"), bytes(""), bytes("cd")])
+    #expect(try await lines("ab\n", chunk: chunk) == [bytes("ab")])
+    #expect(try await lines("", chunk: chunk) == [])
     #expect(
-      try lines("abcdefghijk\nb\nabcdefghijkl", limit: 5, chunk: chunk)
+      try await lines("abcdefghijk\nb\nabcdefghijkl", limit: 5, chunk: chunk)
         == [.tooLong, bytes("b"), .tooLong])
   }
 }

@@ -165,3 +165,17 @@ package enum CertificateRefusal: Error, Hashable, CustomStringConvertible {
     }
   }
 }
+
+extension Authority {
+  /// Whether a stored server certificate is ours, belongs to its key, names every host, and is valid until then.
+  package func isUsable(
+    serverCertificatePEM: String, privateKeyPEM: String, hosts: [String], until end: Date
+  ) throws -> Bool {
+    let stored = try Certificate(pemEncoded: serverCertificatePEM)
+    let key = try Certificate.PrivateKey(pemEncoded: privateKeyPEM)
+    let names = Array(try stored.extensions.subjectAlternativeNames ?? SubjectAlternativeNames())
+    return stored.notValidAfter >= end && stored.publicKey == key.publicKey
+      && certificate.publicKey.isValidSignature(stored.signature, for: stored)
+      && hosts.map(Self.generalName).allSatisfy(names.contains)
+  }
+}

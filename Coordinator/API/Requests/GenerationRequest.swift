@@ -27,7 +27,7 @@ package enum GenerationPrompt: Hashable, Sendable {
 
 /// One message of a chat; content parts are joined already.
 package struct ChatMessage: Hashable, Sendable {
-  /// `system`, `user` or `assistant`.
+  /// `system`, `developer`, `user` or `assistant`; the model's template decides which it knows.
   package var role: String
   package var content: String
   package var name: String?

@@ -23,10 +23,7 @@ extension GenerationRequestParser {
       throw fields.invalid(
         "role", "'\(role.prefix(50))' is not one of system, developer, user, assistant")
     }
-    return ChatMessage(
-      // Chat templates of open models know `system` only.
-      role: role == "developer" ? "system" : role, content: try content(fields),
-      name: try fields.string("name"))
+    return ChatMessage(role: role, content: try content(fields), name: try fields.string("name"))
   }
 
   private func content(_ fields: RequestFields) throws -> String {

@@ -9,30 +9,36 @@ package struct LineReader {
     case tooLong
   }
 
-  private let read: (Int) throws -> Data?
+  private let read: @Sendable (_ offset: Int, _ count: Int) async throws -> Data?
   private let maximumLineBytes: Int
   private var chunk: [UInt8] = []
   private var position = 0
   private var atEnd = false
   private var atStart = true
+  private var offset = 0
+
+  private static let chunkBytes = 1 << 18
 
   /// - Parameters:
   ///   - maximumLineBytes: longer lines are reported as such and skipped.
-  ///   - read: gives up to that many of the next bytes; nil or nothing at the end.
-  package init(maximumLineBytes: Int, read: @escaping (Int) throws -> Data?) {
+  ///   - read: gives up to `count` bytes at `offset`; nil or nothing at the end.
+  package init(
+    maximumLineBytes: Int,
+    read: @escaping @Sendable (_ offset: Int, _ count: Int) async throws -> Data?
+  ) {
     self.maximumLineBytes = maximumLineBytes
     self.read = read
   }
 
   /// The next line; nil at the end. A last line without an end counts, an empty rest does not.
   /// A byte order mark at the start and a carriage return before a line end are dropped.
-  package mutating func next() throws -> Line? {
+  package mutating func next() async throws -> Line? {
     var line: [UInt8] = []
     var started = false
     var dropped = false
     while true {
       if position == chunk.count {
-        guard try refill() else { break }
+        guard try await refill() else { break }
       }
       started = true
       let end = chunk[position...].firstIndex(of: UInt8(ascii: "\n"))
@@ -52,18 +58,19 @@ package struct LineReader {
     return .bytes(line)
   }
 
-  private mutating func refill() throws -> Bool {
+  private mutating func refill() async throws -> Bool {
     guard !atEnd else { return false }
-    guard let data = try read(1 << 16), !data.isEmpty else {
+    guard let data = try await read(offset, Self.chunkBytes), !data.isEmpty else {
       atEnd = true
       return false
     }
+    offset += data.count
     chunk = Array(data)
     position = 0
     if atStart {
       atStart = false
       if chunk.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
     }
-    return position < chunk.count ? true : try refill()
+    return position < chunk.count ? true : try await refill()
   }
 }

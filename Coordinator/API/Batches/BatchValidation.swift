@@ -1,0 +1,146 @@
+import CoordinatorCore
+import CoordinatorStore
+import Foundation
+import Logging
+
+/// Reads one batch's file line by line, validates every line and hands the requests to the store in slices.
+///
+/// Nothing runs before the last line was read, and appending a line twice changes nothing, so that a validation that was
+/// killed starts over.
+package struct BatchValidation {
+  private let environment: APIEnvironment
+  private let batch: BatchRecord
+  private let logger: Logger
+
+  /// A slice ends at `StoreLimit.suggestedSlice` lines or at this many prompt tokens.
+  private static let sliceTokens = 500_000
+
+  package init(environment: APIEnvironment, batch: BatchRecord, logger: Logger) {
+    self.environment = environment
+    self.batch = batch
+    self.logger = logger
+  }
+
+  /// Validates the batch and records the outcome.
+  ///
+  /// - Throws: what store and blobs throw, `CancellationError`; the batch is still `validating` then. A batch that was
+  ///   cancelled meanwhile is left alone.
+  package func run() async throws {
+    do {
+      try await validate()
+    } catch let error as StoreError where error.code == .conflict {
+      logger.info("batch ended during its validation", metadata: ["batch": "\(batch.id)"])
+    }
+  }
+
+  private func validate() async throws {
+    guard let endpoint = GenerationEndpoint(rawValue: batch.endpoint) else {
+      try await fail([error("invalid_endpoint", "The endpoint \(batch.endpoint) is not served.")])
+      return
+    }
+    let names = Set(try await environment.store.models().map(\.id))
+    var validator = BatchLineValidator(endpoint: endpoint) { names.contains($0) }
+    var reader = try await makeReader()
+    var slice = Slice()
+    var planner: RequestPlanner?
+    var errors: [BatchError] = []
+    var number = 0
+    var requests = 0
+    while let line = try await reader.next() {
+      try Task.checkCancellation()
+      number += 1
+      guard case .bytes(let bytes) = line else {
+        errors.append(
+          error(
+            "line_too_long", "A line has at most \(environment.limits.lineBytes) bytes.", number))
+        continue
+      }
+      if bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { continue }
+      requests += 1
+      guard requests <= environment.limits.batchLines else {
+        errors = [
+          error(
+            "too_many_requests",
+            "The file has more than \(environment.limits.batchLines) requests.", number)
+        ]
+        break
+      }
+      do {
+        let parsed = try validator.validate(bytes, number: number)
+        guard errors.isEmpty else { continue }
+        if planner == nil { planner = try await makePlanner(model: parsed.request.model) }
+        guard let planner else { continue }
+        slice.append(try planner.plan(parsed, number: number))
+      } catch let error as BatchError {
+        errors.append(error)
+        if errors.count >= StoreLimit.storedErrors { break }
+      }
+      if slice.isFull { try await flush(&slice) }
+    }
+    if requests == 0, errors.isEmpty {
+      errors = [
+        error("empty_file", "The input file is empty: it must contain at least one request.")
+      ]
+    }
+    guard errors.isEmpty else { return try await fail(errors) }
+    try await flush(&slice)
+    _ = try await environment.store.finishValidation(
+      batch.id, model: validator.model, now: environment.now())
+    environment.wakeups.finalisation.signal()
+  }
+
+  /// Lines that are ready for the store.
+  private struct Slice {
+    var requests: [NewRequest] = []
+    private var tokens = 0
+
+    mutating func append(_ request: NewRequest) {
+      requests.append(request)
+      if case .run(let work) = request.content {
+        tokens += work.sequences.reduce(0) { $0 + $1.promptTokens.count }
+      }
+    }
+
+    var isFull: Bool {
+      requests.count >= StoreLimit.suggestedSlice || tokens >= BatchValidation.sliceTokens
+    }
+  }
+
+  private func flush(_ slice: inout Slice) async throws {
+    guard !slice.requests.isEmpty else { return }
+    try await environment.store.appendRequests(slice.requests, to: batch.id)
+    slice = Slice()
+  }
+
+  private func makePlanner(model name: String) async throws -> RequestPlanner {
+    guard let served = try await environment.catalog.model(name) else {
+      throw BatchError(
+        code: "model_not_found", line: nil, message: "The model '\(name)' was removed.",
+        param: "body.model")
+    }
+    return RequestPlanner(
+      batch: batch.id, model: served.record, encoder: served,
+      defaultChatTokens: environment.limits.defaultChatTokens)
+  }
+
+  private func makeReader() async throws -> LineReader {
+    let blobs = environment.blobs
+    let digest = batch.inputBlob
+    guard let size = try await blobs.size(of: digest) else {
+      throw StoreError(.corrupt, "The input blob \(digest) of batch \(batch.id) is missing.")
+    }
+    return LineReader(maximumLineBytes: environment.limits.lineBytes) { offset, count in
+      let end = min(offset + count, size)
+      return offset < end ? try await blobs.read(digest, range: offset..<end) : nil
+    }
+  }
+
+  private func fail(_ errors: [BatchError]) async throws {
+    _ = try await environment.store.failValidation(
+      batch.id, errors: errors, now: environment.now())
+  }
+
+  private func error(_ code: String, _ message: String, _ line: Int? = nil) -> BatchError {
+    BatchError(code: code, line: line, message: message)
+  }
+}

@@ -1,0 +1,119 @@
+import CoordinatorCore
+import CoordinatorStore
+import Foundation
+import ModelFormats
+import Models
+import Tokenizers
+import WirePayloads
+import WireProtocol
+
+/// Adds a model from a GGUF file or a Hugging Face folder: cuts the weights into chunks, keeps tokenizer and chat
+/// template, and registers the name.
+package struct ModelImport: Sendable {
+  private let store: any ModelStore
+  private let blobs: any BlobStore
+
+  package init(store: any ModelStore, blobs: any BlobStore) {
+    self.store = store
+    self.blobs = blobs
+  }
+
+  /// Blocks for as long as reading and hashing the weights takes. Adding the same files again changes nothing.
+  ///
+  /// - Parameters:
+  ///   - path: a GGUF file, or a folder with config.json, tokenizer.json and safetensors.
+  ///   - name: what clients call the model; letters, digits, `.`, `_` and `-`.
+  ///   - progress: bytes of weights stored so far.
+  /// - Throws: `FormatError` and `TokenizerError` for files that cannot be used; `StoreError.invalid` for the name.
+  package func add(
+    path: String, name: String, now: Timestamp, progress: (_ bytes: Int) -> Void = { _ in }
+  ) async throws -> ModelRecord {
+    try Self.check(name)
+    let bundle = try TokenizerBundle(path: path)
+    let blob = try TokenizerBlob(modelPath: path, bundle: bundle)
+    // Proves that what is stored can be read again.
+    let tokenizer = try blob.makeTokenizer()
+    let files = try ModelFiles(path: path)
+    let description = files.description.ending(with: bundle.endIDs)
+    let (manifest, chunks) = try makeManifest(description, files.source, progress)
+    let manifestData = try manifest.canonicalJSON()
+    let manifestDigest = try await blobs.put(manifestData)
+    let vocabulary = try await blobs.put(
+      try Self.vocabulary(of: tokenizer, count: description.vocabularySize).encoded())
+    let record = ModelRecord(
+      id: name, manifest: manifestDigest, tokenizer: try await blobs.put(blob.encoded()),
+      vocabulary: vocabulary, chatTemplate: bundle.chatTemplate,
+      contextLength: description.contextLength,
+      cost: ModelCost(
+        description, weightBytes: manifest.byteCount,
+        diskBytes: manifest.byteCount + manifestData.count),
+      source: URL(fileURLWithPath: path).lastPathComponent, createdAt: now)
+    try await store.registerModel(record, blobs: [manifestDigest, vocabulary] + chunks)
+    return record
+  }
+
+  /// - Throws: `StoreError.invalid`.
+  package static func check(_ name: String) throws {
+    let allowed = name.utf8.allSatisfy { byte in
+      (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
+        || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
+    }
+    guard allowed, (1...100).contains(name.utf8.count) else {
+      throw StoreError(
+        .invalid, "A model's name has 1 to 100 letters, digits, '.', '_' and '-'.")
+    }
+  }
+
+  private func makeManifest(
+    _ description: ModelDescription, _ source: any TensorSource, _ progress: (Int) -> Void
+  ) throws -> (ModelManifest, [Digest]) {
+    var digests: [Digest] = []
+    var bytes = 0
+    let manifest = try ModelManifest.make(description, from: source) { _, chunk in
+      let data = Data(chunk)
+      let digest = BlobDigest.sha256(data)
+      try blobs.persist([digest: data])
+      digests.append(digest)
+      bytes += data.count
+      progress(bytes)
+      return digest.hex
+    }
+    return (manifest, digests)
+  }
+
+  /// Special tokens show nothing in a text, so that no stop string is found in their spelling.
+  private static func vocabulary(of tokenizer: Tokenizer, count: Int) -> VocabularyBytes {
+    VocabularyBytes(
+      tokens: (0..<Int32(clamping: count)).map { token in
+        tokenizer.isSpecial(token) ? [] : tokenizer.tokenBytes(token)
+      })
+  }
+}
+
+extension ModelDescription {
+  /// The description with the tokenizer's end tokens beside its own: files often name only one of them in either place.
+  fileprivate func ending(with tokens: Set<TokenID>) -> ModelDescription {
+    var description = self
+    let known = tokens.map { Int($0) }.filter { (0..<vocabularySize).contains($0) }
+    description.endOfSequenceIds = Set(endOfSequenceIds + known).sorted()
+    return description
+  }
+}
+
+extension ModelCost {
+  /// The figures of a model, from `ModelDescription.flops`, of which they are the coefficients.
+  init(_ description: ModelDescription, weightBytes: Int, diskBytes: Int) {
+    // One fed token costs the body and one attended position; two cost two bodies and three positions.
+    let one = description.flops(promptTokens: 1, generatedTokens: 0)
+    let two = description.flops(promptTokens: 2, generatedTokens: 0)
+    let position = two - 2 * one
+    let context = max(1, description.contextLength)
+    self.init(
+      bodyFlopsPerToken: one - position,
+      headFlopsPerToken: description.flops(promptTokens: 0, generatedTokens: 1),
+      attentionFlopsPerPosition: position, weightBytes: weightBytes,
+      cacheBytesPerToken: (description.cacheBytes(tokens: context, element: .f16) + context - 1)
+        / context,
+      diskBytes: diskBytes)
+  }
+}

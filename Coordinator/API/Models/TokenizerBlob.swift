@@ -1,0 +1,97 @@
+import Foundation
+import ModelFormats
+import Tokenizers
+
+/// A model's tokenizer and the spelling of its special tokens as one blob: a safetensors file whose U8 tensors are the
+/// files that they come from.
+///
+/// - `tokenizer.gguf`: the metadata of a GGUF file, without tensors; or
+/// - `tokenizer.json`: as the Hugging Face hub keeps it;
+/// - `special_tokens.json`: an object from names such as `bos_token` to their spelling, for the chat template.
+package struct TokenizerBlob: Sendable {
+  private enum Source: Sendable {
+    case gguf(Data)
+    case huggingFace(Data)
+  }
+
+  private let source: Source
+  /// `bos_token` and `eos_token`, as templates name them; absent where the model has none.
+  package let specialTokens: [String: String]
+
+  private enum Name {
+    static let gguf = "tokenizer.gguf"
+    static let huggingFace = "tokenizer.json"
+    static let specialTokens = "special_tokens.json"
+  }
+
+  private static let fileLimitBytes = 256 << 20
+
+  /// Takes the tokenizer beside or inside a model, which `bundle` was read from.
+  ///
+  /// - Throws: `FormatError`.
+  package init(modelPath: String, bundle: TokenizerBundle) throws {
+    var special: [String: String] = [:]
+    special["bos_token"] = bundle.beginningToken
+    special["eos_token"] = bundle.endToken
+    specialTokens = special
+    let url = URL(fileURLWithPath: modelPath)
+    var isFolder: ObjCBool = false
+    _ = FileManager.default.fileExists(atPath: modelPath, isDirectory: &isFolder)
+    if isFolder.boolValue {
+      source = .huggingFace(try Self.read(url.appendingPathComponent("tokenizer.json")))
+    } else {
+      let metadata = try GGUFFile(contentsOf: url).metadata.filter {
+        !$0.key.hasPrefix("general.") && $0.key != "tokenizer.chat_template"
+      }
+      source = .gguf(GGUFMetadataWriter.data(metadata))
+    }
+  }
+
+  private static func read(_ url: URL) throws -> Data {
+    guard let handle = FileHandle(forReadingAtPath: url.path) else {
+      throw FormatError(.unreadable, file: url.path, reason: "the file cannot be read")
+    }
+    defer { try? handle.close() }
+    guard let data = try handle.read(upToCount: fileLimitBytes + 1), data.count <= fileLimitBytes
+    else { throw FormatError(.limitExceeded, file: url.path, reason: "empty or too large") }
+    return data
+  }
+
+  /// Reads a blob.
+  ///
+  /// - Throws: `FormatError`.
+  package init(decoding data: Data, name: String) throws {
+    let file = try SafetensorsFile(data: data, name: name)
+    func bytes(_ tensor: String) throws -> Data {
+      Data(try file.elements(tensor, as: UInt8.self, shape: [nil]))
+    }
+    source =
+      file.tensors[Name.gguf] != nil
+      ? .gguf(try bytes(Name.gguf)) : .huggingFace(try bytes(Name.huggingFace))
+    let special = try JSONParser.parse(Array(try bytes(Name.specialTokens)), file: name)
+    specialTokens = (special.objectValue ?? [:]).compactMapValues(\.stringValue)
+  }
+
+  /// The canonical bytes.
+  package func encoded() throws -> Data {
+    var writer = SafetensorsWriter()
+    switch source {
+    case .gguf(let data): try writer.add(Name.gguf, Array(data))
+    case .huggingFace(let data): try writer.add(Name.huggingFace, Array(data))
+    }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    try writer.add(Name.specialTokens, Array(try encoder.encode(specialTokens)))
+    return writer.data()
+  }
+
+  /// - Throws: `TokenizerError` and `FormatError`.
+  package func makeTokenizer() throws -> Tokenizer {
+    switch source {
+    case .gguf(let data):
+      return try TokenizerBundle(gguf: GGUFFile(bytes: Array(data), name: Name.gguf)).tokenizer
+    case .huggingFace(let data):
+      return try Tokenizer(huggingFaceJSON: Array(data), file: Name.huggingFace)
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import CoordinatorAPI
+import CoordinatorStore
+import Foundation
+import Hummingbird
+import HummingbirdTLS
+import Logging
+import NIOCore
+import ServiceLifecycle
+
+/// Puts a coordinator together and runs it.
+package enum CoordinatorServer {
+  /// Serves until SIGTERM or SIGINT, then lets running requests end.
+  ///
+  /// Everything that was acknowledged is durable before, so that a SIGKILL loses nothing: the next run takes up batches
+  /// that were being validated or written, leases that run, and replays.
+  ///
+  /// - Parameter onListening: called with the port once connections are accepted.
+  /// - Throws: `ServerError`; what opening the data folder or binding the port throws.
+  package static func run(
+    _ configuration: CoordinatorConfiguration, logger: Logger,
+    onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
+  ) async throws {
+    let folder = try DataFolder(opening: configuration.dataFolder, policy: configuration.policy)
+    let lock = try folder.lock()
+    defer { lock.unlock() }
+    try folder.blobs.removeAbandoned(before: Date(timeIntervalSinceNow: -86400))
+    let environment = folder.environment(limits: configuration.limits)
+    let application = try application(
+      configuration, folder: folder, environment: environment, logger: logger,
+      onListening: onListening)
+    var services: [any Service] = [application]
+    services += backgroundServices(configuration, folder: folder, environment, logger)
+    var group = ServiceGroupConfiguration(
+      services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+    group.maximumGracefulShutdownDuration = .seconds(configuration.shutdownSeconds)
+    group.maximumCancellationDuration = .seconds(5)
+    try await ServiceGroup(configuration: group).run()
+    try folder.store.close()
+  }
+
+  private static func application(
+    _ configuration: CoordinatorConfiguration, folder: DataFolder, environment: APIEnvironment,
+    logger: Logger, onListening: @escaping @Sendable (Int) async -> Void
+  ) throws -> some ApplicationProtocol {
+    let tls = try TLSListener.configuration(
+      certificate: certificate(configuration, folder), authority: folder.authority)
+    return try Application(
+      router: APIRouter.make(environment),
+      server: .tls(
+        .http1(
+          configuration: .init(
+            idleTimeout: .seconds(Int64(configuration.idleConnectionSeconds)),
+            httpDecoderConfiguration: .init(
+              maxHeaderFieldSize: 16384, maxHeaderListSize: 32768, maxHeaderFieldCount: 100))),
+        tlsConfiguration: tls),
+      configuration: .init(
+        address: .hostname(configuration.host, port: configuration.port),
+        serverName: nil, reuseAddress: true),
+      onServerRunning: { channel in
+        let port = channel.localAddress?.port ?? configuration.port
+        logger.info(
+          "coordinator listens", metadata: ["host": "\(configuration.host)", "port": "\(port)"])
+        await onListening(port)
+      },
+      logger: logger)
+  }
+
+  private static func certificate(
+    _ configuration: CoordinatorConfiguration, _ folder: DataFolder
+  ) throws -> (chainPEM: String, keyPEM: String) {
+    guard let own = configuration.publicCertificate else {
+      let issued = try folder.serverCertificate(hosts: configuration.certificateHosts)
+      return (issued.certificatePEM, issued.privateKeyPEM)
+    }
+    func text(_ file: URL) throws -> String {
+      do {
+        return try String(contentsOf: file, encoding: .utf8)
+      } catch {
+        throw ServerError.invalidCertificate(file.path, reason: "the file cannot be read")
+      }
+    }
+    return (try text(own.chainFile), try text(own.keyFile))
+  }
+
+  private static func backgroundServices(
+    _ configuration: CoordinatorConfiguration, folder: DataFolder, _ environment: APIEnvironment,
+    _ logger: Logger
+  ) -> [any Service] {
+    var services: [any Service] = [
+      ValidationService(
+        environment: environment, atOnce: configuration.validationsAtOnce,
+        pollSeconds: configuration.pollSeconds, logger: logger),
+      FinalisationService(
+        environment: environment, pollSeconds: configuration.pollSeconds, logger: logger),
+      TickService(environment: environment, tickSeconds: configuration.tickSeconds, logger: logger),
+    ]
+    if configuration.replayThreads > 0 {
+      services.append(
+        ReplayService(
+          environment: environment, blobs: folder.blobs, threads: configuration.replayThreads,
+          pollSeconds: configuration.pollSeconds, logger: logger))
+    }
+    return services
+  }
+}

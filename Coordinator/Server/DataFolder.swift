@@ -1,0 +1,103 @@
+import CoordinatorAPI
+import CoordinatorCore
+import CoordinatorStore
+import Foundation
+import WireProtocol
+import X509
+
+/// A coordinator's folder, opened: database, blobs, authority.
+///
+/// Several processes may open the same folder; `lock` keeps all but one from serving it.
+package struct DataFolder: Sendable {
+  package let url: URL
+  package let store: SQLiteStore
+  package let blobs: FolderBlobStore
+  package let authority: Authority
+
+  private static let serverCertificateSeconds: TimeInterval = 397 * 86400
+  private static let renewalSeconds: TimeInterval = 60 * 86400
+
+  /// Opens a folder; makes what is missing: the folder, the authority, the tables.
+  package init(
+    opening url: URL, policy: CoordinatorPolicy = CoordinatorPolicy(), now: Date = Date()
+  ) throws {
+    try FileManager.default.createDirectory(
+      at: url, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    self.url = url
+    blobs = try FolderBlobStore(folder: url.appendingPathComponent("blobs"))
+    authority = try Self.authority(in: url, now: now)
+    store = try SQLiteStore.open(
+      path: url.appendingPathComponent("coordinator.sqlite").path, blobs: blobs, policy: policy)
+  }
+
+  /// What handlers and services work with.
+  package func environment(
+    limits: APILimits = APILimits(),
+    now: @escaping @Sendable () -> Timestamp = APIEnvironment.systemTime
+  ) -> APIEnvironment {
+    APIEnvironment(
+      store: store, blobs: blobs, authority: authority,
+      catalog: ModelCatalog(store: store, blobs: blobs), limits: limits, now: now)
+  }
+
+  /// The key is written first: a certificate that is there has its key.
+  private static func authority(in url: URL, now: Date) throws -> Authority {
+    let certificate = PrivateFile(url.appendingPathComponent("ca.pem"))
+    let key = PrivateFile(url.appendingPathComponent("ca.key.pem"))
+    let lock = try FileLock(url.appendingPathComponent("ca.lock"), waiting: true)
+    defer { lock.unlock() }
+    if certificate.exists {
+      return try Authority(
+        certificatePEM: try certificate.readText(), privateKeyPEM: try key.readText())
+    }
+    let authority = try Authority(creatingAt: now)
+    try key.write(authority.privateKeyPEM())
+    try certificate.write(authority.certificatePEM())
+    return authority
+  }
+
+  /// The server's certificate and key in PEM, issued anew when a host is missing or the end is near.
+  package func serverCertificate(
+    hosts: [String], now: Date = Date()
+  ) throws -> (certificatePEM: String, privateKeyPEM: String) {
+    let certificate = PrivateFile(url.appendingPathComponent("server.pem"))
+    let key = PrivateFile(url.appendingPathComponent("server.key.pem"))
+    if certificate.exists, key.exists,
+      let text = try? certificate.readText(), let keyText = try? key.readText(),
+      (try? authority.isUsable(
+        serverCertificatePEM: text, privateKeyPEM: keyText, hosts: hosts,
+        until: now.addingTimeInterval(Self.renewalSeconds))) == true
+    {
+      return (text, keyText)
+    }
+    let issued = try authority.issueServerCertificate(
+      hosts: hosts, now: now, validSeconds: Self.serverCertificateSeconds)
+    try key.write(issued.privateKeyPEM)
+    try certificate.write(issued.certificatePEM)
+    return issued
+  }
+
+  /// Makes this the one process that serves the folder until it ends.
+  ///
+  /// - Throws: `ServerError.alreadyRunning`.
+  package func lock() throws -> FileLock {
+    do {
+      return try FileLock(url.appendingPathComponent("coordinator.lock"), waiting: false)
+    } catch FileLock.Failure.taken {
+      throw ServerError.alreadyRunning(url.path)
+    }
+  }
+}
+
+/// Why a coordinator cannot start.
+package enum ServerError: Error, Hashable, CustomStringConvertible {
+  case alreadyRunning(String)
+  case invalidCertificate(String, reason: String)
+
+  package var description: String {
+    switch self {
+    case .alreadyRunning(let path): "another coordinator is running on \(path)"
+    case .invalidCertificate(let path, let reason): "\(path): \(reason)"
+    }
+  }
+}

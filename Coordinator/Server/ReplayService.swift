@@ -1,0 +1,146 @@
+import CoordinatorAPI
+import CoordinatorStore
+import Execution
+import Foundation
+import Kernels
+import Logging
+import ModelFormats
+import Models
+import ServiceLifecycle
+import Synchronization
+import WirePayloads
+import WireProtocol
+
+/// The coordinator's own trusted machine: computes units whose replicas disagree. Its bits are the truth.
+///
+/// A model is loaded for the first unit that needs it and let go when nothing is left to replay.
+package struct ReplayService: Service {
+  let environment: APIEnvironment
+  let blobs: FolderBlobStore
+  let threads: Int
+  let pollSeconds: Int
+  let logger: Logger
+
+  package init(
+    environment: APIEnvironment, blobs: FolderBlobStore, threads: Int, pollSeconds: Int,
+    logger: Logger
+  ) {
+    self.environment = environment
+    self.blobs = blobs
+    self.threads = threads
+    self.pollSeconds = pollSeconds
+    self.logger = logger
+  }
+
+  package func run() async throws {
+    let machine = ReplayMachine(blobs: blobs, threads: threads)
+    await cancelWhenGracefulShutdown {
+      while !Task.isCancelled {
+        do {
+          while let job = try await environment.store.takeReplay(now: environment.now()) {
+            await replay(job, on: machine)
+            if Task.isCancelled { return }
+          }
+        } catch is CancellationError {
+          return
+        } catch {
+          logger.error("replays cannot be listed", metadata: ["error": "\(error)"])
+        }
+        machine.release()
+        await environment.wakeups.replay.wait(atMost: .seconds(pollSeconds))
+      }
+    }
+  }
+
+  private func replay(_ job: ReplayJob, on machine: ReplayMachine) async {
+    let metadata: Logger.Metadata = ["unit": "\(job.unit)", "reason": "\(job.reason)"]
+    logger.notice("replay begins", metadata: metadata)
+    do {
+      let inputs = try GenerateInputs(
+        decoding: try await blobs.read(job.specification.inputs))
+      var vocabulary: VocabularyBytes?
+      if let digest = job.specification.vocabulary {
+        vocabulary = try VocabularyBytes(decoding: try await blobs.read(digest))
+      }
+      let manifest = try await blobs.read(job.specification.model)
+      let result = try await machine.run(
+        job.specification, manifest: manifest, inputs: inputs, vocabulary: vocabulary)
+      let digest = try await blobs.put(try result.encoded())
+      let outcome = try await environment.store.settleReplay(
+        job.id, result: NewResult(digest: digest, result: result), now: environment.now())
+      logger.notice(
+        "replay settled",
+        metadata: metadata.merging([
+          "agreed": "\(outcome?.agreed ?? 0)", "rejected": "\(outcome?.rejected ?? 0)",
+        ]) { $1 })
+      environment.wakeups.finalisation.signal()
+    } catch ExecutionError.cancelled {
+      // The job is given out again when its time is over, or at the next start.
+    } catch is CancellationError {
+    } catch {
+      logger.error(
+        "replay failed", metadata: metadata.merging(["error": "\(error)"]) { $1 })
+      try? await environment.store.failReplay(
+        job.id, detail: "\(error)", now: environment.now())
+    }
+  }
+}
+
+/// Computes one unit at a time on a thread of its own, since kernels block for minutes.
+final class ReplayMachine: Sendable {
+  private let blobs: FolderBlobStore
+  private let threads: Int
+  private let loaded = Mutex<(digest: Digest, model: Model)?>(nil)
+
+  init(blobs: FolderBlobStore, threads: Int) {
+    self.blobs = blobs
+    self.threads = threads
+  }
+
+  /// Lets the model's memory go.
+  func release() { loaded.withLock { $0 = nil } }
+
+  func run(
+    _ specification: UnitSpecification, manifest: Data, inputs: GenerateInputs,
+    vocabulary: VocabularyBytes?
+  ) async throws -> GenerateResult {
+    let cancelled = Atomic(false)
+    return try await withTaskCancellationHandler {
+      try await withCheckedThrowingContinuation { continuation in
+        Thread.detachNewThread {
+          continuation.resume(
+            with: Result {
+              let model = try self.model(specification.model, manifest: manifest)
+              let compute = try Compute(
+                kernels: .best(environment: ProcessInfo.processInfo.environment),
+                threads: self.threads)
+              return try UnitExecutor.run(
+                specification, inputs: inputs, vocabulary: vocabulary,
+                model: ExecutorModel(model, compute: compute), compute: compute,
+                isCancelled: { cancelled.load(ordering: .relaxed) })
+            })
+        }
+      }
+    } onCancel: {
+      cancelled.store(true, ordering: .relaxed)
+    }
+  }
+
+  private func model(_ digest: Digest, manifest: Data) throws -> Model {
+    if let loaded = loaded.withLock({ $0 }), loaded.digest == digest { return loaded.model }
+    release()
+    let description = try ModelManifest(json: manifest, name: digest.hex)
+    let blobs = blobs
+    let source = ManifestTensorSource(
+      description, name: digest.hex, digest: { BlobDigest.sha256($0).hex }
+    ) { sha256 in
+      guard let chunk = Digest(hex: sha256) else {
+        throw StoreError(.corrupt, "The manifest \(digest) names a malformed digest.")
+      }
+      return try ByteStorage(mapping: URL(fileURLWithPath: blobs.path(of: chunk)))
+    }
+    let model = try Model(description.description, from: source)
+    loaded.withLock { $0 = (digest, model) }
+    return model
+  }
+}

@@ -1,0 +1,148 @@
+import CoordinatorAPI
+import CoordinatorStore
+import Logging
+import ServiceLifecycle
+import Synchronization
+
+/// Validates new batches, a few at a time. What a killed process left in `validating` is taken up again.
+package struct ValidationService: Service {
+  let environment: APIEnvironment
+  let atOnce: Int
+  let pollSeconds: Int
+  let logger: Logger
+
+  package init(environment: APIEnvironment, atOnce: Int, pollSeconds: Int, logger: Logger) {
+    self.environment = environment
+    self.atOnce = atOnce
+    self.pollSeconds = pollSeconds
+    self.logger = logger
+  }
+
+  package func run() async throws {
+    await cancelWhenGracefulShutdown {
+      await withDiscardingTaskGroup { group in
+        let active = ActiveBatches()
+        while !Task.isCancelled {
+          for batch in await waiting() {
+            guard active.begin(batch.id, limit: atOnce) else { continue }
+            group.addTask {
+              await validate(batch)
+              active.end(batch.id)
+              environment.wakeups.validation.signal()
+            }
+          }
+          await environment.wakeups.validation.wait(atMost: .seconds(pollSeconds))
+        }
+      }
+    }
+  }
+
+  private func waiting() async -> [BatchRecord] {
+    do {
+      return try await environment.store.batchesToValidate(limit: 64)
+    } catch {
+      log(error, "batches to validate cannot be listed", [:])
+      return []
+    }
+  }
+
+  private func validate(_ batch: BatchRecord) async {
+    do {
+      try await BatchValidation(environment: environment, batch: batch, logger: logger).run()
+    } catch {
+      log(error, "batch cannot be validated now", ["batch": "\(batch.id)"])
+      // Not at once again: the failure may last.
+      try? await Task.sleep(for: .seconds(pollSeconds))
+    }
+  }
+
+  private func log(_ error: any Error, _ message: Logger.Message, _ metadata: Logger.Metadata) {
+    guard !(error is CancellationError) else { return }
+    logger.error(message, metadata: metadata.merging(["error": "\(error)"]) { $1 })
+  }
+}
+
+/// The batches that are being validated.
+private final class ActiveBatches: Sendable {
+  private let ids = Mutex<Set<String>>([])
+
+  /// False when the batch is there already, or `limit` others are.
+  func begin(_ id: String, limit: Int) -> Bool {
+    ids.withLock { $0.count < limit && $0.insert(id).inserted }
+  }
+
+  func end(_ id: String) { _ = ids.withLock { $0.remove(id) } }
+}
+
+/// Writes the files of batches whose requests have all ended.
+package struct FinalisationService: Service {
+  let environment: APIEnvironment
+  let pollSeconds: Int
+  let logger: Logger
+
+  package init(environment: APIEnvironment, pollSeconds: Int, logger: Logger) {
+    self.environment = environment
+    self.pollSeconds = pollSeconds
+    self.logger = logger
+  }
+
+  package func run() async throws {
+    await cancelWhenGracefulShutdown {
+      while !Task.isCancelled {
+        await round()
+        await environment.wakeups.finalisation.wait(atMost: .seconds(pollSeconds))
+      }
+    }
+  }
+
+  private func round() async {
+    do {
+      for batch in try await environment.store.batchesToFinalize(limit: 64) {
+        do {
+          try await BatchFinalisation(environment: environment, batch: batch).run()
+          logger.info("batch ended", metadata: ["batch": "\(batch.id)"])
+        } catch {
+          log(error, ["batch": "\(batch.id)"])
+        }
+      }
+    } catch {
+      log(error, [:])
+    }
+  }
+
+  private func log(_ error: any Error, _ metadata: Logger.Metadata) {
+    guard !(error is CancellationError) else { return }
+    logger.error(
+      "batch cannot be finished now", metadata: metadata.merging(["error": "\(error)"]) { $1 })
+  }
+}
+
+/// Expires what is due.
+package struct TickService: Service {
+  let environment: APIEnvironment
+  let tickSeconds: Int
+  let logger: Logger
+
+  package init(environment: APIEnvironment, tickSeconds: Int, logger: Logger) {
+    self.environment = environment
+    self.tickSeconds = tickSeconds
+    self.logger = logger
+  }
+
+  package func run() async throws {
+    await cancelWhenGracefulShutdown {
+      while !Task.isCancelled {
+        do {
+          let report = try await environment.store.tick(now: environment.now())
+          if report.expiredBatches > 0 { environment.wakeups.finalisation.signal() }
+          if report.expiredLeases > 0 { environment.wakeups.replay.signal() }
+        } catch is CancellationError {
+          return
+        } catch {
+          logger.error("expiry failed", metadata: ["error": "\(error)"])
+        }
+        try? await Task.sleep(for: .seconds(tickSeconds))
+      }
+    }
+  }
+}
