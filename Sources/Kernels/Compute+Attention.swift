@@ -46,32 +46,16 @@ extension Compute {
     keys: Tensor, values: Tensor, layer: Int, sequences: [SequenceRows]
   ) {
     for sequence in sequences {
-      let shape = sequence.cache.layers[layer]
+      let (cache, shape) = (sequence.cache, sequence.cache.layers[layer])
       precondition(keys.columns == shape.heads * shape.keyDimension)
       precondition(values.columns == shape.heads * shape.valueDimension)
       precondition(sequence.rows.upperBound <= min(keys.rows, values.rows))
-      for (index, row) in sequence.rows.enumerated() {
-        store(
-          keys[row], values[row], sequence.cache, layer, position: sequence.startPosition + index)
+      precondition(sequence.startPosition + sequence.rows.count <= cache.capacity)
+      let job = StoreJob(
+        keys: Rows(keys), values: Rows(values), sequence: sequence, layer: layer, kernels: kernels)
+      overRows(sequence.rows.count, columns: keys.columns + values.columns) { rows in
+        for row in rows { job.store(row) }
       }
-    }
-  }
-
-  private func store(
-    _ keys: UnsafeMutableBufferPointer<Float>, _ values: UnsafeMutableBufferPointer<Float>,
-    _ cache: KeyValueCache, _ layer: Int, position: Int
-  ) {
-    guard let keys = keys.baseAddress, let values = values.baseAddress else { return }
-    let (shape, half) = (cache.layers[layer], cache.element == .f16)
-    let block = cache.block(at: position)
-    let slot = position % Int(CK_KEYS)
-    for head in 0..<shape.heads {
-      let keyBase = block + cache.offset(layer: layer, head: head) * cache.element.bytes
-      let valueBase = keyBase + Int(CK_KEYS) * shape.keyDimension * cache.element.bytes
-      ck_store_key(keys + head * shape.keyDimension, shape.keyDimension, slot, keyBase, half)
-      ck_store_value(
-        values + head * shape.valueDimension, shape.valueDimension, slot, shape.valueStride,
-        valueBase, half)
     }
   }
 
@@ -129,6 +113,34 @@ extension Compute {
           AttentionTask(
             arguments: arguments, rows: first..<min(sequence.rows.count, first + rowsPerTask)))
       }
+    }
+  }
+}
+
+/// Rows of one sequence on their way into its cache.
+///
+/// `@unchecked Sendable`: tasks write disjoint positions, in blocks that `prepare` made this sequence's own.
+private struct StoreJob: @unchecked Sendable {
+  let keys: Rows
+  let values: Rows
+  let sequence: SequenceRows
+  let layer: Int
+  let kernels: KernelSet
+
+  func store(_ row: Int) {
+    let (cache, shape) = (sequence.cache, sequence.cache.layers[layer])
+    let position = sequence.startPosition + row
+    let (block, slot) = (cache.block(at: position), position % Int(CK_KEYS))
+    let (width, half) = (cache.element.bytes, cache.element == .f16)
+    let (key, value) = (keys[sequence.rows.lowerBound + row], values[sequence.rows.lowerBound + row])
+    for head in 0..<shape.heads {
+      let keyBase = block + cache.offset(layer: layer, head: head) * width
+      let valueBase = keyBase + Int(CK_KEYS) * shape.keyDimension * width
+      ck_store_key(
+        kernels.table, key + head * shape.keyDimension, shape.keyDimension, slot, keyBase, half)
+      ck_store_value(
+        kernels.table, value + head * shape.valueDimension, shape.valueDimension, slot,
+        shape.valueStride, valueBase, half)
     }
   }
 }

@@ -87,7 +87,7 @@ typedef struct ck_attention {
 
 /// Floats of scratch that one call of `attention` needs.
 static inline size_t ck_attention_scratch(size_t key_dim, size_t value_stride) {
-  return CK_ATTENTION_ROWS * (key_dim + CK_KEYS + 2 * value_stride + 16) + 64;
+  return CK_ATTENTION_ROWS * (key_dim + CK_KEYS + value_stride);
 }
 
 /// The operations of one variant.
@@ -155,9 +155,10 @@ void ck_unpack_row(ck_format format, const void *w, const uint16_t *d, const uin
                    size_t k, float *y);
 
 // Writing the cache: n values of one position, into column `slot` of a key block or row `slot` of a value block.
-void ck_store_key(const float *x, size_t n, size_t slot, void *keys, bool half);
-void ck_store_value(const float *x, size_t n, size_t slot, size_t value_stride, void *values,
-                    bool half);
+void ck_store_key(const ck_table *table, const float *x, size_t n, size_t slot, void *keys,
+                  bool half);
+void ck_store_value(const ck_table *table, const float *x, size_t n, size_t slot,
+                    size_t value_stride, void *values, bool half);
 
 // Threads.
 /// Sets the default rounding and exception state; returns the former one for ck_leave.

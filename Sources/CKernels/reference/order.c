@@ -2,14 +2,17 @@
 #include "scalar.h"
 
 size_t ck_argmax(const float *x, size_t n) {
-  size_t best = 0;
-  float top = -__builtin_inff();
+  // The maximum in 16 independent lanes, which any compiler turns into vector code; then its first place.
+  float lanes[16], top = -__builtin_inff();
+  for (int i = 0; i < 16; i++) lanes[i] = top;
+  size_t whole = n / 16 * 16;
+  for (size_t i = 0; i < whole; i += 16)
+    for (int l = 0; l < 16; l++) lanes[l] = x[i + (size_t)l] > lanes[l] ? x[i + (size_t)l] : lanes[l];
+  for (int l = 0; l < 16; l++) top = lanes[l] > top ? lanes[l] : top;
+  for (size_t i = whole; i < n; i++) top = x[i] > top ? x[i] : top;
   for (size_t i = 0; i < n; i++)
-    if (x[i] > top) {
-      top = x[i];
-      best = i;
-    }
-  return best;
+    if (x[i] == top) return i;
+  return 0;
 }
 
 bool ck_has_nonfinite(const float *x, size_t n) {

@@ -12,9 +12,20 @@
 #define CK_UNROLL _Pragma("clang loop unroll(full)")
 #define CK_X(name) ck_##name##_avx2
 #define CK_Q(name) ck_##name##_avx2
+#define CK_FEW_ROWS 3
+#define CK_FEW_PANELS 2
+#define CK_FEW_SWITCH CK_SWITCH_3
 #define CK_MAX_ROWS 6
-#define CK_Q_ROWS 6
+#define CK_WIDE_PANELS 1
+#define CK_TILE_CHAINS 6
+#define CK_TILE_SWITCH CK_SWITCH_6
 #define CK_WIDTH 1
+#define CK_TALL_ROWS 6
+#define CK_TALL_WIDTH 1
+#define CK_TALL_SWITCH CK_SWITCH_6
+#define CK_Q_ROWS 4
+#define CK_Q_SWITCH CK_SWITCH_6
+
 #include "vector_avx2.h"
 #include "tiles.h"
 #include "vector_ops.h"

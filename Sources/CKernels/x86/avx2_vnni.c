@@ -12,9 +12,8 @@
 #define CK_UNROLL _Pragma("clang loop unroll(full)")
 #define CK_X(name) ck_##name##_avx2
 #define CK_Q(name) ck_##name##_avx2_vnni
-#define CK_MAX_ROWS 6
-#define CK_Q_ROWS 6
-#define CK_WIDTH 1
+#define CK_Q_ROWS 4
+#define CK_Q_SWITCH CK_SWITCH_6
 #define CK_VNNI 1
 
 #include "vector_avx2.h"

@@ -12,9 +12,19 @@
 #define CK_UNROLL _Pragma("clang loop unroll(full)")
 #define CK_X(name) ck_##name##_avx512
 #define CK_Q(name) ck_##name##_avx512
-#define CK_MAX_ROWS 14
-#define CK_Q_ROWS 14
+#define CK_FEW_ROWS 3
+#define CK_FEW_PANELS 4
+#define CK_FEW_SWITCH CK_SWITCH_3
+#define CK_MAX_ROWS 12
+#define CK_WIDE_PANELS 2
+#define CK_TILE_CHAINS 24
+#define CK_TILE_SWITCH CK_SWITCH_12
 #define CK_WIDTH 4
+#define CK_TALL_ROWS 12
+#define CK_TALL_WIDTH 2
+#define CK_TALL_SWITCH CK_SWITCH_12
+#define CK_Q_ROWS 14
+#define CK_Q_SWITCH CK_SWITCH_14
 
 #include "vector_avx512.h"
 #include "tiles.h"

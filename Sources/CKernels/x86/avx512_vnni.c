@@ -12,9 +12,8 @@
 #define CK_UNROLL _Pragma("clang loop unroll(full)")
 #define CK_X(name) ck_##name##_avx512
 #define CK_Q(name) ck_##name##_avx512_vnni
-#define CK_MAX_ROWS 14
 #define CK_Q_ROWS 14
-#define CK_WIDTH 4
+#define CK_Q_SWITCH CK_SWITCH_14
 #define CK_VNNI 1
 
 #include "vector_avx512.h"

@@ -1,53 +1,89 @@
-// Matrix products over v16 for float weights: panels outermost, then chains of 256 inputs (so that a panel's part stays
-// in the first cache), then row tiles. Defines CK_X(matmul_f32), _f16 and _bf16; CK_MAX_ROWS is a tile's height.
+// Matrix products over v16 for float weights: chains of 256 inputs outermost within a group of panels (so that their part
+// stays in the first cache), then row tiles. Few rows take more panels at once: there must be enough independent chains
+// to hide the latency of the multiply-add. Defines CK_X(matmul_f32), _f16 and _bf16.
+//
+// From the including file: CK_FEW_PANELS and CK_FEW_ROWS (a tile of up to so many rows), CK_WIDE_PANELS and CK_MAX_ROWS
+// (every other tile).
 #pragma once
 
 #define CK_WIDEN_F32(p, at) v16_load((const float *)(p) + (at))
 #define CK_WIDEN_F16(p, at) v16_half((const uint16_t *)(p) + (at))
 #define CK_WIDEN_BF16(p, at) v16_brain((const uint16_t *)(p) + (at))
 
+/// Where a product stands: rows [row, row_end), inputs [begin, end) of panels from `panel` on.
+typedef struct float_part {
+  const ck_matmul *a;
+  const char *w;       // the first panel
+  size_t panel_bytes;  // from one panel to the next
+  size_t panel, row, row_end, begin, end;
+} float_part;
+
 #define CK_FLOAT_MATMUL(name, bytes, widen)                                                      \
-  static CK_INLINE void name##_tile(const ck_matmul *a, const char *w, size_t panel, size_t row, \
-                                    const int R, size_t begin, size_t end) {                     \
-    v16 chain[CK_MAX_ROWS];                                                                      \
+  static CK_INLINE void name##_tile(const float_part *s, size_t row, const int R, const int P) { \
+    const ck_matmul *a = s->a;                                                                   \
+    v16 chain[CK_TILE_CHAINS];                                                                   \
     const float *x = a->x + row * a->x_stride;                                                   \
-    size_t stride = a->x_stride;                                                                 \
-    CK_UNROLL for (int r = 0; r < R; r++) chain[r] = v16_zero();                                 \
-    for (size_t k = begin; k < end; k++) {                                                       \
-      v16 weights = widen(w, k * CK_PANEL);                                                      \
-      CK_UNROLL for (int r = 0; r < R; r++)                                                      \
-        chain[r] = v16_fma(v16_set(x[(size_t)r * stride + k]), weights, chain[r]);               \
+    size_t stride = a->x_stride, end = s->end;                                                   \
+    CK_UNROLL for (int i = 0; i < R * P; i++) chain[i] = v16_zero();                             \
+    for (size_t k = s->begin; k < end; k++) {                                                    \
+      v16 w[4];                                                                                  \
+      CK_UNROLL for (int p = 0; p < P; p++)                                                      \
+        w[p] = widen(s->w + (size_t)p * s->panel_bytes, k * CK_PANEL);                           \
+      CK_UNROLL for (int r = 0; r < R; r++) {                                                    \
+        v16 value = v16_set(x[(size_t)r * stride + k]);                                          \
+        CK_UNROLL for (int p = 0; p < P; p++)                                                    \
+          chain[r * P + p] = v16_fma(value, w[p], chain[r * P + p]);                             \
+      }                                                                                          \
     }                                                                                            \
-    CK_UNROLL for (int r = 0; r < R; r++) {                                                      \
-      float *y = a->y + (row + (size_t)r) * a->y_stride + panel * CK_PANEL;                      \
-      v16_store(y, v16_add(begin == 0 ? v16_zero() : v16_load(y), chain[r]));                    \
+    CK_UNROLL for (int i = 0; i < R * P; i++) {                                                  \
+      float *y = a->y + (row + (size_t)(i / P)) * a->y_stride +                                  \
+                 (s->panel + (size_t)(i % P)) * CK_PANEL;                                        \
+      v16_store(y, v16_add(s->begin == 0 ? v16_zero() : v16_load(y), chain[i]));                 \
     }                                                                                            \
   }                                                                                              \
                                                                                                  \
-  static void name##_rows(const ck_matmul *a, const char *w, size_t panel, size_t row,           \
-                          size_t row_end, size_t begin, size_t end) {                            \
-    size_t height = tile_height(row_end - row, CK_MAX_ROWS);                                     \
-    for (; row < row_end; row += height) {                                                       \
-      size_t count = row_end - row < height ? row_end - row : height;                            \
-      CK_TILE_SWITCH(count, CK_CALL_##name)                                                      \
+  /* All rows over `panels` panels: CK_FEW_PANELS, CK_WIDE_PANELS or 1. */                       \
+  static void name##_rows(const float_part *s, size_t panels) {                                  \
+    size_t most = panels == CK_FEW_PANELS ? CK_FEW_ROWS : CK_MAX_ROWS;                           \
+    size_t height = tile_height(s->row_end - s->row, most);                                      \
+    for (size_t row = s->row; row < s->row_end; row += height) {                                 \
+      size_t count = s->row_end - row < height ? s->row_end - row : height;                      \
+      if (panels == CK_FEW_PANELS) {                                                             \
+        CK_FEW_SWITCH(count, CK_FEW_##name)                                                      \
+      } else if (panels == 1) {                                                                  \
+        CK_TILE_SWITCH(count, CK_ONE_##name)                                                     \
+      } else {                                                                                   \
+        CK_TILE_SWITCH(count, CK_WIDE_##name)                                                    \
+      }                                                                                          \
     }                                                                                            \
   }                                                                                              \
                                                                                                  \
   void CK_X(name)(const ck_matmul *a, size_t panel, size_t panel_end, size_t row,                \
                   size_t row_end) {                                                              \
     if (row >= row_end) return;                                                                  \
-    for (; panel < panel_end; panel++) {                                                         \
-      const char *w = (const char *)a->w + panel * a->k * CK_PANEL * bytes;                      \
+    size_t group = row_end - row <= CK_FEW_ROWS ? CK_FEW_PANELS : CK_WIDE_PANELS;                \
+    size_t panel_bytes = a->k * CK_PANEL * bytes;                                                \
+    while (panel < panel_end) {                                                                  \
+      size_t panels = panel_end - panel >= group ? group : 1;                                    \
+      const char *w = (const char *)a->w + panel * panel_bytes;                                  \
       for (size_t begin = 0; begin < a->k; begin += CK_CHAIN) {                                  \
         size_t end = begin + CK_CHAIN < a->k ? begin + CK_CHAIN : a->k;                          \
-        name##_rows(a, w, panel, row, row_end, begin, end);                                      \
+        float_part part = {a, w, panel_bytes, panel, row, row_end, begin, end};                  \
+        name##_rows(&part, panels);                                                              \
       }                                                                                          \
+      panel += panels;                                                                           \
     }                                                                                            \
   }
 
-#define CK_CALL_matmul_f32(R) matmul_f32_tile(a, w, panel, row, R, begin, end)
-#define CK_CALL_matmul_f16(R) matmul_f16_tile(a, w, panel, row, R, begin, end)
-#define CK_CALL_matmul_bf16(R) matmul_bf16_tile(a, w, panel, row, R, begin, end)
+#define CK_FEW_matmul_f32(R) matmul_f32_tile(s, row, R, CK_FEW_PANELS)
+#define CK_FEW_matmul_f16(R) matmul_f16_tile(s, row, R, CK_FEW_PANELS)
+#define CK_FEW_matmul_bf16(R) matmul_bf16_tile(s, row, R, CK_FEW_PANELS)
+#define CK_ONE_matmul_f32(R) matmul_f32_tile(s, row, R, 1)
+#define CK_ONE_matmul_f16(R) matmul_f16_tile(s, row, R, 1)
+#define CK_ONE_matmul_bf16(R) matmul_bf16_tile(s, row, R, 1)
+#define CK_WIDE_matmul_f32(R) matmul_f32_tile(s, row, R, CK_WIDE_PANELS)
+#define CK_WIDE_matmul_f16(R) matmul_f16_tile(s, row, R, CK_WIDE_PANELS)
+#define CK_WIDE_matmul_bf16(R) matmul_bf16_tile(s, row, R, CK_WIDE_PANELS)
 
 CK_FLOAT_MATMUL(matmul_f32, 4, CK_WIDEN_F32)
 CK_FLOAT_MATMUL(matmul_f16, 2, CK_WIDEN_F16)

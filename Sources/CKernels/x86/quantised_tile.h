@@ -80,7 +80,7 @@ static CK_INLINE void q4_tile(const ck_matmul *a, size_t panel, size_t row, cons
     for (; panel < panel_end; panel++)                                                          \
       for (size_t row = first; row < row_end; row += height) {                                  \
         size_t count = row_end - row < height ? row_end - row : height;                         \
-        CK_TILE_SWITCH(count, call)                                                             \
+        CK_Q_SWITCH(count, call)                                                             \
       }                                                                                         \
   }
 

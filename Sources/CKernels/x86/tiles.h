@@ -7,32 +7,39 @@ static CK_INLINE size_t tile_height(size_t rows, size_t most) {
   return (rows + tiles - 1) / tiles;
 }
 
-#if CK_MAX_ROWS == 14
-#define CK_TILE_SWITCH(R, call) \
-  switch (R) {                  \
-    case 1: call(1); break;     \
-    case 2: call(2); break;     \
-    case 3: call(3); break;     \
-    case 4: call(4); break;     \
-    case 5: call(5); break;     \
-    case 6: call(6); break;     \
-    case 7: call(7); break;     \
-    case 8: call(8); break;     \
-    case 9: call(9); break;     \
-    case 10: call(10); break;   \
-    case 11: call(11); break;   \
-    case 12: call(12); break;   \
-    case 13: call(13); break;   \
-    default: call(14); break;   \
+#define CK_SWITCH_3(R, call) \
+  switch (R) {               \
+    case 1: call(1); break;  \
+    case 2: call(2); break;  \
+    default: call(3); break; \
   }
-#else
-#define CK_TILE_SWITCH(R, call) \
-  switch (R) {                  \
-    case 1: call(1); break;     \
-    case 2: call(2); break;     \
-    case 3: call(3); break;     \
-    case 4: call(4); break;     \
-    case 5: call(5); break;     \
-    default: call(6); break;    \
+#define CK_SWITCH_6(R, call) \
+  switch (R) {               \
+    case 1: call(1); break;  \
+    case 2: call(2); break;  \
+    case 3: call(3); break;  \
+    case 4: call(4); break;  \
+    case 5: call(5); break;  \
+    default: call(6); break; \
   }
-#endif
+#define CK_SWITCH_12(R, call) \
+  switch (R) {                \
+    case 1: call(1); break;   \
+    case 2: call(2); break;   \
+    case 3: call(3); break;   \
+    case 4: call(4); break;   \
+    case 5: call(5); break;   \
+    case 6: call(6); break;   \
+    case 7: call(7); break;   \
+    case 8: call(8); break;   \
+    case 9: call(9); break;   \
+    case 10: call(10); break; \
+    case 11: call(11); break; \
+    default: call(12); break; \
+  }
+#define CK_SWITCH_14(R, call) \
+  switch (R) {                \
+    case 13: call(13); break; \
+    case 14: call(14); break; \
+    default: CK_SWITCH_12(R, call) \
+  }
