@@ -7,9 +7,12 @@ package struct ConfigObject: Sendable {
   package let file: String
   /// Where this object lies in the file, such as `rope_parameters.`; empty at the top.
   package let prefix: String
+  /// The members that are not null.
   package let members: [String: JSONValue]
+  private let nulls: Set<String>
 
   package init(file: String, prefix: String = "", members: [String: JSONValue]) {
+    nulls = Set(members.filter(\.value.isNull).keys)
     self.file = file
     self.prefix = prefix
     self.members = members.filter { !$0.value.isNull }
@@ -39,6 +42,9 @@ package struct ConfigObject: Sendable {
   }
 
   package func has(_ key: String) -> Bool { members[key] != nil }
+
+  /// True if `key` is written as null, which for some keys means something else than its absence.
+  package func isNull(_ key: String) -> Bool { nulls.contains(key) }
 
   /// The value of `key` if present.
   ///

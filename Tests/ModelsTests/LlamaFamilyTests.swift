@@ -42,6 +42,7 @@ import Testing
 
   @Test(arguments: [
     (#""rope_theta":5e5,"rope_scaling":null"#, ModelDescription.Rope.Scaling.none),
+    (#""rope_theta":5e5,"rope_scaling":{"type":"dynamic","factor":2}"#, .none),
     (#""rope_theta":500000,"rope_scaling":{"type":"linear","factor":2}"#, .linear(factor: 2)),
     (
       #""rope_parameters":{"rope_theta":500000.0,"rope_type":"linear","factor":2.0}"#,
@@ -95,7 +96,7 @@ import Testing
   }
 
   @Test(arguments: [
-    (#""rope_scaling":{"type":"dynamic","factor":2}"#, "rope_scaling.type"),
+    (#""rope_scaling":{"type":"su","factor":2}"#, "rope_scaling.type"),
     (#""rope_scaling":{"rope_type":"yarn","factor":2}"#, "rope_scaling.rope_type"),
     (#""rope_parameters":{"rope_type":"longrope"}"#, "rope_parameters.rope_type"),
     (#""rope_scaling":{"type":"linear"}"#, "rope_scaling.factor"),

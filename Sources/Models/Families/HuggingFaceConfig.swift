@@ -65,7 +65,8 @@ struct HuggingFaceConfig {
     let key = parameters.has("rope_type") ? "rope_type" : "type"
     let type = try parameters.optionalString(key) ?? "default"
     switch type {
-    case "default": return .none
+    // Dynamic scaling begins where a sequence exceeds the context, which none does here.
+    case "default", "dynamic": return .none
     case "linear": return .linear(factor: try parameters.double("factor"))
     case "llama3":
       return .llama3(
@@ -76,7 +77,8 @@ struct HuggingFaceConfig {
           ?? Double(contextLength))
     default:
       throw parameters.error(
-        .unsupported, key, "\(quoted(type)) is not supported (default, linear and llama3 are)")
+        .unsupported, key,
+        "\(quoted(type)) is not supported (default, dynamic, linear and llama3 are)")
     }
   }
 }

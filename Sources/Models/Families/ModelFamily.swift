@@ -15,7 +15,9 @@ protocol ModelFamily: Sendable {
 
 /// The families that are supported.
 package enum ModelFamilies {
-  private static let all: [any ModelFamily] = [LlamaFamily()]
+  private static let all: [any ModelFamily] = [
+    DenseFamily.llama, DenseFamily.mistral, DenseFamily.qwen2, DenseFamily.qwen3,
+  ]
 
   /// Values of `model_type` in `config.json` that can be loaded, sorted.
   package static var modelTypes: [String] { all.flatMap(\.modelTypes).sorted() }

@@ -1,18 +1,19 @@
 import ModelFormats
 
-/// A GGUF file of architecture `llama` (keys: ggml `docs/gguf.md`; tensors: llama.cpp `gguf-py`,
+/// A dense decoder's GGUF file (keys: ggml `docs/gguf.md`; tensors: llama.cpp `gguf-py`,
 /// `constants.py`).
-///
-/// The converter permutes the rows of query and key matrices so that rotated pairs lie side by
-/// side.
-struct LlamaGGUF {
+struct DenseGGUF {
   private let file: GGUFFile
+  private let family: DenseFamily
   private let settings: GGUFSettings
   private let tensorNames: Set<String>
 
-  init(_ file: GGUFFile) {
+  /// - Throws: `FormatError` when the architecture is not a string.
+  init(_ file: GGUFFile, family: DenseFamily) throws {
     self.file = file
-    settings = GGUFSettings(file, architecture: "llama")
+    self.family = family
+    let architecture = try GGUFSettings(file, architecture: "general").string("architecture")
+    settings = GGUFSettings(file, architecture: architecture)
     tensorNames = Set(file.tensors.map(\.name))
   }
 
@@ -34,11 +35,12 @@ struct LlamaGGUF {
     let embedding = "token_embd.weight"
     let output = tensorNames.contains("output.weight") ? "output.weight" : embedding
     let layer = Layer(
-      hidden: hidden, dimension: dimension, epsilon: epsilon, tensorNames: tensorNames)
+      hidden: hidden, dimension: dimension, epsilon: epsilon, hasHeadNorms: family.hasHeadNorms,
+      tensorNames: tensorNames)
     let keyValueHeads = try perLayer("attention.head_count_kv", layers, default: heads)
     let widths = try perLayer("feed_forward_length", layers)
     return ModelDescription(
-      family: "llama", vocabularySize: vocabulary, hiddenSize: hidden,
+      family: family.name, vocabularySize: vocabulary, hiddenSize: hidden,
       contextLength: try settings.positive("context_length", limit: Limit.context),
       endOfSequenceIds: try endOfSequenceIds(vocabulary), embedding: .init(weight: embedding),
       ropes: [try rope(dimension)],
@@ -96,9 +98,10 @@ struct LlamaGGUF {
     return keys
   }
 
+  /// The converter permutes Llama's query and key rows so that rotated pairs lie side by side.
   private func rope(_ headDimension: Int) throws -> ModelDescription.Rope {
     .init(
-      style: .interleaved,
+      style: family.ggufRopeStyle,
       dimensions: try settings.optionalInt("rope.dimension_count") ?? headDimension,
       base: try settings.optionalDouble("rope.freq_base") ?? 10000, scaling: try ropeScaling())
   }
@@ -140,12 +143,17 @@ struct LlamaGGUF {
     let hidden: Int
     let dimension: Int
     let epsilon: Double
+    let hasHeadNorms: Bool
     let tensorNames: Set<String>
 
     private func linear(_ name: String, _ inputs: Int, _ outputs: Int) -> ModelDescription.Linear {
       .init(
         weight: "\(name).weight", bias: tensorNames.contains("\(name).bias") ? "\(name).bias" : nil,
         inputs: inputs, outputs: outputs)
+    }
+
+    private func norm(_ name: String, _ size: Int) -> ModelDescription.Norm {
+      .init(weight: "\(name).weight", epsilon: epsilon, size: size)
     }
 
     func describe(
@@ -155,6 +163,8 @@ struct LlamaGGUF {
       let attention = ModelDescription.Attention(
         heads: heads, keyValueHeads: keyValueHeads, keyDimension: dimension,
         valueDimension: dimension, scale: 1 / Double(dimension).squareRoot(), rope: 0,
+        queryNorm: hasHeadNorms ? norm("\(name).attn_q_norm", dimension) : nil,
+        keyNorm: hasHeadNorms ? norm("\(name).attn_k_norm", dimension) : nil,
         query: linear("\(name).attn_q", hidden, heads * dimension),
         key: linear("\(name).attn_k", hidden, keyValueHeads * dimension),
         value: linear("\(name).attn_v", hidden, keyValueHeads * dimension),
@@ -164,9 +174,9 @@ struct LlamaGGUF {
         up: linear("\(name).ffn_up", hidden, width),
         down: linear("\(name).ffn_down", width, hidden))
       return .init(
-        mixerNorm: .init(weight: "\(name).attn_norm.weight", epsilon: epsilon, size: hidden),
+        mixerNorm: norm("\(name).attn_norm", hidden),
         mixer: .attention(attention),
-        feedForwardNorm: .init(weight: "\(name).ffn_norm.weight", epsilon: epsilon, size: hidden),
+        feedForwardNorm: norm("\(name).ffn_norm", hidden),
         feedForward: .gated(gated))
     }
   }
