@@ -90,6 +90,11 @@ package struct ReplayOutcome: Hashable, Sendable {
   /// Replicas whose digest was the truth, and those whose was not.
   package var agreed: Int
   package var rejected: Int
+
+  package init(agreed: Int, rejected: Int) {
+    self.agreed = agreed
+    self.rejected = rejected
+  }
 }
 
 /// What `tick` did.

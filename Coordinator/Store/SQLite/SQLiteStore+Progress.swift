@@ -142,15 +142,18 @@ private struct WaitReasons {
     }
     for (account, name, units) in alone where active.subtracting([account]).isEmpty {
       sentences.append(
-        "Too few accounts: \(Self.units(units)) run by '\(name)' wait for a worker of a second account, "
+        "Too few accounts: \(Self.units(units, "run by '\(name)'")) for a worker of a second account, "
           + "and no other account of the \(pool.rawValue) pool is active.")
     }
     if progress.units.awaitingReplay > 0 {
       sentences.append(
-        "\(Self.units(progress.units.awaitingReplay)) wait to be computed by the coordinator's own machine.")
+        "\(Self.units(progress.units.awaitingReplay, "with disputed or lost results")) "
+          + "for the coordinator's own machine.")
     }
     return sentences
   }
 
-  private static func units(_ count: Int) -> String { count == 1 ? "1 unit" : "\(count) units" }
+  private static func units(_ count: Int, _ which: String) -> String {
+    count == 1 ? "1 unit \(which) waits" : "\(count) units \(which) wait"
+  }
 }

@@ -100,3 +100,17 @@ extension SQLiteStore {
     return page.order == .ascending ? 0 : Int64.max
   }
 }
+
+extension SQLiteStore {
+  /// What the writing connection has for `journal_mode`, `synchronous` and `foreign_keys`: durable are "wal", "2", "1".
+  package func durabilitySettings() async throws -> [String] {
+    try await write { transaction in
+      try ["PRAGMA journal_mode", "PRAGMA synchronous", "PRAGMA foreign_keys"].map { pragma in
+        let value: DatabaseValue? = try Row.fetchOne(transaction.db, sql: pragma)?[0]
+        return value.flatMap {
+          String.fromDatabaseValue($0) ?? Int.fromDatabaseValue($0).map(String.init)
+        } ?? ""
+      }
+    }
+  }
+}

@@ -45,7 +45,7 @@ struct Laboratory: Sendable {
       model: model)
   }
 
-  private init(store: any Store, blobs: any BlobStore, key: KeyRecord, model: ModelRecord) {
+  init(store: any Store, blobs: any BlobStore, key: KeyRecord, model: ModelRecord) {
     self.store = store
     self.blobs = blobs
     self.key = key
@@ -139,7 +139,7 @@ extension Laboratory {
     memory: Int = 1 << 30, disk: Int = 1 << 30, seconds: Int = 600, units: Int = 1
   ) -> LeaseRequest {
     LeaseRequest(
-      threads: 1, memoryLimitBytes: memory, cacheFreeBytes: disk, cachedModels: [],
+      threads: 4, memoryLimitBytes: memory, cacheFreeBytes: disk, cachedModels: [],
       measuredFlopsPerSecond: nil, secondsWanted: seconds, maximumUnits: units)
   }
 

@@ -1,0 +1,158 @@
+import CoordinatorCore
+import CoordinatorStore
+import Foundation
+import GRDB
+import TestSupport
+import Testing
+import WireProtocol
+
+/// The file on disk: what was acknowledged survives, several processes share it, tampering is found.
+@Suite("Durability")
+struct DurabilityTests {
+  private struct Folder {
+    let folder = Result { try TemporaryFolder() }
+
+    var url: URL { get throws { try folder.get().url } }
+
+    func open(_ name: String = "data") async throws -> (SQLiteStore, FolderBlobStore) {
+      let data = try url.appendingPathComponent(name)
+      try FileManager.default.createDirectory(at: data, withIntermediateDirectories: true)
+      let blobs = try FolderBlobStore(folder: data.appendingPathComponent("blobs"))
+      let path = data.appendingPathComponent("coordinator.sqlite").path
+      return (try SQLiteStore.open(path: path, blobs: blobs), blobs)
+    }
+
+    /// What a killed process leaves: the files as they are, without any closing.
+    func snapshot(of present: String, as name: String) async throws -> (SQLiteStore, FolderBlobStore) {
+      try FileManager.default.copyItem(
+        at: url.appendingPathComponent(present), to: url.appendingPathComponent(name))
+      return try await open(name)
+    }
+  }
+
+  @Test("a store that is killed after every step goes on from there")
+  func killedAtEveryStep() async throws {
+    let folder = Folder()
+    let (store, blobs) = try await folder.open()
+    var lab = try await Laboratory(store, blobs)
+    let batch = try await lab.runningBatch(lines: 20)
+    let workers = [
+      try await lab.worker("a", account: "ann"), try await lab.worker("b", account: "bob"),
+    ]
+    var life = 0
+    var present = "data"
+    var unacknowledged: (lease: Lease, worker: WorkerRecord, receipt: ResultReceipt)?
+    while try await lab.batch(batch.id).state == .inProgress, life < 100 {
+      for worker in workers {
+        for lease in try await lab.lease(worker) {
+          let receipt = try await lab.submit(lease, by: worker)
+          unacknowledged = (lease, worker, receipt)
+        }
+      }
+      // The old store stays open, as a killed process never closes.
+      let name = "life \(life)"
+      life += 1
+      let (next, nextBlobs) = try await folder.snapshot(of: present, as: name)
+      present = name
+      lab = lab.moved(to: next, nextBlobs)
+      // Its worker had no answer, so it sends its last result again.
+      if let (lease, worker, receipt) = unacknowledged {
+        #expect(try await lab.submit(lease, by: worker) == receipt)
+      }
+    }
+    #expect(try await lab.batch(batch.id).completed == 20)
+    try await expectTrueAnswers(lab, batch.id)
+    let statistics = try await lab.store.statistics(now: Laboratory.start.adding(seconds: 60))
+    #expect(statistics.totals.accepted == 2 * statistics.unitsAccepted)
+    #expect(life > 1)
+  }
+
+  @Test("commits wait for the disk")
+  func pragmas() async throws {
+    let folder = Folder()
+    let (store, _) = try await folder.open()
+    _ = try await store.createKey(
+      NewKey(name: "k", hash: Laboratory.digest("k")), now: Laboratory.start)
+    #expect(try await store.durabilitySettings() == ["wal", "2", "1"])
+  }
+
+  @Test("what another process writes is seen at once, and both may write")
+  func sharedFile() async throws {
+    let folder = Folder()
+    let (one, blobs) = try await folder.open()
+    let (two, _) = try await folder.open()
+    let key = try await two.createKey(
+      NewKey(name: "operator", hash: Laboratory.digest("o")), now: Laboratory.start)
+    #expect(try await one.key(hash: Laboratory.digest("o")) == key)
+    let lab = try await Laboratory(one, blobs)
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for index in 0..<40 {
+        group.addTask {
+          let store = index % 2 == 0 ? one : two
+          _ = try await store.createBatch(lab.newBatch(), isRetry: false, now: Laboratory.start)
+        }
+      }
+      try await group.waitForAll()
+    }
+    let page = try await two.batches(key: lab.key.id, page: PageRequest(limit: 100))
+    #expect(page.items.count == 40 && Set(page.items.map(\.id)).count == 40)
+  }
+
+  @Test("a changed, removed or forged receipt is found")
+  func tampering() async throws {
+    for change in [
+      "UPDATE receipt SET body = replace(body, 'accepted', 'rejected') WHERE sequence = 3",
+      "UPDATE receipt SET hash = previous WHERE sequence = 3",
+      "DELETE FROM receipt WHERE sequence = 3",
+      "UPDATE receipt SET previous = hash WHERE sequence = 3",
+    ] {
+      let folder = Folder()
+      let (store, blobs) = try await folder.open()
+      let lab = try await Laboratory(store, blobs)
+      _ = try await lab.runningBatch(lines: 12)
+      try await lab.drain([
+        try await lab.worker("a", account: "ann"), try await lab.worker("b", account: "bob"),
+      ])
+      guard case .intact(let count, _) = try await store.verifyReceiptChain() else {
+        Issue.record("the chain is intact before")
+        continue
+      }
+      #expect(count >= 4)
+      let path = try folder.url.appendingPathComponent("data/coordinator.sqlite").path
+      let queue = try DatabaseQueue(path: path)
+      try await queue.write { try $0.execute(sql: change) }
+      guard case .broken(let sequence, _) = try await store.verifyReceiptChain() else {
+        Issue.record("\(change) is found")
+        continue
+      }
+      #expect(sequence == 3 || sequence == 4)
+    }
+  }
+
+  @Test("a decision that fails changes nothing and disturbs no other of its group")
+  func failedDecision() async throws {
+    let folder = Folder()
+    let (store, blobs) = try await folder.open()
+    let lab = try await Laboratory(store, blobs)
+    let batch = try await lab.store.createBatch(
+      lab.newBatch(), isRetry: false, now: Laboratory.start)
+    await withTaskGroup(of: Void.self) { group in
+      for line in 1...60 {
+        group.addTask {
+          let bad = lab.request(line, model: Laboratory.digest("unknown"))
+          let good = lab.request(100 + line)
+          try? await store.appendRequests(line % 3 == 0 ? [good, bad] : [good], to: batch.id)
+        }
+      }
+    }
+    let running = try await store.finishValidation(batch.id, model: nil, now: Laboratory.start)
+    #expect(running.total == 40)
+  }
+}
+
+extension Laboratory {
+  /// The same key and model in another store.
+  func moved(to store: any Store, _ blobs: any BlobStore) -> Laboratory {
+    Laboratory(store: store, blobs: blobs, key: key, model: model)
+  }
+}

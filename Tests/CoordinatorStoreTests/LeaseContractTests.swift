@@ -1,0 +1,279 @@
+import CoordinatorCore
+import CoordinatorStore
+import Foundation
+import Testing
+import WirePayloads
+import WireProtocol
+
+@Suite("Store contract: leases")
+struct LeaseContractTests {
+  private func reasons(
+    _ lab: Laboratory, _ worker: WorkerRecord, memory: Int = 1 << 30, disk: Int = 1 << 30,
+    now: Timestamp = Laboratory.start
+  ) async throws -> [IdleReason: Int] {
+    let response = try await lab.store.lease(
+      worker: worker.id, request: Laboratory.leaseRequest(memory: memory, disk: disk), now: now)
+    #expect(response.leases.isEmpty && response.retryAfterSeconds > 0)
+    return response.reasons
+  }
+
+  @Test("who gets nothing is told why, with counts", arguments: StoreKind.allCases)
+  func reasons(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let a = try await lab.worker("a", account: "ann")
+      let twin = try await lab.worker("twin", account: "ann")
+      #expect(try await reasons(lab, a) == [.noWork: 1])
+      _ = try await lab.runningBatch(lines: 3, pool: .trusted)
+      #expect(try await reasons(lab, a) == [.otherPool: 3])
+      _ = try await lab.runningBatch(lines: 3)
+      #expect(try await reasons(lab, a, memory: 64 << 20) == [.otherPool: 3, .needsMoreMemory: 3])
+      #expect(try await reasons(lab, a, disk: 1 << 20) == [.otherPool: 3, .needsMoreDisk: 3])
+      #expect(try await lab.lease(a).count == 1)
+      #expect(try await reasons(lab, twin) == [.otherPool: 3, .sameAccount: 1])
+      await #expect {
+        try await lab.store.lease(
+          worker: "worker_unknown", request: Laboratory.leaseRequest(), now: Laboratory.start)
+      } throws: { ($0 as? StoreError)?.code == .notFound }
+    }
+  }
+
+  @Test("a unit holds the requests' sequences, in order and exactly; replicas run the same", arguments: StoreKind.allCases)
+  func inputs(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let requests = [
+        lab.request(1, choices: 2), lab.request(2, maxTokens: 3, seed: -5), lab.request(3, prompt: 700),
+      ]
+      let batch = try await lab.store.createBatch(
+        lab.newBatch(), isRetry: false, now: Laboratory.start)
+      try await lab.store.appendRequests(requests, to: batch.id)
+      _ = try await lab.store.finishValidation(batch.id, model: nil, now: Laboratory.start)
+      let a = try await lab.worker("a", account: "ann")
+      let b = try await lab.worker("b", account: "bob")
+      let first = try #require(try await lab.lease(a).first)
+      let second = try #require(try await lab.lease(b).first)
+      #expect(first.unit == second.unit && first.specification == second.specification)
+      #expect(first.id != second.id)
+      #expect(first.unit == (try BlobDigest.unit(first.specification)))
+      #expect(first.specification.vocabulary == nil)
+      let expected = requests.flatMap { request -> [GenerateInputs.Sequence] in
+        if case .run(let work) = request.content { work.sequences } else { [] }
+      }
+      // Guided sizing leaves the end to others: the unit is a prefix.
+      let inputs = try await lab.inputs(first.specification)
+      #expect(!inputs.sequences.isEmpty)
+      #expect(inputs.sequences == Array(expected.prefix(inputs.sequences.count)))
+      try await lab.submit(first, by: a)
+      try await lab.submit(second, by: b)
+      try await lab.drain([a, b])
+      let outcomes = try await lab.store.outcomes(of: batch.id, afterLine: 0, limit: 10)
+      for (outcome, request) in zip(outcomes, requests) {
+        guard case .completed(let done) = outcome.ending, case .run(let work) = request.content
+        else {
+          Issue.record("line \(outcome.line)")
+          continue
+        }
+        let stored = try GenerateInputs(decoding: try await lab.blobs.read(done.inputs))
+        let range = done.firstSequence..<done.firstSequence + done.sequenceCount
+        #expect(Array(stored.sequences[range]) == work.sequences)
+      }
+    }
+  }
+
+  @Test("units with stop strings name the model's vocabulary", arguments: StoreKind.allCases)
+  func vocabulary(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let batch = try await lab.store.createBatch(
+        lab.newBatch(), isRetry: false, now: Laboratory.start)
+      try await lab.store.appendRequests([lab.request(1, stops: ["\n\n", "é"])], to: batch.id)
+      _ = try await lab.store.finishValidation(batch.id, model: nil, now: Laboratory.start)
+      let a = try await lab.worker("a", account: "ann")
+      let lease = try #require(try await lab.lease(a).first)
+      #expect(lease.specification.vocabulary == lab.model.vocabulary)
+      #expect(
+        try await lab.inputs(lease.specification).sequences[0].stopStrings.map {
+          String(decoding: $0, as: UTF8.self)
+        } == ["\n\n", "é"])
+    }
+  }
+
+  @Test("small batches of one model share a unit; cancelling one leaves the others their answers", arguments: StoreKind.allCases)
+  func sharedUnit(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let other = try await lab.withKey("other")
+      let one = try await lab.runningBatch(lines: 1)
+      let two = try await other.runningBatch(lines: 1)
+      let three = try await lab.runningBatch(lines: 1, pool: .trusted)
+      let a = try await lab.worker("a", account: "ann")
+      let b = try await lab.worker("b", account: "bob")
+      let lease = try #require(try await lab.lease(a).first)
+      #expect(try await lab.inputs(lease.specification).sequences.count == 2)
+      _ = try await lab.store.cancelBatch(one.id, key: lab.key.id, now: Laboratory.start)
+      try await lab.submit(lease, by: a)
+      try await lab.submit(try #require(try await lab.lease(b).first), by: b)
+      #expect(try await lab.batch(one.id).completed == 0)
+      #expect(try await lab.batch(two.id).completed == 1)
+      #expect(try await lab.batch(two.id).state == .finalizing(.completed))
+      #expect(try await lab.batch(three.id).completed == 0)
+    }
+  }
+
+  @Test("a lease ends in silence, lives on heartbeats, and its unit goes to another", arguments: StoreKind.allCases)
+  func expiry(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let start = Laboratory.start
+      _ = try await lab.runningBatch(lines: 4)
+      let a = try await lab.worker("a", account: "ann")
+      let b = try await lab.worker("b", account: "bob")
+      let c = try await lab.worker("c", account: "carl")
+      let first = try #require(try await lab.lease(a).first)
+      let second = try #require(try await lab.lease(b).first)
+      let half = start.adding(seconds: first.deadlineSeconds - 1)
+      #expect(try await lab.store.tick(now: half).expiredLeases == 0)
+      let alive = try await lab.store.heartbeat(lease: first.id, worker: a.id, flopsDone: 5, now: half)
+      #expect(alive.verdict == .proceed && alive.deadlineSeconds == 120)
+      let later = half.adding(seconds: 10)
+      #expect(try await lab.store.tick(now: later).expiredLeases == 1)
+      #expect(
+        try await lab.store.heartbeat(lease: second.id, worker: b.id, flopsDone: 0, now: later)
+          .verdict == .abandon)
+      let third = try #require(try await lab.lease(c, now: later).first)
+      #expect(third.unit == first.unit)
+      try await lab.submit(first, by: a, now: later)
+      #expect(try await lab.submit(third, by: c, now: later).state == .accepted)
+      // Too late to be needed, right all the same: paid once, like the others.
+      let late = try await lab.submit(second, by: b, now: later)
+      #expect(late.state == .accepted && late.credit > 0)
+      #expect(try await lab.submit(second, by: b, now: later) == late)
+    }
+  }
+
+  @Test("leases are their worker's own", arguments: StoreKind.allCases)
+  func ownership(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 4)
+      let a = try await lab.worker("a", account: "ann")
+      let b = try await lab.worker("b", account: "bob")
+      let lease = try #require(try await lab.lease(a).first)
+      func unknown(_ body: () async throws -> Void) async {
+        await #expect {
+          try await body()
+        } throws: { ($0 as? StoreError)?.code == .leaseUnknown }
+      }
+      await unknown { _ = try await lab.store.heartbeat(lease: lease.id, worker: b.id, flopsDone: 0, now: now) }
+      await unknown { _ = try await lab.store.leaseRecord(lease.id, worker: b.id) }
+      await unknown { try await lab.submit(lease, by: b) }
+      await unknown {
+        try await lab.store.abandon(lease: lease.id, worker: b.id, reason: .failed, detail: "", now: now)
+      }
+      let record = try await lab.store.leaseRecord(lease.id, worker: a.id)
+      #expect(record.specification == lease.specification && record.submitted == nil)
+      #expect(record.estimatedFlops == lease.estimatedFlops)
+    }
+  }
+
+  @Test("workers read models, and inputs only while they hold a lease", arguments: StoreKind.allCases)
+  func reading(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 4)
+      let a = try await lab.worker("a", account: "ann")
+      let b = try await lab.worker("b", account: "bob")
+      let lease = try #require(try await lab.lease(a).first)
+      let inputs = lease.specification.inputs
+      for blob in [lab.model.manifest, lab.model.vocabulary, Laboratory.digest("a chunk")] {
+        #expect(try await lab.store.mayRead(blob: blob, worker: b.id, now: now))
+      }
+      #expect(try await lab.store.mayRead(blob: inputs, worker: a.id, now: now))
+      #expect(try await !lab.store.mayRead(blob: inputs, worker: b.id, now: now))
+      #expect(try await !lab.store.mayRead(blob: lab.model.tokenizer, worker: a.id, now: now))
+      try await lab.submit(lease, by: a)
+      #expect(try await !lab.store.mayRead(blob: inputs, worker: a.id, now: now))
+    }
+  }
+
+  @Test("a worker that fails waits longer each time; one that shuts down does not", arguments: StoreKind.allCases)
+  func backoff(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      var now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 4)
+      let a = try await lab.worker("a", account: "ann")
+      func abandon(_ reason: Abandonment.Reason) async throws {
+        let lease = try #require(try await lab.lease(a, now: now).first)
+        for _ in 0..<2 {
+          try await lab.store.abandon(
+            lease: lease.id, worker: a.id, reason: reason, detail: "why", now: now)
+        }
+      }
+      try await abandon(.shuttingDown)
+      for wait in [30, 60, 120] {
+        try await abandon(.outOfMemory)
+        #expect(try await reasons(lab, a, now: now.adding(seconds: wait - 1)) == [.suspended: 1])
+        now = now.adding(seconds: wait)
+      }
+      let lease = try #require(try await lab.lease(a, now: now).first)
+      try await lab.submit(lease, by: a, now: now)
+      _ = try await lab.lease(a, now: now)
+    }
+  }
+
+  @Test("units grow with the speed that a worker has shown", arguments: StoreKind.allCases)
+  func sizing(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.runningBatch(lines: 2_000, pool: .trusted, maxTokens: 10)
+      let fast = try await lab.worker("fast", account: "lab", trusted: true)
+      let slow = try await lab.worker("slow", account: "lab", trusted: true)
+      // A request is about 19 tokens of 1 GFLOP: 190 and 1.9 seconds.
+      for (worker, seconds) in [(fast, 0.4), (slow, 400)] {
+        let lease = try #require(try await lab.lease(worker).first)
+        #expect(try await lab.inputs(lease.specification).sequences.count == 4)
+        try await lab.submit(
+          lease, by: worker, seconds: seconds, now: Laboratory.start.adding(seconds: 500))
+      }
+      let big = try #require(try await lab.lease(fast).first)
+      let small = try #require(try await lab.lease(slow).first)
+      #expect(try await lab.inputs(big.specification).sequences.count == 256)
+      #expect(try await lab.inputs(small.specification).sequences.count == 1)
+      let several = try await lab.lease(fast, units: 3)
+      #expect(several.count == 3 && Set(several.map(\.unit)).count == 3)
+    }
+  }
+
+  @Test("a batch of 5,000 lines does not starve ten of another key", arguments: StoreKind.allCases)
+  func fairShares(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.runningBatch(lines: 5_000)
+      let a = try await lab.worker("a", account: "ann")
+      let b = try await lab.worker("b", account: "bob")
+      // Ann runs far ahead: hundreds of units wait for a second account.
+      for _ in 0..<100 {
+        for lease in try await lab.lease(a) { try await lab.submit(lease, by: a, seconds: 1000) }
+      }
+      let small = try await lab.withKey("small").runningBatch(lines: 10)
+      var leases = 0
+      while try await lab.batch(small.id).state == .inProgress, leases < 100 {
+        for worker in [a, b] {
+          for lease in try await lab.lease(worker) {
+            try await lab.submit(lease, by: worker, seconds: 1000)
+            leases += 1
+          }
+        }
+      }
+      #expect(leases < 60, "ten requests, twice each, in turns with the other key")
+      #expect(try await lab.batch(small.id).completed == 10)
+    }
+  }
+
+  @Test("within a key, priority decides, then the batches take turns", arguments: StoreKind.allCases)
+  func priorities(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let normal = try await lab.runningBatch(lines: 100, pool: .trusted)
+      let urgent = try await lab.runningBatch(lines: 8, pool: .trusted, priority: 5)
+      let t = try await lab.worker("t", account: "lab", trusted: true)
+      let lease = try #require(try await lab.lease(t).first)
+      try await lab.submit(lease, by: t)
+      #expect(try await lab.batch(urgent.id).completed == 4)
+      #expect(try await lab.batch(normal.id).completed == 0)
+    }
+  }
+}
