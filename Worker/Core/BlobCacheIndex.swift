@@ -58,6 +58,9 @@ package struct BlobCacheIndex: Sendable {
   /// True when the blob is there, complete and checked.
   package func contains(_ digest: Digest) -> Bool { entries[digest]?.isPresent ?? false }
 
+  /// True when a unit needs the blob now.
+  package func isPinned(_ digest: Digest) -> Bool { (entries[digest]?.pins ?? 0) > 0 }
+
   /// Marks a blob as just used.
   package mutating func touch(_ digest: Digest) {
     uses += 1

@@ -1,7 +1,7 @@
 import WireProtocol
 
 /// Why a request to the coordinator brought no answer that could be used.
-package enum RequestFailure: Hashable, Sendable {
+package enum RequestFailure: Error, Hashable, Sendable {
   /// No connection, a broken one, or no answer in time.
   case unreachable(detail: String)
   /// 408, 425, 429 or 5xx: the same request may succeed later.
@@ -15,7 +15,7 @@ package enum RequestFailure: Hashable, Sendable {
 }
 
 /// Why a unit's blobs could not be had.
-package enum FetchFailure: Hashable, Sendable {
+package enum FetchFailure: Error, Hashable, Sendable {
   /// Worth another attempt, which resumes where this one stopped.
   case request(RequestFailure)
   /// No attempt will help: the lease is given back.

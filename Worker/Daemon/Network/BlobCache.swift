@@ -1,0 +1,192 @@
+import Foundation
+import Glibc
+import Logging
+import WireProtocol
+import WorkerCore
+import WorkerEngine
+
+/// The worker's blobs on disk, within a limit: `cache/blobs/ab/<digest>`, unfinished ones in
+/// `cache/parts`. The file `cache/manifests/<digest>` (empty) says that a blob is a model's
+/// manifest.
+actor BlobCache {
+  private let folder: String
+  private var index: BlobCacheIndex
+  /// Blobs whose bytes were hashed since this process started: what a disk did to older ones is
+  /// found at first use.
+  private var verified: Set<Digest> = []
+  private let logger: Logger
+  /// Blobs downloaded at one time; ranges of one large blob come beside that.
+  static let parallelDownloads = 4
+
+  /// Takes stock of what an earlier run left in `folder`.
+  init(folder: String, limitBytes: Int, logger: Logger) throws {
+    self.folder = folder
+    self.logger = logger
+    for name in ["blobs", "parts", "manifests"] { try DurableFile.makeFolder("\(folder)/\(name)") }
+    var evict: [Digest] = []
+    index = BlobCacheIndex(
+      limitBytes: limitBytes, present: Self.stock(folder + "/blobs"), evict: &evict)
+    for digest in evict { unlink(Self.path(of: digest, in: folder)) }
+    Self.dropStaleParts(folder + "/parts")
+  }
+
+  /// Where a blob is or would be.
+  nonisolated func path(of digest: Digest) -> String { Self.path(of: digest, in: folder) }
+
+  private static func path(of digest: Digest, in folder: String) -> String {
+    "\(folder)/blobs/\(digest.hex.prefix(2))/\(digest.hex)"
+  }
+
+  /// Room for another model, in bytes.
+  var freeBytes: Int { index.freeBytes }
+
+  /// Fetches the blobs that are missing and keeps all of them from eviction until `release`. Sizes
+  /// that are nil are the coordinator's to tell.
+  func acquire(
+    _ blobs: [(digest: Digest, bytes: Int?)], from client: CoordinatorClient
+  ) async throws(FetchFailure) {
+    var pinned: [Digest] = []
+    do {
+      var missing: [(digest: Digest, bytes: Int?)] = []
+      var seen: Set<Digest> = []
+      for blob in blobs where seen.insert(blob.digest).inserted {
+        if isSound(blob.digest) {
+          index.pin([blob.digest])
+          pinned.append(blob.digest)
+        } else {
+          missing.append(blob)
+        }
+      }
+      try await withThrowingTaskGroup(of: Digest.self) { group in
+        var waiting = missing[...]
+        for blob in waiting.prefix(Self.parallelDownloads) {
+          group.addTask { try await self.download(blob.digest, blob.bytes, from: client) }
+        }
+        waiting = waiting.dropFirst(Self.parallelDownloads)
+        while let digest = try await group.next() {
+          pinned.append(digest)
+          if let blob = waiting.popFirst() {
+            group.addTask { try await self.download(blob.digest, blob.bytes, from: client) }
+          }
+        }
+      }
+    } catch {
+      // Downloads that ended well while another failed stay, unpinned.
+      release(pinned)
+      throw error as? FetchFailure ?? .permanent(.failed, detail: "\(error)")
+    }
+  }
+
+  /// Ends one `acquire` of these blobs.
+  func release(_ digests: [Digest]) { index.unpin(digests) }
+
+  /// Removes a blob that will not be needed again, unless it is in use.
+  func discard(_ digest: Digest) {
+    guard !index.isPinned(digest) else { return }
+    index.remove(digest)
+    verified.remove(digest)
+    unlink(path(of: digest))
+  }
+
+  /// Remembers that a blob is a manifest.
+  func markManifest(_ digest: Digest) {
+    close(open("\(folder)/manifests/\(digest.hex)", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600))
+  }
+
+  /// The manifests that are in the cache.
+  var manifests: [Digest] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder + "/manifests")) ?? []
+    return names.compactMap(Digest.init(hex:)).filter(index.contains).sorted { $0.hex < $1.hex }
+  }
+
+  /// True when the cache holds all of these.
+  func contains(_ digests: some Sequence<Digest> & Sendable) -> Bool {
+    digests.allSatisfy(index.contains)
+  }
+
+  // MARK: Details
+
+  /// True when the blob is there and its bytes are right; a damaged one is dropped.
+  private func isSound(_ digest: Digest) -> Bool {
+    guard index.contains(digest) else { return false }
+    let path = path(of: digest)
+    if verified.contains(digest), access(path, R_OK) == 0 { return true }
+    if (try? BlobFile.digest(path)) == digest {
+      verified.insert(digest)
+      // The next start orders by this time.
+      utimes(path, nil)
+      return true
+    }
+    logger.warning("dropped a damaged blob", metadata: ["blob": "\(digest)"])
+    index.remove(digest)
+    verified.remove(digest)
+    unlink(path)
+    return false
+  }
+
+  /// Downloads and pins one blob.
+  private func download(
+    _ digest: Digest, _ bytes: Int?, from client: CoordinatorClient
+  ) async throws(FetchFailure) -> Digest {
+    let path = path(of: digest)
+    do {
+      try DurableFile.makeFolder((path as NSString).deletingLastPathComponent)
+    } catch {
+      throw .permanent(.failed, detail: "\(error)")
+    }
+    let download = BlobDownload(
+      client: client, digest: digest, partsFolder: folder + "/parts", destination: path)
+    do {
+      _ = try await download.run(expectedBytes: bytes) { size throws(FetchFailure) in
+        try await self.reserve(digest, size)
+      }
+    } catch {
+      index.remove(digest)
+      throw error
+    }
+    index.commit(digest)
+    index.pin([digest])
+    verified.insert(digest)
+    return digest
+  }
+
+  private func reserve(_ digest: Digest, _ bytes: Int) throws(FetchFailure) {
+    switch index.reserve(digest, bytes: bytes) {
+    case .present, .underway: break
+    case .reserved(let evicted):
+      for digest in evicted {
+        verified.remove(digest)
+        unlink(path(of: digest))
+      }
+    case .refused(let refusal):
+      throw .permanent(.blobUnavailable, detail: "blob \(digest): \(refusal)")
+    }
+  }
+
+  /// What is on disk, least recently used first.
+  private static func stock(_ folder: String) -> [(digest: Digest, bytes: Int)] {
+    var found: [(digest: Digest, bytes: Int, used: Int)] = []
+    let files = FileManager.default
+    for prefix in (try? files.contentsOfDirectory(atPath: folder)) ?? [] {
+      for name in (try? files.contentsOfDirectory(atPath: "\(folder)/\(prefix)")) ?? [] {
+        var status = stat()
+        guard let digest = Digest(hex: name), stat("\(folder)/\(prefix)/\(name)", &status) == 0
+        else { continue }
+        found.append((digest, Int(status.st_size), Int(status.st_mtim.tv_sec)))
+      }
+    }
+    return found.sorted { ($0.used, $0.digest.hex) < ($1.used, $1.digest.hex) }
+      .map { ($0.digest, $0.bytes) }
+  }
+
+  /// Parts that nobody resumed for a week are dropped.
+  private static func dropStaleParts(_ folder: String) {
+    let oldest = time(nil) - 7 * 86400
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] {
+      var status = stat()
+      if stat("\(folder)/\(name)", &status) == 0, status.st_mtim.tv_sec < oldest {
+        unlink("\(folder)/\(name)")
+      }
+    }
+  }
+}

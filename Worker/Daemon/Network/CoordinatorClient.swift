@@ -1,0 +1,169 @@
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOHTTP1
+import NIOSSL
+import WireProtocol
+import WorkerCore
+
+/// Speaks to one coordinator: every failure comes out as a `RequestFailure`.
+struct CoordinatorClient: Sendable {
+  let http: HTTPClient
+  /// `https://host:port`, no slash at the end.
+  let url: String
+  let tls: TLSConfiguration
+  /// How long an answer to a control message may take.
+  var answerTimeout: TimeAmount = .seconds(30)
+  /// Bytes of the longest answer that is no blob.
+  static let answerLimitBytes = 16 << 20
+
+  init(http: HTTPClient, url: String, tls: TLSConfiguration) {
+    self.http = http
+    self.url = url.hasSuffix("/") ? String(url.dropLast()) : url
+    self.tls = tls
+  }
+
+  /// An HTTP client as workers use it: HTTP/1.1 alone, no redirects, a refused connection reported
+  /// at once.
+  static func makeHTTPClient() -> HTTPClient {
+    var configuration = HTTPClient.Configuration()
+    configuration.httpVersion = .http1Only
+    configuration.redirectConfiguration = .disallow
+    configuration.timeout.connect = .seconds(10)
+    // An answer, or the next piece of one, that does not come for this long is not coming.
+    configuration.timeout.read = .seconds(60)
+    configuration.connectionPool.retryConnectionEstablishment = false
+    return HTTPClient(configuration: configuration)
+  }
+
+  func get(_ path: String) async throws(RequestFailure) -> ByteBuffer {
+    try await send(request(.GET, path))
+  }
+
+  func post<Answer: Decodable>(
+    _ path: String, _ message: some Encodable, for answer: Answer.Type
+  ) async throws(RequestFailure) -> Answer {
+    let body = try await send(post(path, message))
+    return try Self.decode(answer, from: body)
+  }
+
+  /// Sends a message whose answer has no body.
+  func post(_ path: String, _ message: some Encodable) async throws(RequestFailure) {
+    _ = try await send(post(path, message))
+  }
+
+  private func post(
+    _ path: String, _ message: some Encodable
+  ) throws(RequestFailure) -> HTTPClientRequest {
+    var request = request(.POST, path)
+    request.headers.add(name: "content-type", value: "application/json")
+    do {
+      request.body = .bytes(ByteBuffer(bytes: try CanonicalJSON.encode(message)))
+    } catch {
+      throw .refused(status: 0, code: nil, message: "the message cannot be encoded: \(error)")
+    }
+    return request
+  }
+
+  func request(_ method: HTTPMethod, _ path: String) -> HTTPClientRequest {
+    var request = HTTPClientRequest(url: url + path)
+    request.method = method
+    request.tlsConfiguration = tls
+    request.headers.add(name: "user-agent", value: "tally/\(ProtocolVersion.program)")
+    return request
+  }
+
+  /// Sends a request and returns the body of a 2xx answer.
+  func send(
+    _ request: HTTPClientRequest, timeout: TimeAmount? = nil
+  ) async throws(RequestFailure) -> ByteBuffer {
+    let response = try await open(request, timeout: timeout ?? answerTimeout)
+    guard (200..<300).contains(response.status.code) else {
+      throw await Self.failure(of: response)
+    }
+    do {
+      return try await response.body.collect(upTo: Self.answerLimitBytes)
+    } catch {
+      throw .unreachable(detail: "\(error)")
+    }
+  }
+
+  /// Sends a request and returns its answer, whatever the status, with the body still to come.
+  func open(
+    _ request: HTTPClientRequest, timeout: TimeAmount
+  ) async throws(RequestFailure) -> HTTPClientResponse {
+    do {
+      return try await http.execute(request, timeout: timeout)
+    } catch {
+      throw .unreachable(detail: "\(error)")
+    }
+  }
+
+  static func decode<Answer: Decodable>(
+    _ type: Answer.Type, from body: ByteBuffer
+  ) throws(RequestFailure) -> Answer {
+    do {
+      return try CanonicalJSON.decode(type, from: Data(body.readableBytesView))
+    } catch {
+      throw .refused(
+        status: 200, code: nil, message: "the coordinator's answer makes no sense: \(error)")
+    }
+  }
+
+  /// What an answer other than 2xx means.
+  static func failure(of response: HTTPClientResponse) async -> RequestFailure {
+    let body = try? await response.body.collect(upTo: 64 << 10)
+    let detail = body.flatMap {
+      try? CanonicalJSON.decode(ErrorBody.self, from: Data($0.readableBytesView))
+    }?.error
+    let status = Int(response.status.code)
+    let message = detail?.message ?? "the coordinator answered \(response.status)"
+    switch status {
+    case 408, 425, 429, 500...:
+      let seconds = response.headers.first(name: "retry-after").flatMap(Int.init)
+      return .busy(
+        status: status, retryAfter: seconds.map { .seconds(max(0, min($0, 3600))) })
+    case 426: return .upgradeRequired(message: message)
+    case 401: return .notAdmitted(message: message)
+    default: return .refused(status: status, code: detail?.code, message: message)
+    }
+  }
+}
+
+extension TLSConfiguration {
+  /// What every connection of a worker starts from: TLS 1.3.
+  private static var worker: TLSConfiguration {
+    var configuration = TLSConfiguration.makeClientConfiguration()
+    configuration.minimumTLSVersion = .tlsv13
+    return configuration
+  }
+
+  /// A connection that believes anyone: for fetching the CA certificate, which the invitation's
+  /// fingerprint vouches for. No secret may travel over it.
+  static var unverified: TLSConfiguration {
+    var configuration = worker
+    configuration.certificateVerification = .none
+    return configuration
+  }
+
+  /// A connection to a coordinator whose certificate comes from `authority` (PEM), its own CA, or
+  /// from a public one.
+  static func trusting(authority: String) throws -> TLSConfiguration {
+    var configuration = worker
+    configuration.additionalTrustRoots = [
+      .certificates(try NIOSSLCertificate.fromPEMBytes(Array(authority.utf8)))
+    ]
+    return configuration
+  }
+
+  /// The same, as a member: with the client certificate and its key.
+  static func member(_ membership: Membership, key: any WorkerKey) throws -> TLSConfiguration {
+    var configuration = try trusting(authority: membership.authority)
+    configuration.certificateChain = try NIOSSLCertificate.fromPEMBytes(
+      Array(membership.certificate.utf8)
+    ).map { .certificate($0) }
+    configuration.privateKey = .privateKey(
+      NIOSSLPrivateKey(customPrivateKey: TLSClientKey(key: key)))
+    return configuration
+  }
+}

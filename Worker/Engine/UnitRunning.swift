@@ -1,0 +1,88 @@
+import Foundation
+import WireProtocol
+
+/// A blob with its size.
+package struct BlobReference: Hashable, Sendable {
+  package var digest: Digest
+  package var bytes: Int
+
+  package init(digest: Digest, bytes: Int) {
+    self.digest = digest
+    self.bytes = bytes
+  }
+}
+
+/// A unit whose blobs are all on disk and checked, and how to hear of it while it runs.
+package struct UnitTask: Sendable {
+  package var specification: UnitSpecification
+  /// The bytes of the model's manifest.
+  package var manifest: Data
+  /// The bytes of the unit's inputs.
+  package var inputs: Data
+  /// Where the file of a checked blob is.
+  package var blobPath: @Sendable (Digest) -> String
+  /// Threads to compute with.
+  package var threads: Int
+  /// Bytes of weights, cache and scratch together.
+  package var memoryLimitBytes: Int
+  /// Told the floating-point operations done so far, every now and then, on the computing thread.
+  package var progress: @Sendable (Double) -> Void
+  /// Asked often; the unit throws `UnitFailure.cancelled` soon after it turned true.
+  package var isCancelled: @Sendable () -> Bool
+
+  package init(
+    specification: UnitSpecification, manifest: Data, inputs: Data,
+    blobPath: @escaping @Sendable (Digest) -> String, threads: Int, memoryLimitBytes: Int,
+    progress: @escaping @Sendable (Double) -> Void, isCancelled: @escaping @Sendable () -> Bool
+  ) {
+    self.specification = specification
+    self.manifest = manifest
+    self.inputs = inputs
+    self.blobPath = blobPath
+    self.threads = threads
+    self.memoryLimitBytes = memoryLimitBytes
+    self.progress = progress
+    self.isCancelled = isCancelled
+  }
+}
+
+/// What a unit gave.
+package struct UnitOutcome: Hashable, Sendable {
+  /// The result's canonical safetensors file.
+  package var result: Data
+  /// Tokens generated, for people.
+  package var tokens: Int
+
+  package init(result: Data, tokens: Int) {
+    self.result = result
+    self.tokens = tokens
+  }
+}
+
+/// Why a unit gave no result.
+package enum UnitFailure: Error, Hashable, Sendable, CustomStringConvertible {
+  /// It was told to stop.
+  case cancelled
+  /// Its inputs or its model make no sense to this program.
+  case invalid(String)
+  /// It needs more memory than the worker offers.
+  case outOfMemory(String)
+  /// Anything else.
+  case failed(String)
+
+  package var description: String {
+    switch self {
+    case .cancelled: "the unit was told to stop"
+    case .invalid(let detail), .outOfMemory(let detail), .failed(let detail): detail
+    }
+  }
+}
+
+/// Computes units. The daemon calls it from a thread of its own, one unit at a time.
+package protocol UnitRunning: Sendable {
+  /// The chunks that a model's manifest names; throws when its bytes are no manifest.
+  func chunks(ofManifest manifest: Data) throws -> [BlobReference]
+
+  /// Computes a unit and returns when it is done; throws `UnitFailure`.
+  func run(_ task: UnitTask) throws -> UnitOutcome
+}
