@@ -147,7 +147,13 @@ let package = Package(
         hummingbirdTesting, nioCore, nioPosix, nioSSL, x509,
       ]),
     tests("WorkerCoreTests", ["WorkerCore", "WireProtocol", "TestSupport"]),
-    tests("WorkerDaemonTests", ["WorkerDaemon", "TestSupport"]),
+    tests(
+      "WorkerDaemonTests",
+      [
+        "COpenSSL", "WireProtocol", "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine",
+        "TestSupport", asn1, asyncHTTPClient, crypto, hummingbird, hummingbirdTLS, lifecycle,
+        logging, nioCore, nioPosix, nioSSL, x509,
+      ]),
     tests("TidyTests", []),
   ]
 )

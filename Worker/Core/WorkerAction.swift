@@ -40,8 +40,8 @@ package enum DiscardReason: Hashable, Sendable {
   case tooOld
 }
 
-/// Why the worker ended.
-package enum StopReason: Hashable, Sendable {
+/// Why the worker ended. What the coordinator said is shown as it is.
+package enum StopReason: Hashable, Sendable, CustomStringConvertible {
   /// It was asked to, and nothing is left to do but what the next start does.
   case drained
   /// The coordinator's message that says what to upgrade.
@@ -50,6 +50,15 @@ package enum StopReason: Hashable, Sendable {
   case notAdmitted(message: String)
   /// The certificate ended before it could be renewed.
   case certificateExpired
+
+  package var description: String {
+    switch self {
+    case .drained: "asked to end"
+    case .upgradeRequired(let message), .notAdmitted(let message): message
+    case .certificateExpired:
+      "this worker's certificate has expired; ask the operator for a new invitation"
+    }
+  }
 }
 
 /// The numbers that steer a worker's life cycle.

@@ -14,6 +14,18 @@ package enum RequestFailure: Error, Hashable, Sendable {
   case refused(status: Int, code: String?, message: String)
 }
 
+extension RequestFailure: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .unreachable(let detail): "the coordinator cannot be reached (\(detail))"
+    case .busy(let status, _): "the coordinator is busy (status \(status))"
+    case .upgradeRequired(let message), .notAdmitted(let message): message
+    case .refused(let status, let code, let message):
+      "the coordinator refused: \(message) (status \(status)\(code.map { ", \($0)" } ?? ""))"
+    }
+  }
+}
+
 /// Why a unit's blobs could not be had.
 package enum FetchFailure: Error, Hashable, Sendable {
   /// Worth another attempt, which resumes where this one stopped.

@@ -60,12 +60,11 @@ extension WorkerLifecycle {
 }
 
 extension RequestFailure {
-  /// The message, when the coordinator itself (not a proxy before it) says that it will never take
-  /// the result.
+  /// The message, when the result will never be taken: the coordinator itself (not a proxy before
+  /// it) says so, or the result is too large for whoever answers.
   var finalRefusal: String? {
-    guard case .refused(_, let code?, let message) = self,
-      [WorkerErrorCode.leaseUnknown, WorkerErrorCode.resultInvalid].contains(code)
-    else { return nil }
-    return message
+    guard case .refused(let status, let code, let message) = self else { return nil }
+    let codes = [WorkerErrorCode.leaseUnknown, WorkerErrorCode.resultInvalid]
+    return status == 413 || code.map(codes.contains) == true ? message : nil
   }
 }

@@ -19,6 +19,8 @@ package struct UnitTask: Sendable {
   package var manifest: Data
   /// The bytes of the unit's inputs.
   package var inputs: Data
+  /// The bytes of the model's `VocabularyBytes`, where the specification names one.
+  package var vocabulary: Data?
   /// Where the file of a checked blob is.
   package var blobPath: @Sendable (Digest) -> String
   /// Threads to compute with.
@@ -31,13 +33,14 @@ package struct UnitTask: Sendable {
   package var isCancelled: @Sendable () -> Bool
 
   package init(
-    specification: UnitSpecification, manifest: Data, inputs: Data,
+    specification: UnitSpecification, manifest: Data, inputs: Data, vocabulary: Data?,
     blobPath: @escaping @Sendable (Digest) -> String, threads: Int, memoryLimitBytes: Int,
     progress: @escaping @Sendable (Double) -> Void, isCancelled: @escaping @Sendable () -> Bool
   ) {
     self.specification = specification
     self.manifest = manifest
     self.inputs = inputs
+    self.vocabulary = vocabulary
     self.blobPath = blobPath
     self.threads = threads
     self.memoryLimitBytes = memoryLimitBytes
@@ -52,10 +55,13 @@ package struct UnitOutcome: Hashable, Sendable {
   package var result: Data
   /// Tokens generated, for people.
   package var tokens: Int
+  /// Floating-point operations done.
+  package var flops: Double
 
-  package init(result: Data, tokens: Int) {
+  package init(result: Data, tokens: Int, flops: Double) {
     self.result = result
     self.tokens = tokens
+    self.flops = flops
   }
 }
 

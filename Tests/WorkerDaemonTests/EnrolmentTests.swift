@@ -1,0 +1,129 @@
+import enum Crypto.P256
+import Foundation
+import Testing
+import TestSupport
+import WireProtocol
+import WorkerCore
+import WorkerDaemon
+
+@Suite(.timeLimit(.minutes(1))) struct EnrolmentTests {
+  let place: TemporaryFolder
+  let authority: TestAuthority
+
+  init() throws {
+    place = try TemporaryFolder()
+    authority = try TestAuthority()
+  }
+
+  func configuration(_ invitation: Invitation?) -> WorkerConfiguration {
+    var configuration = WorkerConfiguration(dataFolder: place.path("worker"))
+    configuration.invitation = invitation
+    return configuration
+  }
+
+  @Test func joinsWithAnInvitationAndStartsAgainWithoutOne() async throws {
+    let (place, authority) = (place, authority)
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let invitation = try await state.invitation(url, authority)
+      try await withWorker(configuration(invitation)) { reports in
+        let report = try await reports.wait { $0.workerID != nil }
+        #expect(report.accountName == "ada")
+        // Idle means that a lease request was answered: the client certificate was taken.
+        try await reports.wait { if case .idle = $0.activity { true } else { false } }
+      }
+      #expect(Array(await state.requests.prefix(3)) == ["authority", "enroll", "lease"])
+      for name in ["worker.json", "client.pem", "ca.pem", "key.pem", "key.passphrase"] {
+        let attributes = try FileManager.default.attributesOfItem(
+          atPath: place.path("worker/\(name)"))
+        #expect(attributes[.posixPermissions] as? Int == 0o600, "\(name)")
+      }
+      try await withWorker(configuration(nil)) { reports in
+        try await reports.wait { if case .idle = $0.activity { true } else { false } }
+      }
+      #expect(await state.requests.filter { $0 == "enroll" }.count == 1)
+    }
+  }
+
+  @Test func withoutMembershipAnInvitationIsNeeded() async throws {
+    await #expect(throws: ConfigurationError.invitationNeeded) {
+      try await withWorker(configuration(nil)) { _ in }
+    }
+  }
+
+  @Test func aUsedUpInvitationIsAClearError() async throws {
+    let authority = authority
+    try await StubCoordinator.run(authority: authority) { url, state in
+      var invitation = try await state.invitation(url, authority)
+      invitation.secret = "used up"
+      let stopped = WorkerStopped(reason: .notAdmitted(message: "the invitation is used up"))
+      await #expect(throws: stopped) {
+        try await withWorker(configuration(invitation)) { reports in
+          try await reports.wait { _ in false }
+        }
+      }
+    }
+  }
+
+  @Test func noSecretGoesToACoordinatorWithAnotherFingerprint() async throws {
+    let (authority, other) = (authority, try TestAuthority(name: "other"))
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let invitation = try await state.invitation(url, other)
+      let error = await #expect(throws: WorkerStopped.self) {
+        try await withWorker(configuration(invitation)) { reports in
+          try await reports.wait { _ in false }
+        }
+      }
+      #expect("\(try #require(error))".contains(try authority.fingerprint.hex))
+      #expect(await state.requests == ["authority"])
+    }
+  }
+
+  @Test func waitsForACoordinatorThatIsNotUpYet() async throws {
+    let authority = authority
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let busy = StubState.Refusal(status: .serviceUnavailable, code: nil, message: "starting")
+      await state.update { $0.refusals["authority"] = [busy, busy, busy] }
+      try await withWorker(configuration(try state.invitation(url, authority))) { reports in
+        try await reports.wait { $0.workerID != nil }
+      }
+      #expect(await state.requests.filter { $0 == "authority" }.count == 4)
+    }
+  }
+
+  @Test func anUpgradeMessageIsShownAsItIs() async throws {
+    let authority = authority
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let message = "This worker (tally 0.1.0) speaks protocol 1; the coordinator needs 2."
+      await state.update {
+        $0.refusals["lease"] = [
+          .init(
+            status: .upgradeRequired, code: WorkerErrorCode.upgradeRequired, message: message)
+        ]
+      }
+      let invitation = try await state.invitation(url, authority)
+      let error = await #expect(throws: WorkerStopped.self) {
+        try await withWorker(configuration(invitation)) { reports in
+          try await reports.wait { _ in false }
+        }
+      }
+      #expect("\(try #require(error))" == message)
+    }
+  }
+
+  @Test func renewsBeforeTheCertificateEnds() async throws {
+    let authority = authority
+    try await StubCoordinator.run(authority: authority) { url, state in
+      // Two thirds of three seconds: the first certificate is renewed after two.
+      await state.update { $0.validSeconds = 3 }
+      let invitation = try await state.invitation(url, authority)
+      try await withWorker(configuration(invitation)) { reports in
+        try await reports.wait { $0.workerID != nil }
+        await state.update { $0.validSeconds = 3600 }
+        while await !state.requests.contains("renew") { try await reports.wait { _ in true } }
+        // The next lease request uses the new certificate.
+        try await reports.wait { if case .leasing = $0.activity { true } else { false } }
+        try await reports.wait { if case .idle = $0.activity { true } else { false } }
+      }
+    }
+  }
+}

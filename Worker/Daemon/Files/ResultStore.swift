@@ -1,0 +1,108 @@
+import Foundation
+import WirePayloads
+import WireProtocol
+
+/// A finished result as it is sent: the same bytes at every attempt.
+struct FinishedResult: Hashable, Sendable {
+  /// The first line of the file, as JSON.
+  struct Header: Codable, Hashable, Sendable {
+    var unit: Digest
+    /// SHA-256 of the uncompressed result.
+    var digest: Digest
+    /// Bytes of the uncompressed result.
+    var size: Int
+    /// Base64 of the signature over `ResultStatement.bytes`.
+    var signature: String
+    var versions: PeerVersions
+    /// Seconds that the unit computed for, to the millisecond.
+    var milliseconds: Int
+    /// In seconds since 1970.
+    var finishedAt: Int
+  }
+
+  var header: Header
+  /// The result's safetensors file, compressed with zstd.
+  var body: Data
+
+  /// Names, compresses and signs `result`.
+  init(unit: Digest, result: Data, milliseconds: Int, now: Int, key: any WorkerKey) throws {
+    let digest = BlobDigest.sha256(result)
+    let statement = ResultStatement(unit: unit, result: digest)
+    header = Header(
+      unit: unit, digest: digest, size: result.count,
+      signature: try key.signature(over: statement.bytes).base64EncodedString(),
+      versions: PeerVersions(), milliseconds: milliseconds, finishedAt: now)
+    body = try Zstd.compress(result)
+  }
+
+  /// Reads a file that `pieces` wrote; nil when it is damaged.
+  init?(_ file: Data) {
+    guard let end = file.firstIndex(of: UInt8(ascii: "\n")),
+      let header = try? CanonicalJSON.decode(Header.self, from: file[..<end])
+    else { return nil }
+    self.header = header
+    body = Data(file[(end + 1)...])
+  }
+
+  /// The file: the header's line, then the body.
+  func pieces() throws -> [Data] { [try CanonicalJSON.encode(header), Data("\n".utf8), body] }
+
+  /// `ResultHeader` fields of the upload.
+  func headers() throws -> [(name: String, value: String)] {
+    let versions = String(decoding: try CanonicalJSON.encode(header.versions), as: UTF8.self)
+    let (seconds, rest) = header.milliseconds.quotientAndRemainder(dividingBy: 1000)
+    let padded = String(String(rest + 1000).dropFirst())
+    return [
+      ("content-type", "application/zstd"),
+      (ResultHeader.digest, header.digest.hex),
+      (ResultHeader.size, String(header.size)),
+      (ResultHeader.signature, header.signature),
+      (ResultHeader.versions, versions),
+      (ResultHeader.seconds, "\(seconds).\(padded)"),
+    ]
+  }
+}
+
+/// Finished results on disk, a file each, from the moment a unit ends until the coordinator has
+/// answered for it.
+struct ResultStore: Sendable {
+  let folder: String
+  private static let suffix = ".result"
+  /// Bytes of the largest result file that is read back.
+  private static let limitBytes = 1 << 30
+
+  /// True for an id that can name a file: what the protocol says, and nothing that leaves the
+  /// folder.
+  static func isLeaseID(_ id: String) -> Bool {
+    let prefix = "lease_"
+    return id.hasPrefix(prefix) && id.utf8.count == prefix.utf8.count + 24
+      && id.utf8.dropFirst(prefix.utf8.count).allSatisfy {
+        (97...122).contains($0) || (48...57).contains($0)
+      }
+  }
+
+  private func path(_ lease: String) -> String { "\(folder)/\(lease)\(Self.suffix)" }
+
+  func save(_ result: FinishedResult, lease: String) throws {
+    try DurableFile.write(result.pieces(), to: path(lease))
+  }
+
+  /// The result of a lease; nil when there is none or its file is damaged.
+  func load(_ lease: String) throws -> FinishedResult? {
+    try DurableFile.read(path(lease), limitBytes: Self.limitBytes).flatMap(FinishedResult.init)
+  }
+
+  func remove(_ lease: String) throws { try DurableFile.remove(path(lease)) }
+
+  /// All leases with a result, and when their units finished, in seconds since 1970. Damaged files
+  /// are left alone and not listed.
+  func list() throws -> [(lease: String, finishedAt: Int)] {
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+    return try names.compactMap { name in
+      let lease = String(name.dropLast(Self.suffix.count))
+      guard name.hasSuffix(Self.suffix), Self.isLeaseID(lease), let result = try load(lease)
+      else { return nil }
+      return (lease, result.header.finishedAt)
+    }
+  }
+}

@@ -1,0 +1,96 @@
+import Foundation
+import Synchronization
+import WirePayloads
+import WireProtocol
+import WorkerCore
+import WorkerEngine
+
+/// A unit whose blobs are pinned in the cache.
+struct PreparedUnit: Sendable {
+  var lease: Lease
+  var manifest: Data
+  var inputs: Data
+  var vocabulary: Data?
+  /// Every blob that is pinned for it.
+  var blobs: [Digest]
+}
+
+/// What the computing thread and the daemon tell each other about one unit.
+final class UnitSignals: Sendable {
+  private let cancelled = Atomic(false)
+  private let flops = Mutex(0.0)
+
+  var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
+  func cancel() { cancelled.store(true, ordering: .relaxed) }
+
+  /// Floating-point operations done so far.
+  var flopsDone: Double {
+    get { flops.withLock { $0 } }
+    set { flops.withLock { $0 = newValue } }
+  }
+}
+
+/// How a unit ended on its thread.
+enum UnitEnd: Sendable {
+  case finished(tokens: Int, flops: Double, seconds: Double)
+  case failed(Abandonment.Reason, detail: String)
+  case cancelled
+}
+
+/// Runs one unit from its blobs to its stored result, on a thread of its own, so that neither event
+/// loops nor the concurrency runtime's threads are ever held up by it.
+struct UnitThread: Sendable {
+  let runner: any UnitRunning
+  let prepared: PreparedUnit
+  let signals: UnitSignals
+  let blobPath: @Sendable (Digest) -> String
+  let configuration: WorkerConfiguration
+  let key: any WorkerKey
+  let results: ResultStore
+  let clock: WorkerClock
+  let progress: @Sendable () -> Void
+
+  /// Starts the thread; `ended` is called on it, once.
+  func start(_ ended: @escaping @Sendable (UnitEnd) -> Void) {
+    let thread = Thread { ended(run()) }
+    thread.name = "tally-unit"
+    thread.stackSize = 8 << 20
+    thread.start()
+  }
+
+  private func run() -> UnitEnd {
+    let lease = prepared.lease
+    let started = clock.now()
+    do {
+      let outcome = try runner.run(task)
+      let seconds = started.duration(to: clock.now()).inSeconds
+      let result = try configuration.resultTransformer?.transform(
+        lease.unit, prepared.inputs, outcome.result)
+      let finished = try FinishedResult(
+        unit: lease.unit, result: result ?? outcome.result,
+        milliseconds: Int((seconds * 1000).rounded()), now: clock.unixSeconds(), key: key)
+      try results.save(finished, lease: lease.id)
+      return .finished(tokens: outcome.tokens, flops: outcome.flops, seconds: seconds)
+    } catch UnitFailure.cancelled {
+      return .cancelled
+    } catch UnitFailure.invalid(let detail) {
+      return .failed(.invalidUnit, detail: detail)
+    } catch UnitFailure.outOfMemory(let detail) {
+      return .failed(.outOfMemory, detail: detail)
+    } catch {
+      return .failed(.failed, detail: "\(error)")
+    }
+  }
+
+  private var task: UnitTask {
+    UnitTask(
+      specification: prepared.lease.specification, manifest: prepared.manifest,
+      inputs: prepared.inputs, vocabulary: prepared.vocabulary, blobPath: blobPath,
+      threads: configuration.threads, memoryLimitBytes: configuration.memoryLimitBytes,
+      progress: { [signals, progress] flops in
+        signals.flopsDone = flops
+        progress()
+      },
+      isCancelled: { [signals] in signals.isCancelled })
+  }
+}

@@ -1,0 +1,74 @@
+import Foundation
+import WirePayloads
+import WireProtocol
+import WorkerCore
+import WorkerEngine
+
+/// Brings everything that a leased unit needs onto this machine.
+struct UnitPreparation: Sendable {
+  let cache: BlobCache
+  let client: CoordinatorClient
+  let runner: any UnitRunning
+  /// Bytes of the largest manifest, inputs or vocabulary that is read.
+  static let limitBytes = 256 << 20
+
+  /// Fetches and pins the unit's blobs.
+  func run(_ lease: Lease) async throws(FetchFailure) -> PreparedUnit {
+    try check(lease)
+    let specification = lease.specification
+    var pinned: [Digest] = []
+    do {
+      try await cache.acquire([(specification.model, nil)], from: client)
+      pinned.append(specification.model)
+      let manifest = try read(specification.model)
+      let chunks = try chunks(of: manifest)
+      await cache.markManifest(specification.model)
+      let small = [specification.inputs] + [specification.vocabulary].compactMap { $0 }
+      let blobs =
+        small.map { (digest: $0, bytes: Int?.none) } + chunks.map { ($0.digest, $0.bytes) }
+      try await cache.acquire(blobs, from: client)
+      pinned += Self.distinct(blobs.map(\.digest))
+      if Task.isCancelled { throw FetchFailure.request(.unreachable(detail: "cancelled")) }
+      return PreparedUnit(
+        lease: lease, manifest: manifest, inputs: try read(specification.inputs),
+        vocabulary: try specification.vocabulary.map { try read($0) }, blobs: pinned)
+    } catch {
+      await cache.release(pinned)
+      throw error as? FetchFailure ?? .permanent(.failed, detail: "\(error)")
+    }
+  }
+
+  private func check(_ lease: Lease) throws(FetchFailure) {
+    guard (try? BlobDigest.unit(lease.specification)) == lease.unit else {
+      throw .permanent(.invalidUnit, detail: "the unit's digest is not its specification's")
+    }
+    guard lease.specification.profile == ProtocolVersion.numericsProfile else {
+      throw .permanent(
+        .invalidUnit, detail: "the unit wants numerics profile \(lease.specification.profile)")
+    }
+  }
+
+  private func chunks(of manifest: Data) throws(FetchFailure) -> [BlobReference] {
+    do {
+      return try runner.chunks(ofManifest: manifest)
+    } catch {
+      throw .permanent(.invalidUnit, detail: "the model's manifest: \(error)")
+    }
+  }
+
+  private func read(_ digest: Digest) throws(FetchFailure) -> Data {
+    do {
+      if let data = try DurableFile.read(cache.path(of: digest), limitBytes: Self.limitBytes) {
+        return data
+      }
+    } catch {
+      throw .permanent(.invalidUnit, detail: "\(error)")
+    }
+    throw .permanent(.failed, detail: "blob \(digest) left the cache")
+  }
+
+  private static func distinct(_ digests: [Digest]) -> [Digest] {
+    var seen: Set<Digest> = []
+    return digests.filter { seen.insert($0).inserted }
+  }
+}

@@ -1,0 +1,184 @@
+import AsyncHTTPClient
+import Foundation
+import Logging
+import WireProtocol
+import WorkerCore
+import WorkerEngine
+
+/// Performs what the life cycle decides: the thin shell around `WorkerLifecycle`. Everything that
+/// happens comes in as an event of one stream, is handled in turn, and its actions are started,
+/// never waited for.
+actor WorkerLoop {
+  /// What the loop works with.
+  struct Equipment: Sendable {
+    let configuration: WorkerConfiguration
+    let folder: WorkerFolder
+    let key: any WorkerKey
+    let http: HTTPClient
+    let cache: BlobCache
+    let results: ResultStore
+    let runner: any UnitRunning
+    let clock: WorkerClock
+    let logger: Logger
+    let observer: @Sendable (WorkerReport) -> Void
+  }
+
+  let equipment: Equipment
+  let tell: AsyncStream<WorkerEvent>.Continuation
+  private let events: AsyncStream<WorkerEvent>
+  private var lifecycle: WorkerLifecycle
+  private var timer: (at: Moment, task: Task<Void, Never>)?
+  private var stopReason: StopReason?
+  var membership: Membership?
+  var client: CoordinatorClient?
+  var leases: [String: Lease] = [:]
+  var prepared: [String: PreparedUnit] = [:]
+  var fetches: [String: Task<Void, Never>] = [:]
+  var running: [String: UnitSignals] = [:]
+  /// The chunks of manifests that were read.
+  var knownChunks: [Digest: [Digest]] = [:]
+  var tallies = Tallies()
+  private var reportedAt: Moment?
+
+  /// Counts since the start.
+  struct Tallies: Sendable {
+    var unitsDone = 0
+    var tokensDone = 0
+    /// A moving average that gives the newest unit a third.
+    var flopsPerSecond: Double?
+
+    mutating func add(tokens: Int, flops: Double, seconds: Double) {
+      tokensDone += tokens
+      guard seconds > 0, flops > 0 else { return }
+      let speed = flops / seconds
+      flopsPerSecond = flopsPerSecond.map { $0 + (speed - $0) / 3 } ?? speed
+    }
+  }
+
+  init(_ equipment: Equipment, settings: LifecycleSettings, seed: UInt64) {
+    self.equipment = equipment
+    lifecycle = WorkerLifecycle(settings: settings, seed: seed)
+    (events, tell) = AsyncStream.makeStream()
+  }
+
+  /// Runs until the life cycle stops; returns why.
+  func run() async throws -> StopReason {
+    if let member = try Membership(in: equipment.folder), !needsInvitation(member) {
+      try become(member)
+    }
+    let results = try equipment.results.list().map {
+      StoredResult(
+        lease: $0.lease, finishedAt: equipment.clock.moment(unixSeconds: $0.finishedAt))
+    }
+    await withDiscardingTaskGroup { group in
+      take(.started(certificate: term, results: results), &group)
+      // A cancelled task leaves the loop here.
+      for await event in events where stopReason == nil {
+        take(event, &group)
+        if stopReason != nil { break }
+      }
+      timer?.task.cancel()
+      for signals in running.values { signals.cancel() }
+      group.cancelAll()
+    }
+    return stopReason ?? .drained
+  }
+
+  /// Asks the worker to end, within its grace period.
+  nonisolated func terminate() { tell.yield(.terminate) }
+
+  private func take(_ event: WorkerEvent, _ group: inout DiscardingTaskGroup) {
+    log(event)
+    let actions = lifecycle.handle(event, at: equipment.clock.now())
+    for action in actions {
+      if case .stop(let reason) = action { stopReason = reason }
+      if let work = perform(action) { group.addTask(operation: work) }
+    }
+    dropUnheld()
+    setTimer()
+    report()
+  }
+
+  /// Lets go of what belonged to leases that the life cycle holds no more.
+  private func dropUnheld() {
+    let held = Set(lifecycle.heldLeases)
+    for (id, unit) in prepared where !held.contains(id) && running[id] == nil {
+      prepared[id] = nil
+      let cache = equipment.cache
+      Task {
+        await cache.release(unit.blobs)
+        // Inputs serve one unit, and no unit comes twice to a worker.
+        await cache.discard(unit.lease.specification.inputs)
+      }
+    }
+    leases = leases.filter { held.contains($0.key) }
+  }
+
+  private func setTimer() {
+    let next = lifecycle.nextTimer
+    guard next != timer?.at else { return }
+    timer?.task.cancel()
+    timer = next.map { at in
+      let (clock, tell) = (equipment.clock, tell)
+      return (
+        at,
+        Task {
+          if (try? await clock.sleep(at)) != nil { tell.yield(.timer) }
+        }
+      )
+    }
+  }
+
+  // MARK: Membership
+
+  /// True when the folder's membership cannot be used any more and an invitation is there to
+  /// replace it.
+  private func needsInvitation(_ member: Membership) -> Bool {
+    equipment.configuration.invitation != nil
+      && member.record.notAfter <= equipment.clock.unixSeconds()
+  }
+
+  /// Takes up a membership.
+  func become(_ member: Membership) throws {
+    membership = member
+    client = CoordinatorClient(
+      http: equipment.http, url: member.record.url,
+      tls: try .member(member, key: equipment.key))
+  }
+
+  /// When the present certificate is to be renewed.
+  var term: CertificateTerm? {
+    membership.map { member in
+      CertificateTerm(
+        startedAt: equipment.clock.moment(unixSeconds: member.record.issuedAt),
+        endsAt: equipment.clock.moment(unixSeconds: member.record.notAfter))
+    }
+  }
+
+  // MARK: Reports
+
+  /// Tells the observer how things stand, at most every half second while only progress changes.
+  func reportProgress() {
+    let now = equipment.clock.now()
+    if let reportedAt, reportedAt.duration(to: now) < .milliseconds(500) { return }
+    report()
+  }
+
+  private func report() {
+    let now = equipment.clock.now()
+    reportedAt = now
+    let activity = lifecycle.activity
+    let unit = running.first.flatMap { id, signals in
+      leases[id].map { lease in
+        let share = lease.estimatedFlops > 0 ? signals.flopsDone / lease.estimatedFlops : 0
+        return WorkerReport.Unit(lease: id, unit: lease.unit, share: max(0, min(1, share)))
+      }
+    }
+    equipment.observer(
+      WorkerReport(
+        activity: activity, summary: activity.summary(at: now),
+        workerID: membership?.record.workerID, accountName: membership?.record.accountName,
+        unit: unit, unitsDone: tallies.unitsDone, tokensDone: tallies.tokensDone,
+        waitingResults: lifecycle.waitingResults, flopsPerSecond: tallies.flopsPerSecond))
+  }
+}

@@ -1,0 +1,48 @@
+import Foundation
+import WireProtocol
+
+/// Everything that a volunteer can set.
+package struct WorkerConfiguration: Sendable {
+  /// The folder of the worker's key, certificates, results and cache. One worker runs in it at a
+  /// time.
+  package var dataFolder: String
+  /// Admits the worker to a coordinator; needed for the first start only, and when the certificate
+  /// ended.
+  package var invitation: Invitation?
+  /// What statistics call this machine; the coordinator keeps 100 characters. Default: the host's
+  /// name.
+  package var workerName = ProcessInfo.processInfo.hostName
+  /// Where the key file's passphrase comes from. Default: see `PassphraseSource.automatic`.
+  package var passphrase = PassphraseSource.automatic
+  /// Threads to compute with. Default: one for each processor.
+  package var threads = ProcessInfo.processInfo.activeProcessorCount
+  /// Disk that models and inputs may take, in bytes. Default: 20 GiB.
+  package var cacheLimitBytes = 20 << 30
+  /// Memory that a unit may take, in bytes: weights, cache and scratch. Default: half of the
+  /// machine's.
+  package var memoryLimitBytes = Int(clamping: ProcessInfo.processInfo.physicalMemory / 2)
+  /// Seconds of work to ask for at a time. Default: 60.
+  package var secondsWanted = 60
+  /// Units held at one time; with 2 or more the next one's blobs are fetched while one runs.
+  /// Default: 1.
+  package var maximumUnits = 1
+  /// Seconds that a running unit may go on after SIGTERM before it is given back. Default: 30.
+  package var graceSeconds = 30
+  /// Changes results before they are signed and sent. Nil but in tests, which need workers that are
+  /// wrong.
+  package var resultTransformer: ResultTransformer?
+
+  /// Takes the one setting without a default.
+  package init(dataFolder: String) { self.dataFolder = dataFolder }
+}
+
+/// A test tool: changes what a worker sends, so that a coordinator's verification can be seen at
+/// work.
+package struct ResultTransformer: Sendable {
+  /// The unit, its inputs' bytes and the right result's bytes in; the bytes to send out.
+  package var transform: @Sendable (Digest, Data, Data) throws -> Data
+
+  package init(_ transform: @escaping @Sendable (Digest, Data, Data) throws -> Data) {
+    self.transform = transform
+  }
+}

@@ -1,0 +1,127 @@
+import AsyncHTTPClient
+import Foundation
+import Logging
+import ServiceLifecycle
+import WireProtocol
+import WorkerCore
+import WorkerEngine
+
+/// Why a worker ended without being asked to. What the coordinator said is shown as it is.
+package struct WorkerStopped: Error, Hashable, CustomStringConvertible {
+  package var reason: StopReason
+
+  package init(reason: StopReason) { self.reason = reason }
+
+  package var description: String { reason.description }
+}
+
+/// A worker: joins its coordinator, computes units, keeps results until they are delivered.
+package struct WorkerDaemon: Service {
+  let configuration: WorkerConfiguration
+  let runner: any UnitRunning
+  let logger: Logger
+  let clock: WorkerClock
+  let seed: UInt64
+  let observer: @Sendable (WorkerReport) -> Void
+  /// Tests shorten these times; a volunteer's settings override what they name.
+  var settings = LifecycleSettings()
+
+  /// - Parameters:
+  ///   - runner: computes the units.
+  ///   - seed: of the jitter between attempts.
+  ///   - observer: told whenever something changes; called one at a time, must not block.
+  package init(
+    configuration: WorkerConfiguration, runner: any UnitRunning, logger: Logger,
+    clock: WorkerClock = .system(), seed: UInt64 = .random(in: .min ... .max),
+    settings: LifecycleSettings = LifecycleSettings(),
+    observer: @escaping @Sendable (WorkerReport) -> Void = { _ in }
+  ) {
+    self.configuration = configuration
+    self.runner = runner
+    self.logger = logger
+    self.clock = clock
+    self.seed = seed
+    self.settings = settings
+    self.observer = observer
+  }
+
+  /// Works until a graceful shutdown or the task's cancellation.
+  ///
+  /// - Throws: `FileError` and `LibcryptoError` for a data folder that cannot be used,
+  /// `ConfigurationError` for
+  ///   settings that contradict it, `WorkerStopped` when the worker ended for a reason that no retry cures.
+  package func run() async throws {
+    let folder = try WorkerFolder(configuration.dataFolder)
+    let lock = try folder.lock()
+    try checkMembership(in: folder)
+    let passphrase = try folder.passphrase(
+      from: configuration.passphrase, environment: ProcessInfo.processInfo.environment)
+    let key = try folder.loadKey(passphrase: passphrase)
+    let cache = try BlobCache(
+      folder: folder.cache, limitBytes: configuration.cacheLimitBytes, logger: logger)
+    let http = CoordinatorClient.makeHTTPClient()
+    let loop = WorkerLoop(
+      WorkerLoop.Equipment(
+        configuration: configuration, folder: folder, key: key, http: http, cache: cache,
+        results: ResultStore(folder: folder.results), runner: runner, clock: clock,
+        logger: logger, observer: observer),
+      settings: lifecycleSettings, seed: seed)
+    let outcome: Result<StopReason, any Error>
+    do {
+      outcome = .success(
+        try await withGracefulShutdownHandler {
+          try await loop.run()
+        } onGracefulShutdown: {
+          loop.terminate()
+        })
+    } catch {
+      outcome = .failure(error)
+    }
+    try? await http.shutdown()
+    withExtendedLifetime(lock) {}
+    let reason = try outcome.get()
+    if reason != .drained { throw WorkerStopped(reason: reason) }
+  }
+
+  private var lifecycleSettings: LifecycleSettings {
+    var settings = settings
+    settings.maximumUnits = max(1, configuration.maximumUnits)
+    settings.grace = .seconds(max(0, configuration.graceSeconds))
+    return settings
+  }
+
+  /// Finds out before anything is sent whether the folder and the invitation fit together.
+  private func checkMembership(in folder: WorkerFolder) throws {
+    guard let member = try Membership(in: folder) else {
+      guard configuration.invitation != nil else { throw ConfigurationError.invitationNeeded }
+      return
+    }
+    let expired = member.record.notAfter <= clock.unixSeconds()
+    guard let invitation = configuration.invitation else {
+      if expired { throw WorkerStopped(reason: .certificateExpired) }
+      return
+    }
+    let url = invitation.url.hasSuffix("/") ? String(invitation.url.dropLast()) : invitation.url
+    guard expired || url == member.record.url else {
+      throw ConfigurationError.otherCoordinator(
+        folder: configuration.dataFolder, member: member.record.url, invitation: invitation.url)
+    }
+  }
+}
+
+/// Settings that cannot be worked with.
+package enum ConfigurationError: Error, Hashable, CustomStringConvertible {
+  case invitationNeeded
+  case otherCoordinator(folder: String, member: String, invitation: String)
+
+  package var description: String {
+    switch self {
+    case .invitationNeeded:
+      "this worker has not joined a coordinator yet: give it an invitation (the operator makes one "
+        + "with: tally invite)"
+    case .otherCoordinator(let folder, let member, let invitation):
+      "the data folder \(folder) belongs to the coordinator \(member), the invitation is from "
+        + "\(invitation): choose another data folder for it"
+    }
+  }
+}

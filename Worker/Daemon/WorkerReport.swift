@@ -1,0 +1,69 @@
+import WireProtocol
+import WorkerCore
+
+/// What a worker does and has done since it started, for whoever watches.
+package struct WorkerReport: Hashable, Sendable {
+  /// The unit at work.
+  package struct Unit: Hashable, Sendable {
+    package var lease: String
+    package var unit: Digest
+    /// The share that is done, 0 to 1, by the coordinator's estimate.
+    package var share: Double
+  }
+
+  package var activity: WorkerActivity
+  /// `activity` as a sentence.
+  package var summary: String
+  /// Nil before the worker has joined.
+  package var workerID: String?
+  package var accountName: String?
+  package var unit: Unit?
+  /// Results that the coordinator has answered for.
+  package var unitsDone = 0
+  /// Tokens in finished units.
+  package var tokensDone = 0
+  /// Finished results that the coordinator has not answered for.
+  package var waitingResults = 0
+  /// Floating-point operations a second over recent units; nil before the first.
+  package var flopsPerSecond: Double?
+}
+
+extension WorkerActivity {
+  /// A sentence for people; `now` tells how long waits still are.
+  func summary(at now: Moment) -> String {
+    func wait(_ until: Moment) -> String {
+      "\(max(0, Int(now.duration(to: until).inSeconds.rounded(.up)))) s"
+    }
+    switch self {
+    case .starting: return "starting"
+    case .joining: return "joining the coordinator"
+    case .leasing: return "asking for work"
+    case .idle(let reasons, let until):
+      let words = reasons.isEmpty ? "no work" : Self.words(for: reasons)
+      return "idle: \(words); asking again in \(wait(until))"
+    case .backingOff(let failure, let until):
+      return "\(failure); trying again in \(wait(until))"
+    case .pausing(let until): return "the last unit failed here; going on in \(wait(until))"
+    case .fetching: return "fetching a unit's model and inputs"
+    case .running: return "running a unit"
+    case .uploading: return "sending a result"
+    case .draining(let until): return "ending, within \(wait(until))"
+    case .stopped(let reason): return "stopped: \(reason)"
+    }
+  }
+
+  private static func words(for reasons: [IdleReason: Int]) -> String {
+    reasons.sorted { ($1.value, $0.key.rawValue) < ($0.value, $1.key.rawValue) }
+      .map { reason, count in
+        switch reason {
+        case .noWork: "no job waits"
+        case .sameAccount: "\(count) units wait for another account's machine"
+        case .otherPool: "\(count) units wait in other pools"
+        case .needsMoreMemory: "\(count) units need more memory"
+        case .needsMoreDisk: "\(count) units need a larger cache"
+        case .suspended: "this worker is suspended after a wrong result"
+        case .paused: "the coordinator is paused"
+        }
+      }.joined(separator: ", ")
+  }
+}
