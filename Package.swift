@@ -107,7 +107,7 @@ let package = Package(
     module("WorkerCore", path: "Worker/Core", ["WireProtocol"]),
     module(
       "WorkerEngine", path: "Worker/Engine",
-      ["Execution", "Models", "WireProtocol", "WirePayloads"]),
+      ["Execution", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads"]),
     module(
       "WorkerDaemon", path: "Worker/Daemon",
       [

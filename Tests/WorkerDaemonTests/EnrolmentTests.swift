@@ -6,7 +6,7 @@ import WireProtocol
 import WorkerCore
 import WorkerDaemon
 
-@Suite(.timeLimit(.minutes(1))) struct EnrolmentTests {
+@Suite(.timeLimit(.minutes(5))) struct EnrolmentTests {
   let place: TemporaryFolder
   let authority: TestAuthority
 
@@ -113,17 +113,29 @@ import WorkerDaemon
   @Test func renewsBeforeTheCertificateEnds() async throws {
     let authority = authority
     try await StubCoordinator.run(authority: authority) { url, state in
-      // Two thirds of three seconds: the first certificate is renewed after two.
-      await state.update { $0.validSeconds = 3 }
       let invitation = try await state.invitation(url, authority)
       try await withWorker(configuration(invitation)) { reports in
         try await reports.wait { $0.workerID != nil }
-        await state.update { $0.validSeconds = 3600 }
+      }
+      // Three quarters of the hour that the certificate lasts are over.
+      try await withWorker(configuration(nil), clock: Self.clock(ahead: 2700)) { reports in
         while await !state.requests.contains("renew") { try await reports.wait { _ in true } }
         // The next lease request uses the new certificate.
         try await reports.wait { if case .leasing = $0.activity { true } else { false } }
         try await reports.wait { if case .idle = $0.activity { true } else { false } }
       }
+      #expect(await state.requests.filter { $0 == "renew" }.count == 1)
+      // An hour later it has ended, and a start says so.
+      await #expect(throws: WorkerStopped(reason: .certificateExpired)) {
+        try await withWorker(configuration(nil), clock: Self.clock(ahead: 7200)) { _ in }
+      }
     }
+  }
+
+  /// The machine's clocks, the calendar some seconds ahead.
+  static func clock(ahead seconds: Int) -> WorkerClock {
+    var clock = WorkerClock.system()
+    clock.unixSeconds = { Int(Date().timeIntervalSince1970) + seconds }
+    return clock
   }
 }

@@ -50,11 +50,11 @@ actor StubState {
   private(set) var given: [String: Lease] = [:]
   private(set) var uploads: [Upload] = []
   private(set) var requests: [String] = []
-  private(set) var ranges: [String] = []
+  /// The blob and the range of each request.
+  private(set) var ranges: [(blob: String, range: String)] = []
   private(set) var leaseRequests: [LeaseRequest] = []
   private(set) var abandonments: [String: Abandonment] = [:]
   private(set) var heartbeats: [String: Int] = [:]
-  private(set) var bytesSent = 0
 
   func update(_ change: @Sendable (isolated StubState) -> Void) { change(self) }
 
@@ -97,12 +97,17 @@ actor StubState {
   }
 
   func blob(_ name: String, range: String?) -> (data: Data?, fault: BlobFault?) {
-    ranges.append("\(name.prefix(8)) \(range ?? "")")
+    ranges.append((name, range ?? ""))
     let fault = blobFaults.isEmpty ? nil : blobFaults.removeFirst()
     return (Digest(hex: name).flatMap { blobs[$0] }, fault)
   }
 
-  func sent(_ bytes: Int) { bytesSent += bytes }
+  /// The first offsets that were asked for of a blob, in order.
+  func starts(of digest: Digest) -> [Int] {
+    ranges.filter { $0.blob == digest.hex }.compactMap { _, range in
+      range.dropFirst("bytes=".count).split(separator: "-").first.flatMap { Int($0) }
+    }
+  }
 }
 
 /// A coordinator for tests: the worker's routes over TLS 1.3 with optional client certificates, in
@@ -285,7 +290,6 @@ struct StubCoordinator {
     case nil: break
     }
     let (sending, cutting) = (Data(bytes.prefix(cut)), cut < bytes.count)
-    await state.sent(sending.count)
     return Response(
       status: fault.isWhole ? .ok : .partialContent, headers: headers,
       body: .init(contentLength: bytes.count) { writer in

@@ -9,7 +9,7 @@ import WorkerCore
 import WorkerDaemon
 import WorkerEngine
 
-@Suite(.timeLimit(.minutes(1))) struct UnitTests {
+@Suite(.timeLimit(.minutes(5))) struct UnitTests {
   let place: TemporaryFolder
   let authority: TestAuthority
 

@@ -97,14 +97,14 @@ extension LifecycleSettings {
 /// Runs a worker against a stub while `body` runs, then ends it as SIGTERM would.
 func withWorker(
   _ configuration: WorkerConfiguration, runner: FakeRunner = FakeRunner(),
-  watch: @escaping @Sendable (WorkerReport) -> Void = { _ in },
+  clock: WorkerClock = .system(), watch: @escaping @Sendable (WorkerReport) -> Void = { _ in },
   _ body: @escaping @Sendable (Observations) async throws -> Void
 ) async throws {
   let observations = Observations()
   var logger = Logger(label: "worker")
   logger.logLevel = .critical
   let daemon = WorkerDaemon(
-    configuration: configuration, runner: runner, logger: logger, seed: 1, settings: .quick,
+    configuration: configuration, runner: runner, logger: logger, clock: clock, seed: 1, settings: .quick,
     observer: { [observer = observations.observer] report in
       watch(report)
       observer(report)
@@ -118,7 +118,8 @@ func withWorker(
       try await body(observations)
       await services.triggerGracefulShutdown()
     }
-    try await tasks.waitForAll()
+    // The first error cancels the rest, which `waitForAll` would wait for.
+    while try await tasks.next() != nil {}
   }
 }
 

@@ -14,6 +14,7 @@ actor BlobCache {
   /// Blobs whose bytes were hashed since this process started: what a disk did to older ones is
   /// found at first use.
   private var verified: Set<Digest> = []
+  private var downloading: Set<Digest> = []
   private let logger: Logger
   /// Blobs downloaded at one time; ranges of one large blob come beside that.
   static let parallelDownloads = 4
@@ -45,34 +46,23 @@ actor BlobCache {
   func acquire(
     _ blobs: [(digest: Digest, bytes: Int?)], from client: CoordinatorClient
   ) async throws(FetchFailure) {
+    var missing: [(digest: Digest, bytes: Int?)] = []
     var pinned: [Digest] = []
-    do {
-      var missing: [(digest: Digest, bytes: Int?)] = []
-      var seen: Set<Digest> = []
-      for blob in blobs where seen.insert(blob.digest).inserted {
-        if isSound(blob.digest) {
-          index.pin([blob.digest])
-          pinned.append(blob.digest)
-        } else {
-          missing.append(blob)
-        }
+    var seen: Set<Digest> = []
+    for blob in blobs where seen.insert(blob.digest).inserted {
+      if isSound(blob.digest) {
+        index.pin([blob.digest])
+        pinned.append(blob.digest)
+      } else {
+        missing.append(blob)
       }
-      try await withThrowingTaskGroup(of: Digest.self) { group in
-        var waiting = missing[...]
-        for blob in waiting.prefix(Self.parallelDownloads) {
-          group.addTask { try await self.download(blob.digest, blob.bytes, from: client) }
-        }
-        waiting = waiting.dropFirst(Self.parallelDownloads)
-        while let digest = try await group.next() {
-          pinned.append(digest)
-          if let blob = waiting.popFirst() {
-            group.addTask { try await self.download(blob.digest, blob.bytes, from: client) }
-          }
-        }
-      }
-    } catch {
-      // Downloads that ended well while another failed stay, unpinned.
-      release(pinned)
+    }
+    let fetched = await Parallel.map(missing, limit: Self.parallelDownloads) { blob in
+      try await self.download(blob.digest, blob.bytes, from: client)
+    }
+    if let error = fetched.error {
+      // Downloads that ended well while another failed stay in the cache.
+      release(pinned + fetched.outputs)
       throw error as? FetchFailure ?? .permanent(.failed, detail: "\(error)")
     }
   }
@@ -128,6 +118,11 @@ actor BlobCache {
   private func download(
     _ digest: Digest, _ bytes: Int?, from client: CoordinatorClient
   ) async throws(FetchFailure) -> Digest {
+    // A cancelled download may still be ending: two would write to the same parts.
+    guard downloading.insert(digest).inserted else {
+      throw .request(.unreachable(detail: "an earlier download of the blob is still ending"))
+    }
+    defer { downloading.remove(digest) }
     let path = path(of: digest)
     do {
       try DurableFile.makeFolder((path as NSString).deletingLastPathComponent)

@@ -116,18 +116,11 @@ struct BlobDownload: Sendable {
     let plan = DownloadPlan(sizeBytes: size, segmentBytes: segmentBytes) { index in
       DurableFile.size(partPath(index, size: size)) ?? 0
     }
-    var waiting = plan.incomplete[...]
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      for segment in waiting.prefix(parallelSegments) {
-        group.addTask { try await fetch(segment, size: size) }
-      }
-      waiting = waiting.dropFirst(parallelSegments)
-      while try await group.next() != nil {
-        if let segment = waiting.popFirst() {
-          group.addTask { try await fetch(segment, size: size) }
-        }
-      }
+    // A segment whose connection breaks does not take the others' down: what they fetch is kept.
+    let fetched = await Parallel.map(plan.incomplete, limit: parallelSegments) { segment in
+      try await fetch(segment, size: size)
     }
+    if let error = fetched.error { throw error }
   }
 
   private func fetch(_ segment: DownloadPlan.Segment, size: Int) async throws {

@@ -1,0 +1,52 @@
+import Foundation
+import Logging
+import ServiceLifecycle
+import UnixSignals
+import WirePayloads
+import WireProtocol
+import WorkerCore
+import WorkerEngine
+
+extension WorkerDaemon {
+  /// Runs a worker as the whole of this process: with this machine's kernels, until SIGTERM or
+  /// SIGINT (or another end), then finishes or gives back what runs. Returns when it ended as
+  /// asked.
+  ///
+  /// - Parameter observer: told whenever something changes; called one at a time, must not block.
+  /// - Throws: as `run()`, and `KernelError` when `TALLY_CPU` forces what this machine lacks.
+  package static func run(
+    configuration: WorkerConfiguration, logger: Logger,
+    observer: @escaping @Sendable (WorkerReport) -> Void = { _ in }
+  ) async throws {
+    let runner = try ModelUnitRunner(environment: ProcessInfo.processInfo.environment)
+    let daemon = WorkerDaemon(
+      configuration: configuration, runner: runner, logger: logger, observer: observer)
+    let service = ServiceGroupConfiguration.ServiceConfiguration(
+      service: daemon, successTerminationBehavior: .gracefullyShutdownGroup)
+    let group = ServiceGroup(
+      configuration: ServiceGroupConfiguration(
+        services: [service], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+    try await group.run()
+  }
+}
+
+extension ResultTransformer {
+  /// A test tool: a worker that gives a wrong token in about `rate` (0 to 1) of its `generate`
+  /// units, in results that are well formed. Which units these are follows from the seed and the
+  /// unit's digest alone.
+  package static func wrongTokens(rate: Double, seed: UInt64) -> ResultTransformer {
+    ResultTransformer { unit, inputs, result in
+      var random = SplitMix64(seed: seed ^ (UInt64(unit.hex.prefix(16), radix: 16) ?? 0))
+      guard Double.random(in: 0..<1, using: &random) < rate else { return result }
+      var decoded = try GenerateResult(
+        decoding: result, for: GenerateInputs(decoding: inputs))
+      guard
+        let index = decoded.sequences.indices.filter({ !decoded.sequences[$0].tokens.isEmpty })
+          .randomElement(using: &random)
+      else { return result }
+      let token = decoded.sequences[index].tokens[0]
+      decoded.sequences[index].tokens[0] = token == 0 ? 1 : token - 1
+      return try decoded.encoded()
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import Execution
+import Foundation
+import Kernels
+import ModelFormats
+import Models
+import Synchronization
+import WirePayloads
+import WireProtocol
+
+/// Computes units with the kernels of this machine. Keeps the model of the last unit in memory,
+/// since the next unit is most often of the same.
+package final class ModelUnitRunner: UnitRunning {
+  private struct Loaded: Sendable {
+    let manifest: Digest
+    let model: Model
+  }
+
+  private let kernels: KernelSet
+  private let loaded = Mutex<Loaded?>(nil)
+
+  /// - Parameter environment: `TALLY_CPU` forces an instruction set.
+  /// - Throws: `KernelError` for an instruction set that this machine cannot run.
+  package init(environment: [String: String]) throws {
+    kernels = try KernelSet.best(environment: environment)
+  }
+
+  package func chunks(ofManifest manifest: Data) throws -> [BlobReference] {
+    try ModelManifest(json: manifest, name: "manifest").distinctChunks.map { chunk in
+      guard let digest = Digest(hex: chunk.sha256) else {
+        throw UnitFailure.invalid("the manifest names a chunk by something that is no SHA-256")
+      }
+      return BlobReference(digest: digest, bytes: chunk.bytes)
+    }
+  }
+
+  package func run(_ task: UnitTask) throws -> UnitOutcome {
+    do {
+      let inputs = try GenerateInputs(decoding: task.inputs)
+      let vocabulary = try task.vocabulary.map { try VocabularyBytes(decoding: $0) }
+      let model = try model(of: task)
+      let limits = try MemoryPlan(
+        description: model.description, weightBytes: model.weightBytes, inputs: inputs,
+        cache: CacheElement(task.specification.cache), limitBytes: task.memoryLimitBytes
+      ).batchLimits
+      return try generate(task, inputs, vocabulary, model, limits)
+    } catch {
+      throw Self.failure(error)
+    }
+  }
+
+  private func generate(
+    _ task: UnitTask, _ inputs: GenerateInputs, _ vocabulary: VocabularyBytes?, _ model: Model,
+    _ limits: BatchLimits
+  ) throws -> UnitOutcome {
+    let compute = try Compute(kernels: kernels, threads: max(1, task.threads))
+    let flopsPerToken = Self.flopsPerToken(inputs, model.description)
+    let result = try UnitExecutor.run(
+      task.specification, inputs: inputs, vocabulary: vocabulary,
+      model: ExecutorModel(model, compute: compute), compute: compute, limits: limits,
+      progress: { task.progress(Double($0) * flopsPerToken) }, isCancelled: task.isCancelled)
+    let counts = result.sequences.map(\.tokens.count)
+    let flops = zip(inputs.sequences, counts).reduce(0.0) { sum, pair in
+      sum
+        + model.description.flops(
+          promptTokens: pair.0.promptTokens.count, generatedTokens: pair.1)
+    }
+    return UnitOutcome(
+      result: try result.encoded(), tokens: counts.reduce(0, +), flops: flops)
+  }
+
+  /// What a token costs at the inputs' mean length, for progress only.
+  private static func flopsPerToken(
+    _ inputs: GenerateInputs, _ description: ModelDescription
+  ) -> Double {
+    let total = inputs.sequences.reduce(0) { $0 + $1.promptTokens.count + $1.maxTokens }
+    let mean = max(1, min(description.contextLength, total / max(1, inputs.sequences.count)))
+    return description.flops(promptTokens: mean, generatedTokens: 1) / Double(mean)
+  }
+
+  // MARK: Models
+
+  /// The unit's model, loaded unless it is that of the last unit.
+  private func model(of task: UnitTask) throws -> Model {
+    let digest = task.specification.model
+    if let kept = loaded.withLock({ $0 }), kept.manifest == digest { return kept.model }
+    // Two models at a time would need the memory of both.
+    loaded.withLock { $0 = nil }
+    let manifest = try ModelManifest(json: task.manifest, name: "manifest \(digest)")
+    guard manifest.byteCount <= task.memoryLimitBytes else {
+      throw UnitFailure.outOfMemory(
+        "the model's \(manifest.byteCount) bytes exceed the limit of \(task.memoryLimitBytes)")
+    }
+    let path = task.blobPath
+    let source = ManifestTensorSource(manifest, name: "model \(digest)") { name in
+      guard let chunk = Digest(hex: name) else {
+        throw UnitFailure.invalid("the manifest names a chunk by something that is no SHA-256")
+      }
+      return try ByteStorage(mapping: URL(fileURLWithPath: path(chunk)))
+    }
+    let model = try Model(manifest.description, from: source)
+    loaded.withLock { $0 = Loaded(manifest: digest, model: model) }
+    return model
+  }
+
+  /// Which failure of a unit an error is.
+  private static func failure(_ error: any Error) -> UnitFailure {
+    switch error {
+    case let failure as UnitFailure: failure
+    case ExecutionError.cancelled: .cancelled
+    case let error as KernelError where error.code == .outOfResources:
+      .outOfMemory("\(error)")
+    case is ExecutionError, is PayloadError, is FormatError, is KernelError: .invalid("\(error)")
+    default: .failed("\(error)")
+    }
+  }
+}
