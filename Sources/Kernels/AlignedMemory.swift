@@ -6,8 +6,9 @@
 
 /// Zeroed bytes at a multiple of 64 (a cache line, an AVX-512 register), freed with their owner.
 ///
-/// `@unchecked Sendable`: the reference itself is immutable; who may touch the bytes is decided by the owner, each of
-/// which says so (weights: nobody after construction; cache blocks: their sequence's executor).
+/// `@unchecked Sendable`: the reference itself is immutable; who may touch the bytes is decided by
+/// the owner, each of which says so (weights: nobody after construction; cache blocks: their
+/// sequence's executor).
 final class AlignedMemory: @unchecked Sendable {
   let base: UnsafeMutableRawPointer
   let byteCount: Int

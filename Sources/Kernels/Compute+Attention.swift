@@ -40,8 +40,9 @@ struct AttentionTask {
 }
 
 extension Compute {
-  /// Stores keys [rows, K * keyDimension] and values [rows, K * valueDimension] of a layer at their positions, which
-  /// `KeyValueCache.prepare` must have made writable. Stores saturate; NaN becomes +0.
+  /// Stores keys [rows, K * keyDimension] and values [rows, K * valueDimension] of a layer at their
+  /// positions, which `KeyValueCache.prepare` must have made writable. Stores saturate; NaN becomes
+  /// +0.
   package func store(
     keys: Tensor, values: Tensor, layer: Int, sequences: [SequenceRows]
   ) {
@@ -59,8 +60,9 @@ extension Compute {
     }
   }
 
-  /// output[rows, H * valueDimension] = causal attention of queries [rows, H * keyDimension] over each sequence's cache,
-  /// which must already hold the rows' own keys and values. Rows of no sequence are left undefined.
+  /// output[rows, H * valueDimension] = causal attention of queries [rows, H * keyDimension] over
+  /// each sequence's cache, which must already hold the rows' own keys and values. Rows of no
+  /// sequence are left undefined.
   /// - Throws: `KernelError.outOfResources`.
   package func attention(
     queries: Tensor, layer: Int, shape: AttentionShape, sequences: [SequenceRows],
@@ -119,7 +121,8 @@ extension Compute {
 
 /// Rows of one sequence on their way into its cache.
 ///
-/// `@unchecked Sendable`: tasks write disjoint positions, in blocks that `prepare` made this sequence's own.
+/// `@unchecked Sendable`: tasks write disjoint positions, in blocks that `prepare` made this
+/// sequence's own.
 private struct StoreJob: @unchecked Sendable {
   let keys: Rows
   let values: Rows
@@ -132,7 +135,9 @@ private struct StoreJob: @unchecked Sendable {
     let position = sequence.startPosition + row
     let (block, slot) = (cache.block(at: position), position % Int(CK_KEYS))
     let (width, half) = (cache.element.bytes, cache.element == .f16)
-    let (key, value) = (keys[sequence.rows.lowerBound + row], values[sequence.rows.lowerBound + row])
+    let (key, value) = (
+      keys[sequence.rows.lowerBound + row], values[sequence.rows.lowerBound + row]
+    )
     for head in 0..<shape.heads {
       let keyBase = block + cache.offset(layer: layer, head: head) * width
       let valueBase = keyBase + Int(CK_KEYS) * shape.keyDimension * width
@@ -153,7 +158,8 @@ private struct AttentionJob: @unchecked Sendable {
   let perThread: Int
 
   func run(_ task: Int, _ thread: Int) {
-    // The last rows of a prefill see the most keys: start with them, so that no thread is left with a long one.
+    // The last rows of a prefill see the most keys: start with them, so that no thread is left with
+    // a long one.
     let task = tasks[tasks.count - 1 - task]
     var arguments = task.arguments
     arguments.scratch = scratch + thread * perThread

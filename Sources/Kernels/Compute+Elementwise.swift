@@ -9,7 +9,8 @@ package enum GatedActivation: String, Sendable, CaseIterable {
 }
 
 extension Compute {
-  /// output = x / sqrt(mean(x^2) + epsilon) * weight, row by row; output may be x. `weight` has one value per column.
+  /// output = x / sqrt(mean(x^2) + epsilon) * weight, row by row; output may be x. `weight` has one
+  /// value per column.
   /// - Throws: `KernelError.outOfResources`.
   package func rmsNorm(
     _ x: Tensor, weight: [Float], epsilon: Float, into output: Tensor
@@ -110,9 +111,10 @@ extension Compute {
     }
   }
 
-  /// Rotates every head of `dimension` values in place; row i is at positions[i], which the table must hold. With
-  /// `interleaved`, pairs are neighbours (GGUF's Llama); else halves (transformers). A table of fewer pairs than half
-  /// the dimension leaves the rest of each head as it is.
+  /// Rotates every head of `dimension` values in place; row i is at positions[i], which the table
+  /// must hold. With `interleaved`, pairs are neighbours (GGUF's Llama); else halves
+  /// (transformers). A table of fewer pairs than half the dimension leaves the rest of each head as
+  /// it is.
   package func rope(
     _ x: Tensor, dimension: Int, positions: [Int32], table: RopeTable, interleaved: Bool
   ) {

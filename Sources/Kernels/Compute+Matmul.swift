@@ -1,8 +1,9 @@
 import CKernels
 
 extension Compute {
-  /// outputs[i][M, N_i] = x[M, K] times the transpose of weights[i][N_i, K]. Outputs get M rows. For quantised weights
-  /// the activations are quantised once for all matrices of the call: give query, key and value together, gate and up.
+  /// outputs[i][M, N_i] = x[M, K] times the transpose of weights[i][N_i, K]. Outputs get M rows.
+  /// For quantised weights the activations are quantised once for all matrices of the call: give
+  /// query, key and value together, gate and up.
   /// - Throws: `KernelError.outOfResources` if scratch memory is not to be had.
   package func matmul(
     _ x: Tensor, _ weights: [PackedWeights], into outputs: [Tensor]
@@ -63,11 +64,13 @@ private struct QuantisedRows: @unchecked Sendable {
   let blocks: Int
 }
 
-private typealias MatmulKernel = @convention(c) (
-  UnsafePointer<ck_matmul>?, Int, Int, Int, Int
-) -> Void
+private typealias MatmulKernel =
+  @convention(c) (
+    UnsafePointer<ck_matmul>?, Int, Int, Int, Int
+  ) -> Void
 
-/// Several products over the same rows as one job: tasks are ranges of panels, and of rows where panels are few.
+/// Several products over the same rows as one job: tasks are ranges of panels, and of rows where
+/// panels are few.
 ///
 /// `@unchecked Sendable`: immutable while it runs; tasks write disjoint panels and rows.
 private struct MatmulJob: @unchecked Sendable {

@@ -12,9 +12,12 @@ extension Compute {
   /// exp(x - max) divided by its sum.
   package func softmax(_ x: [Float]) -> [Float] { map(x, table.softmax) }
 
-  private func map(
-    _ x: [Float], _ function: (@convention(c) (UnsafePointer<Float>?, Int, UnsafeMutablePointer<Float>?) -> Void)?
-  ) -> [Float] {
+  private typealias RowFunction =
+    @convention(c) (
+      UnsafePointer<Float>?, Int, UnsafeMutablePointer<Float>?
+    ) -> Void
+
+  private func map(_ x: [Float], _ function: RowFunction?) -> [Float] {
     let state = ck_enter()
     defer { ck_leave(state) }
     return [Float](unsafeUninitializedCapacity: x.count) { result, count in

@@ -1,7 +1,8 @@
 import CKernels
 
-/// The operations on activations: one kernel variant, one thread pool, and scratch that is reused from call to call.
-/// Owned by one executor at a time. Shape mistakes are our own bugs and trap; bytes from files never reach it unchecked.
+/// The operations on activations: one kernel variant, one thread pool, and scratch that is reused
+/// from call to call. Owned by one executor at a time. Shape mistakes are our own bugs and trap;
+/// bytes from files never reach it unchecked.
 ///
 /// Every output is bit-identical whatever the variant, the threads and the rows that share a call.
 package final class Compute {
@@ -21,7 +22,8 @@ package final class Compute {
 
   var table: ck_table { kernels.table.pointee }
 
-  /// Rows below which threads would cost more than they bring, for operations of a few nanoseconds per value.
+  /// Rows below which threads would cost more than they bring, for operations of a few nanoseconds
+  /// per value.
   static let smallValues = 1 << 14
 
   /// Runs `body` over chunks of rows, on one thread when there is little to do.
@@ -38,7 +40,8 @@ package final class Compute {
 
 /// The first row of a matrix and the distance of its rows, for use on several threads.
 ///
-/// `@unchecked Sendable`: tasks write disjoint rows or columns, and the pool returns only when all have ended.
+/// `@unchecked Sendable`: tasks write disjoint rows or columns, and the pool returns only when all
+/// have ended.
 struct Rows: @unchecked Sendable {
   let base: UnsafeMutablePointer<Float>
   let stride: Int

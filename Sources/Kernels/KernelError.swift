@@ -1,4 +1,5 @@
-/// What the kernel layer refuses: shapes and bytes that came from a file, and settings that this machine cannot run.
+/// What the kernel layer refuses: shapes and bytes that came from a file, and settings that this
+/// machine cannot run.
 package struct KernelError: Error, Sendable, Equatable, CustomStringConvertible {
   package enum Code: String, Sendable {
     /// Bytes that do not hold what their shape says.

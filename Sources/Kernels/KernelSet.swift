@@ -55,8 +55,10 @@ package struct KernelSet: Sendable {
     KernelVariant.allCases.filter { ck_table_of($0.code) != nil }
   }
 
-  /// The fastest variant, or the fastest of the family that `TALLY_CPU` (scalar, avx2 or avx512) names.
-  /// - Throws: `KernelError.unavailableVariant` if the name is unknown or this machine cannot run it.
+  /// The fastest variant, or the fastest of the family that `TALLY_CPU` (scalar, avx2 or avx512)
+  /// names.
+  /// - Throws: `KernelError.unavailableVariant` if the name is unknown or this machine cannot run
+  ///   it.
   package static func best(environment: [String: String]) throws(KernelError) -> KernelSet {
     let named = environment["TALLY_CPU"]
     guard let family = named, !family.isEmpty else {

@@ -1,7 +1,7 @@
 import CKernels
 
-/// How the key/value cache stores its numbers. The type belongs to the work unit: f32 for training and golden tests,
-/// f16 for generation.
+/// How the key/value cache stores its numbers. The type belongs to the work unit: f32 for training
+/// and golden tests, f16 for generation.
 package enum CacheElement: String, Sendable, CaseIterable {
   case f16, f32
 
@@ -23,12 +23,13 @@ package struct CacheLayer: Sendable, Equatable {
   }
 
   var valueStride: Int { roundUp(valueDimension, 16) }
-  /// Elements of one head in a block of 64 positions: keys `[dimension][64]`, then values `[64][valueStride]`.
+  /// Elements of one head in a block of 64 positions: keys `[dimension][64]`, then values
+  /// `[64][valueStride]`.
   var headElements: Int { Int(CK_KEYS) * (keyDimension + valueStride) }
 }
 
-/// Keys and values of one sequence, all layers, in blocks of 64 positions that forks share until one writes.
-/// Owned by one executor at a time.
+/// Keys and values of one sequence, all layers, in blocks of 64 positions that forks share until
+/// one writes. Owned by one executor at a time.
 package final class KeyValueCache {
   package let layers: [CacheLayer]
   package let element: CacheElement
@@ -69,8 +70,8 @@ package final class KeyValueCache {
     return elements * element.bytes * ((positions + Int(CK_KEYS) - 1) / Int(CK_KEYS))
   }
 
-  /// Makes positions `range` writable: allocates blocks and copies those that a fork shares. Call it before a step that
-  /// stores these positions.
+  /// Makes positions `range` writable: allocates blocks and copies those that a fork shares. Call
+  /// it before a step that stores these positions.
   /// - Throws: `KernelError.outOfResources`.
   package func prepare(_ range: Range<Int>) throws(KernelError) {
     precondition(range.lowerBound >= 0)

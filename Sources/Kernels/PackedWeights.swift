@@ -1,10 +1,12 @@
 import CKernels
 
-/// A weight matrix [outputs, inputs] in panels of 16 outputs, ready for `Compute.matmul`. Immutable once built.
+/// A weight matrix [outputs, inputs] in panels of 16 outputs, ready for `Compute.matmul`. Immutable
+/// once built.
 ///
-/// Layouts: f32, f16 and bf16 `[panel][input][16]` in their own width; q8_0 `[panel][block][8][16][4]` as byte + 128;
-/// q4_0 and q4_1 `[panel][block][4][16][4]`, low nibbles inputs 0-15 of the block, high nibbles 16-31; scales and minima
-/// `[panel][block][16]` as the file's f16. Columns beyond the last output are zero.
+/// Layouts: f32, f16 and bf16 `[panel][input][16]` in their own width; q8_0
+/// `[panel][block][8][16][4]` as byte + 128; q4_0 and q4_1 `[panel][block][4][16][4]`, low nibbles
+/// inputs 0-15 of the block, high nibbles 16-31; scales and minima `[panel][block][16]` as the
+/// file's f16. Columns beyond the last output are zero.
 package final class PackedWeights: Sendable {
   package let type: WeightType
   /// N: rows in the file.
@@ -16,7 +18,8 @@ package final class PackedWeights: Sendable {
   let minimumOffset: Int
 
   /// Packs all rows at once.
-  /// - Parameter rows: `outputs` rows of `type.rowBytes(columns: inputs)` bytes, as in GGUF or safetensors.
+  /// - Parameter rows: `outputs` rows of `type.rowBytes(columns: inputs)` bytes, as in GGUF or
+  ///   safetensors.
   /// - Parameter storage: another format to hold them in; only `.f32` can differ from `type`.
   /// - Throws: `KernelError.invalidWeights` if the byte count does not fit; `outOfResources`.
   package convenience init(
@@ -64,7 +67,8 @@ package final class PackedWeights: Sendable {
     (base + minimumOffset).assumingMemoryBound(to: UInt16.self)
   }
 
-  /// Row `output` as float32, as in an embedding table: exact values of the format, `inputs` of them.
+  /// Row `output` as float32, as in an embedding table: exact values of the format, `inputs` of
+  /// them.
   package func copyRow(_ output: Int, to row: UnsafeMutableBufferPointer<Float>) {
     precondition(output >= 0 && output < outputs && row.count == inputs)
     guard let destination = row.baseAddress else { return }
@@ -72,7 +76,8 @@ package final class PackedWeights: Sendable {
   }
 }
 
-/// Packs a matrix piece by piece, so that a file can be streamed: no second copy of it is ever held.
+/// Packs a matrix piece by piece, so that a file can be streamed: no second copy of it is ever
+/// held.
 package final class PackedWeightsBuilder {
   package let type: WeightType
   package let storage: WeightType

@@ -1,7 +1,7 @@
 import CKernels
 
-/// Cosines and sines for rotary position embedding, [position, pair]. The angle is the float32 product of position and
-/// inverse frequency, as in transformers; its reduction is exact.
+/// Cosines and sines for rotary position embedding, [position, pair]. The angle is the float32
+/// product of position and inverse frequency, as in transformers; its reduction is exact.
 package struct RopeTable: Sendable {
   package let inverseFrequencies: [Float]
   /// Multiplies cosine and sine (YaRN and LongRoPE; else 1).
@@ -18,8 +18,8 @@ package struct RopeTable: Sendable {
     extend(to: positions)
   }
 
-  /// base^(-2i/dimension) for i in 0..<dimension/2, each step rounded to float32 as transformers does:
-  /// 1 / (base ^ (2i / dimension)).
+  /// base^(-2i/dimension) for i in 0..<dimension/2, each step rounded to float32 as transformers
+  /// does: 1 / (base ^ (2i / dimension)).
   package static func inverseFrequencies(base: Double, dimension: Int) -> [Float] {
     (0..<dimension / 2).map { index in
       let exponent = Float(2 * index) / Float(dimension)

@@ -1,7 +1,8 @@
 import CKernels
 
-/// A matrix of float32 activations [rows, columns], 64-byte aligned. Rows lie `stride` floats apart (columns rounded up
-/// to 16); what lies between `columns` and `stride` is undefined. Owned by one executor at a time.
+/// A matrix of float32 activations [rows, columns], 64-byte aligned. Rows lie `stride` floats apart
+/// (columns rounded up to 16); what lies between `columns` and `stride` is undefined. Owned by one
+/// executor at a time.
 package final class Tensor {
   package private(set) var rows: Int
   package let columns: Int
@@ -25,7 +26,8 @@ package final class Tensor {
     for (row, value) in values.enumerated() { self[row].replace(with: value) }
   }
 
-  /// Changes the number of rows. Contents are undefined afterwards if it grows; memory never shrinks.
+  /// Changes the number of rows. Contents are undefined afterwards if it grows; memory never
+  /// shrinks.
   /// - Throws: `KernelError.outOfResources`.
   package func resize(rows: Int) throws(KernelError) {
     precondition(rows >= 0)

@@ -8,13 +8,13 @@ import CKernels
 
 /// Threads that share out the tasks of one job at a time; the caller is one of them.
 ///
-/// A job is a number of tasks. Threads claim tasks from one atomic word that also names the job, so that a thread which
-/// wakes late claims nothing of a later job by mistake, and the caller never waits for a thread that has claimed
-/// nothing: when another program holds a core, the others simply take its share. Idle threads spin shortly, then sleep
-/// on a futex.
+/// A job is a number of tasks. Threads claim tasks from one atomic word that also names the job, so
+/// that a thread which wakes late claims nothing of a later job by mistake, and the caller never
+/// waits for a thread that has claimed nothing: when another program holds a core, the others
+/// simply take its share. Idle threads spin shortly, then sleep on a futex.
 ///
-/// `@unchecked Sendable`: all shared state is in `PoolWords`, read and written through atomics; jobs are serialised by
-/// a mutex.
+/// `@unchecked Sendable`: all shared state is in `PoolWords`, read and written through atomics;
+/// jobs are serialised by a mutex.
 package final class ThreadPool: @unchecked Sendable {
   /// Threads including the caller.
   package let threads: Int
@@ -51,8 +51,9 @@ package final class ThreadPool: @unchecked Sendable {
     mutex.deallocate()
   }
 
-  /// Runs `body(task, thread)` for every task in 0..<tasks, in any order, and returns when all have ended. `thread` is
-  /// below `threads` and names the running thread, for scratch. The floating-point state is the default within.
+  /// Runs `body(task, thread)` for every task in 0..<tasks, in any order, and returns when all have
+  /// ended. `thread` is below `threads` and names the running thread, for scratch. The
+  /// floating-point state is the default within.
   package func run(tasks: Int, _ body: @Sendable (_ task: Int, _ thread: Int) -> Void) {
     precondition(tasks >= 0 && tasks < 1 << 31)
     let floatingPoint = ck_enter()
@@ -73,7 +74,8 @@ package final class ThreadPool: @unchecked Sendable {
   }
 
   private func publish(tasks: Int, body: UnsafeRawPointer) {
-    // Between jobs nothing can be claimed: a late thread must not take a task by the former job's word.
+    // Between jobs nothing can be claimed: a late thread must not take a task by the former job's
+    // word.
     let job = (ck_load64(words.claim) >> 32) &+ 1
     ck_store64(words.claim, job << 32 | PoolWords.taskMask)
     ck_store32(words.completed, 0)
@@ -108,8 +110,8 @@ package final class ThreadPool: @unchecked Sendable {
 /// Pauses before a thread sleeps: some twenty microseconds.
 private let spinLimit = 1000
 
-/// The words that the threads share, accessed through atomics only. Those that idle threads read and those that busy
-/// threads write lie in different cache lines.
+/// The words that the threads share, accessed through atomics only. Those that idle threads read
+/// and those that busy threads write lie in different cache lines.
 ///
 /// `@unchecked Sendable`: addresses of atomics.
 private struct PoolWords: @unchecked Sendable {
@@ -150,8 +152,8 @@ private struct PoolWords: @unchecked Sendable {
       let address = ck_load64(body)
       let count = ck_load64(tasks)
       guard word & Self.taskMask < count else { return done }
-      // Succeeds only if the job is still the one whose body and tasks were read: they change only once all its
-      // tasks are claimed and ended.
+      // Succeeds only if the job is still the one whose body and tasks were read: they change only
+      // once all its tasks are claimed and ended.
       guard ck_swap64(claim, &word, word &+ 1) else { continue }
       guard let body = UnsafePointer<Body>(bitPattern: UInt(address)) else { return done }
       body.pointee(Int(word & Self.taskMask), slot)

@@ -3,7 +3,8 @@ import CKernels
 /// How a weight matrix is stored, in the file and in its panels.
 package enum WeightType: String, CaseIterable, Sendable {
   case f32, f16, bf16
-  /// GGUF blocks of 32 weights: 8 bits and a scale; 4 bits and a scale; 4 bits, a scale and a minimum.
+  /// GGUF blocks of 32 weights: 8 bits and a scale; 4 bits and a scale; 4 bits, a scale and a
+  /// minimum.
   case q8_0, q4_0, q4_1
 
   /// Weights that share a scale; the input dimension K is a multiple of it.
@@ -28,7 +29,8 @@ package enum WeightType: String, CaseIterable, Sendable {
   package var isQuantised: Bool { blockSize > 1 }
 
   /// Bytes of a row of `columns` weights in the file.
-  /// - Throws: `KernelError.invalidWeights` if `columns` is no multiple of the block or the size overflows.
+  /// - Throws: `KernelError.invalidWeights` if `columns` is no multiple of the block or the size
+  ///   overflows.
   package func rowBytes(columns: Int) throws(KernelError) -> Int {
     guard columns >= 0, columns % blockSize == 0 else {
       throw KernelError(

@@ -94,10 +94,12 @@ private func error(_ value: Float, _ truth: Double) -> Double {
     }
   }
 
-  /// Against exact arithmetic in wider numbers, over products that lie near the middle between two floats.
+  /// Against exact arithmetic in wider numbers, over products that lie near the middle between two
+  /// floats.
   @Test func softwareMultiplyAddsRoundOnce() throws {
     let software = try compute(.scalarSoftware)
-    // a = (1+2^-12) 2^-24, b = 1 - 4095 x 2^-24, c = 1: rounding twice gives 1 instead of 1 + 2^-23.
+    // a = (1+2^-12) 2^-24, b = 1 - 4095 x 2^-24, c = 1: rounding twice gives 1 instead of 1 +
+    // 2^-23.
     let a = Float(1 + 0x1p-12) * 0x1p-24
     let b = Float(1 - 4095 * 0x1p-24)
     #expect(try product(software, [1, a], [1, b]) == Float(1).addingProduct(a, b))

@@ -54,7 +54,8 @@ struct AttentionCase: Sendable {
     return result
   }
 
-  private func inputs(_ test: AttentionCase, seed: UInt64, _ draw: Draw = .ordinary) -> [[[Float]]] {
+  private func inputs(_ test: AttentionCase, seed: UInt64, _ draw: Draw = .ordinary) -> [[[Float]]]
+  {
     var random = SeededRandom(seed: seed)
     return [
       random.matrix(test.positions, test.heads * test.keyDimension, draw),
@@ -76,7 +77,8 @@ struct AttentionCase: Sendable {
     }
   }
 
-  /// Also with infinities and NaNs: a bad position spoils itself and those that see it, in any chunking.
+  /// Also with infinities and NaNs: a bad position spoils itself and those that see it, in any
+  /// chunking.
   @Test(arguments: 0..<cases.count, Draw.allCases)
   func chunksAndThreadsDoNotChangeBits(index: Int, draw: Draw) throws {
     let test = Self.cases[index]
@@ -106,7 +108,8 @@ struct AttentionCase: Sendable {
         let weights = (low...position).map { key -> Double in
           var dot = 0.0
           for d in 0..<test.keyDimension {
-            dot += Double(inputs[0][position][q + d])
+            dot +=
+              Double(inputs[0][position][q + d])
               * Double(inputs[1][key][kv * test.keyDimension + d])
           }
           return dot * 0.25
@@ -117,7 +120,8 @@ struct AttentionCase: Sendable {
         for d in 0..<test.valueDimension {
           var truth = 0.0
           for (offset, weight) in exponentials.enumerated() {
-            truth += weight / sum
+            truth +=
+              weight / sum
               * Double(inputs[2][low + offset][kv * test.valueDimension + d])
           }
           let value = Double(values[position][head * test.valueDimension + d])

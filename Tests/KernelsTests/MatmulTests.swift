@@ -95,8 +95,8 @@ struct Shape: Sendable, CustomStringConvertible {
     }
   }
 
-  /// Float formats differ from double arithmetic by rounding alone; quantised ones by the rounding of activations too,
-  /// of which half a step each is the bound.
+  /// Float formats differ from double arithmetic by rounding alone; quantised ones by the rounding
+  /// of activations too, of which half a step each is the bound.
   @Test(arguments: WeightType.allCases)
   func productsAreCloseToDoubleArithmetic(type: WeightType) throws {
     var random = SeededRandom(seed: 13)

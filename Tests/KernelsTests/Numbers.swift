@@ -17,7 +17,8 @@ extension SeededRandom {
     let ordinary = Float.random(in: -2...2, using: &self)
     if draw == .ordinary || chance(0.6) { return ordinary }
     if draw == .nonFinite {
-      return chance(0.9) ? ordinary : [.infinity, -.infinity, .nan][Int.random(in: 0..<3, using: &self)]
+      return chance(0.9)
+        ? ordinary : [.infinity, -.infinity, .nan][Int.random(in: 0..<3, using: &self)]
     }
     switch Int.random(in: 0..<6, using: &self) {
     case 0: return Float(bitPattern: UInt32.random(in: 1..<0x0080_0000, using: &self))
@@ -43,7 +44,8 @@ extension SeededRandom {
     for _ in 0..<(outputs * inputs / type.blockSize) {
       switch type {
       case .f32: append(value(draw).bitPattern, to: &bytes)
-      case .f16: append(Float16(value(draw == .extreme ? .extreme : .ordinary)).bitPattern, to: &bytes)
+      case .f16:
+        append(Float16(value(draw == .extreme ? .extreme : .ordinary)).bitPattern, to: &bytes)
       case .bf16: append(UInt16(value(draw).bitPattern >> 16), to: &bytes)
       case .q8_0, .q4_0, .q4_1:
         append(Float16(value(.ordinary) / 16).bitPattern, to: &bytes)
@@ -71,7 +73,8 @@ func sameBits(_ a: [[Float]], _ b: [[Float]]) -> Bool {
   a.count == b.count && zip(a, b).allSatisfy { sameBits($0, $1) }
 }
 
-/// The variants that this machine can run, besides the reference; printed once so that a log shows what was tested.
+/// The variants that this machine can run, besides the reference; printed once so that a log shows
+/// what was tested.
 let variants: [KernelVariant] = {
   let found = KernelSet.available
   print("kernel variants on this machine: \(found.map(\.rawValue).joined(separator: " "))")

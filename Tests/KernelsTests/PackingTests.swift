@@ -59,8 +59,9 @@ import Testing
         try builder.append($0)
       }
     }
-    #expect(sameBits(
-      try PackedWeights(builder).rows, try rows(.q4_1, bytes, outputs: 20, inputs: 64)))
+    #expect(
+      sameBits(
+        try PackedWeights(builder).rows, try rows(.q4_1, bytes, outputs: 20, inputs: 64)))
   }
 
   @Test func badShapesAndSizesThrow() throws {
@@ -68,9 +69,12 @@ import Testing
       do { try body() } catch let error as KernelError { return error.code } catch {}
       return nil
     }
-    #expect(code { _ = try PackedWeightsBuilder(type: .q8_0, outputs: 1, inputs: 33) } == .invalidWeights)
-    #expect(code { _ = try PackedWeightsBuilder(type: .f32, outputs: 0, inputs: 1) } == .invalidWeights)
-    #expect(code { _ = try PackedWeightsBuilder(type: .f32, outputs: -1, inputs: 1) } == .invalidWeights)
+    #expect(
+      code { _ = try PackedWeightsBuilder(type: .q8_0, outputs: 1, inputs: 33) } == .invalidWeights)
+    #expect(
+      code { _ = try PackedWeightsBuilder(type: .f32, outputs: 0, inputs: 1) } == .invalidWeights)
+    #expect(
+      code { _ = try PackedWeightsBuilder(type: .f32, outputs: -1, inputs: 1) } == .invalidWeights)
     for huge in [Int.max, Int.max / 2, 1 << 40] {
       #expect(
         code { _ = try PackedWeightsBuilder(type: .f32, outputs: huge, inputs: huge) }
@@ -100,7 +104,8 @@ import Testing
       #expect(value.bitPattern == truth.bitPattern || (value.isNaN && truth.isNaN))
       if truth.isFinite { #expect(ck_f16_of(truth) == bits) }
     }
-    #expect(ck_f16_of(.infinity) == 0x7bff && ck_f16_of(-1e9) == 0xfbff && ck_f16_of(65519) == 0x7bff)
+    #expect(
+      ck_f16_of(.infinity) == 0x7bff && ck_f16_of(-1e9) == 0xfbff && ck_f16_of(65519) == 0x7bff)
     #expect(ck_f16_of(.nan) == 0 && ck_f16_of(-0.0) == 0x8000)
     var random = SeededRandom(seed: 3)
     for _ in 0..<200_000 {

@@ -24,7 +24,8 @@ import Testing
           let row = try Tensor([x])
           let (a, b) = (expected.logSoftmax(row[0]), other.logSoftmax(row[0]))
           if draw != .nonFinite {
-            #expect(sameBits([a.maximum, a.sum, a.logSum], [b.maximum, b.sum, b.logSum]), "\(place)")
+            #expect(
+              sameBits([a.maximum, a.sum, a.logSum], [b.maximum, b.sum, b.logSum]), "\(place)")
           } else {
             #expect(sameBits([a.logSum], [b.logSum]), "\(place)")
           }
@@ -69,7 +70,8 @@ import Testing
         for variant in variants {
           let values = try run(compute(variant, threads: 2))
           for (index, pair) in zip(truth, values).enumerated() {
-            #expect(sameBits(pair.0, pair.1), "\(variant) operation \(index) seed \(seed) \(columns)")
+            #expect(
+              sameBits(pair.0, pair.1), "\(variant) operation \(index) seed \(seed) \(columns)")
           }
         }
       }

@@ -1,7 +1,9 @@
-// Microkernels of the numerics profile exact-1 (see Sources/Kernels/NUMERICS.md, which defines every bit).
+// Microkernels of the numerics profile exact-1 (see Sources/Kernels/NUMERICS.md, which defines
+// every bit).
 //
-// All entry points hang in one table per variant, so that one process can compare them. Every variant gives the
-// same bits. Nothing here allocates, locks, reads files or checks a bound: the Swift face (module Kernels) does.
+// All entry points hang in one table per variant, so that one process can compare them. Every
+// variant gives the same bits. Nothing here allocates, locks, reads files or checks a bound: the
+// Swift face (module Kernels) does.
 //
 // Shapes: M rows (tokens), K inputs, N outputs, panels of CK_PANEL outputs, E head dimension.
 #pragma once
@@ -63,10 +65,10 @@ typedef struct ck_matmul {
   size_t y_stride;
 } ck_matmul;
 
-/// Attention of one sequence over a paged cache, for one key/value head.
-/// Block b (64 positions) lies at blocks[b]: keys [E][64] at key_offset, values [64][value_stride] at value_offset.
+/// Attention of one sequence over a paged cache, for one key/value head. Block b (64 positions)
+/// lies at blocks[b]: keys [E][64] at key_offset, values [64][value_stride] at value_offset.
 typedef struct ck_attention {
-  const float *q;  // query rows of head 0 of this call: row r, head h at q + r * q_stride + h * key_dim
+  const float *q;  // row r, head h (of this key/value head) at q + r * q_stride + h * key_dim
   size_t q_stride;
   float *out;  // row r, head h at out + r * out_stride + h * value_dim
   size_t out_stride;
@@ -141,20 +143,23 @@ void ck_saturate(const float *x, size_t n, float *y);
 double ck_exp_double(double x);
 double ck_log_double(double x);
 double ck_pow_double(double x, double y);
-/// The sine and cosine of a float32 angle of magnitude below 2^24, correctly reduced, rounded to float32.
+/// The sine and cosine of a float32 angle of magnitude below 2^24, correctly reduced, rounded to
+/// float32.
 void ck_sincos(float angle, float *sine, float *cosine);
 
-// Packing. `raw` holds rows as in the file: K values, or K/32 blocks of 34 (Q8_0), 18 (Q4_0) or 20 (Q4_1) bytes.
+// Packing. `raw` holds rows as in the file: K values, or K/32 blocks of 34 (Q8_0), 18 (Q4_0) or 20
+// (Q4_1) bytes.
 /// Puts output row `row` in its panel. `w`, `d` and `m` are the beginnings of the whole matrix.
 void ck_pack_row(ck_format format, const void *raw, size_t row, size_t k, void *w, uint16_t *d,
                  uint16_t *m);
 /// One raw row as float32.
 void ck_dequantise_row(ck_format format, const void *raw, size_t k, float *y);
 /// Output row `row` of a packed matrix as float32.
-void ck_unpack_row(ck_format format, const void *w, const uint16_t *d, const uint16_t *m, size_t row,
-                   size_t k, float *y);
+void ck_unpack_row(ck_format format, const void *w, const uint16_t *d, const uint16_t *m,
+                   size_t row, size_t k, float *y);
 
-// Writing the cache: n values of one position, into column `slot` of a key block or row `slot` of a value block.
+// Writing the cache: n values of one position, into column `slot` of a key block or row `slot` of a
+// value block.
 void ck_store_key(const ck_table *table, const float *x, size_t n, size_t slot, void *keys,
                   bool half);
 void ck_store_value(const ck_table *table, const float *x, size_t n, size_t slot,

@@ -1,4 +1,5 @@
-// Attention by blocks of 64 keys aligned at position 0: block-local maximum, blocks merged in order.
+// Attention by blocks of 64 keys aligned at position 0: block-local maximum, blocks merged in
+// order.
 #include "scalar.h"
 
 #pragma STDC FP_CONTRACT OFF

@@ -1,4 +1,5 @@
-// Stores to the key/value cache: saturated, so that a position's overflow stays that position's own failure.
+// Stores to the key/value cache: saturated, so that a position's overflow stays that position's own
+// failure.
 #include "scalar.h"
 
 #pragma STDC FP_CONTRACT OFF

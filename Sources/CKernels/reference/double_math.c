@@ -1,5 +1,6 @@
-// exp, log, pow, sin and cos in plain double arithmetic: for tables, where speed is no matter and the error must
-// vanish in the rounding to float32. Separate multiplications and additions, in the order written.
+// exp, log, pow, sin and cos in plain double arithmetic: for tables, where speed is no matter and
+// the error must vanish in the rounding to float32. Separate multiplications and additions, in the
+// order written.
 #include "scalar.h"
 
 #pragma STDC FP_CONTRACT OFF

@@ -1,4 +1,5 @@
-// exp: x = n ln2 + r, a degree-6 polynomial, scaling by 2^n in two exact steps and at most one rounding.
+// exp: x = n ln2 + r, a degree-6 polynomial, scaling by 2^n in two exact steps and at most one
+// rounding.
 #include "scalar.h"
 
 #pragma STDC FP_CONTRACT OFF

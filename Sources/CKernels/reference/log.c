@@ -1,4 +1,5 @@
-// log: x = 2^k m with m in [sqrt(1/2), sqrt(2)), then the series in s = (m-1)/(m+1) (coefficients of FreeBSD's logf).
+// log: x = 2^k m with m in [sqrt(1/2), sqrt(2)), then the series in s = (m-1)/(m+1) (coefficients
+// of FreeBSD's logf).
 #include "scalar.h"
 
 #pragma STDC FP_CONTRACT OFF

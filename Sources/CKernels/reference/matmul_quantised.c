@@ -1,5 +1,6 @@
-// y = x w^T for quantised weights: exact integer dot products of 32, then one FMA per block in order, with the product
-// of the two scales; Q4_1 follows each with an FMA for its minimum. The end is + (+0).
+// y = x w^T for quantised weights: exact integer dot products of 32, then one FMA per block in
+// order, with the product of the two scales; Q4_1 follows each with an FMA for its minimum. The end
+// is + (+0).
 #include "scalar.h"
 
 #pragma STDC FP_CONTRACT OFF

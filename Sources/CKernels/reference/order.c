@@ -2,12 +2,13 @@
 #include "scalar.h"
 
 size_t ck_argmax(const float *x, size_t n) {
-  // The maximum in 16 independent lanes, which any compiler turns into vector code; then its first place.
+  // The maximum in 16 independent lanes, which any compiler turns into vector code; then its first
+  // place.
   float lanes[16], top = -__builtin_inff();
   for (int i = 0; i < 16; i++) lanes[i] = top;
   size_t whole = n / 16 * 16;
   for (size_t i = 0; i < whole; i += 16)
-    for (int l = 0; l < 16; l++) lanes[l] = x[i + (size_t)l] > lanes[l] ? x[i + (size_t)l] : lanes[l];
+    for (size_t l = 0; l < 16; l++) lanes[l] = x[i + l] > lanes[l] ? x[i + l] : lanes[l];
   for (int l = 0; l < 16; l++) top = lanes[l] > top ? lanes[l] : top;
   for (size_t i = whole; i < n; i++) top = x[i] > top ? x[i] : top;
   for (size_t i = 0; i < n; i++)

@@ -1,4 +1,5 @@
-// Weights from file rows to panels of 16 outputs and back. The layouts are those of GGUF (ggml-common.h):
+// Weights from file rows to panels of 16 outputs and back. The layouts are those of GGUF
+// (ggml-common.h):
 //   block_q8_0 { f16 d; int8 qs[32]; }                 w[i] = d * qs[i]
 //   block_q4_0 { f16 d; uint8 qs[16]; }                w[i] = d * (nibble(i) - 8)
 //   block_q4_1 { f16 d; f16 m; uint8 qs[16]; }         w[i] = d * nibble(i) + m
@@ -69,8 +70,8 @@ void ck_dequantise_row(ck_format format, const void *raw, size_t k, float *y) {
   }
 }
 
-void ck_unpack_row(ck_format format, const void *w, const uint16_t *d, const uint16_t *m, size_t row,
-                   size_t k, float *y) {
+void ck_unpack_row(ck_format format, const void *w, const uint16_t *d, const uint16_t *m,
+                   size_t row, size_t k, float *y) {
   size_t panel = row / CK_PANEL, lane = row % CK_PANEL, at = panel * k * CK_PANEL + lane;
   if (format == CK_F32) {
     for (size_t i = 0; i < k; i++) y[i] = ((const float *)w)[at + i * CK_PANEL];

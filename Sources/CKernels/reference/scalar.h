@@ -1,7 +1,8 @@
 // What every scalar reference file starts from: fused multiply-add, bit casts, 16-bit formats.
 //
-// Each reference file is compiled on its own (names end in _soft: FMA in software, or in hardware where the whole
-// build has it) and once more inside x86/reference_fma.c, where CK_HARD_FMA is set and names end in _hard.
+// Each reference file is compiled on its own (names end in _soft: FMA in software, or in hardware
+// where the whole build has it) and once more inside x86/reference_fma.c, where CK_HARD_FMA is set
+// and names end in _hard.
 #pragma once
 
 #include <string.h>
@@ -29,8 +30,9 @@ static inline float ck_float(uint32_t u) {
   return x;
 }
 
-/// a * b + c with one rounding, in double arithmetic. The product is exact; the sum is rounded to odd, without which
-/// the second rounding (to float) could go the wrong way: a = (1+2^-12)2^-24, b = 1-4095x2^-24, c = 1.
+/// a * b + c with one rounding, in double arithmetic. The product is exact; the sum is rounded to
+/// odd, without which the second rounding (to float) could go the wrong way: a = (1+2^-12)2^-24, b
+/// = 1-4095x2^-24, c = 1.
 static inline float ck_fma_software(float a, float b, float c) {
   double product = (double)a * (double)b, addend = (double)c;
   double sum = product + addend;

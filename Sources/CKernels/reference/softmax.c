@@ -1,4 +1,5 @@
-// Softmax of a row, and the two numbers from which log-softmax follows. Sums: 16 lanes, then the halving tree.
+// Softmax of a row, and the two numbers from which log-softmax follows. Sums: 16 lanes, then the
+// halving tree.
 #include "scalar.h"
 
 #pragma STDC FP_CONTRACT OFF

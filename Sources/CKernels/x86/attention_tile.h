@@ -1,10 +1,11 @@
-// Attention over v16, for up to CK_ATTENTION_ROWS query rows (token and head pairs, tokens outermost) at a time: each
-// key block is read once for all of them. Defines CK_X(attention). Tiles are up to 6 rows by CK_WIDTH v16, or taller
-// and narrower (CK_TALL_ROWS by CK_TALL_WIDTH), which widens fewer f16 for as many products.
+// Attention over v16, for up to CK_ATTENTION_ROWS query rows (token and head pairs, tokens
+// outermost) at a time: each key block is read once for all of them. Defines CK_X(attention). Tiles
+// are up to 6 rows by CK_WIDTH v16, or taller and narrower (CK_TALL_ROWS by CK_TALL_WIDTH), which
+// widens fewer f16 for as many products.
 #pragma once
 
-/// Hides how a pointer came about, so that the compiler keeps one register and constant offsets instead of one register
-/// for each row.
+/// Hides how a pointer came about, so that the compiler keeps one register and constant offsets
+/// instead of one register for each row.
 #define CK_KEEP(pointer) __asm__("" : "+r"(pointer))
 
 /// Rows rounded up to whole v16.
@@ -28,8 +29,9 @@ static CK_INLINE v16 cache_v16(const void *base, size_t at, bool half) {
 }
 
 /// Scores of R rows against `width` x 16 keys: chains of up to 256 dimensions, added in order.
-static CK_INLINE void score_tile(const attention_state *s, size_t row, const int R, const void *block,
-                                 size_t column, const int width, const bool half) {
+static CK_INLINE void score_tile(const attention_state *s, size_t row, const int R,
+                                 const void *block, size_t column, const int width,
+                                 const bool half) {
   const ck_attention *a = s->a;
   size_t stride = a->key_dim, bytes = half ? 2 : 4;
   const char *keys = (const char *)block + (a->key_offset + column) * bytes;
@@ -62,11 +64,12 @@ static CK_INLINE void score_tile(const attention_state *s, size_t row, const int
   }
 }
 
-/// Merges into R rows' output, `width` x 16 value dimensions, that of keys [low, high) of a block. Keys that a row does not see have
-/// probability +0; they cannot change a chain except for the sign of a zero, which the last addition clears.
-static CK_INLINE void value_tile(const attention_state *s, size_t row, const int R, const void *block,
-                                 size_t low, size_t high, size_t column, const int width,
-                                 const bool half) {
+/// Merges into R rows' output, `width` x 16 value dimensions, that of keys [low, high) of a block.
+/// Keys that a row does not see have probability +0; they cannot change a chain except for the sign
+/// of a zero, which the last addition clears.
+static CK_INLINE void value_tile(const attention_state *s, size_t row, const int R,
+                                 const void *block, size_t low, size_t high, size_t column,
+                                 const int width, const bool half) {
   size_t bytes = half ? 2 : 4, stride = s->a->value_stride * bytes;
   const char *values = (const char *)block + (s->a->value_offset + column) * bytes + low * stride;
   const float *p = s->scores + row * CK_KEYS + low, *end = p + (high - low);
@@ -79,7 +82,8 @@ static CK_INLINE void value_tile(const attention_state *s, size_t row, const int
     CK_UNROLL for (int c = 0; c < width; c++) value[c] = cache_v16(values, 16 * (size_t)c, half);
     CK_UNROLL for (int r = 0; r < R; r++) {
       v16 weight = v16_set(p[r * CK_KEYS]);
-      CK_UNROLL for (int c = 0; c < width; c++) chain[r][c] = v16_fma(weight, value[c], chain[r][c]);
+      CK_UNROLL for (int c = 0; c < width; c++)
+        chain[r][c] = v16_fma(weight, value[c], chain[r][c]);
     }
   }
   CK_UNROLL for (int r = 0; r < R; r++) {
@@ -149,7 +153,8 @@ static size_t window_start(const ck_attention *a, size_t position) {
   return a->window != 0 && position + 1 > a->window ? position + 1 - a->window : 0;
 }
 
-/// Finds the keys of block b that each row sees, none being an empty range; returns the range of rows that see any.
+/// Finds the keys of block b that each row sees, none being an empty range; returns the range of
+/// rows that see any.
 static void look(attention_state *s, size_t b, size_t *first, size_t *last) {
   size_t start = b * CK_KEYS;
   *first = s->rows;
@@ -212,9 +217,9 @@ static CK_INLINE float exponentiate(float *scores, float maximum, size_t low, si
   return v16_sum(lanes);
 }
 
-/// The factors by which each row's output so far and this block's are merged, and the merged sums. Before its first block
-/// a row has maximum -infinity, sum +0 and output +0: then the factors are 0 and 1, and the merge is exact.
-/// Rows outside [first, last) stay as they are.
+/// The factors by which each row's output so far and this block's are merged, and the merged sums.
+/// Before its first block a row has maximum -infinity, sum +0 and output +0: then the factors are 0
+/// and 1, and the merge is exact. Rows outside [first, last) stay as they are.
 static void prepare_merge(attention_state *s, size_t first, size_t last) {
   for (size_t r = 0; r < s->rows; r += 16) {
     v16 old = v16_load(s->maximum + r), new = v16_load(s->block_maximum + r);

@@ -6,7 +6,8 @@
 #include "../include/ckernels.h"
 
 #pragma STDC FP_CONTRACT OFF
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512vnni"))), apply_to = function)
+#define CK_FEATURES "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512vnni"
+#pragma clang attribute push(__attribute__((target(CK_FEATURES))), apply_to = function)
 
 #define CK_INLINE inline __attribute__((always_inline))
 #define CK_UNROLL _Pragma("clang loop unroll(full)")

@@ -4,7 +4,8 @@
 typedef v16i w4;
 
 static CK_INLINE v16i bytes64(const uint8_t *p) {
-  return (v16i){_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)(p + 32))};
+  return (v16i){_mm256_loadu_si256((const __m256i *)p),
+                _mm256_loadu_si256((const __m256i *)(p + 32))};
 }
 static CK_INLINE w4 w4_load(const uint8_t *p) { return bytes64(p); }
 static CK_INLINE w4 w4_low(w4 x) {
@@ -26,7 +27,8 @@ static CK_INLINE v16i dot8(v16i sum, w8 w, int32_t q) {
 }
 static CK_INLINE v16i dot4(v16i sum, w4 w, int32_t q) { return dot8(sum, w, q); }
 #else
-/// vpmaddubsw would saturate on w + 128; |w| times sign(w) q does not (2 x 128 x 127), and needs no compensation.
+/// vpmaddubsw would saturate on w + 128; |w| times sign(w) q does not (2 x 128 x 127), and needs no
+/// compensation.
 #define CK_DOT8_COMP 0
 typedef struct w8 {
   v16i magnitude, sign;

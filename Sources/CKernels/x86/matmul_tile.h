@@ -1,9 +1,10 @@
-// Matrix products over v16 for float weights: chains of 256 inputs outermost within a group of panels (so that their part
-// stays in the first cache), then row tiles. Few rows take more panels at once: there must be enough independent chains
-// to hide the latency of the multiply-add. Defines CK_X(matmul_f32), _f16 and _bf16.
+// Matrix products over v16 for float weights: chains of 256 inputs outermost within a group of
+// panels (so that their part stays in the first cache), then row tiles. Few rows take more panels
+// at once: there must be enough independent chains to hide the latency of the multiply-add. Defines
+// CK_X(matmul_f32), _f16 and _bf16.
 //
-// From the including file: CK_FEW_PANELS and CK_FEW_ROWS (a tile of up to so many rows), CK_WIDE_PANELS and CK_MAX_ROWS
-// (every other tile).
+// From the including file: CK_FEW_PANELS and CK_FEW_ROWS (a tile of up to so many rows),
+// CK_WIDE_PANELS and CK_MAX_ROWS (every other tile).
 #pragma once
 
 #define CK_WIDEN_F32(p, at) v16_load((const float *)(p) + (at))

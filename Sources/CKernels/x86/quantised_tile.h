@@ -1,11 +1,19 @@
-// Matrix products for quantised weights over the integer vocabulary of a variant (dot_*.h). Panels outermost, row
-// tiles inner. Defines CK_Q(matmul_q8_0), _q4_0 and _q4_1; CK_Q_ROWS is a tile's height.
+// Matrix products for quantised weights over the integer vocabulary of a variant (dot_*.h). Panels
+// outermost, row tiles inner. Defines CK_Q(matmul_q8_0), _q4_0 and _q4_1; CK_Q_ROWS is a tile's
+// height.
 #pragma once
 
 /// The float half of a block: one FMA with the product of the scales, and one for a minimum.
 #define CK_FINISH_BLOCK(r)                                                                      \
   chain[r] = v16_fma(v16i_to_float(sum[r]), v16_mul(v16_set(meta[r * blocks + b].scale), scale), \
                      chain[r])
+
+/// Bytes ahead of use at which weights are fetched: the hardware's own prefetch stops at pages.
+#define CK_AHEAD 3072
+
+static CK_INLINE void fetch_ahead(const uint8_t *w, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)w + CK_AHEAD + i, _MM_HINT_T0);
+}
 
 /// The four quantised activations of group g, in every lane.
 static CK_INLINE int32_t four(const int8_t *q) {
@@ -23,6 +31,7 @@ static CK_INLINE void q8_0_tile(const ck_matmul *a, size_t panel, size_t row, co
   v16 chain[CK_Q_ROWS];
   CK_UNROLL for (int r = 0; r < R; r++) chain[r] = v16_zero();
   for (size_t b = 0; b < blocks; b++, w += 512) {
+    if (R <= 4) fetch_ahead(w, 512);
     v16i sum[CK_Q_ROWS];
     CK_UNROLL for (int r = 0; r < R; r++)
       sum[r] = v16i_set(CK_DOT8_COMP ? meta[(size_t)r * blocks + b].comp8 : 0);
@@ -49,6 +58,7 @@ static CK_INLINE void q4_tile(const ck_matmul *a, size_t panel, size_t row, cons
   v16 chain[CK_Q_ROWS];
   CK_UNROLL for (int r = 0; r < R; r++) chain[r] = v16_zero();
   for (size_t b = 0; b < blocks; b++, w += 256) {
+    if (R <= 4) fetch_ahead(w, 256);
     v16i sum[CK_Q_ROWS];
     CK_UNROLL for (int r = 0; r < R; r++)
       sum[r] = v16i_set(minimum ? 0 : meta[(size_t)r * blocks + b].comp4);

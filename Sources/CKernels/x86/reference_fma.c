@@ -1,4 +1,5 @@
-// The scalar reference once more, with the FMA instruction: the same bits, a hundred times faster than in software.
+// The scalar reference once more, with the FMA instruction: the same bits, a hundred times faster
+// than in software.
 #if defined(__x86_64__)
 #include <string.h>
 

@@ -99,8 +99,20 @@ static CK_INLINE v16 v16i_to_float(v16i x) {
 /// The low byte of each lane, which holds -128...127.
 static CK_INLINE void v16i_store_bytes(int8_t *p, v16i x) {
   __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xd8);
-  __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-  _mm_storeu_si128((__m128i *)p, bytes);
+  __m128i low = _mm256_castsi256_si128(words), high = _mm256_extracti128_si256(words, 1);
+  _mm_storeu_si128((__m128i *)p, _mm_packs_epi16(low, high));
 }
 static CK_INLINE __m256 v16_low(v16 x) { return x.a; }
 static CK_INLINE __m256 v16_high(v16 x) { return x.b; }
+static CK_INLINE int32_t v16i_sum(v16i x) {
+  __m256i eight = _mm256_add_epi32(x.a, x.b);
+  __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
+static CK_INLINE uint32_t v16i_greatest(v16i x) {
+  __m256i eight = _mm256_max_epu32(x.a, x.b);
+  __m128i four = _mm_max_epu32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  __m128i two = _mm_max_epu32(four, _mm_shuffle_epi32(four, 0x4e));
+  return (uint32_t)_mm_cvtsi128_si32(_mm_max_epu32(two, _mm_shuffle_epi32(two, 0xb1)));
+}

@@ -1,5 +1,5 @@
-// The operations on rows, written once for both x86 families over v16. Each mirrors the file of its name in
-// reference/, lane by lane.
+// The operations on rows, written once for both x86 families over v16. Each mirrors the file of its
+// name in reference/, lane by lane.
 #pragma once
 
 /// The sum of 16 lanes: lane i plus lane i + 8, then + 4, + 2, + 1.
@@ -178,13 +178,6 @@ void CK_X(rms_norm)(const float *x, const float *w, float eps, size_t n, float *
   }
 }
 
-static CK_INLINE int32_t v16i_sum(v16i x) {
-  int32_t lanes[16], sum = 0;
-  memcpy(lanes, &x, sizeof lanes);
-  for (int i = 0; i < 16; i++) sum += lanes[i];
-  return sum;
-}
-
 void CK_X(quantise)(const float *x, size_t k, int8_t *q, ck_qmeta *meta) {
   v16i magnitude_bits = v16i_set(0x7fffffff);
   v16 magic = v16_set(0x1.8p+23f);
@@ -193,9 +186,7 @@ void CK_X(quantise)(const float *x, size_t k, int8_t *q, ck_qmeta *meta) {
     v16i top = v16i_max_unsigned(v16i_and(v16_bits(low), magnitude_bits),
                                  v16i_and(v16_bits(high), magnitude_bits));
     // Bit patterns of magnitudes order like the numbers; a NaN is above infinity.
-    uint32_t lanes[16], greatest = 0;
-    memcpy(lanes, &top, sizeof lanes);
-    for (int i = 0; i < 16; i++) greatest = lanes[i] > greatest ? lanes[i] : greatest;
+    uint32_t greatest = v16i_greatest(top);
     float maximum, scale = 0, inverse = 0;
     memcpy(&maximum, &greatest, 4);
     if (greatest >= 0x7f800000) {
