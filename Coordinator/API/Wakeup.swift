@@ -16,7 +16,8 @@ package final class Wakeup: Sendable {
   /// Returns at the next signal, after `duration`, or when the task is cancelled. One task waits at a time.
   package func wait(atMost duration: Duration) async {
     let timer = Task { [continuation] in
-      try? await Task.sleep(for: duration)
+      // A cancelled timer must not signal, or every wait would end the next one at once.
+      guard (try? await Task.sleep(for: duration)) != nil else { return }
       continuation.yield()
     }
     defer { timer.cancel() }
