@@ -1,0 +1,256 @@
+/// Renders one template once.
+final class TemplateInterpreter {
+  /// What a statement does to the loop around it.
+  enum Flow { case normal, leave, next }
+
+  let limits: TemplateLimits
+  private var stepsLeft: Int
+  private var depth = 0
+  /// The buffers that blocks and macros write to, the innermost last.
+  private var outputs: [String] = [""]
+  private var outputBytes = 0
+
+  init(limits: TemplateLimits) {
+    self.limits = limits
+    stepsLeft = limits.steps
+  }
+
+  /// The text of some statements in a scope.
+  func render(_ statements: [TemplateStatement], _ scope: TemplateScope) throws -> String {
+    try captured { _ = try run(statements, scope) }
+  }
+
+  func captured(_ body: () throws -> Void) throws -> String {
+    outputs.append("")
+    do {
+      try body()
+    } catch {
+      outputs.removeLast()
+      throw error
+    }
+    return outputs.removeLast()
+  }
+
+  private func write(_ text: String) throws {
+    outputBytes += text.utf8.count
+    guard outputBytes <= 4 * limits.outputBytes else {
+      throw TemplateError(.limitExceeded, "the template writes too much")
+    }
+    outputs[outputs.count - 1] += text
+    try TemplateOperators.checkSize(outputs[outputs.count - 1].utf8.count, limits)
+  }
+
+  /// Counts work; bulk operations say how much.
+  func spend(_ steps: Int = 1) throws {
+    stepsLeft -= steps
+    guard stepsLeft >= 0 else {
+      throw TemplateError(.limitExceeded, "the template takes more than \(limits.steps) steps")
+    }
+  }
+
+  func nested<Result>(_ body: () throws -> Result) throws -> Result {
+    depth += 1
+    defer { depth -= 1 }
+    guard depth <= limits.depth else {
+      throw TemplateError(.limitExceeded, "maximum recursion depth exceeded")
+    }
+    return try body()
+  }
+
+  // MARK: statements
+
+  func run(_ statements: [TemplateStatement], _ scope: TemplateScope) throws -> Flow {
+    for statement in statements {
+      let flow: Flow
+      do {
+        try spend()
+        flow = try nested { try run(statement, scope) }
+      } catch let error as TemplateError {
+        throw error.atLine(statement.line)
+      }
+      if flow != .normal { return flow }
+    }
+    return .normal
+  }
+
+  private func run(_ statement: TemplateStatement, _ scope: TemplateScope) throws -> Flow {
+    switch statement.kind {
+    case .text(let text): try write(text)
+    case .output(let expression):
+      try write(PythonText.string(try evaluate(expression, scope)))
+    case .condition(let branches, let otherwise):
+      for branch in branches where try evaluate(branch.test, scope).isTrue {
+        return try run(branch.body, scope)
+      }
+      return try run(otherwise, scope)
+    case .loop(let loop): return try run(loop, scope)
+    case .set(let target, let expression):
+      try assign(target, try evaluate(expression, scope), scope)
+    case .setBlock(let target, let filters, let body):
+      let text = try render(body, TemplateScope(parent: scope))
+      try assign(target, try filtered(.string(text), filters, scope), scope)
+    case .filterBlock(let filters, let body):
+      let text = try render(body, TemplateScope(parent: scope))
+      try write(PythonText.string(try filtered(.string(text), filters, scope)))
+    case .scope(let assignments, let body):
+      let inner = TemplateScope(parent: scope)
+      for (target, expression) in assignments {
+        // Values are evaluated outside: `with a=1, b=a` does not see the new `a`.
+        try assign(target, try evaluate(expression, scope), inner)
+      }
+      return try run(body, inner)
+    case .group(let body): return try run(body, scope)
+    case .macro(let macro): scope.set(macro.name, .function(function(macro, scope)))
+    case .callBlock(let call, let macro):
+      try write(PythonText.string(try callBlock(call, macro, scope)))
+    case .evaluate(let expression): _ = try evaluate(expression, scope)
+    case .leaveLoop: return .leave
+    case .nextRound: return .next
+    }
+    return .normal
+  }
+
+  private func filtered(
+    _ value: RuntimeValue, _ filters: [(name: String, TemplateArguments)], _ scope: TemplateScope
+  ) throws -> RuntimeValue {
+    try filters.reduce(value) { value, filter in
+      try apply(filter.name, value, try arguments(filter.1, scope))
+    }
+  }
+
+  func assign(
+    _ target: TemplateTarget, _ value: RuntimeValue, _ scope: TemplateScope
+  ) throws {
+    switch target {
+    case .name(let name): scope.set(name, value)
+    case .attribute(let name, let attribute):
+      guard case .object(let object)? = scope.value(ExactString(name)),
+        let namespace = object as? TemplateNamespace
+      else {
+        throw TemplateOperators.fail("cannot assign attribute on non-namespace object")
+      }
+      namespace.set(attribute, value)
+    case .tuple(let targets):
+      let elements = try TemplateOperators.elements(value)
+      guard elements.count == targets.count else {
+        throw TemplateOperators.fail(
+          elements.count > targets.count
+            ? "too many values to unpack (expected \(targets.count))"
+            : "not enough values to unpack (expected \(targets.count), got \(elements.count))")
+      }
+      for (target, element) in zip(targets, elements) { try assign(target, element, scope) }
+    }
+  }
+
+  // MARK: loops
+
+  private func run(_ loop: TemplateLoop, _ scope: TemplateScope) throws -> Flow {
+    try run(loop, try evaluate(loop.sequence, scope), scope, depth: 1)
+  }
+
+  private func run(
+    _ loop: TemplateLoop, _ sequence: RuntimeValue, _ scope: TemplateScope, depth: Int
+  ) throws -> Flow {
+    var elements = try TemplateOperators.elements(sequence)
+    try spend(elements.count / 16)
+    if let filter = loop.filter {
+      elements = try elements.filter { element in
+        let inner = TemplateScope(parent: scope)
+        try assign(loop.target, element, inner)
+        return try evaluate(filter, inner).isTrue
+      }
+    }
+    guard !elements.isEmpty else { return try run(loop.otherwise, TemplateScope(parent: scope)) }
+    let recurse: ((RuntimeValue) throws -> RuntimeValue)? =
+      !loop.isRecursive
+      ? nil
+      : { [unowned self] sequence in
+        let text = try nested {
+          try captured { _ = try self.run(loop, sequence, scope, depth: depth + 1) }
+        }
+        return .string(text)
+      }
+    let state = TemplateLoopState(elements, depth: depth, recurse: recurse)
+    for (index, element) in elements.enumerated() {
+      state.index = index
+      let inner = TemplateScope(parent: scope)
+      inner.set("loop", .object(state))
+      try assign(loop.target, element, inner)
+      if try run(loop.body, inner) == .leave { break }
+    }
+    return .normal
+  }
+
+  // MARK: macros
+
+  private func function(_ macro: TemplateMacro, _ scope: TemplateScope) -> RuntimeFunction {
+    RuntimeFunction(macro.name) { interpreter, arguments in
+      let inner = TemplateScope(parent: scope)
+      try interpreter.bind(macro, arguments, inner)
+      return .string(try interpreter.nested { try interpreter.render(macro.body, inner) })
+    }
+  }
+
+  private func callBlock(
+    _ call: TemplateExpression, _ macro: TemplateMacro, _ scope: TemplateScope
+  ) throws -> RuntimeValue {
+    guard case .call(let callee, let given) = call else {
+      throw TemplateOperators.fail("expected call")
+    }
+    var arguments = try self.arguments(given, scope)
+    arguments.named.append(("caller", .function(function(macro, scope))))
+    return try self.call(try evaluate(callee, scope), arguments)
+  }
+
+  private func bind(
+    _ macro: TemplateMacro, _ given: RuntimeArguments, _ scope: TemplateScope
+  ) throws {
+    var named = given.named
+    var caller = RuntimeValue.undefined("No caller defined")
+    if let index = named.firstIndex(where: { $0.name == "caller" }),
+      !macro.parameters.contains(where: { $0.name == "caller" })
+    {
+      caller = named.remove(at: index).value
+      guard macro.usesCaller else {
+        throw TemplateOperators.fail(
+          "macro '\(macro.name)' was invoked with two values for the special caller argument. "
+            + "This is most likely a bug.")
+      }
+    }
+    if macro.usesCaller { scope.set("caller", caller) }
+    for (index, parameter) in macro.parameters.enumerated() {
+      if index < given.positional.count {
+        scope.set(parameter.name, given.positional[index])
+      } else if let position = named.firstIndex(where: { $0.name == parameter.name }) {
+        scope.set(parameter.name, named.remove(at: position).value)
+      } else if let fallback = parameter.fallback {
+        scope.set(parameter.name, try evaluate(fallback, scope))
+      } else {
+        scope.set(
+          parameter.name, .undefined("parameter '\(parameter.name)' was not provided"))
+      }
+    }
+    try bindRest(macro, given, named, scope)
+  }
+
+  private func bindRest(
+    _ macro: TemplateMacro, _ given: RuntimeArguments,
+    _ named: [(name: String, value: RuntimeValue)], _ scope: TemplateScope
+  ) throws {
+    if macro.usesKeywords {
+      var keywords = RuntimeDictionary()
+      for (name, value) in named { keywords.set(.string(name), value) }
+      scope.set("kwargs", .dictionary(keywords))
+    } else if let first = named.first {
+      throw TemplateOperators.fail(
+        "macro '\(macro.name)' takes no keyword argument '\(first.name)'")
+    }
+    let extra = Array(given.positional.dropFirst(macro.parameters.count))
+    if macro.usesVariadic {
+      scope.set("varargs", .tuple(extra))
+    } else if !extra.isEmpty {
+      throw TemplateOperators.fail(
+        "macro '\(macro.name)' takes not more than \(macro.parameters.count) argument(s)")
+    }
+  }
+}
