@@ -78,6 +78,7 @@ private struct MatmulJob: @unchecked Sendable {
     var arguments: ck_matmul
     var kernel: MatmulKernel
     var panels: Int
+    var isQuantised: Bool
     var panelsPerTask = 1
     var firstTask = 0
     var panelTasks: Int { (panels + panelsPerTask - 1) / panelsPerTask }
@@ -99,20 +100,28 @@ private struct MatmulJob: @unchecked Sendable {
       case .q4_1: kernels.matmul.5
       }
     guard let kernel else { preconditionFailure("a kernel table lacks \(weight.type)") }
-    parts.append(Part(arguments: arguments, kernel: kernel, panels: weight.panels))
+    parts.append(
+      Part(
+        arguments: arguments, kernel: kernel, panels: weight.panels,
+        isQuantised: weight.type.isQuantised))
   }
 
   /// Multiply-adds that make a task worth its claim: some ten microseconds.
   private static let taskProducts = 1 << 18
-  /// Rows of a task where panels alone are too few: a multiple of every variant's row tile.
+  /// Rows of a task are a multiple of this, itself one of every variant's row tile.
   private static let rowChunk = 84
+  /// Activations of a task: every panel reads them again, so that they should stay in the second
+  /// cache.
+  private static let cachedBytes = 1 << 20
 
   mutating func run(on pool: ThreadPool) {
     let allPanels = parts.reduce(0) { $0 + $1.panels }
     let wanted = pool.threads * 4
     let rowTasks =
       allPanels >= wanted ? 1 : min((rows + Self.rowChunk - 1) / Self.rowChunk, wanted)
-    let rowsPerTask = roundUp((rows + rowTasks - 1) / rowTasks, Self.rowChunk)
+    let cachedRows = max(Self.rowChunk, Self.cachedBytes / rowBytes / Self.rowChunk * Self.rowChunk)
+    let rowsPerTask = min(
+      cachedRows, roundUp((rows + rowTasks - 1) / rowTasks, Self.rowChunk))
     let rowChunks = (rows + rowsPerTask - 1) / rowsPerTask
     var panelTasks = 0
     for index in parts.indices {
@@ -130,6 +139,11 @@ private struct MatmulJob: @unchecked Sendable {
         panelTask: task % tasksPerChunk,
         rows: chunk * rowsPerTask..<min(job.rows, (chunk + 1) * rowsPerTask))
     }
+  }
+
+  /// Bytes of a row of activations: one a value where it is quantised, four where not.
+  private var rowBytes: Int {
+    parts.reduce(1) { max($0, $1.arguments.k * ($1.isQuantised ? 1 : 4)) }
   }
 
   private func run(panelTask: Int, rows: Range<Int>) {

@@ -53,7 +53,7 @@ package final class ThreadPool: @unchecked Sendable {
 
   /// Runs `body(task, thread)` for every task in 0..<tasks, in any order, and returns when all have
   /// ended. `thread` is below `threads` and names the running thread, for scratch. The
-  /// floating-point state is the default within.
+  /// floating-point state is the default within. Tasks must not call `run` of the same pool.
   package func run(tasks: Int, _ body: @Sendable (_ task: Int, _ thread: Int) -> Void) {
     precondition(tasks >= 0 && tasks < 1 << 31)
     let floatingPoint = ck_enter()
@@ -108,7 +108,7 @@ package final class ThreadPool: @unchecked Sendable {
 }
 
 /// Pauses before a thread sleeps: some twenty microseconds.
-private let spinLimit = 1000
+private let spinLimit = 400
 
 /// The words that the threads share, accessed through atomics only. Those that idle threads read
 /// and those that busy threads write lie in different cache lines.
