@@ -17,6 +17,7 @@ package final class ByteStorage: @unchecked Sendable {
 
   private let backing: Backing
 
+  /// Bytes in the storage.
   package var count: Int {
     switch backing {
     case .mapped(let buffer): buffer.count
@@ -24,6 +25,7 @@ package final class ByteStorage: @unchecked Sendable {
     }
   }
 
+  /// Holds an array.
   package init(_ bytes: [UInt8]) {
     backing = .array(bytes)
   }

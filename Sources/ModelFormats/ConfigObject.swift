@@ -11,6 +11,7 @@ package struct ConfigObject: Sendable {
   package let members: [String: JSONValue]
   private let nulls: Set<String>
 
+  /// An object that was parsed already; see the properties.
   package init(file: String, prefix: String = "", members: [String: JSONValue]) {
     nulls = Set(members.filter(\.value.isNull).keys)
     self.file = file
@@ -41,6 +42,7 @@ package struct ConfigObject: Sendable {
     FormatError(code, file: file, reason: "\(prefix)\(key) \(reason)")
   }
 
+  /// True if `key` is there and not null.
   package func has(_ key: String) -> Bool { members[key] != nil }
 
   /// True if `key` is written as null, which for some keys means something else than its absence.

@@ -29,13 +29,16 @@ package struct FormatError: Error, Hashable, Sendable {
     case unsupported
   }
 
+  /// What kind of problem it is.
   package let code: Code
   /// The file's name as the caller gave it.
   package let file: String
   /// The byte in the file at which the problem lies, where one can be named.
   package let offset: UInt64?
+  /// What is wrong, for people.
   package let reason: String
 
+  /// An error at byte `offset` of `file`, or about the file as a whole.
   package init(_ code: Code, file: String, offset: UInt64? = nil, reason: String) {
     self.code = code
     self.file = file
@@ -45,6 +48,7 @@ package struct FormatError: Error, Hashable, Sendable {
 }
 
 extension FormatError: CustomStringConvertible {
+  /// File, byte and reason in one line.
   package var description: String {
     guard let offset else { return "\(file): \(reason)" }
     return "\(file): at byte \(offset): \(reason)"

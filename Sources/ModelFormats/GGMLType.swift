@@ -4,8 +4,10 @@
 /// Types that cannot be computed with are known by name and size too, so that a file which uses
 /// them is checked whole and refused with their name.
 package struct GGMLType: RawRepresentable, Hashable, Sendable, CustomStringConvertible {
+  /// The number in the file.
   package let rawValue: UInt32
 
+  /// The type of that number, known or not.
   package init(rawValue: UInt32) {
     self.rawValue = rawValue
   }
@@ -19,6 +21,7 @@ package struct GGMLType: RawRepresentable, Hashable, Sendable, CustomStringConve
 
   private var layout: Layout? { Self.layouts[rawValue] }
 
+  /// False for a number whose layout is not known.
   package var isKnown: Bool { layout != nil }
 
   /// ggml's name, or the number of an unknown type.

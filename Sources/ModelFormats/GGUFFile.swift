@@ -9,7 +9,9 @@ import Foundation
 package struct GGUFFile: Sendable {
   /// A tensor as the file lists it; its type may be one that cannot be computed with.
   package struct Tensor: Hashable, Sendable {
+    /// The name in the file.
     package let name: String
+    /// How the elements are encoded.
     package let type: GGMLType
     /// Outermost dimension first, as everywhere in this project: the file's order reversed.
     package let shape: [Int]
@@ -20,12 +22,15 @@ package struct GGUFFile: Sendable {
   /// What a reader accepts before it gives up. Sizes of parts are bounded by the file's own size
   /// anyway; these bound what a small file can make the reader allocate.
   package struct Limits: Sendable {
+    /// Tensors in the file.
     package var tensors = 1_000_000
+    /// Pairs of metadata.
     package var metadataPairs = 100_000
     /// Elements of all metadata arrays together.
     package var arrayElements = 16_000_000
     /// Nesting of arrays in arrays.
     package var arrayDepth = 4
+    /// UTF-8 length of a key or a tensor's name.
     package var nameBytes = 65_535
 
     package init() {}
@@ -33,10 +38,13 @@ package struct GGUFFile: Sendable {
 
   /// The file's name, for messages.
   package let name: String
+  /// The version in the file, 2 or 3.
   package let version: UInt32
+  /// The metadata pairs.
   package let metadata: [String: GGUFValue]
   /// The tensors in the file's order.
   package let tensors: [Tensor]
+  /// The file's bytes.
   package let storage: ByteStorage
 
   /// Maps the file at `url`.

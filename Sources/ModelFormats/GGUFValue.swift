@@ -16,6 +16,7 @@ package enum GGUFValue: Hashable, Sendable {
   /// An array of arrays, or of `uint64` of which one exceeds `Int64.max`.
   case array([GGUFValue])
 
+  /// The integer, if it is one that fits.
   package var intValue: Int? {
     if case .integer(let value) = self { Int(value) } else { nil }
   }
@@ -29,18 +30,22 @@ package enum GGUFValue: Hashable, Sendable {
     }
   }
 
+  /// The truth value, if it is one.
   package var boolValue: Bool? {
     if case .bool(let value) = self { value } else { nil }
   }
 
+  /// The string, if it is one.
   package var stringValue: String? {
     if case .string(let value) = self { value } else { nil }
   }
 
+  /// The strings of an array of strings.
   package var stringsValue: [String]? {
     if case .strings(let value) = self { value } else { nil }
   }
 
+  /// The integers of an array of integers.
   package var intsValue: [Int]? {
     if case .integers(let value) = self { value.map { Int($0) } } else { nil }
   }

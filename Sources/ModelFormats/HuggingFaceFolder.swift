@@ -3,6 +3,7 @@ import Foundation
 /// A checkpoint in a folder as the Hugging Face hub keeps it: `config.json` and the weights in
 /// `model.safetensors`, or in several files that `model.safetensors.index.json` lists.
 package struct HuggingFaceFolder: Sendable {
+  /// The folder.
   package let url: URL
   /// `config.json`, or the file given in its place.
   package let config: ConfigObject

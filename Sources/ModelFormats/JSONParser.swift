@@ -1,12 +1,14 @@
 /// A strict JSON parser with limits: duplicate keys, invalid UTF-8, lone surrogates and trailing
 /// bytes are errors, and every error names its byte.
 package struct JSONParser {
+  /// What a document may demand of the parser.
   package struct Limits: Sendable {
     /// Nesting of arrays and objects.
     package var depth = 64
     /// Values of any kind in the document; bounds the memory that a small file can demand.
     package var values = 8_000_000
 
+    /// See the properties.
     package init(depth: Int = 64, values: Int = 8_000_000) {
       self.depth = depth
       self.values = values

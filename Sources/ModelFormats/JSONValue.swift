@@ -13,8 +13,10 @@ package enum JSONValue: Hashable, Sendable {
   case array([JSONValue])
   case object([String: JSONValue])
 
+  /// True for `null`.
   package var isNull: Bool { self == .null }
 
+  /// The truth value, if it is one.
   package var boolValue: Bool? {
     if case .bool(let value) = self { value } else { nil }
   }
@@ -28,6 +30,7 @@ package enum JSONValue: Hashable, Sendable {
     }
   }
 
+  /// The number, if it is one.
   package var doubleValue: Double? {
     switch self {
     case .integer(let value): Double(value)
@@ -36,14 +39,17 @@ package enum JSONValue: Hashable, Sendable {
     }
   }
 
+  /// The string, if it is one.
   package var stringValue: String? {
     if case .string(let value) = self { value } else { nil }
   }
 
+  /// The elements of an array.
   package var arrayValue: [JSONValue]? {
     if case .array(let value) = self { value } else { nil }
   }
 
+  /// The members of an object.
   package var objectValue: [String: JSONValue]? {
     if case .object(let value) = self { value } else { nil }
   }

@@ -12,6 +12,7 @@ package struct SafetensorsFile: Sendable {
   package struct Limits: Sendable {
     /// The reference implementation's limit.
     package var headerBytes = 100_000_000
+    /// Dimensions of a tensor.
     package var dimensions = 16
 
     package init() {}
@@ -23,6 +24,7 @@ package struct SafetensorsFile: Sendable {
   package let metadata: [String: String]
   /// The tensors by name.
   package let tensors: [String: TensorRecord]
+  /// The file's bytes.
   package let storage: ByteStorage
 
   /// The tensors' names, sorted by their UTF-8 bytes.

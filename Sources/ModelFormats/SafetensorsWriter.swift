@@ -5,8 +5,8 @@ import Foundation
 ///
 /// Canonical form: the header is one JSON object without spaces; `__metadata__` comes first if
 /// there is any, then the tensors, keys sorted by their UTF-8 bytes throughout; each tensor is
-/// `{"dtype":…,"shape":[…],"data_offsets":[…,…]}` in this order; strings escape only `"`, `\`
-/// and control characters (as `\u00XX`, lower case); spaces pad the header to a multiple of 8 bytes.
+/// `{"dtype":…,"shape":[…],"data_offsets":[…,…]}` in this order; strings escape only `"`, `\` and
+/// control characters (as `\u00XX`, lower case); spaces pad the header to a multiple of 8 bytes.
 /// The data are laid out by falling element width, then by name, so that every tensor is aligned to
 /// its elements.
 package struct SafetensorsWriter: Sendable {

@@ -6,9 +6,11 @@ import Kernels
 /// on its own tokens alone, bit for bit: not on what shares the step, on how its tokens are cut
 /// into chunks, or on threads or processor. Owned by one thread at a time.
 package final class Executor {
+  /// What is executed.
   package let model: Model
   private let context: StepContext
 
+  /// - Parameter compute: kernels and threads; no other executor may use it at the same time.
   package init(_ model: Model, compute: Compute) {
     self.model = model
     context = StepContext(
@@ -25,6 +27,7 @@ package final class Executor {
     package let chunks: [ChunkOutput]
   }
 
+  /// What a step gave for one chunk.
   package struct ChunkOutput: Sendable, Hashable {
     /// The chunk's rows of `logits`: its last position, all, or none.
     package let rows: Range<Int>

@@ -7,7 +7,9 @@ import Synchronization
 /// A chunk is looked up when its bytes are first needed and let go when `release` passes its end,
 /// so that no more than the chunks in use are mapped.
 package final class ManifestTensorSource: TensorSource {
+  /// What the chunks belong to.
   package let manifest: ModelManifest
+  /// What errors call the source.
   package let name: String
 
   private struct Placed {

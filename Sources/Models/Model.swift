@@ -4,7 +4,9 @@ import ModelFormats
 /// A model in memory, ready to be executed: the description and its weights, packed for the
 /// kernels. Immutable, so that any number of executors can share it.
 package final class Model: Sendable {
+  /// How weights are held in memory.
   package struct LoadOptions: Sendable {
+    /// The format of the matrices in memory.
     package enum Weights: Sendable {
       /// In the format of the source.
       case asStored
@@ -12,13 +14,16 @@ package final class Model: Sendable {
       case float32
     }
 
+    /// The format of the matrices in memory.
     package var weights: Weights
 
+    /// See the properties.
     package init(weights: Weights = .asStored) {
       self.weights = weights
     }
   }
 
+  /// What was loaded.
   package let description: ModelDescription
   /// What each layer keeps in a key/value cache.
   package let cacheLayers: [CacheLayer]

@@ -1,9 +1,11 @@
 /// A tensor that a description needs.
 package struct TensorRequirement: Hashable, Sendable {
+  /// The name in the source.
   package let name: String
   /// Outermost dimension first.
   package let shape: [Int]
 
+  /// See the properties.
   package init(name: String, shape: [Int]) {
     self.name = name
     self.shape = shape

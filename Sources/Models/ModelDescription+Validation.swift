@@ -3,10 +3,15 @@ import ModelFormats
 extension ModelDescription {
   /// Bounds that keep every product of sizes far from overflow.
   package enum Limit {
+    /// V.
     package static let vocabulary = 1 << 24
+    /// D and F.
     package static let hidden = 1 << 20
+    /// Layers.
     package static let layers = 1 << 12
+    /// H.
     package static let heads = 1 << 12
+    /// E.
     package static let headDimension = 1 << 12
     /// Positions; angles of rotations stay below 2^24.
     package static let context = 1 << 24

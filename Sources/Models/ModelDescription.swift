@@ -17,13 +17,18 @@ package struct ModelDescription: Codable, Hashable, Sendable {
   package var contextLength: Int
   /// Tokens that end a generation, ascending.
   package var endOfSequenceIds: [Int]
+  /// What turns tokens into rows of D.
   package var embedding: Embedding
   /// Rotary embeddings; attention blocks refer to them by index.
   package var ropes: [Rope]
+  /// In the order of computation.
   package var layers: [Layer]
+  /// Between the last layer and the output matrix.
   package var finalNorm: Norm
+  /// What turns rows of D into logits, [V, D].
   package var output: Linear
 
+  /// See the properties.
   package init(
     family: String, vocabularySize: Int, hiddenSize: Int, contextLength: Int,
     endOfSequenceIds: [Int], embedding: Embedding, ropes: [Rope], layers: [Layer], finalNorm: Norm,
@@ -46,18 +51,25 @@ package struct ModelDescription: Codable, Hashable, Sendable {
 
   /// The rows of a [V, D] matrix.
   package struct Embedding: Codable, Hashable, Sendable {
+    /// The tensor's name.
     package var weight: String
 
+    /// See the properties.
     package init(weight: String) { self.weight = weight }
   }
 
   /// y[outputs] = W[outputs, inputs] x + b.
   package struct Linear: Codable, Hashable, Sendable {
+    /// The tensor's name.
     package var weight: String
+    /// The tensor's name; nil without a bias.
     package var bias: String?
+    /// Columns of the matrix.
     package var inputs: Int
+    /// Rows of the matrix.
     package var outputs: Int
 
+    /// See the properties.
     package init(weight: String, bias: String? = nil, inputs: Int, outputs: Int) {
       self.weight = weight
       self.bias = bias
@@ -68,11 +80,14 @@ package struct ModelDescription: Codable, Hashable, Sendable {
 
   /// Root mean square normalisation: y = x / sqrt(mean(x^2) + epsilon) * w.
   package struct Norm: Codable, Hashable, Sendable {
+    /// The tensor's name.
     package var weight: String
+    /// Added to the mean of squares.
     package var epsilon: Double
     /// Length of `weight`.
     package var size: Int
 
+    /// See the properties.
     package init(weight: String, epsilon: Double, size: Int) {
       self.weight = weight
       self.epsilon = epsilon
@@ -82,11 +97,16 @@ package struct ModelDescription: Codable, Hashable, Sendable {
 
   /// A pre-norm decoder layer: x += mixer(mixerNorm(x)); x += feedForward(feedForwardNorm(x)).
   package struct Layer: Codable, Hashable, Sendable {
+    /// Before the mixer.
     package var mixerNorm: Norm
+    /// The first half of the layer.
     package var mixer: Mixer
+    /// Before the feed-forward.
     package var feedForwardNorm: Norm
+    /// The second half of the layer.
     package var feedForward: FeedForward
 
+    /// See the properties.
     package init(
       mixerNorm: Norm, mixer: Mixer, feedForwardNorm: Norm, feedForward: FeedForward
     ) {
@@ -127,11 +147,16 @@ package struct ModelDescription: Codable, Hashable, Sendable {
     package var queryNorm: Norm?
     /// Normalisation of each key head before the rotation.
     package var keyNorm: Norm?
+    /// [H E, D].
     package var query: Linear
+    /// [K E, D].
     package var key: Linear
+    /// [K E, D], with E of values.
     package var value: Linear
+    /// [D, H E], with E of values.
     package var output: Linear
 
+    /// See the properties.
     package init(
       heads: Int, keyValueHeads: Int, keyDimension: Int, valueDimension: Int, scale: Double,
       window: Int? = nil, rope: Int?, queryNorm: Norm? = nil, keyNorm: Norm? = nil, query: Linear,
@@ -155,11 +180,16 @@ package struct ModelDescription: Codable, Hashable, Sendable {
 
   /// down(activation(gate(x)) * up(x)).
   package struct GatedFeedForward: Codable, Hashable, Sendable {
+    /// What is applied to the gate.
     package var activation: Activation
+    /// [F, D].
     package var gate: Linear
+    /// [F, D].
     package var up: Linear
+    /// [D, F].
     package var down: Linear
 
+    /// See the properties.
     package init(activation: Activation, gate: Linear, up: Linear, down: Linear) {
       self.activation = activation
       self.gate = gate
@@ -168,6 +198,7 @@ package struct ModelDescription: Codable, Hashable, Sendable {
     }
   }
 
+  /// A function of one number.
   package enum Activation: String, Codable, Hashable, Sendable {
     /// x * sigmoid(x).
     case silu
@@ -200,12 +231,16 @@ package struct ModelDescription: Codable, Hashable, Sendable {
       case tensor(name: String)
     }
 
+    /// Which components form a pair.
     package var style: Style
     /// Leading components of a head that are rotated; even.
     package var dimensions: Int
+    /// What frequencies are powers of.
     package var base: Double
+    /// How frequencies are changed.
     package var scaling: Scaling
 
+    /// See the properties.
     package init(style: Style, dimensions: Int, base: Double, scaling: Scaling = .none) {
       self.style = style
       self.dimensions = dimensions

@@ -14,14 +14,18 @@ package struct ModelManifest: Codable, Hashable, Sendable {
     /// Length in bytes.
     package let bytes: Int
 
+    /// See the properties.
     package init(sha256: String, bytes: Int) {
       self.sha256 = sha256
       self.bytes = bytes
     }
   }
 
+  /// A tensor and the chunks that its bytes are cut into.
   package struct Tensor: Codable, Hashable, Sendable {
+    /// The name in the description.
     package let name: String
+    /// How the elements are encoded.
     package let type: ElementType
     /// Outermost dimension first.
     package let shape: [Int]
@@ -34,6 +38,7 @@ package struct ModelManifest: Codable, Hashable, Sendable {
 
   /// The manifest's format.
   package var version = 1
+  /// What the tensors belong to.
   package let description: ModelDescription
   /// The tensors that `description` requires, sorted by name.
   package let tensors: [Tensor]

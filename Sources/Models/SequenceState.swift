@@ -3,10 +3,12 @@ import Kernels
 /// A sequence that is being computed: its key/value cache and how many tokens it holds. Owned by
 /// one executor at a time.
 package final class SequenceState {
+  /// Keys and values of the tokens so far.
   package let cache: KeyValueCache
   /// Tokens whose keys and values are cached; the next token's position.
   package private(set) var length = 0
 
+  /// - Parameter cache: an empty cache of the model's layers.
   package init(cache: KeyValueCache) {
     self.cache = cache
   }
@@ -38,11 +40,14 @@ package struct SequenceChunk {
     case none, last, all
   }
 
+  /// The sequence that grows.
   package let sequence: SequenceState
   /// At least one; their positions follow the sequence's tokens so far.
   package let tokens: [Int32]
+  /// Which of the chunk's positions give logits.
   package let wanted: Wanted
 
+  /// See the properties.
   package init(_ sequence: SequenceState, tokens: [Int32], wanted: Wanted) {
     self.sequence = sequence
     self.tokens = tokens
@@ -61,6 +66,7 @@ package enum ForwardError: Error, Hashable, Sendable {
 }
 
 extension ForwardError: CustomStringConvertible {
+  /// The reason, for people.
   package var description: String {
     switch self {
     case .tokenOutOfRange(_, let index, let token, let vocabularySize):

@@ -21,11 +21,14 @@ package protocol TensorSource: Sendable {
 
 /// Type and shape of a tensor of a source.
 package struct SourceTensor: Hashable, Sendable {
+  /// How the elements are encoded.
   package let type: ElementType
   /// Outermost dimension first.
   package let shape: [Int]
+  /// Length of the tensor's bytes.
   package let byteCount: Int
 
+  /// See the properties.
   package init(type: ElementType, shape: [Int], byteCount: Int) {
     self.type = type
     self.shape = shape
@@ -38,6 +41,7 @@ package struct GGUFTensorSource: TensorSource {
   private let file: GGUFFile
   private let tensors: [String: GGUFFile.Tensor]
 
+  /// - Parameter file: stays mapped as long as the source lives.
   package init(_ file: GGUFFile) {
     self.file = file
     tensors = Dictionary(
@@ -82,6 +86,7 @@ package struct GGUFTensorSource: TensorSource {
 package struct HuggingFaceTensorSource: TensorSource {
   private let folder: HuggingFaceFolder
 
+  /// - Parameter folder: its files stay mapped as long as the source lives.
   package init(_ folder: HuggingFaceFolder) {
     self.folder = folder
   }

@@ -65,16 +65,12 @@ struct DenseGGUF {
     return values
   }
 
-  /// The rows of the embedding matrix; `vocab_size`, where present, must agree.
+  /// The rows of the embedding matrix, which is what the model computes with.
   private func vocabularySize() throws -> Int {
     guard let rows = file.tensors.first(where: { $0.name == "token_embd.weight" })?.shape.first
     else {
       throw FormatError(
         .missing, file: file.name, reason: "there is no tensor \"token_embd.weight\"")
-    }
-    if let stated = try settings.optionalInt("vocab_size"), stated != rows {
-      throw settings.error(
-        .malformed, "vocab_size", "is \(stated), but token_embd.weight has \(rows) rows")
     }
     return rows
   }

@@ -60,7 +60,9 @@ package enum ModelFamilies {
 
 /// A model on disk: its description and where its weights are.
 package struct ModelFiles: Sendable {
+  /// What the files describe, checked.
   package let description: ModelDescription
+  /// The weights.
   package let source: any TensorSource
 
   /// Opens a GGUF file or a Hugging Face folder; weights are mapped, not read.
