@@ -1,8 +1,11 @@
-/// The numbers that scheduling and verification go by. An operator may change them; the defaults suit volunteers'
-/// machines and units of about a minute.
+/// The numbers that scheduling and verification go by. An operator may change them; the defaults
+/// suit volunteers' machines and units of about a minute.
 package struct CoordinatorPolicy: Hashable, Sendable {
   /// Seconds of work that a unit is cut for.
   package var targetUnitSeconds = 60
+  /// A worker is given another's unit that takes it up to this many times the target, and a longer
+  /// one only when there is nothing else for it.
+  package var replicaStretch = 4.0
   /// Sequences that a unit holds at most (a single larger request is a unit of its own).
   package var maximumSequencesPerUnit = 256
   /// Sequences in a unit for a worker that has not finished any yet.
@@ -16,9 +19,11 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   package var heartbeatSeconds = 30
   /// Seconds without a heartbeat after which a lease may end.
   package var silenceSeconds = 120
-  /// A lease's first deadline is this many times the time that the unit should take, at least `silenceSeconds`.
+  /// A lease's first deadline is this many times the time that the unit should take, at least
+  /// `silenceSeconds`.
   package var deadlineFactor = 2.0
-  /// Heartbeats extend a lease to this many times the time that the unit should take, and no further,
+  /// Heartbeats extend a lease to this many times the time that the unit should take, and no
+  /// further,
   package var extensionFactor = 10.0
   /// but at least to this many seconds,
   package var minimumExtensionSeconds = 3_600
@@ -27,16 +32,19 @@ package struct CoordinatorPolicy: Hashable, Sendable {
 
   /// Accounts whose digests must be equal in the public pool.
   package var quorum = 2
-  /// Replicas of a unit that may be lost (expired or given back as failed) before the trusted machine takes it.
+  /// Replicas of a unit that may be lost (expired or given back as failed) before the trusted
+  /// machine takes it.
   package var maximumLostReplicas = 6
   /// Attempts of the trusted machine before the unit's requests fail.
   package var maximumReplays = 2
   /// Seconds after which an attempt of the trusted machine is given out again.
   package var replaySeconds = 3_600
 
-  /// Seconds that a worker gets no work after its first wrong result; doubled for each further one, to 30 days.
+  /// Seconds that a worker gets no work after its first wrong result; doubled for each further one,
+  /// to 30 days.
   package var suspensionSeconds = 3_600
-  /// Seconds that a worker gets no work after it failed at a unit; doubled for each further one in a row, to an hour.
+  /// Seconds that a worker gets no work after it failed at a unit; doubled for each further one in
+  /// a row, to an hour.
   package var failureBackoffSeconds = 30
   /// Seconds after which a worker that asked for nothing counts as away.
   package var activeSeconds = 600

@@ -1,4 +1,5 @@
-/// A point in time, in milliseconds since 1970. The core never asks for the time: every decision is given one.
+/// A point in time, in milliseconds since 1970. The core never asks for the time: every decision is
+/// given one.
 package struct Timestamp: Comparable, Hashable, Sendable, Codable {
   package var milliseconds: Int64
 
@@ -14,6 +15,7 @@ package struct Timestamp: Comparable, Hashable, Sendable, Codable {
     Timestamp(milliseconds: milliseconds + Int64((seconds * 1000).rounded(.towardZero)))
   }
 
+  /// The time `seconds` later; earlier for a negative number.
   package func adding(seconds: Int) -> Timestamp {
     Timestamp(milliseconds: milliseconds + Int64(seconds) * 1000)
   }

@@ -1,12 +1,15 @@
 import Foundation
 import WirePayloads
 
-/// A waiting request's sequences as bytes in the database: variable-length integers, and each prompt once however many
-/// choices continue it. The store alone writes and reads it, until the request is cut into a unit.
+/// A waiting request's sequences as bytes in the database: variable-length integers, and each
+/// prompt once however many choices continue it. The store alone writes and reads it, until the
+/// request is cut into a unit.
 ///
 ///     version 1 | count | for each sequence:
-///     prompt (0: as before, else tokens + 1, then the tokens) | max_tokens | top_k | top_logprobs + 1 | seed (8 bytes)
-///     temperature, top_p, min_p (4 bytes each) | stop strings: count, then length and bytes of each
+///     prompt (0: as before, else tokens + 1, then the tokens)
+///     max_tokens | top_k | top_logprobs + 1 | seed (8 bytes)
+///     temperature, top_p, min_p (4 bytes each)
+///     stop strings: count, then length and bytes of each
 enum SequenceCoding {
   private static let version: UInt64 = 1
 

@@ -1,8 +1,9 @@
 import CoordinatorCore
 import WireProtocol
 
-/// The coordinator's memory. Every call is one decision in one transaction: when it returns, its effect is durable;
-/// when it throws, nothing happened. Calls may be repeated after a lost answer without counting anything twice.
+/// The coordinator's memory. Every call is one decision in one transaction: when it returns, its
+/// effect is durable; when it throws, nothing happened. Calls may be repeated after a lost answer
+/// without counting anything twice.
 package protocol Store: FileStore, BatchStore, WorkStore, FleetStore, KeyStore, ModelStore,
   StatisticsStore
 {}
@@ -25,29 +26,34 @@ package protocol FileStore: Sendable {
 package protocol BatchStore: Sendable {
   /// Creates a batch in `validating`.
   ///
-  /// - Parameter isRetry: the client says that it sent this before (`x-stainless-retry-count` above 0): an equal batch
-  ///   of the last ten minutes is returned instead of a second one.
+  /// - Parameter isRetry: the client says that it sent this before (`x-stainless-retry-count`
+  ///   above 0): an equal batch of the last ten minutes is returned instead of a second one.
   func createBatch(_ batch: NewBatch, isRetry: Bool, now: Timestamp) async throws -> BatchRecord
   /// - Parameter key: the asking API key; nil for the coordinator itself.
   func batch(_ id: String, key: String?) async throws -> BatchRecord?
   /// - Throws: `StoreError.unknownCursor`.
   func batches(key: String, page: PageRequest) async throws -> Page<BatchRecord>
-  /// Stops a batch: running units are dropped, finished lines will be delivered. Cancelling twice is no mistake.
+  /// Stops a batch: running units are dropped, finished lines will be delivered. Cancelling twice
+  /// is no mistake.
   ///
-  /// - Throws: `StoreError.notFound`; `.conflict` when the batch has ended otherwise or is writing its files.
+  /// - Throws: `StoreError.notFound`; `.conflict` when the batch has ended otherwise or is writing
+  ///   its files.
   func cancelBatch(_ id: String, key: String, now: Timestamp) async throws -> BatchRecord
   /// - Throws: `StoreError.notFound`.
   func progress(of id: String, key: String, now: Timestamp) async throws -> BatchProgress
 
   /// Batches in `validating`, oldest first.
   func batchesToValidate(limit: Int) async throws -> [BatchRecord]
-  /// Adds a slice of validated lines to a batch in `validating`. A line that is there already is left as it is, so a
-  /// validation that was interrupted starts over from the first line. Nothing runs before `finishValidation`.
+  /// Adds a slice of validated lines to a batch in `validating`. A line that is there already is
+  /// left as it is, so a validation that was interrupted starts over from the first line. Nothing
+  /// runs before `finishValidation`.
   ///
-  /// - Throws: `StoreError.conflict` when the batch is not `validating` (it was cancelled meanwhile): stop;
+  /// - Throws: `StoreError.conflict` when the batch is not `validating` (it was cancelled
+  ///   meanwhile): stop;
   ///   `.invalid` for an unknown model or a request without sequences.
   func appendRequests(_ requests: [NewRequest], to batch: String) async throws
-  /// Lets the requests run; the batch is `inProgress`, or `finalizing` when every line failed already.
+  /// Lets the requests run; the batch is `inProgress`, or `finalizing` when every line failed
+  /// already.
   ///
   /// - Parameter model: the name that all lines share, for the batch object.
   func finishValidation(_ batch: String, model: String?, now: Timestamp) async throws -> BatchRecord
@@ -62,7 +68,8 @@ package protocol BatchStore: Sendable {
   func outcomes(
     of batch: String, afterLine: Int, limit: Int
   ) async throws -> [RequestOutcome]
-  /// Records the files and ends the batch in the same transaction. Repeating it returns the ended batch.
+  /// Records the files and ends the batch in the same transaction. Repeating it returns the ended
+  /// batch.
   func finishBatch(
     _ batch: String, output: NewFile?, errors: NewFile?, now: Timestamp
   ) async throws -> BatchRecord
@@ -86,19 +93,20 @@ package protocol WorkStore: Sendable {
   ) async throws
   /// - Throws: `StoreError.leaseUnknown`.
   func leaseRecord(_ lease: String, worker: String) async throws -> LeaseRecord
-  /// Takes a result, also late ones, and settles the unit when verification allows it. The first result of a lease
-  /// counts; repeating it gives what became of it.
+  /// Takes a result, also late ones, and settles the unit when verification allows it. The first
+  /// result of a lease counts; repeating it gives what became of it.
   ///
-  /// - Throws: `StoreError.leaseUnknown`; `.invalid` when the summaries do not fit the unit; `.conflict` when the lease
-  ///   was given a different result before.
+  /// - Throws: `StoreError.leaseUnknown`; `.invalid` when the summaries do not fit the unit;
+  ///   `.conflict` when the lease was given a different result before.
   func submit(_ submission: ResultSubmission, now: Timestamp) async throws -> ResultReceipt
   /// Whether a worker may read a blob: a model's, or the inputs of a unit that it holds a lease on.
   func mayRead(blob: Digest, worker: String, now: Timestamp) async throws -> Bool
 
   /// A unit to replay on the coordinator's own machine; nil when there is none.
   func takeReplay(now: Timestamp) async throws -> ReplayJob?
-  /// The replay's bits are the truth: accepts the unit, grants credit to replicas that agree, rejects the others and
-  /// takes back what their workers have unverified. Nil when the job was given to another or the unit has ended.
+  /// The replay's bits are the truth: accepts the unit, grants credit to replicas that agree,
+  /// rejects the others and takes back what their workers have unverified. Nil when the job was
+  /// given to another or the unit has ended.
   func settleReplay(
     _ job: String, result: NewResult, now: Timestamp
   ) async throws -> ReplayOutcome?
@@ -111,15 +119,18 @@ package protocol WorkStore: Sendable {
 /// Accounts and their workers.
 package protocol FleetStore: Sendable {
   /// Stores an invitation, creating its account when it is new.
-  func createInvitation(_ invitation: NewInvitation, now: Timestamp) async throws -> InvitationRecord
+  func createInvitation(_ invitation: NewInvitation, now: Timestamp) async throws
+    -> InvitationRecord
   func invitations(now: Timestamp) async throws -> [InvitationRecord]
   /// Makes an invitation useless; false when there is none.
   func revokeInvitation(_ id: String) async throws -> Bool
-  /// Uses an invitation once and makes a worker; a repetition with the same key gives the same worker.
+  /// Uses an invitation once and makes a worker; a repetition with the same key gives the same
+  /// worker.
   ///
   /// - Throws: `StoreError.invitationInvalid`.
   func enrol(_ worker: NewWorker, now: Timestamp) async throws -> WorkerRecord
-  /// Records a certificate before it is handed out, at enrolment and renewal. Older ones stay valid until they end.
+  /// Records a certificate before it is handed out, at enrolment and renewal. Older ones stay valid
+  /// until they end.
   func recordCertificate(_ certificate: CertificateRecord) async throws
   /// The worker that a certificate was issued to; nil for unknown, ended or revoked ones.
   func worker(certificate fingerprint: Digest, now: Timestamp) async throws -> WorkerRecord?
@@ -142,7 +153,8 @@ package protocol KeyStore: Sendable {
 package protocol ModelStore: Sendable {
   /// Adds a model, or replaces what the name meant; units of the old one go on.
   ///
-  /// - Parameter blobs: everything that workers may fetch: the manifest, its chunks, and the vocabulary.
+  /// - Parameter blobs: everything that workers may fetch: the manifest, its chunks, and the
+  ///   vocabulary.
   func registerModel(_ model: ModelRecord, blobs: [Digest]) async throws
   func models() async throws -> [ModelRecord]
   func model(_ id: String) async throws -> ModelRecord?

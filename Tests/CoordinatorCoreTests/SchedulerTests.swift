@@ -42,7 +42,8 @@ struct SchedulerTests {
 
   @Test("a key that idled gets no more than its share")
   func idleKey() {
-    // Served last at virtual time 100: the key that comes back at 0 stands at 100, level with the other.
+    // Served last at virtual time 100: the key that comes back at 0 stands at 100, level with the
+    // other.
     let ranked = Scheduler.order(
       [queue(1, key: "b", keyTime: 0), queue(2, key: "a", keyTime: 100)], for: worker(),
       present: 100, now: noon)
@@ -202,7 +203,9 @@ struct LeaseTermsTests {
     #expect(deadline == noon.adding(seconds: policy.minimumExtensionSeconds))
   }
 
-  @Test("measured speed moves by a quarter and believes no claim of having computed longer than it took")
+  @Test(
+    "measured speed moves by a quarter and believes no claim of having computed longer than it took"
+  )
   func speed() {
     #expect(MeasuredSpeed.updated(nil, flops: 1e12, claimed: 10, elapsed: 20) == 1e11)
     #expect(MeasuredSpeed.updated(nil, flops: 1e12, claimed: 50, elapsed: 20) == 5e10)

@@ -41,8 +41,9 @@ struct VerificationPolicyTests {
     #expect(
       DigestQuorum(accounts: 2).verdict(on: replicas)
         == .wait(reason: "1 of 2 accounts gave a result"))
-    #expect(DigestQuorum(accounts: 3).verdict(on: submitted(("a", truth), ("b", truth)))
-      == .wait(reason: "2 of 3 accounts gave a result"))
+    #expect(
+      DigestQuorum(accounts: 3).verdict(on: submitted(("a", truth), ("b", truth)))
+        == .wait(reason: "2 of 3 accounts gave a result"))
   }
 
   @Test("the trusted pool believes its first result")

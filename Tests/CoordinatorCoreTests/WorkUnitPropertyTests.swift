@@ -79,7 +79,8 @@ private struct Life {
     #expect(granted.isDisjoint(with: rejected), "seed \(seed)")
     if let accepted {
       #expect(unit.state == .accepted(accepted), "seed \(seed)")
-      // Two liars who agree are believed: that is what a quorum can promise. A replay is always right.
+      // Two liars who agree are believed: that is what a quorum can promise. A replay is always
+      // right.
       if accepted.verification == .replay { #expect(accepted.result == truth, "seed \(seed)") }
     }
     for replica in unit.replicas {

@@ -19,7 +19,8 @@ func digest(_ digit: Character) -> Digest {
 struct WorkUnitTests {
   let policy = CoordinatorPolicy()
 
-  /// A unit with a running replica for each account, numbered from 1; workers are named like their account.
+  /// A unit with a running replica for each account, numbered from 1; workers are named like their
+  /// account.
   func unit(_ accounts: String..., pool: WorkPool = .public) -> WorkUnit {
     var unit = WorkUnit(pool: pool)
     for (index, account) in accounts.enumerated() {
@@ -117,15 +118,30 @@ struct WorkUnitTests {
     #expect(unit.replicas[0].state == .notNeeded)
   }
 
-  @Test("a late result is paid when it is right and rejected when it is wrong", arguments: [true, false])
-  func late(isRight: Bool) {
+  /// Ann's lease ran out; Bob and Carl settled the unit.
+  private func settledWithoutAnn(byReplay: Bool) -> WorkUnit {
     var unit = unit("ann", "bob")
     unit.lose(1, as: .expired, policy)
     unit.lease(3, worker: "w-carl", account: "carl", until: noon)
     _ = unit.submit(2, result: truth, policy)
-    _ = unit.submit(3, result: truth, policy)
-    let actions = unit.submit(1, result: isRight ? truth : lie, policy)
-    #expect(actions == [isRight ? .grant(replica: 1) : .reject(replica: 1)])
+    _ = unit.submit(3, result: byReplay ? lie : truth, policy)
+    if byReplay { _ = unit.settle(byReplay: truth) }
+    return unit
+  }
+
+  @Test("a late result is paid when it is right", arguments: [true, false])
+  func lateAndRight(byReplay: Bool) {
+    var unit = settledWithoutAnn(byReplay: byReplay)
+    #expect(unit.submit(1, result: truth, policy) == [.grant(replica: 1)])
+  }
+
+  @Test("a late result that differs is rejected by a replay's bits, never by a majority's")
+  func lateAndDifferent() {
+    var replayed = settledWithoutAnn(byReplay: true)
+    #expect(replayed.submit(1, result: lie, policy) == [.reject(replica: 1)])
+    var agreed = settledWithoutAnn(byReplay: false)
+    #expect(agreed.submit(1, result: lie, policy).isEmpty)
+    #expect(agreed.replicas[0].state == .notNeeded)
   }
 
   @Test("a repeated result changes nothing")
@@ -186,7 +202,9 @@ struct WorkUnitTests {
     #expect(unit.replicas.map(\.state) == [.notNeeded, .notNeeded])
   }
 
-  @Test("a caught worker's unverified results count for nothing, its leases end, its verified ones stay")
+  @Test(
+    "a caught worker's unverified results count for nothing, its leases end, its verified ones stay"
+  )
   func takenBack() {
     var open = unit("ann", "bob")
     _ = open.submit(1, result: truth, policy)

@@ -6,7 +6,9 @@ import WireProtocol
 
 @Suite("Store contract: batches")
 struct BatchContractTests {
-  @Test("two accounts run every unit; equal digests complete the batch and pay both", arguments: StoreKind.allCases)
+  @Test(
+    "two accounts run every unit; equal digests complete the batch and pay both",
+    arguments: StoreKind.allCases)
   func quorum(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let batch = try await lab.runningBatch(lines: 24)
@@ -41,14 +43,17 @@ struct BatchContractTests {
     }
   }
 
-  @Test("a retried creation finds its first attempt, within ten minutes and only if it says so", arguments: StoreKind.allCases)
+  @Test(
+    "a retried creation finds its first attempt, within ten minutes and only if it says so",
+    arguments: StoreKind.allCases)
   func retriedCreation(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let now = Laboratory.start
       let new = lab.newBatch(metadata: ["b": "2", "a": "1"])
       let first = try await lab.store.createBatch(new, isRetry: false, now: now)
       #expect(first.metadata == ["a": "1", "b": "2"])
-      let retried = try await lab.store.createBatch(new, isRetry: true, now: now.adding(seconds: 599))
+      let retried = try await lab.store.createBatch(
+        new, isRetry: true, now: now.adding(seconds: 599))
       #expect(retried.id == first.id)
       let second = try await lab.store.createBatch(new, isRetry: false, now: now)
       #expect(second.id != first.id)
@@ -81,7 +86,8 @@ struct BatchContractTests {
     }
   }
 
-  @Test("an interrupted validation starts over without doubling a line", arguments: StoreKind.allCases)
+  @Test(
+    "an interrupted validation starts over without doubling a line", arguments: StoreKind.allCases)
   func repeatedSlices(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let batch = try await lab.store.createBatch(
@@ -100,7 +106,9 @@ struct BatchContractTests {
     }
   }
 
-  @Test("a line that fails alone goes to the error file; all such lines end the batch at once", arguments: StoreKind.allCases)
+  @Test(
+    "a line that fails alone goes to the error file; all such lines end the batch at once",
+    arguments: StoreKind.allCases)
   func failedLines(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let now = Laboratory.start
@@ -126,7 +134,9 @@ struct BatchContractTests {
     }
   }
 
-  @Test("cancelling drops what runs, delivers what is done and answers late results as not needed", arguments: StoreKind.allCases)
+  @Test(
+    "cancelling drops what runs, delivers what is done and answers late results as not needed",
+    arguments: StoreKind.allCases)
   func cancellation(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let now = Laboratory.start
@@ -140,7 +150,8 @@ struct BatchContractTests {
       let cancelled = try await lab.store.cancelBatch(batch.id, key: lab.key.id, now: now)
       #expect(cancelled.state == .cancelling)
       #expect(cancelled.completed == 4 && cancelled.failed == 16)
-      #expect(try await lab.store.cancelBatch(batch.id, key: lab.key.id, now: now).state == .cancelling)
+      #expect(
+        try await lab.store.cancelBatch(batch.id, key: lab.key.id, now: now).state == .cancelling)
       let heartbeat = try await lab.store.heartbeat(
         lease: running.id, worker: a.id, flopsDone: 1, now: now)
       #expect(heartbeat.verdict == .abandon)
@@ -152,7 +163,8 @@ struct BatchContractTests {
       let ended = try await lab.batch(batch.id)
       #expect(ended.state == .cancelled && ended.outputFileID != nil && ended.errorFileID != nil)
       #expect(try await lab.store.batchesToFinalize(limit: 10).isEmpty)
-      #expect(try await lab.store.cancelBatch(batch.id, key: lab.key.id, now: now).state == .cancelled)
+      #expect(
+        try await lab.store.cancelBatch(batch.id, key: lab.key.id, now: now).state == .cancelled)
     }
   }
 
@@ -174,7 +186,9 @@ struct BatchContractTests {
     }
   }
 
-  @Test("cancelled while it is validated, a batch runs nothing and stops the validation", arguments: StoreKind.allCases)
+  @Test(
+    "cancelled while it is validated, a batch runs nothing and stops the validation",
+    arguments: StoreKind.allCases)
   func cancelledDuringValidation(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let now = Laboratory.start
@@ -193,7 +207,9 @@ struct BatchContractTests {
     }
   }
 
-  @Test("when the window closes, finished lines are delivered and the rest expire", arguments: StoreKind.allCases)
+  @Test(
+    "when the window closes, finished lines are delivered and the rest expire",
+    arguments: StoreKind.allCases)
   func windowCloses(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let start = Laboratory.start
@@ -217,7 +233,8 @@ struct BatchContractTests {
     }
   }
 
-  @Test("a batch that is never validated fails when its window closes", arguments: StoreKind.allCases)
+  @Test(
+    "a batch that is never validated fails when its window closes", arguments: StoreKind.allCases)
   func windowClosesEarly(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let batch = try await lab.store.createBatch(
@@ -228,7 +245,8 @@ struct BatchContractTests {
     }
   }
 
-  @Test("a sequence that is not finite fails its request and no other", arguments: StoreKind.allCases)
+  @Test(
+    "a sequence that is not finite fails its request and no other", arguments: StoreKind.allCases)
   func nonFinite(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let batch = try await lab.runningBatch(lines: 4, pool: .trusted)

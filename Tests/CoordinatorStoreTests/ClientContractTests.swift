@@ -2,6 +2,7 @@ import CoordinatorCore
 import CoordinatorStore
 import Foundation
 import Testing
+import WirePayloads
 import WireProtocol
 
 @Suite("Store contract: files, keys and models")
@@ -15,7 +16,8 @@ struct ClientContractTests {
         blob: Laboratory.digest(name), expiresAt: expires), now: Laboratory.start)
   }
 
-  @Test("files are kept, listed by purpose and deleted, each key's own", arguments: StoreKind.allCases)
+  @Test(
+    "files are kept, listed by purpose and deleted, each key's own", arguments: StoreKind.allCases)
   func files(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let now = Laboratory.start
@@ -77,7 +79,8 @@ struct ClientContractTests {
     }
   }
 
-  @Test("a model's name can be given to other weights and taken away", arguments: StoreKind.allCases)
+  @Test(
+    "a model's name can be given to other weights and taken away", arguments: StoreKind.allCases)
   func models(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       #expect(try await lab.store.models() == [lab.model])
@@ -106,6 +109,32 @@ struct ClientContractTests {
       let running = try await lab.store.finishValidation(
         batch.id, model: nil, now: Laboratory.start)
       #expect(running.total == 1)
+    }
+  }
+
+  @Test(
+    "a request that no unit could hold is refused before it can hold up the others",
+    arguments: StoreKind.allCases)
+  func unencodable(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let batch = try await lab.store.createBatch(
+        lab.newBatch(), isRetry: false, now: Laboratory.start)
+      let spoilt: [(inout GenerateInputs.Sequence) -> Void] = [
+        { $0.promptTokens = [] }, { $0.temperature = .nan }, { $0.maxTokens = 0 }, { $0.topP = 0 },
+        { $0.stopStrings = [[]] }, { $0.topLogprobs = 21 },
+      ]
+      for spoil in spoilt {
+        var request = lab.request(1)
+        guard case .run(var work) = request.content else { continue }
+        spoil(&work.sequences[0])
+        request.content = .run(work)
+        await #expect {
+          try await lab.store.appendRequests([request], to: batch.id)
+        } throws: { ($0 as? StoreError)?.code == .invalid }
+      }
+      await #expect {
+        try await lab.store.appendRequests([lab.request(1, choices: 4_097)], to: batch.id)
+      } throws: { ($0 as? StoreError)?.code == .invalid }
     }
   }
 }

@@ -6,7 +6,8 @@ import TestSupport
 import Testing
 import WireProtocol
 
-/// The file on disk: what was acknowledged survives, several processes share it, tampering is found.
+/// The file on disk: what was acknowledged survives, several processes share it, tampering is
+/// found.
 @Suite("Durability")
 struct DurabilityTests {
   private struct Folder {
@@ -23,7 +24,9 @@ struct DurabilityTests {
     }
 
     /// What a killed process leaves: the files as they are, without any closing.
-    func snapshot(of present: String, as name: String) async throws -> (SQLiteStore, FolderBlobStore) {
+    func snapshot(of present: String, as name: String) async throws -> (
+      SQLiteStore, FolderBlobStore
+    ) {
       try FileManager.default.copyItem(
         at: url.appendingPathComponent(present), to: url.appendingPathComponent(name))
       return try await open(name)

@@ -20,7 +20,9 @@ struct FleetContractTests {
       name: name)
   }
 
-  @Test("an invitation admits as many workers as it says, however many ask at once", arguments: StoreKind.allCases)
+  @Test(
+    "an invitation admits as many workers as it says, however many ask at once",
+    arguments: StoreKind.allCases)
   func uses(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let now = Laboratory.start
@@ -41,7 +43,9 @@ struct FleetContractTests {
     }
   }
 
-  @Test("a repeated enrolment with the same key is the same worker and one use", arguments: StoreKind.allCases)
+  @Test(
+    "a repeated enrolment with the same key is the same worker and one use",
+    arguments: StoreKind.allCases)
   func retried(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let now = Laboratory.start
@@ -84,7 +88,9 @@ struct FleetContractTests {
     }
   }
 
-  @Test("a worker is known by each of its certificates until they end or it is revoked", arguments: StoreKind.allCases)
+  @Test(
+    "a worker is known by each of its certificates until they end or it is revoked",
+    arguments: StoreKind.allCases)
   func certificates(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let now = Laboratory.start

@@ -5,7 +5,8 @@ import TestSupport
 import Testing
 import WireProtocol
 
-/// At the end of every simulated life: each request ended exactly once with the true answer, and credit was granted once.
+/// At the end of every simulated life: each request ended exactly once with the true answer, and
+/// credit was granted once.
 @Suite("Fleet simulation", .serialized)
 struct FleetSimulationTests {
   @Test("weeks of a mixed fleet, in memory")
@@ -83,7 +84,9 @@ struct FleetSimulationTests {
     let pairs = granted.map { "\($0.body.unit) \($0.body.account ?? "")" }
     #expect(Set(pairs).count == pairs.count, "seed \(seed): an account was paid twice for a unit")
     var byAccount: [String: Int64] = [:]
-    for receipt in granted { byAccount[receipt.body.account ?? "", default: 0] += receipt.body.microcredit }
+    for receipt in granted {
+      byAccount[receipt.body.account ?? "", default: 0] += receipt.body.microcredit
+    }
     let statistics = try await store.statistics(now: simulation.now)
     for account in statistics.accounts {
       let credit = Credit(micro: byAccount[account.id, default: 0])

@@ -37,11 +37,14 @@ struct LeaseContractTests {
     }
   }
 
-  @Test("a unit holds the requests' sequences, in order and exactly; replicas run the same", arguments: StoreKind.allCases)
+  @Test(
+    "a unit holds the requests' sequences, in order and exactly; replicas run the same",
+    arguments: StoreKind.allCases)
   func inputs(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let requests = [
-        lab.request(1, choices: 2), lab.request(2, maxTokens: 3, seed: -5), lab.request(3, prompt: 700),
+        lab.request(1, choices: 2), lab.request(2, maxTokens: 3, seed: -5),
+        lab.request(3, prompt: 700),
       ]
       let batch = try await lab.store.createBatch(
         lab.newBatch(), isRetry: false, now: Laboratory.start)
@@ -96,7 +99,9 @@ struct LeaseContractTests {
     }
   }
 
-  @Test("small batches of one model share a unit; cancelling one leaves the others their answers", arguments: StoreKind.allCases)
+  @Test(
+    "small batches of one model share a unit; cancelling one leaves the others their answers",
+    arguments: StoreKind.allCases)
   func sharedUnit(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let other = try await lab.withKey("other")
@@ -117,7 +122,9 @@ struct LeaseContractTests {
     }
   }
 
-  @Test("a lease ends in silence, lives on heartbeats, and its unit goes to another", arguments: StoreKind.allCases)
+  @Test(
+    "a lease ends in silence, lives on heartbeats, and its unit goes to another",
+    arguments: StoreKind.allCases)
   func expiry(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let start = Laboratory.start
@@ -129,7 +136,8 @@ struct LeaseContractTests {
       let second = try #require(try await lab.lease(b).first)
       let half = start.adding(seconds: first.deadlineSeconds - 1)
       #expect(try await lab.store.tick(now: half).expiredLeases == 0)
-      let alive = try await lab.store.heartbeat(lease: first.id, worker: a.id, flopsDone: 5, now: half)
+      let alive = try await lab.store.heartbeat(
+        lease: first.id, worker: a.id, flopsDone: 5, now: half)
       #expect(alive.verdict == .proceed && alive.deadlineSeconds == 120)
       let later = half.adding(seconds: 10)
       #expect(try await lab.store.tick(now: later).expiredLeases == 1)
@@ -160,11 +168,14 @@ struct LeaseContractTests {
           try await body()
         } throws: { ($0 as? StoreError)?.code == .leaseUnknown }
       }
-      await unknown { _ = try await lab.store.heartbeat(lease: lease.id, worker: b.id, flopsDone: 0, now: now) }
+      await unknown {
+        _ = try await lab.store.heartbeat(lease: lease.id, worker: b.id, flopsDone: 0, now: now)
+      }
       await unknown { _ = try await lab.store.leaseRecord(lease.id, worker: b.id) }
       await unknown { try await lab.submit(lease, by: b) }
       await unknown {
-        try await lab.store.abandon(lease: lease.id, worker: b.id, reason: .failed, detail: "", now: now)
+        try await lab.store.abandon(
+          lease: lease.id, worker: b.id, reason: .failed, detail: "", now: now)
       }
       let record = try await lab.store.leaseRecord(lease.id, worker: a.id)
       #expect(record.specification == lease.specification && record.submitted == nil)
@@ -172,7 +183,8 @@ struct LeaseContractTests {
     }
   }
 
-  @Test("workers read models, and inputs only while they hold a lease", arguments: StoreKind.allCases)
+  @Test(
+    "workers read models, and inputs only while they hold a lease", arguments: StoreKind.allCases)
   func reading(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let now = Laboratory.start
@@ -192,7 +204,9 @@ struct LeaseContractTests {
     }
   }
 
-  @Test("a worker that fails waits longer each time; one that shuts down does not", arguments: StoreKind.allCases)
+  @Test(
+    "a worker that fails waits longer each time; one that shuts down does not",
+    arguments: StoreKind.allCases)
   func backoff(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       var now = Laboratory.start
@@ -239,6 +253,34 @@ struct LeaseContractTests {
     }
   }
 
+  @Test(
+    "a slow worker is given units of its size, and a large replica only when nothing else is left",
+    arguments: StoreKind.allCases)
+  func largeReplicas(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.runningBatch(lines: 300)
+      let fast = try await lab.worker("fast", account: "ann")
+      let slow = try await lab.worker("slow", account: "bob")
+      for (worker, seconds) in [(fast, 0.1), (slow, 1_000)] {
+        try await lab.submit(
+          try #require(try await lab.lease(worker).first), by: worker, seconds: seconds,
+          now: Laboratory.start.adding(seconds: 2_000))
+      }
+      let large = try #require(try await lab.lease(fast).first)
+      #expect(try await lab.inputs(large.specification).sequences.count > 100)
+      var sizes: [Int] = []
+      var last: Lease?
+      while let lease = try await lab.lease(slow).first {
+        sizes.append(try await lab.inputs(lease.specification).sequences.count)
+        try await lab.submit(
+          lease, by: slow, seconds: 1_000, now: Laboratory.start.adding(seconds: 2_000))
+        last = lease
+      }
+      #expect(sizes.count > 100 && sizes.dropLast().allSatisfy { $0 <= 4 }, "\(sizes)")
+      #expect(last?.unit == large.unit)
+    }
+  }
+
   @Test("a batch of 5,000 lines does not starve ten of another key", arguments: StoreKind.allCases)
   func fairShares(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
@@ -264,7 +306,8 @@ struct LeaseContractTests {
     }
   }
 
-  @Test("within a key, priority decides, then the batches take turns", arguments: StoreKind.allCases)
+  @Test(
+    "within a key, priority decides, then the batches take turns", arguments: StoreKind.allCases)
   func priorities(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let normal = try await lab.runningBatch(lines: 100, pool: .trusted)

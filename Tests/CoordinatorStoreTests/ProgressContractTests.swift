@@ -14,7 +14,9 @@ struct ProgressContractTests {
     try await lab.store.progress(of: batch.id, key: lab.key.id, now: now ?? self.now)
   }
 
-  @Test("progress counts units, replicas and verdicts, and ends at its estimate", arguments: StoreKind.allCases)
+  @Test(
+    "progress counts units, replicas and verdicts, and ends at its estimate",
+    arguments: StoreKind.allCases)
   func counts(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let batch = try await lab.runningBatch(lines: 24)
@@ -42,7 +44,9 @@ struct ProgressContractTests {
     }
   }
 
-  @Test("a batch that waits says why: no workers, too few accounts, a replay", arguments: StoreKind.allCases)
+  @Test(
+    "a batch that waits says why: no workers, too few accounts, a replay",
+    arguments: StoreKind.allCases)
   func waiting(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let batch = try await lab.runningBatch(lines: 4)
@@ -56,7 +60,9 @@ struct ProgressContractTests {
       _ = try await lab.lease(twin)
       let alone = try await progress(lab, batch)
       #expect(alone.waitReasons.count == 1)
-      #expect(alone.waitReasons[0].hasPrefix("Too few accounts: 1 unit run by 'ann'"), "\(alone.waitReasons)")
+      #expect(
+        alone.waitReasons[0].hasPrefix("Too few accounts: 1 unit run by 'ann'"),
+        "\(alone.waitReasons)")
 
       let b = try await lab.worker("b", account: "bob")
       let lease = try #require(try await lab.lease(b, now: now).first)
@@ -73,7 +79,9 @@ struct ProgressContractTests {
     }
   }
 
-  @Test("credit follows from the operations of the accepted result alone", arguments: StoreKind.allCases)
+  @Test(
+    "credit follows from the operations of the accepted result alone", arguments: StoreKind.allCases
+  )
   func credit(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let batch = try await lab.runningBatch(lines: 30, choices: 2)
@@ -98,7 +106,8 @@ struct ProgressContractTests {
       let statistics = try await lab.store.statistics(now: now)
       for account in statistics.accounts {
         #expect(account.contribution.credit == Credit(micro: micro).value)
-        #expect(account.contribution.tokens == tokens && account.contribution.accepted == seen.count)
+        #expect(
+          account.contribution.tokens == tokens && account.contribution.accepted == seen.count)
         #expect(account.contribution.recentAverageCredit > 0 && account.workers == 1)
       }
       #expect(try await lab.batch(batch.id).outputTokens == tokens)

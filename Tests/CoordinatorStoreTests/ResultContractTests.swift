@@ -71,7 +71,9 @@ struct ResultContractTests {
     }
   }
 
-  @Test("a cheat is found, settled by replay, loses its trust and its unverified results", arguments: StoreKind.allCases)
+  @Test(
+    "a cheat is found, settled by replay, loses its trust and its unverified results",
+    arguments: StoreKind.allCases)
   func cheat(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let batch = try await lab.runningBatch(lines: 40)
@@ -150,7 +152,9 @@ struct ResultContractTests {
     }
   }
 
-  @Test("a replay that is not settled in time is given out again, and only the last one counts", arguments: StoreKind.allCases)
+  @Test(
+    "a replay that is not settled in time is given out again, and only the last one counts",
+    arguments: StoreKind.allCases)
   func replayDeadline(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let job = try await dispute(lab)
@@ -163,7 +167,9 @@ struct ResultContractTests {
     }
   }
 
-  @Test("what the trusted machine cannot compute fails those requests, never the batch", arguments: StoreKind.allCases)
+  @Test(
+    "what the trusted machine cannot compute fails those requests, never the batch",
+    arguments: StoreKind.allCases)
   func replayFails(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let job = try await dispute(lab)

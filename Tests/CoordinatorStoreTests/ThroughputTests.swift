@@ -24,7 +24,8 @@ struct ThroughputTests {
     for index in 0..<16 {
       workers.append(try await lab.worker("w\(index)", account: "account-\(index)"))
     }
-    // First units of four requests for everyone, then what the first two hundred units show of speed.
+    // First units of four requests for everyone, then what the first two hundred units show of
+    // speed.
     var results: [(lease: Lease, worker: WorkerRecord)] = []
     let team = workers
     let leased = try await clock.measure {
@@ -60,7 +61,8 @@ struct ThroughputTests {
       "50,000 lines stored in \(stored); 320 leases in \(leased); 320 results in \(submitted); "
         + "progress in \(progress)")
     #expect(try await store.statistics(now: Laboratory.start).totals.accepted == 320)
-    // Generous, for a machine under load: a scan of 50,000 requests for each lease would take minutes.
+    // Generous, for a machine under load: a scan of 50,000 requests for each lease would take
+    // minutes.
     #expect(leased < .seconds(30) && submitted < .seconds(30))
   }
 }

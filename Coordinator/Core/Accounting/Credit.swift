@@ -6,7 +6,8 @@ package struct Credit: Hashable, Sendable, Comparable {
 
   package init(micro: Int64) { self.micro = micro }
 
-  /// 200 for each GFLOPS-day of a unit's operations: FLOPs x 200 / 86400e9, rounded to the nearest millionth.
+  /// 200 for each GFLOPS-day of a unit's operations: FLOPs x 200 / 86400e9, rounded to the nearest
+  /// millionth.
   package init(flops: Double) {
     micro = Int64((flops * 200 / 86_400e9 * 1e6).rounded())
   }
@@ -31,8 +32,9 @@ package struct RecentAverage: Hashable, Sendable {
     self.time = time
   }
 
-  /// Counts credit granted at `now` for work since `time`: `w = exp(-dt ln2 / half_life)`,
-  /// `avg = avg w + (1 - w) work / dt_days`. For a dt too small to divide by, the limit `avg + ln2 work / 7` is taken.
+  /// Counts credit granted at `now` for work since `time`: `w = exp(-dt ln2 / half_life)`, `avg =
+  /// avg w + (1 - w) work / dt_days`. For a dt too small to divide by, the limit `avg + ln2 work /
+  /// 7` is taken.
   package mutating func add(_ credit: Credit, now: Timestamp) {
     let seconds = max(0, now.seconds(since: time))
     let weight = Self.weight(seconds)

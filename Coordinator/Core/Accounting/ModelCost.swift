@@ -1,8 +1,11 @@
-/// What a model costs to run: floating-point operations (a multiplication and an addition are two) and bytes.
+/// What a model costs to run: floating-point operations (a multiplication and an addition are two)
+/// and bytes.
 ///
-/// Credit follows from these figures and the tokens of the accepted result, so that it is measured, never claimed.
+/// Credit follows from these figures and the tokens of the accepted result, so that it is measured,
+/// never claimed.
 package struct ModelCost: Hashable, Sendable, Codable {
-  /// Operations a token takes in all layers, without the output head: 2 x the parameters that a token meets.
+  /// Operations a token takes in all layers, without the output head: 2 x the parameters that a
+  /// token meets.
   package var bodyFlopsPerToken: Double
   /// Operations the output head takes for one token's logits: 2 x D x V.
   package var headFlopsPerToken: Double
@@ -29,8 +32,8 @@ package struct ModelCost: Hashable, Sendable, Codable {
 
   /// Operations of one sequence of `prompt` tokens that was continued by `generated` tokens.
   ///
-  /// The last generated token is not run through the model. The head runs once for each generated token, and the
-  /// token at position p attends to p + 1 positions.
+  /// The last generated token is not run through the model. The head runs once for each generated
+  /// token, and the token at position p attends to p + 1 positions.
   package func flops(prompt: Int, generated: Int) -> Double {
     guard generated > 0 else { return 0 }
     let run = Double(prompt + generated - 1)

@@ -4,8 +4,9 @@
 ///          |             |------> finalizing(.expired) ---> expired
 ///          |-> failed    |------> cancelling -------------> cancelled
 ///
-/// `finalizing` and `cancelling` last until the output and error files are written. A batch is cancelled from
-/// `validating` or `inProgress`; a batch that runs out of time while it is validated has failed.
+/// `finalizing` and `cancelling` last until the output and error files are written. A batch is
+/// cancelled from `validating` or `inProgress`; a batch that runs out of time while it is validated
+/// has failed.
 package enum BatchState: Hashable, Sendable {
   /// How a batch that ran ends.
   package enum Ending: String, Hashable, Sendable {

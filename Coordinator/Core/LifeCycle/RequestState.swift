@@ -24,7 +24,8 @@ package enum RequestState: Hashable, Sendable {
 
 /// Why one request failed, as its line in the error file says it.
 package struct RequestFailure: Hashable, Sendable, Codable {
-  /// The HTTP status of the line's `response`; nil for a line whose `error` says why there is no response.
+  /// The HTTP status of the line's `response`; nil for a line whose `error` says why there is no
+  /// response.
   package var statusCode: Int?
   /// OpenAI's error code, such as `context_length_exceeded`.
   package var code: String

@@ -16,7 +16,9 @@ package struct Acceptance: Hashable, Sendable {
 
 /// The life of a unit: an event comes in, the states change, and what follows for others comes out.
 ///
-///     open -> accepted | awaitingReplay -> accepted | failed          (any but the last two) -> cancelled
+///     open -> accepted | awaitingReplay
+///     awaitingReplay -> accepted | failed
+///     open, awaitingReplay -> cancelled
 package struct WorkUnit: Hashable, Sendable {
   package enum ReplayReason: String, Hashable, Sendable {
     /// Replicas have different digests.
@@ -54,7 +56,9 @@ package struct WorkUnit: Hashable, Sendable {
   /// Attempts of the trusted machine that failed.
   package var failedReplays: Int
 
-  package init(pool: WorkPool, state: State = .open, replicas: [Replica] = [], failedReplays: Int = 0) {
+  package init(
+    pool: WorkPool, state: State = .open, replicas: [Replica] = [], failedReplays: Int = 0
+  ) {
     self.pool = pool
     self.state = state
     self.replicas = replicas
@@ -77,8 +81,8 @@ package struct WorkUnit: Hashable, Sendable {
     }
   }
 
-  /// Whether an account may be given a replica. One that lost a replica may try again: with few accounts there may be
-  /// no other, and workers that fail are held back by their own backoff.
+  /// Whether an account may be given a replica. One that lost a replica may try again: with few
+  /// accounts there may be no other, and workers that fail are held back by their own backoff.
   package func mayLease(account: String, _ policy: CoordinatorPolicy) -> Bool {
     missing(policy) > 0 && !accounts.contains(account)
   }
@@ -86,7 +90,9 @@ package struct WorkUnit: Hashable, Sendable {
 
 extension WorkUnit {
   /// A replica is leased out.
-  package mutating func lease(_ id: Int64, worker: String, account: String, until deadline: Timestamp) {
+  package mutating func lease(
+    _ id: Int64, worker: String, account: String, until deadline: Timestamp
+  ) {
     replicas.append(
       Replica(id: id, worker: worker, account: account, state: .running(deadline: deadline)))
   }
@@ -216,12 +222,19 @@ extension WorkUnit {
     return .reject(replica: replicas[index].id)
   }
 
-  /// A result for a unit whose bits are known. One run alone does not show who is wrong when another differs.
+  /// A result for a unit whose bits are known: it is paid when it is the same. When it differs,
+  /// only a replay has shown who is wrong; neither a majority nor a single run accuses anyone.
   private mutating func judgeLate(_ index: Int, _ acceptance: Acceptance) -> [Action] {
     let account = replicas[index].account
+    let isRight = replicas[index].result == acceptance.result
     let isCounted = replicas.contains { $0.account == account && $0.state == .accepted }
-    let isProven = acceptance.verification != .trustedPool
-    guard isProven, !(isCounted && replicas[index].result == acceptance.result) else {
+    let isJudged =
+      switch acceptance.verification {
+      case .replay: !(isRight && isCounted)
+      case .quorum: isRight && !isCounted
+      case .trustedPool: false
+      }
+    guard isJudged else {
       replicas[index].state = .notNeeded
       return []
     }

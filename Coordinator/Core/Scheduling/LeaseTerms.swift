@@ -28,7 +28,8 @@ package struct LeaseTerms: Hashable, Sendable {
   }
 }
 
-/// A worker's speed as its finished units show it: a moving average in which the newest counts a quarter.
+/// A worker's speed as its finished units show it: a moving average in which the newest counts a
+/// quarter.
 package enum MeasuredSpeed {
   /// - Parameters:
   ///   - flops: operations of the finished unit.

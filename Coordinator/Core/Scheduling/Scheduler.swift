@@ -1,7 +1,7 @@
 import WireProtocol
 
-/// Decides which queues a worker may work on and in which order. Replicas that units wait for come before fresh units
-/// of the same queue; that is the store's loop, since only it sees the units.
+/// Decides which queues a worker may work on and in which order. Replicas that units wait for come
+/// before fresh units of the same queue; that is the store's loop, since only it sees the units.
 package enum Scheduler {
   package struct Order: Hashable, Sendable {
     /// Queues to try, best first.

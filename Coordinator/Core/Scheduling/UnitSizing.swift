@@ -1,7 +1,7 @@
 import WireProtocol
 
-/// How much of a queue one unit takes: as many requests as fill the worker's time, within its memory, without taking
-/// so much of the rest that other workers stand idle at the end.
+/// How much of a queue one unit takes: as many requests as fill the worker's time, within its
+/// memory, without taking so much of the rest that other workers stand idle at the end.
 package struct UnitSizing: Hashable, Sendable {
   /// What one request would add to a unit.
   package struct Request: Hashable, Sendable {
@@ -67,7 +67,8 @@ package struct UnitSizing: Hashable, Sendable {
   }
 }
 
-/// How many tokens a sequence will generate, learned from the queue's finished ones: most stop long before their limit.
+/// How many tokens a sequence will generate, learned from the queue's finished ones: most stop long
+/// before their limit.
 package struct GenerationEstimate: Hashable, Sendable {
   private static let assumedTokens = 256.0
   private static let sequencesToLearnFrom = 8

@@ -5,6 +5,7 @@ package struct DigestQuorum: VerificationPolicy {
 
   package init(accounts: Int) { self.accounts = accounts }
 
+  /// Waits for enough accounts, accepts equal digests, and sends any difference to a replay.
   package func verdict(on replicas: [Replica]) -> Verdict {
     let submitted = replicas.filter { $0.state == .submitted }
     let digests = Set(submitted.compactMap(\.result))

@@ -4,7 +4,8 @@ import WireProtocol
 package struct ReplaySettlement: Sendable {
   package init() {}
 
-  /// The verdict that makes `truth` the unit's result; it counts the replicas that agree, and the replay itself.
+  /// The verdict that makes `truth` the unit's result; it counts the replicas that agree, and the
+  /// replay itself.
   package func verdict(on replicas: [Replica], truth: Digest) -> Verdict {
     let submitted = replicas.filter { $0.state == .submitted }
     let agreeing = submitted.count { $0.result == truth }

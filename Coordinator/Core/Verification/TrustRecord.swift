@@ -1,5 +1,6 @@
-/// How far a worker has earned trust, as in BOINC's adaptive replication: valid *replicated* results in a row. Recorded
-/// for every worker; every unit of the public pool is replicated whatever it says.
+/// How far a worker has earned trust, as in BOINC's adaptive replication: valid *replicated*
+/// results in a row. Recorded for every worker; every unit of the public pool is replicated
+/// whatever it says.
 package struct TrustRecord: Hashable, Sendable {
   package var consecutiveValid: Int
 

@@ -2,6 +2,7 @@
 package struct TrustedPool: VerificationPolicy {
   package init() {}
 
+  /// Waits for a result, then accepts it.
   package func verdict(on replicas: [Replica]) -> Verdict {
     guard let result = replicas.first(where: { $0.state == .submitted })?.result else {
       return .wait(reason: "no result yet")

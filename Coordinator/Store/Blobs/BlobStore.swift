@@ -1,7 +1,8 @@
 import Foundation
 import WireProtocol
 
-/// Bytes named by their SHA-256. What `put`, `finish` and `persist` return is durable: a database row may name it.
+/// Bytes named by their SHA-256. What `put`, `finish` and `persist` return is durable: a database
+/// row may name it.
 package protocol BlobStore: Sendable {
   func contains(_ digest: Digest) async throws -> Bool
   /// Bytes of a blob; nil when there is none.
@@ -16,7 +17,8 @@ package protocol BlobStore: Sendable {
   func makeWriter() async throws -> any BlobWriter
   /// Removes a blob; false when there was none.
   func delete(_ digest: Digest) async throws -> Bool
-  /// Stores several blobs at once, blocking the calling thread: for a transaction that is about to name them.
+  /// Stores several blobs at once, blocking the calling thread: for a transaction that is about to
+  /// name them.
   func persist(_ blobs: [Digest: Data]) throws
 }
 
@@ -38,6 +40,7 @@ package protocol BlobWriter: AnyObject, Sendable {
 }
 
 extension BlobWriter {
+  /// Makes the blob durable, whatever it turned out to be.
   package func finish() async throws -> (digest: Digest, bytes: Int) {
     try await finish(expected: nil)
   }

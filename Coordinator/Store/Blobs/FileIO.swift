@@ -52,11 +52,9 @@ enum FileIO {
     guard rename(source, target) == 0 else { throw failure("rename", target) }
   }
 
-  /// Makes a folder if it is missing; true when it was.
-  static func makeFolder(_ path: String) throws -> Bool {
-    if mkdir(path, 0o700) == 0 { return true }
-    guard errno == EEXIST else { throw failure("mkdir", path) }
-    return false
+  /// Makes a folder if it is missing.
+  static func makeFolder(_ path: String) throws {
+    guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw failure("mkdir", path) }
   }
 
   /// Bytes of a regular file; nil when there is none.

@@ -3,8 +3,9 @@ import Synchronization
 import WirePayloads
 import WireProtocol
 
-/// Blobs as files `ab/abcdef…` in a folder. A blob is written to a temporary file, synced, renamed, and its folder
-/// synced, so that a name always means whole, durable bytes. Several processes may share the folder.
+/// Blobs as files `ab/abcdef…` in a folder. A blob is written to a temporary file, synced, renamed,
+/// and its folder synced, so that a name always means whole, durable bytes. Several processes may
+/// share the folder.
 package final class FolderBlobStore: BlobStore {
   private let folder: String
   private let temporary: String
@@ -16,8 +17,13 @@ package final class FolderBlobStore: BlobStore {
   package init(folder: URL) throws {
     self.folder = folder.path
     temporary = self.folder + "/temporary"
-    _ = try FileIO.makeFolder(self.folder)
-    if try FileIO.makeFolder(temporary) { try FileIO.syncFolder(self.folder) }
+    try FileIO.makeFolder(self.folder)
+    try FileIO.makeFolder(temporary)
+    for shard in 0..<256 {
+      let digits = String(shard, radix: 16)
+      try FileIO.makeFolder(self.folder + (shard < 16 ? "/0" : "/") + digits)
+    }
+    try FileIO.syncFolder(self.folder)
   }
 
   /// Removes what interrupted writers left before `date`. No writer takes a day.
@@ -38,17 +44,19 @@ package final class FolderBlobStore: BlobStore {
   private func shard(_ digest: Digest) -> String { "\(folder)/\(digest.hex.prefix(2))" }
 
   fileprivate func temporaryPath() -> String { "\(temporary)/\(UUID().uuidString)" }
+}
 
-  package func contains(_ digest: Digest) async throws -> Bool {
+package extension FolderBlobStore {
+  func contains(_ digest: Digest) async throws -> Bool {
     try await size(of: digest) != nil
   }
 
-  package func size(of digest: Digest) async throws -> Int? {
+  func size(of digest: Digest) async throws -> Int? {
     let path = path(of: digest)
     return try await FileIO.blocking(on: queue) { try FileIO.size(path) }
   }
 
-  package func read(_ digest: Digest, range: Range<Int>?) async throws -> Data {
+  func read(_ digest: Digest, range: Range<Int>?) async throws -> Data {
     let path = path(of: digest)
     return try await FileIO.blocking(on: queue) {
       guard let size = try FileIO.size(path) else {
@@ -62,7 +70,7 @@ package final class FolderBlobStore: BlobStore {
     }
   }
 
-  package func put(_ data: Data) async throws -> Digest {
+  func put(_ data: Data) async throws -> Digest {
     try await FileIO.blocking(on: queue) {
       let digest = BlobDigest.sha256(data)
       try self.persist([digest: data])
@@ -70,7 +78,7 @@ package final class FolderBlobStore: BlobStore {
     }
   }
 
-  package func delete(_ digest: Digest) async throws -> Bool {
+  func delete(_ digest: Digest) async throws -> Bool {
     let path = path(of: digest)
     return try await FileIO.blocking(on: queue) {
       if unlink(path) == 0 { return true }
@@ -79,7 +87,7 @@ package final class FolderBlobStore: BlobStore {
     }
   }
 
-  package func persist(_ blobs: [Digest: Data]) throws {
+  func persist(_ blobs: [Digest: Data]) throws {
     var shards: Set<String> = []
     for (digest, data) in blobs {
       if try FileIO.size(path(of: digest)) == nil {
@@ -101,22 +109,23 @@ package final class FolderBlobStore: BlobStore {
     for shard in shards { try FileIO.syncFolder(shard) }
   }
 
+  func makeWriter() async throws -> any BlobWriter {
+    let path = temporaryPath()
+    return try await FileIO.blocking(on: queue) {
+      FolderBlobWriter(store: self, path: path, descriptor: try FileIO.create(path), self.queue)
+    }
+  }
+}
+
+extension FolderBlobStore {
   /// Gives a synced file its name; its folder is still to be synced.
   private func publish(_ source: String, as digest: Digest) throws {
-    if try FileIO.makeFolder(shard(digest)) { try FileIO.syncFolder(folder) }
     try FileIO.move(source, to: path(of: digest))
   }
 
   fileprivate func publishDurably(_ source: String, as digest: Digest) throws {
     try publish(source, as: digest)
     try FileIO.syncFolder(shard(digest))
-  }
-
-  package func makeWriter() async throws -> any BlobWriter {
-    let path = temporaryPath()
-    return try await FileIO.blocking(on: queue) {
-      FolderBlobWriter(store: self, path: path, descriptor: try FileIO.create(path), self.queue)
-    }
   }
 }
 

@@ -8,16 +8,18 @@ package final class MemoryBlobStore: BlobStore {
   private let blobs = Mutex<[Digest: Data]>([:])
 
   package init() {}
+}
 
-  package func contains(_ digest: Digest) async throws -> Bool {
+package extension MemoryBlobStore {
+  func contains(_ digest: Digest) async throws -> Bool {
     blobs.withLock { $0[digest] != nil }
   }
 
-  package func size(of digest: Digest) async throws -> Int? {
+  func size(of digest: Digest) async throws -> Int? {
     blobs.withLock { $0[digest]?.count }
   }
 
-  package func read(_ digest: Digest, range: Range<Int>?) async throws -> Data {
+  func read(_ digest: Digest, range: Range<Int>?) async throws -> Data {
     guard let data = blobs.withLock({ $0[digest] }) else {
       throw StoreError(.notFound, "There is no blob \(digest).")
     }
@@ -28,21 +30,21 @@ package final class MemoryBlobStore: BlobStore {
     return Data(data.dropFirst(range.lowerBound).prefix(range.count))
   }
 
-  package func put(_ data: Data) async throws -> Digest {
+  func put(_ data: Data) async throws -> Digest {
     let digest = BlobDigest.sha256(data)
     try persist([digest: data])
     return digest
   }
 
-  package func delete(_ digest: Digest) async throws -> Bool {
+  func delete(_ digest: Digest) async throws -> Bool {
     blobs.withLock { $0.removeValue(forKey: digest) != nil }
   }
 
-  package func persist(_ new: [Digest: Data]) throws {
+  func persist(_ new: [Digest: Data]) throws {
     blobs.withLock { $0.merge(new) { old, _ in old } }
   }
 
-  package func makeWriter() async throws -> any BlobWriter { MemoryBlobWriter(store: self) }
+  func makeWriter() async throws -> any BlobWriter { MemoryBlobWriter(store: self) }
 }
 
 private final class MemoryBlobWriter: BlobWriter {

@@ -2,7 +2,8 @@ import CoordinatorCore
 
 /// How far a batch is, for `GET /tally/v1/batches/{id}`.
 package struct BatchProgress: Hashable, Sendable {
-  /// Units by state. Units that several batches share count for the batch that they were cut for first.
+  /// Units by state. Units that several batches share count for the batch that they were cut for
+  /// first.
   package struct Units: Hashable, Sendable {
     /// Cut, replicas run or are waited for.
     package var open = 0

@@ -62,8 +62,8 @@ package struct InvitationRecord: Hashable, Sendable {
 /// A worker that joins.
 package struct NewWorker: Hashable, Sendable {
   package var secretHash: Digest
-  /// SHA-256 of the DER of the worker's public key. The same key with the same invitation is the same worker, so
-  /// that a retried enrolment uses the invitation once.
+  /// SHA-256 of the DER of the worker's public key. The same key with the same invitation is the
+  /// same worker, so that a retried enrolment uses the invitation once.
   package var publicKey: Digest
   /// At most 100 characters are kept.
   package var name: String

@@ -31,7 +31,8 @@ package struct RequestWork: Sendable {
   /// The digest of the model's manifest.
   package var model: Digest
   package var cache: CacheType
-  /// A sequence for each prompt and choice, at least one; they stay together in one unit, in this order.
+  /// A sequence for each prompt and choice, at least one; they stay together in one unit, in this
+  /// order.
   package var sequences: [GenerateInputs.Sequence]
 
   package init(model: Digest, cache: CacheType = .f16, sequences: [GenerateInputs.Sequence]) {

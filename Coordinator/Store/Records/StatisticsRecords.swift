@@ -47,7 +47,8 @@ package struct StatisticsSnapshot: Hashable, Sendable, Codable {
   package var workers: [Worker]
 }
 
-/// A link of the receipt chain. Each hash covers the body and the hash before it, so none can be changed unnoticed.
+/// A link of the receipt chain. Each hash covers the body and the hash before it, so none can be
+/// changed unnoticed.
 package struct ReceiptRecord: Hashable, Sendable {
   /// What a receipt says, digested as canonical JSON.
   package struct Body: Hashable, Sendable, Codable {

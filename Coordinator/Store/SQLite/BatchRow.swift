@@ -53,7 +53,8 @@ struct BatchRow: Sendable {
 }
 
 extension Transaction {
-  /// Moves a batch along and notes the time; what the event means for its requests is the caller's to do.
+  /// Moves a batch along and notes the time; what the event means for its requests is the caller's
+  /// to do.
   func advance(_ batch: inout BatchRow, _ event: BatchEvent, now: Timestamp) throws {
     let old = batch.record.state
     let new: BatchState
@@ -90,7 +91,8 @@ extension Transaction {
       ])
   }
 
-  /// Ends all open requests of a batch, drops units that nobody needs any more, and counts the lines as failed.
+  /// Ends all open requests of a batch, drops units that nobody needs any more, and counts the
+  /// lines as failed.
   func endOpenRequests(of batch: inout BatchRow, as state: String, now: Timestamp) throws {
     let units = try db.all(
       "SELECT DISTINCT unit FROM request WHERE batch = ? AND state = 'in_unit'", [batch.number])

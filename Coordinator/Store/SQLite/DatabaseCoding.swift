@@ -6,6 +6,7 @@ import WireProtocol
 extension Digest: DatabaseValueConvertible {
   package var databaseValue: DatabaseValue { hex.databaseValue }
 
+  /// Nil for anything but 64 hexadecimal digits.
   package static func fromDatabaseValue(_ value: DatabaseValue) -> Digest? {
     String.fromDatabaseValue(value).flatMap(Digest.init(hex:))
   }
@@ -14,6 +15,7 @@ extension Digest: DatabaseValueConvertible {
 extension Timestamp: DatabaseValueConvertible {
   package var databaseValue: DatabaseValue { milliseconds.databaseValue }
 
+  /// Nil for anything but an integer.
   package static func fromDatabaseValue(_ value: DatabaseValue) -> Timestamp? {
     Int64.fromDatabaseValue(value).map(Timestamp.init(milliseconds:))
   }

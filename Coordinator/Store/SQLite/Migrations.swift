@@ -2,8 +2,9 @@ import GRDB
 
 /// The tables. A migration that was released is never changed; a new one is added.
 ///
-/// Times are milliseconds since 1970, digests 64 hexadecimal digits, credit millionths. What a worker's lease has to
-/// find in a large batch has a partial index over just the rows that matter now.
+/// Times are milliseconds since 1970, digests 64 hexadecimal digits, credit millionths. What a
+/// worker's lease has to find in a large batch has a partial index over just the rows that matter
+/// now.
 enum Migrations {
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
@@ -128,7 +129,7 @@ enum Migrations {
       result TEXT, verification TEXT, replicas INTEGER, created_at INTEGER NOT NULL,
       ended_at INTEGER
     ) STRICT;
-    CREATE INDEX unit_missing ON unit (queue, sole_account, number) WHERE missing > 0;
+    CREATE INDEX unit_missing ON unit (queue, sole_account, estimated_flops) WHERE missing > 0;
     CREATE INDEX unit_of_queue ON unit (queue, state);
     CREATE INDEX unit_replay ON unit (number) WHERE state = 'awaiting_replay';
     CREATE INDEX unit_inputs ON unit (inputs);

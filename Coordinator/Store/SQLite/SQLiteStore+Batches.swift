@@ -2,19 +2,22 @@ import CoordinatorCore
 import GRDB
 import WireProtocol
 
-extension SQLiteStore {
-  package func createBatch(
+package extension SQLiteStore {
+  func createBatch(
     _ batch: NewBatch, isRetry: Bool, now: Timestamp
   ) async throws -> BatchRecord {
     guard batch.completionWindowSeconds > 0, (-100...100).contains(batch.priority) else {
-      throw StoreError(.invalid, "A batch has a window of at least a second and a priority of -100 to 100.")
+      throw StoreError(
+        .invalid, "A batch has a window of at least a second and a priority of -100 to 100.")
     }
     let fingerprint = try batch.fingerprint
     return try await write { transaction in
       let db = transaction.db
       if isRetry,
         let row = try db.first(
-          "SELECT * FROM batch WHERE fingerprint = ? AND created_at >= ? ORDER BY number DESC LIMIT 1",
+          """
+          SELECT * FROM batch WHERE fingerprint = ? AND created_at >= ? ORDER BY number DESC LIMIT 1
+          """,
           [fingerprint, now.adding(seconds: -StoreLimit.createRetrySeconds)])
       {
         return try BatchRow(row: row).record
@@ -22,8 +25,9 @@ extension SQLiteStore {
       let id = transaction.identifiers.make("batch_")
       try db.run(
         """
-        INSERT INTO batch (id, key_id, input_file, input_blob, endpoint, completion_window, fingerprint,
-          metadata, pool, priority, output_expires_after, state, created_at, expires_at)
+        INSERT INTO batch (id, key_id, input_file, input_blob, endpoint, completion_window,
+          fingerprint, metadata, pool, priority, output_expires_after, state, created_at,
+          expires_at)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'validating', ?, ?)
         """,
         [
@@ -36,7 +40,7 @@ extension SQLiteStore {
     }
   }
 
-  package func batch(_ id: String, key: String?) async throws -> BatchRecord? {
+  func batch(_ id: String, key: String?) async throws -> BatchRecord? {
     try await read { db in
       guard let row = try BatchRow.find(id, db), key == nil || row.record.keyID == key else {
         return nil
@@ -45,7 +49,7 @@ extension SQLiteStore {
     }
   }
 
-  package func batches(key: String, page: PageRequest) async throws -> Page<BatchRecord> {
+  func batches(key: String, page: PageRequest) async throws -> Page<BatchRecord> {
     try await read { db in
       let cursor = try page.after.flatMap { after in
         try Int64.fetchOne(
@@ -67,7 +71,7 @@ extension SQLiteStore {
     }
   }
 
-  package func cancelBatch(
+  func cancelBatch(
     _ id: String, key: String, now: Timestamp
   ) async throws -> BatchRecord {
     try await write { transaction in
@@ -78,7 +82,7 @@ extension SQLiteStore {
     }
   }
 
-  package func batchesToValidate(limit: Int) async throws -> [BatchRecord] {
+  func batchesToValidate(limit: Int) async throws -> [BatchRecord] {
     try await read { db in
       try db.all(
         "SELECT * FROM batch WHERE state = 'validating' ORDER BY number LIMIT ?", [limit]
@@ -86,18 +90,19 @@ extension SQLiteStore {
     }
   }
 
-  package func batchesToFinalize(limit: Int) async throws -> [BatchRecord] {
+  func batchesToFinalize(limit: Int) async throws -> [BatchRecord] {
     try await read { db in
       try db.all(
         """
-        SELECT * FROM batch WHERE state IN ('finalizing_completed', 'finalizing_expired', 'cancelling')
+        SELECT * FROM batch
+        WHERE state IN ('finalizing_completed', 'finalizing_expired', 'cancelling')
         ORDER BY number LIMIT ?
         """, [limit]
       ).map { try BatchRow(row: $0).record }
     }
   }
 
-  package func finishBatch(
+  func finishBatch(
     _ batch: String, output: NewFile?, errors: NewFile?, now: Timestamp
   ) async throws -> BatchRecord {
     try await write { transaction in

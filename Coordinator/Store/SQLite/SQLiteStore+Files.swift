@@ -2,12 +2,12 @@ import CoordinatorCore
 import GRDB
 import WireProtocol
 
-extension SQLiteStore {
-  package func createFile(_ file: NewFile, now: Timestamp) async throws -> FileRecord {
+package extension SQLiteStore {
+  func createFile(_ file: NewFile, now: Timestamp) async throws -> FileRecord {
     try await write { try $0.insert(file, now: now) }
   }
 
-  package func file(_ id: String, key: String, now: Timestamp) async throws -> FileRecord? {
+  func file(_ id: String, key: String, now: Timestamp) async throws -> FileRecord? {
     try await read { db in
       try db.first(
         "SELECT * FROM file WHERE id = ? AND key_id = ? AND ifnull(expires_at > ?, 1)",
@@ -16,7 +16,7 @@ extension SQLiteStore {
     }
   }
 
-  package func files(
+  func files(
     key: String, purpose: FilePurpose?, page: PageRequest, now: Timestamp
   ) async throws -> Page<FileRecord> {
     try await read { db in
@@ -47,7 +47,7 @@ extension SQLiteStore {
     }
   }
 
-  package func deleteFile(_ id: String, key: String) async throws -> Bool {
+  func deleteFile(_ id: String, key: String) async throws -> Bool {
     try await write { transaction in
       try transaction.db.run("DELETE FROM file WHERE id = ? AND key_id = ?", [id, key])
       return transaction.db.changesCount > 0

@@ -2,8 +2,8 @@ import CoordinatorCore
 import GRDB
 import WireProtocol
 
-extension SQLiteStore {
-  package func createInvitation(
+package extension SQLiteStore {
+  func createInvitation(
     _ invitation: NewInvitation, now: Timestamp
   ) async throws -> InvitationRecord {
     guard invitation.uses > 0, !invitation.accountName.isEmpty else {
@@ -15,7 +15,8 @@ extension SQLiteStore {
       let id = transaction.identifiers.make("invitation_")
       try db.run(
         """
-        INSERT INTO invitation (id, secret_hash, account, uses_left, expires_at, trusted, created_at)
+        INSERT INTO invitation (id, secret_hash, account, uses_left, expires_at, trusted,
+          created_at)
         VALUES (?, ?, ?, ?, ?, ?, ?)
         """,
         [
@@ -28,7 +29,7 @@ extension SQLiteStore {
     }
   }
 
-  package func invitations(now: Timestamp) async throws -> [InvitationRecord] {
+  func invitations(now: Timestamp) async throws -> [InvitationRecord] {
     try await read { db in
       try db.all(
         """
@@ -48,7 +49,7 @@ extension SQLiteStore {
     }
   }
 
-  package func revokeInvitation(_ id: String) async throws -> Bool {
+  func revokeInvitation(_ id: String) async throws -> Bool {
     try await write { transaction in
       try transaction.db.run(
         "UPDATE invitation SET uses_left = 0, expires_at = 0 WHERE id = ? AND expires_at > 0", [id])
@@ -56,7 +57,7 @@ extension SQLiteStore {
     }
   }
 
-  package func enrol(_ worker: NewWorker, now: Timestamp) async throws -> WorkerRecord {
+  func enrol(_ worker: NewWorker, now: Timestamp) async throws -> WorkerRecord {
     try await write { transaction in
       let db = transaction.db
       let invalid = StoreError(
@@ -80,7 +81,8 @@ extension SQLiteStore {
       let id = transaction.identifiers.make("worker_")
       try db.run(
         """
-        INSERT INTO worker (id, account, name, trusted, invitation, public_key, created_at, average_at)
+        INSERT INTO worker (id, account, name, trusted, invitation, public_key, created_at,
+          average_at)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
         """,
         [
@@ -91,7 +93,7 @@ extension SQLiteStore {
     }
   }
 
-  package func recordCertificate(_ certificate: CertificateRecord) async throws {
+  func recordCertificate(_ certificate: CertificateRecord) async throws {
     try await write { transaction in
       try transaction.db.run(
         """
@@ -102,7 +104,7 @@ extension SQLiteStore {
     }
   }
 
-  package func worker(
+  func worker(
     certificate fingerprint: Digest, now: Timestamp
   ) async throws -> WorkerRecord? {
     try await read { db in
@@ -113,11 +115,11 @@ extension SQLiteStore {
     }
   }
 
-  package func worker(_ id: String) async throws -> WorkerRecord? {
+  func worker(_ id: String) async throws -> WorkerRecord? {
     try await read { try WorkerRecord.find(id, $0) }
   }
 
-  package func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool {
+  func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool {
     try await write { transaction in
       guard try WorkerRecord.find(id, transaction.db) != nil else { return false }
       try transaction.db.run("UPDATE certificate SET revoked = 1 WHERE worker = ?", [id])

@@ -2,8 +2,8 @@ import CoordinatorCore
 import GRDB
 import WireProtocol
 
-extension SQLiteStore {
-  package func createKey(_ key: NewKey, now: Timestamp) async throws -> KeyRecord {
+package extension SQLiteStore {
+  func createKey(_ key: NewKey, now: Timestamp) async throws -> KeyRecord {
     guard (0.01...100).contains(key.weight) else {
       throw StoreError(.invalid, "A key's weight is between 0.01 and 100.")
     }
@@ -16,20 +16,20 @@ extension SQLiteStore {
     }
   }
 
-  package func key(hash: Digest) async throws -> KeyRecord? {
+  func key(hash: Digest) async throws -> KeyRecord? {
     try await read { db in
       try db.first("SELECT * FROM api_key WHERE hash = ? AND revoked_at IS NULL", [hash])
         .map(KeyRecord.init(row:))
     }
   }
 
-  package func keys() async throws -> [KeyRecord] {
+  func keys() async throws -> [KeyRecord] {
     try await read { db in
       try db.all("SELECT * FROM api_key ORDER BY created_at, id").map(KeyRecord.init(row:))
     }
   }
 
-  package func revokeKey(_ id: String, now: Timestamp) async throws -> Bool {
+  func revokeKey(_ id: String, now: Timestamp) async throws -> Bool {
     try await write { transaction in
       try transaction.db.run(
         "UPDATE api_key SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", [now, id])

@@ -41,8 +41,8 @@ struct ReplicaRow {
   }
 }
 
-extension SQLiteStore {
-  package func heartbeat(
+package extension SQLiteStore {
+  func heartbeat(
     lease: String, worker: String, flopsDone: Double, now: Timestamp
   ) async throws -> HeartbeatResponse {
     try await write { transaction in
@@ -68,7 +68,7 @@ extension SQLiteStore {
     }
   }
 
-  package func abandon(
+  func abandon(
     lease: String, worker: String, reason: Abandonment.Reason, detail: String, now: Timestamp
   ) async throws {
     try await write { transaction in
@@ -85,7 +85,7 @@ extension SQLiteStore {
     }
   }
 
-  package func leaseRecord(_ lease: String, worker: String) async throws -> LeaseRecord {
+  func leaseRecord(_ lease: String, worker: String) async throws -> LeaseRecord {
     try await read { db in
       let replica = try ReplicaRow.require(lease, worker: worker, db)
       let unit = try UnitRow.require(replica.unit, db)
@@ -102,7 +102,7 @@ extension SQLiteStore {
     }
   }
 
-  package func mayRead(blob: Digest, worker: String, now: Timestamp) async throws -> Bool {
+  func mayRead(blob: Digest, worker: String, now: Timestamp) async throws -> Bool {
     try await read { db in
       if try db.first("SELECT 1 FROM model_blob WHERE blob = ? LIMIT 1", [blob]) != nil {
         return true

@@ -2,8 +2,8 @@ import CoordinatorCore
 import GRDB
 import WireProtocol
 
-extension SQLiteStore {
-  package func lease(
+package extension SQLiteStore {
+  func lease(
     worker: String, request: LeaseRequest, now: Timestamp
   ) async throws -> LeaseResponse {
     try await write { transaction in
@@ -59,7 +59,8 @@ private struct LeaseCall {
 
   mutating func run() throws -> LeaseResponse {
     // A worker without a measured speed gets one small unit first.
-    let limit = profile.flopsPerSecond == nil
+    let limit =
+      profile.flopsPerSecond == nil
       ? 1 : max(1, min(request.maximumUnits, policy.maximumUnitsPerLease))
     var reasons: [IdleReason: Int] = [:]
     while leases.count < limit, leases.isEmpty || seconds < Double(request.secondsWanted) {
@@ -80,42 +81,75 @@ private struct LeaseCall {
     return max(policy.retryAfterSeconds, min(600, Int(until.seconds(since: now).rounded(.up))))
   }
 
-  /// The unit to lease next: a replica that a unit of the fairest queue waits for, else a fresh unit of it, else the same
-  /// of the next queue.
+  /// The unit to lease next: a replica that a unit of the fairest queue waits for, else a fresh
+  /// unit of it, else the same of the next queue; when no queue has anything of a fitting size, the
+  /// smallest replica of the fairest.
   private mutating func nextUnit(
     _ order: [WorkQueue], _ reasons: inout [IdleReason: Int]
   ) throws -> (UnitRow, Int)? {
+    let fitting = profile.speed(policy) * Double(policy.targetUnitSeconds) * policy.replicaStretch
     for (rank, queue) in order.enumerated() {
       guard let index = queues.firstIndex(where: { $0.queue.id == queue.id }) else { continue }
-      if queue.missingReplicas > 0 {
-        if let unit = try waitingUnit(queue) { return (unit, index) }
-        reasons[.sameAccount, default: 0] += queue.missingReplicas
+      if queue.missingReplicas > 0, let unit = try waitingUnit(queue, atMost: fitting) {
+        return (unit, index)
       }
       if queue.waitingRequests > 0, let unit = try freshUnit(queue, order[rank...]) {
         return (unit, index)
       }
     }
+    for queue in order where queue.missingReplicas > 0 {
+      guard let index = queues.firstIndex(where: { $0.queue.id == queue.id }) else { continue }
+      if let unit = try waitingUnit(queue, atMost: nil) { return (unit, index) }
+      reasons[.sameAccount, default: 0] += queue.missingReplicas
+    }
     return nil
   }
 
-  /// An open unit that wants a replica, which this account takes no part in and this worker has the memory for. The index
-  /// leads past units that the account alone takes part in, however many there are.
-  private func waitingUnit(_ queue: WorkQueue) throws -> UnitRow? {
-    for side in 0..<2 {
-      let sql =
-        side == 0
-        ? """
-        SELECT * FROM unit WHERE queue = ? AND missing > 0 AND sole_account < ? AND memory_bytes <= ?
-        ORDER BY sole_account, number LIMIT 8
-        """
-        : """
-        SELECT * FROM unit WHERE queue = ? AND missing > 0 AND sole_account > ? AND memory_bytes <= ?
-        ORDER BY sole_account, number LIMIT 8
-        """
-      for row in try db.all(sql, [queue.id, worker.accountID, profile.memoryLimitBytes]) {
-        let unit = try UnitRow(row: row, db)
-        if unit.unit.mayLease(account: worker.accountID, policy) { return unit }
+  /// An open unit that wants a replica, which this account takes no part in and this worker has the
+  /// memory for: the largest of at most so many operations, or for nil the smallest.
+  ///
+  /// Units are looked up by the account that alone takes part in them ('' for none or several), so
+  /// that those of one's own account are passed over in one step, however many there are.
+  private func waitingUnit(_ queue: WorkQueue, atMost flops: Double?) throws -> UnitRow? {
+    var account: String? = try db.first(
+      "SELECT min(sole_account) AS account FROM unit WHERE queue = ? AND missing > 0", [queue.id]
+    )?.optional("account")
+    while let present = account {
+      if present != worker.accountID,
+        let unit = try waitingUnit(queue, runBy: present, atMost: flops)
+      {
+        return unit
       }
+      account = try db.first(
+        """
+        SELECT min(sole_account) AS account FROM unit
+        WHERE queue = ? AND missing > 0 AND sole_account > ?
+        """, [queue.id, present]
+      )?.optional("account")
+    }
+    return nil
+  }
+
+  private func waitingUnit(
+    _ queue: WorkQueue, runBy account: String, atMost flops: Double?
+  ) throws -> UnitRow? {
+    let rows =
+      if let flops {
+        try db.all(
+          """
+          SELECT * FROM unit WHERE queue = ? AND missing > 0 AND sole_account = ?
+            AND estimated_flops <= ? AND memory_bytes <= ? ORDER BY estimated_flops DESC LIMIT 8
+          """, [queue.id, account, flops, profile.memoryLimitBytes])
+      } else {
+        try db.all(
+          """
+          SELECT * FROM unit WHERE queue = ? AND missing > 0 AND sole_account = ?
+            AND memory_bytes <= ? ORDER BY estimated_flops LIMIT 8
+          """, [queue.id, account, profile.memoryLimitBytes])
+      }
+    for row in rows {
+      let unit = try UnitRow(row: row, db)
+      if unit.unit.mayLease(account: worker.accountID, policy) { return unit }
     }
     return nil
   }

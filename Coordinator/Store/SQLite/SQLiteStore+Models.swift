@@ -2,8 +2,8 @@ import CoordinatorCore
 import GRDB
 import WireProtocol
 
-extension SQLiteStore {
-  package func registerModel(_ model: ModelRecord, blobs: [Digest]) async throws {
+package extension SQLiteStore {
+  func registerModel(_ model: ModelRecord, blobs: [Digest]) async throws {
     try await write { transaction in
       let db = transaction.db
       let cost = model.cost
@@ -34,19 +34,19 @@ extension SQLiteStore {
     }
   }
 
-  package func models() async throws -> [ModelRecord] {
+  func models() async throws -> [ModelRecord] {
     try await read { db in
       try db.all("SELECT record FROM model ORDER BY created_at, id").map { try $0.json("record") }
     }
   }
 
-  package func model(_ id: String) async throws -> ModelRecord? {
+  func model(_ id: String) async throws -> ModelRecord? {
     try await read { db in
       try db.first("SELECT record FROM model WHERE id = ?", [id]).map { try $0.json("record") }
     }
   }
 
-  package func removeModel(_ id: String) async throws -> Bool {
+  func removeModel(_ id: String) async throws -> Bool {
     try await write { transaction in
       try transaction.db.run("DELETE FROM model WHERE id = ?", [id])
       return transaction.db.changesCount > 0
@@ -58,7 +58,8 @@ extension ModelCost {
   /// From the columns of `manifest`.
   init(row: Row) throws {
     self.init(
-      bodyFlopsPerToken: try row.value("body_flops"), headFlopsPerToken: try row.value("head_flops"),
+      bodyFlopsPerToken: try row.value("body_flops"),
+      headFlopsPerToken: try row.value("head_flops"),
       attentionFlopsPerPosition: try row.value("attention_flops"),
       weightBytes: try row.value("weight_bytes"), cacheBytesPerToken: try row.value("cache_bytes"),
       diskBytes: try row.value("disk_bytes"))

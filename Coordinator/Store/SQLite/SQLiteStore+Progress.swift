@@ -2,8 +2,8 @@ import CoordinatorCore
 import GRDB
 import WireProtocol
 
-extension SQLiteStore {
-  package func progress(of id: String, key: String, now: Timestamp) async throws -> BatchProgress {
+package extension SQLiteStore {
+  func progress(of id: String, key: String, now: Timestamp) async throws -> BatchProgress {
     let policy = policy
     return try await read { db in
       let batch = try BatchRow.require(id, key: key, db)
@@ -70,7 +70,8 @@ extension BatchProgress {
 
   /// Waiting requests are counted with their mean length: exact enough for a progress bar.
   fileprivate mutating func estimate(_ batch: BatchRow, _ db: Database) throws {
-    flopsDone = try db.first("SELECT flops_done FROM batch WHERE number = ?", [batch.number])?
+    flopsDone =
+      try db.first("SELECT flops_done FROM batch WHERE number = ?", [batch.number])?
       .value("flops_done") ?? 0
     let units = try db.first(
       """
@@ -96,7 +97,8 @@ extension BatchProgress {
         tokens: try row.value("learned_tokens"), sequences: try row.value("learned_sequences"))
       let prompt: Int = try lengths?.value("prompt") ?? 0
       let limit: Int = try lengths?.value("limits") ?? 0
-      flopsEstimated += Double(sequences)
+      flopsEstimated +=
+        Double(sequences)
         * (try ModelCost(row: row)).flops(
           prompt: prompt / sequences, generated: estimate.tokens(limit: max(1, limit / sequences)))
     }
@@ -142,7 +144,8 @@ private struct WaitReasons {
     }
     for (account, name, units) in alone where active.subtracting([account]).isEmpty {
       sentences.append(
-        "Too few accounts: \(Self.units(units, "run by '\(name)'")) for a worker of a second account, "
+        "Too few accounts: \(Self.units(units, "run by '\(name)'")) for a worker "
+          + "of a second account, "
           + "and no other account of the \(pool.rawValue) pool is active.")
     }
     if progress.units.awaitingReplay > 0 {

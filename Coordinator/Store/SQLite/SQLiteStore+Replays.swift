@@ -2,14 +2,15 @@ import CoordinatorCore
 import GRDB
 import WireProtocol
 
-extension SQLiteStore {
-  package func takeReplay(now: Timestamp) async throws -> ReplayJob? {
+package extension SQLiteStore {
+  func takeReplay(now: Timestamp) async throws -> ReplayJob? {
     try await write { transaction in
       let db = transaction.db
       guard
         let row = try db.first(
           """
-          SELECT number FROM unit WHERE state = 'awaiting_replay' AND ifnull(replay_deadline <= ?, 1)
+          SELECT number FROM unit
+          WHERE state = 'awaiting_replay' AND ifnull(replay_deadline <= ?, 1)
           ORDER BY number LIMIT 1
           """, [now])
       else { return nil }
@@ -27,7 +28,7 @@ extension SQLiteStore {
     }
   }
 
-  package func settleReplay(
+  func settleReplay(
     _ job: String, result: NewResult, now: Timestamp
   ) async throws -> ReplayOutcome? {
     try await write { transaction in
@@ -45,7 +46,7 @@ extension SQLiteStore {
     }
   }
 
-  package func failReplay(_ job: String, detail: String, now: Timestamp) async throws {
+  func failReplay(_ job: String, detail: String, now: Timestamp) async throws {
     try await write { transaction in
       guard let before = try transaction.replayed(job) else { return }
       var row = before

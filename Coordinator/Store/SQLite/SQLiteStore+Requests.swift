@@ -1,10 +1,11 @@
 import CoordinatorCore
 import Foundation
 import GRDB
+import WirePayloads
 import WireProtocol
 
-extension SQLiteStore {
-  package func appendRequests(_ requests: [NewRequest], to batch: String) async throws {
+package extension SQLiteStore {
+  func appendRequests(_ requests: [NewRequest], to batch: String) async throws {
     try await write { transaction in
       let row = try BatchRow.require(batch, transaction.db)
       guard row.record.state == .validating else {
@@ -17,7 +18,7 @@ extension SQLiteStore {
     }
   }
 
-  package func finishValidation(
+  func finishValidation(
     _ batch: String, model: String?, now: Timestamp
   ) async throws -> BatchRecord {
     try await write { transaction in
@@ -34,7 +35,8 @@ extension SQLiteStore {
       try db.run(
         "UPDATE batch SET total = ?, failed = ?, model = ? WHERE number = ?",
         [total, failed, model, row.number])
-      // The key's new queue starts where its active ones are, so that it neither waits for them nor holds them up.
+      // The key's new queue starts where its active ones are, so that it neither waits for them nor
+      // holds them up.
       try db.run(
         """
         UPDATE queue SET released = 1, virtual_time = (
@@ -47,7 +49,7 @@ extension SQLiteStore {
     }
   }
 
-  package func failValidation(
+  func failValidation(
     _ batch: String, errors: [BatchError], now: Timestamp
   ) async throws -> BatchRecord {
     try await write { transaction in
@@ -59,7 +61,7 @@ extension SQLiteStore {
     }
   }
 
-  package func outcomes(
+  func outcomes(
     of batch: String, afterLine: Int, limit: Int
   ) async throws -> [RequestOutcome] {
     try await read { db in
@@ -115,9 +117,7 @@ extension Transaction {
           request.rendering, try jsonText(failure),
         ])
     case .run(let work):
-      guard !work.sequences.isEmpty, work.sequences.allSatisfy({ !$0.promptTokens.isEmpty }) else {
-        throw StoreError(.invalid, "Line \(request.line) has nothing to run.")
-      }
+      try work.check(line: request.line)
       let queue = try queue(QueueName(model: work.model, cache: work.cache), batch, &queues)
       try db.run(
         """
@@ -161,6 +161,23 @@ extension Transaction {
     guard let number: Int64 = try row?.value("number") else { throw Row.damaged("queue.number") }
     queues[name] = number
     return number
+  }
+}
+
+extension RequestWork {
+  /// What could not be written into a unit's inputs later would hold up its queue for ever.
+  fileprivate func check(line: Int) throws {
+    guard (1...GenerateInputs.Limit.sequences).contains(sequences.count) else {
+      throw StoreError(
+        .invalid,
+        "Line \(line) has \(sequences.count) sequences, not 1 to \(GenerateInputs.Limit.sequences)."
+      )
+    }
+    do {
+      _ = try GenerateInputs(sequences: sequences).encoded()
+    } catch {
+      throw StoreError(.invalid, "Line \(line): \(error)")
+    }
   }
 }
 

@@ -2,8 +2,8 @@ import CoordinatorCore
 import GRDB
 import WireProtocol
 
-extension SQLiteStore {
-  package func submit(_ submission: ResultSubmission, now: Timestamp) async throws -> ResultReceipt {
+package extension SQLiteStore {
+  func submit(_ submission: ResultSubmission, now: Timestamp) async throws -> ResultReceipt {
     try await write { transaction in
       let db = transaction.db
       let replica = try ReplicaRow.require(
@@ -17,7 +17,10 @@ extension SQLiteStore {
       }
       guard submission.result.sequences.count == before.promptTokens.count else {
         throw StoreError(
-          .invalid, "The unit has \(before.promptTokens.count) sequences, the result \(submission.result.sequences.count).")
+          .invalid,
+          "The unit has \(before.promptTokens.count) sequences, "
+            + "the result \(submission.result.sequences.count)."
+        )
       }
       try transaction.record(submission, replica, before, now: now)
       var row = before
@@ -39,7 +42,8 @@ extension Transaction {
     let seconds = submission.seconds.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
     try db.run(
       """
-      UPDATE replica SET summaries = ?, signature = ?, seconds = ?, submitted_at = ? WHERE number = ?
+      UPDATE replica SET summaries = ?, signature = ?, seconds = ?, submitted_at = ?
+      WHERE number = ?
       """,
       [
         try jsonText(submission.result.sequences), submission.signature, seconds, now,
@@ -57,9 +61,11 @@ extension Transaction {
     try touch(worker: worker, lastSeen: try old?.optional("last_seen"), now: now)
   }
 
-  /// Performs what the unit's decision means: answers requests, grants credit, takes back a cheat's results.
+  /// Performs what the unit's decision means: answers requests, grants credit, takes back a cheat's
+  /// results.
   ///
-  /// - Parameter summaries: of the result that the event brought; an accepted result has the same digest.
+  /// - Parameter summaries: of the result that the event brought; an accepted result has the same
+  ///   digest.
   func settle(
     _ changed: UnitRow, before: UnitRow, _ actions: [WorkUnit.Action],
     summaries: [SequenceSummary], now: Timestamp
@@ -95,12 +101,15 @@ extension Transaction {
   private func complete(_ row: UnitRow, _ summaries: [SequenceSummary], now: Timestamp) throws {
     try db.run(
       """
-      UPDATE queue SET learned_tokens = learned_tokens + ?, learned_sequences = learned_sequences + ?
-      WHERE number = ?
+      UPDATE queue SET learned_tokens = learned_tokens + ?,
+        learned_sequences = learned_sequences + ? WHERE number = ?
       """,
       [summaries.reduce(0) { $0 + $1.tokens }, summaries.count, row.queue])
     try db.run(
-      "UPDATE batch SET flops_done = flops_done + ? WHERE number = (SELECT batch FROM queue WHERE number = ?)",
+      """
+      UPDATE batch SET flops_done = flops_done + ?
+      WHERE number = (SELECT batch FROM queue WHERE number = ?)
+      """,
       [row.flops ?? 0, row.queue])
     try endRequests(of: row, now: now) { sequences in
       guard sequences.lowerBound >= 0, sequences.upperBound <= summaries.count else {
@@ -130,7 +139,10 @@ extension Transaction {
     of row: UnitRow, now: Timestamp, _ ending: (Range<Int>) throws -> RequestEnding
   ) throws {
     let requests = try db.all(
-      "SELECT number, batch, first_sequence, sequences FROM request WHERE unit = ? AND state = 'in_unit'",
+      """
+      SELECT number, batch, first_sequence, sequences FROM request
+      WHERE unit = ? AND state = 'in_unit'
+      """,
       [row.number])
     var changes: [Int64: BatchChange] = [:]
     for request in requests {

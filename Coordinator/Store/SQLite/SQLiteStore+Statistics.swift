@@ -2,8 +2,8 @@ import CoordinatorCore
 import GRDB
 import WireProtocol
 
-extension SQLiteStore {
-  package func statistics(now: Timestamp) async throws -> StatisticsSnapshot {
+package extension SQLiteStore {
+  func statistics(now: Timestamp) async throws -> StatisticsSnapshot {
     try await read { db in
       let accounts = try db.all(
         """
@@ -36,7 +36,7 @@ extension SQLiteStore {
     }
   }
 
-  package func receipts(after: Int, limit: Int) async throws -> [ReceiptRecord] {
+  func receipts(after: Int, limit: Int) async throws -> [ReceiptRecord] {
     try await read { db in
       try db.all(
         "SELECT * FROM receipt WHERE sequence > ? ORDER BY sequence LIMIT ?", [after, limit]
@@ -48,7 +48,7 @@ extension SQLiteStore {
     }
   }
 
-  package func verifyReceiptChain() async throws -> ReceiptChainCheck {
+  func verifyReceiptChain() async throws -> ReceiptChainCheck {
     try await read { db in
       var count = 0
       var head = ReceiptRecord.start

@@ -2,8 +2,8 @@ import CoordinatorCore
 import GRDB
 import WireProtocol
 
-extension SQLiteStore {
-  package func tick(now: Timestamp) async throws -> TickReport {
+package extension SQLiteStore {
+  func tick(now: Timestamp) async throws -> TickReport {
     var report = TickReport()
     // Slices, so that a fleet that vanished at once does not hold up everyone else.
     while case let expired = try await write({ try $0.expireLeases(limit: 100, now: now) }),
@@ -31,7 +31,10 @@ extension Transaction {
   /// Ends leases whose deadline passed; gives how many.
   fileprivate func expireLeases(limit: Int, now: Timestamp) throws -> Int {
     let due = try db.all(
-      "SELECT number, unit FROM replica WHERE state = 'running' AND deadline <= ? ORDER BY deadline LIMIT ?",
+      """
+      SELECT number, unit FROM replica WHERE state = 'running' AND deadline <= ?
+      ORDER BY deadline LIMIT ?
+      """,
       [now, limit])
     for row in due {
       let before = try UnitRow.require(try row.value("unit"), db)

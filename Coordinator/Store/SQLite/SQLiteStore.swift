@@ -3,8 +3,9 @@ import Foundation
 import GRDB
 import WireProtocol
 
-/// The store in one SQLite file. Writes go through `TransactionQueue`; reads run beside them on snapshots. Several
-/// processes may open the same file: a command that adds a key is seen by the running coordinator at once.
+/// The store in one SQLite file. Writes go through `TransactionQueue`; reads run beside them on
+/// snapshots. Several processes may open the same file: a command that adds a key is seen by the
+/// running coordinator at once.
 package final class SQLiteStore: Store {
   let writer: any DatabaseWriter
   let blobs: any BlobStore
@@ -73,6 +74,7 @@ package final class SQLiteStore: Store {
     try await writer.read(body)
   }
 
+  /// Writes a row, for `/readyz`.
   package func checkReady() async throws {
     try await write { transaction in
       try transaction.db.run(
@@ -89,7 +91,8 @@ extension SQLiteStore {
     Page(items: try rows.prefix(limit).map(item), hasMore: rows.count > limit)
   }
 
-  /// Where a list goes on: after the number of `cursor`'s row, or from the end that the order begins at.
+  /// Where a list goes on: after the number of `cursor`'s row, or from the end that the order
+  /// begins at.
   static func start(_ page: PageRequest, number: Int64?) throws -> Int64 {
     if page.after != nil {
       guard let number else {
@@ -102,7 +105,8 @@ extension SQLiteStore {
 }
 
 extension SQLiteStore {
-  /// What the writing connection has for `journal_mode`, `synchronous` and `foreign_keys`: durable are "wal", "2", "1".
+  /// What the writing connection has for `journal_mode`, `synchronous` and `foreign_keys`: durable
+  /// are "wal", "2", "1".
   package func durabilitySettings() async throws -> [String] {
     try await write { transaction in
       try ["PRAGMA journal_mode", "PRAGMA synchronous", "PRAGMA foreign_keys"].map { pragma in

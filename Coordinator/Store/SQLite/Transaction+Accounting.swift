@@ -54,7 +54,8 @@ extension Transaction {
     return try row.json("summaries", as: [SequenceSummary].self).reduce(0) { $0 + $1.tokens }
   }
 
-  /// A result was wrong: no trust is left, and the worker gets no work for a while. Gives the worker.
+  /// A result was wrong: no trust is left, and the worker gets no work for a while. Gives the
+  /// worker.
   func reject(_ row: UnitRow, _ replica: Int64, now: Timestamp) throws -> String {
     guard let one = row.unit.replicas.first(where: { $0.id == replica }) else {
       throw Row.damaged("replica.number")
@@ -74,8 +75,8 @@ extension Transaction {
     return one.worker
   }
 
-  /// Takes back everything of a worker that is not verified yet: its results count for nothing and its leases end, so that
-  /// others run those units.
+  /// Takes back everything of a worker that is not verified yet: its results count for nothing and
+  /// its leases end, so that others run those units.
   func takeBack(worker: String, now: Timestamp) throws {
     let units = try db.all(
       """

@@ -51,8 +51,8 @@ extension Transaction {
     }
   }
 
-  /// Cuts a unit from the first of `queues`, filled up from the others, which share units with it. Nil when no request
-  /// waits. The unit's specification never changes from here on.
+  /// Cuts a unit from the first of `queues`, filled up from the others, which share units with it.
+  /// Nil when no request waits. The unit's specification never changes from here on.
   func cutUnit(
     from queues: [QueueRow], sizing: UnitSizing, now: Timestamp
   ) throws -> UnitRow? {
@@ -79,7 +79,9 @@ extension Transaction {
   }
 
   /// Takes waiting requests in line order; true when the unit is full.
-  private func fill(_ cut: inout Cut, from queue: QueueRow, _ sizing: inout UnitSizing) throws -> Bool {
+  private func fill(_ cut: inout Cut, from queue: QueueRow, _ sizing: inout UnitSizing) throws
+    -> Bool
+  {
     let rows = try Row.fetchCursor(
       try db.cachedStatement(
         sql: """
@@ -115,7 +117,8 @@ extension Transaction {
       kind: .generate, model: queue.queue.model, inputs: inputs, cache: queue.queue.cache,
       vocabulary: hasStops ? queue.vocabulary : nil)
     let missing = WorkUnit(pool: queue.queue.pool).missing(policy)
-    let memory = UnitMemory.leastBytes(queue.queue.cost, queue.queue.cache)
+    let memory =
+      UnitMemory.leastBytes(queue.queue.cost, queue.queue.cache)
       + UnitMemory.cacheBytes(queue.queue.cost, queue.queue.cache, tokens: cut.cacheTokens)
     try db.run(
       """

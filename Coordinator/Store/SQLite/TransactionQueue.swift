@@ -26,9 +26,10 @@ final class Transaction {
   }
 }
 
-/// Runs decisions one after the other and commits those that wait together at once: with `synchronous=FULL` a commit
-/// is an fsync, and twenty workers that ask in the same moment share it. A decision that throws takes back its own
-/// changes only (a savepoint). No answer leaves before the commit.
+/// Runs decisions one after the other and commits those that wait together at once: with
+/// `synchronous=FULL` a commit is an fsync, and twenty workers that ask in the same moment share
+/// it. A decision that throws takes back its own changes only (a savepoint). No answer leaves
+/// before the commit.
 final class TransactionQueue: Sendable {
   private struct Job {
     let execute: @Sendable (Transaction) -> Void
@@ -120,7 +121,8 @@ final class TransactionQueue: Sendable {
         let transaction = Transaction(db: db, policy: policy, identifiers: identifiers)
         for job in jobs {
           job.execute(transaction)
-          // SQLite ends a transaction by itself when the disk is full or fails: then nothing of the group holds.
+          // SQLite ends a transaction by itself when the disk is full or fails: then nothing of the
+          // group holds.
           guard db.isInsideTransaction else {
             throw StoreError(.corrupt, "The database gave up a transaction.")
           }

@@ -39,7 +39,10 @@ struct UnitRow {
     replay = try row.optional("replay")
     replayDeadline = try row.optional("replay_deadline")
     let replicas = try db.all(
-      "SELECT number, worker, account, state, reason, deadline, result FROM replica WHERE unit = ? ORDER BY number",
+      """
+      SELECT number, worker, account, state, reason, deadline, result FROM replica
+      WHERE unit = ? ORDER BY number
+      """,
       [number]
     ).map(Replica.init(row:))
     unit = WorkUnit(
@@ -132,7 +135,8 @@ extension Replica.State {
 }
 
 extension Transaction {
-  /// Writes what changed of a unit and its replicas, and keeps its queue's count of missing replicas.
+  /// Writes what changed of a unit and its replicas, and keeps its queue's count of missing
+  /// replicas.
   func save(_ row: UnitRow, before: UnitRow, now: Timestamp) throws {
     try saveReplicas(row.unit.replicas, before: before.unit.replicas)
     let missing = row.unit.missing(policy)

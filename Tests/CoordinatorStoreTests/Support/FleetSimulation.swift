@@ -4,8 +4,8 @@ import Foundation
 import TestSupport
 import WireProtocol
 
-/// Weeks of a fleet in seconds: honest, slow, vanishing, careless and lying machines against one store, which is killed
-/// and opened again on the way. One seed repeats everything.
+/// Weeks of a fleet in seconds: honest, slow, vanishing, careless and lying machines against one
+/// store, which is killed and opened again on the way. One seed repeats everything.
 final class FleetSimulation {
   enum Temper: CaseIterable {
     case honest

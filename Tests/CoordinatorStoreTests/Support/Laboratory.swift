@@ -5,7 +5,8 @@ import TestSupport
 import WirePayloads
 import WireProtocol
 
-/// A store with what tests need around it: a model, a key, workers, and machines that compute units.
+/// A store with what tests need around it: a model, a key, workers, and machines that compute
+/// units.
 struct Laboratory: Sendable {
   let store: any Store
   let blobs: any BlobStore

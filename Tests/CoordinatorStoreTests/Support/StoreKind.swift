@@ -4,7 +4,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The stores that the contract suite runs over. Another store joins this list and passes the same tests.
+/// The stores that the contract suite runs over. Another store joins this list and passes the same
+/// tests.
 enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
   case memory
   case file
