@@ -33,6 +33,8 @@ let hummingbirdTesting: Target.Dependency = .product(
 let hummingbirdTLS: Target.Dependency = .product(name: "HummingbirdTLS", package: "hummingbird")
 let lifecycle: Target.Dependency = .product(
   name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals: Target.Dependency = .product(
+  name: "UnixSignals", package: "swift-service-lifecycle")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
@@ -120,8 +122,9 @@ let package = Package(
       name: "tally",
       dependencies: [
         "CoordinatorAPI", "CoordinatorServer", "CoordinatorStore", "Execution", "Kernels", "ModelFormats",
-        "Models", "Tokenizers", "WireProtocol", "WirePayloads", "WorkerDaemon", argumentParser,
-        asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL,
+        "CoordinatorCore", "Models", "Tokenizers", "WireProtocol", "WirePayloads", "WorkerCore",
+        "WorkerDaemon", "WorkerEngine", argumentParser,
+        asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
       ],
       path: "Sources/CommandLine", swiftSettings: swiftSettings),
 

@@ -15,10 +15,18 @@ struct Tally: AsyncParsableCommand {
     version: "tally \(ProtocolVersion.program) (numerics profile \(ProtocolVersion.numericsProfile))",
     groupedSubcommands: [
       CommandGroup(
+        name: "Lend a machine", subcommands: [WorkerCommand.self]),
+      CommandGroup(
         name: "Use a coordinator",
         subcommands: [
           SubmitCommand.self, StatusCommand.self, ResultsCommand.self, CancelCommand.self,
           StatsCommand.self,
+        ]),
+      CommandGroup(
+        name: "Run a coordinator",
+        subcommands: [
+          CoordinatorCommand.self, InviteCommand.self, KeyCommand.self, ModelCommand.self,
+          DemoCommand.self,
         ]),
       CommandGroup(
         name: "Look closer, on this machine alone",

@@ -10,9 +10,13 @@ package struct ConfigObject: Sendable {
   /// The members that are not null.
   package let members: [String: JSONValue]
   private let nulls: Set<String>
+  /// Where keys stand in the file, by their paths from the top.
+  private let keyOffsets: [String: Int]
 
-  /// An object that was parsed already; see the properties.
-  package init(file: String, prefix: String = "", members: [String: JSONValue]) {
+  private init(
+    file: String, prefix: String = "", members: [String: JSONValue], keyOffsets: [String: Int]
+  ) {
+    self.keyOffsets = keyOffsets
     nulls = Set(members.filter(\.value.isNull).keys)
     self.file = file
     self.prefix = prefix
@@ -30,16 +34,21 @@ package struct ConfigObject: Sendable {
         .limitExceeded, file: url.path,
         reason: "\(storage.count) bytes, at most \(limitBytes) are accepted")
     }
-    let value = try storage.withUnsafeBytes { try JSONParser.parse($0, file: url.path) }
+    let (value, keyOffsets) = try storage.withUnsafeBytes {
+      try JSONParser.parseWithKeyOffsets($0, file: url.path)
+    }
     guard let members = value.objectValue else {
       throw FormatError(.malformed, file: url.path, offset: 0, reason: "JSON: not an object")
     }
-    self.init(file: url.path, members: members)
+    self.init(file: url.path, members: members, keyOffsets: keyOffsets)
   }
 
-  /// An error about `key`.
+  /// An error about `key`, at its byte or, when it is missing, at that of the object that lacks it.
   package func error(_ code: FormatError.Code, _ key: String, _ reason: String) -> FormatError {
-    FormatError(code, file: file, reason: "\(prefix)\(key) \(reason)")
+    let offset = keyOffsets[prefix + key] ?? keyOffsets[String(prefix.dropLast())] ?? 0
+    return FormatError(
+      code, file: file, offset: UInt64(offset),
+      reason: "\(quoted(prefix + key, limit: 200)) \(reason)")
   }
 
   /// True if `key` is there and not null.
@@ -100,7 +109,8 @@ package struct ConfigObject: Sendable {
   /// - Throws: `FormatError` with code `badType`.
   package func optionalObject(_ key: String) throws -> ConfigObject? {
     guard let members = try optional(key, "an object", \.objectValue) else { return nil }
-    return ConfigObject(file: file, prefix: "\(prefix)\(key).", members: members)
+    return ConfigObject(
+      file: file, prefix: "\(prefix)\(key).", members: members, keyOffsets: keyOffsets)
   }
 
   /// A list of integers, also written as a single one.

@@ -42,6 +42,8 @@ package struct GGUFFile: Sendable {
   package let version: UInt32
   /// The metadata pairs.
   package let metadata: [String: GGUFValue]
+  /// Where each metadata key stands in the file.
+  package let metadataOffsets: [String: Int]
   /// The tensors in the file's order.
   package let tensors: [Tensor]
   /// The file's bytes.
@@ -70,6 +72,7 @@ package struct GGUFFile: Sendable {
     self.name = name
     version = header.version
     metadata = header.metadata
+    metadataOffsets = header.metadataOffsets
     tensors = header.tensors
   }
 

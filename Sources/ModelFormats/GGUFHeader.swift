@@ -2,6 +2,7 @@
 struct GGUFHeader {
   private(set) var version: UInt32 = 0
   private(set) var metadata: [String: GGUFValue] = [:]
+  private(set) var metadataOffsets: [String: Int] = [:]
   private(set) var tensors: [GGUFFile.Tensor] = []
 
   private let limits: GGUFFile.Limits
@@ -29,6 +30,7 @@ struct GGUFHeader {
       guard metadata.updateValue(value, forKey: key) == nil else {
         throw cursor.error(.duplicate, at: start, "metadata key \(quoted(key)) appears twice")
       }
+      metadataOffsets[key] = start
     }
     try readTensors(&cursor, count: tensorCount)
   }

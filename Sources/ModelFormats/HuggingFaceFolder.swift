@@ -61,14 +61,14 @@ package struct HuggingFaceFolder: Sendable {
         // The name comes from the file: it must not lead out of the folder.
         guard !name.isEmpty, !name.contains("/"), !name.contains("\0"), name != "..", name != "."
         else {
-          throw map.error(.malformed, quoted(tensor), "names the file \(quoted(name))")
+          throw map.error(.malformed, tensor, "names the file \(quoted(name))")
         }
         indexOfFile[name] = files.count
         files.append(try SafetensorsFile(contentsOf: url.appendingPathComponent(name)))
       }
       guard let fileIndex = indexOfFile[name], files[fileIndex].tensors[tensor] != nil else {
         throw map.error(
-          .missing, quoted(tensor), "is not in \(quoted(name)), which should hold it")
+          .missing, tensor, "is not in \(quoted(name)), which should hold it")
       }
       fileOfTensor[tensor] = fileIndex
     }

@@ -20,6 +20,10 @@ package struct JSONParser {
   private let baseOffset: Int
   private let limits: Limits
   private var position = 0
+  /// Where each key stands in the file, by its path from the top, joined with points; nil when
+  /// nobody asks.
+  private var keyOffsets: [String: Int]?
+  private var path: [String] = []
   private var valuesLeft: Int
 
   /// Parses one document.
@@ -33,12 +37,21 @@ package struct JSONParser {
   ) throws -> JSONValue {
     var parser = JSONParser(
       bytes: bytes, file: file, baseOffset: baseOffset, limits: limits, valuesLeft: limits.values)
-    let value = try parser.value(depth: 0)
-    parser.skipSpace()
-    guard parser.position == bytes.count else {
-      throw parser.error("unexpected bytes after the document")
-    }
-    return value
+    return try parser.document()
+  }
+
+  /// Parses one document and also tells where its keys stand in the file, by their paths from the
+  /// top (`rope_parameters.factor`); of keys in several elements of an array the last counts.
+  ///
+  /// - Throws: `FormatError`.
+  package static func parseWithKeyOffsets(
+    _ bytes: UnsafeRawBufferPointer, file: String, limits: Limits = Limits()
+  ) throws -> (value: JSONValue, keyOffsets: [String: Int]) {
+    var parser = JSONParser(
+      bytes: bytes, file: file, baseOffset: 0, limits: limits, valuesLeft: limits.values)
+    parser.keyOffsets = [:]
+    let value = try parser.document()
+    return (value, parser.keyOffsets ?? [:])
   }
 
   /// Parses one document from an array.
@@ -64,6 +77,13 @@ package struct JSONParser {
     FormatError(
       code, file: file, offset: UInt64(baseOffset + (position ?? self.position)),
       reason: "JSON: \(reason)")
+  }
+
+  private mutating func document() throws -> JSONValue {
+    let value = try value(depth: 0)
+    skipSpace()
+    guard position == bytes.count else { throw error("unexpected bytes after the document") }
+    return value
   }
 
   private var current: UInt8? { position < bytes.count ? bytes[position] : nil }
@@ -123,7 +143,7 @@ package struct JSONParser {
       let key = try string()
       skipSpace()
       guard take(UInt8(ascii: ":")) else { throw error("expected \":\" after a key") }
-      let value = try value(depth: depth + 1)
+      let value = try member(key, at: start, depth: depth)
       guard members.updateValue(value, forKey: key) == nil else {
         throw error("key \(quoted(key)) appears twice", .duplicate, at: start)
       }
@@ -131,6 +151,14 @@ package struct JSONParser {
       if take(UInt8(ascii: "}")) { return .object(members) }
       guard take(UInt8(ascii: ",")) else { throw error("expected \",\" or \"}\"") }
     }
+  }
+
+  private mutating func member(_ key: String, at start: Int, depth: Int) throws -> JSONValue {
+    guard keyOffsets != nil else { return try value(depth: depth + 1) }
+    path.append(key)
+    defer { path.removeLast() }
+    keyOffsets?[path.joined(separator: ".")] = baseOffset + start
+    return try value(depth: depth + 1)
   }
 
   private mutating func array(depth: Int) throws -> JSONValue {

@@ -99,7 +99,7 @@ extension TensorSource {
     let tensor = try tensor(requirement.name)
     guard tensor.shape == requirement.shape else {
       throw FormatError(
-        .badLayout, file: name,
+        .badLayout, file: tensor.file ?? name, offset: tensor.offset,
         reason: "tensor \(quoted(requirement.name)) has shape \(tensor.shape), "
           + "the model needs \(requirement.shape)")
     }

@@ -27,9 +27,17 @@ package struct SourceTensor: Hashable, Sendable {
   package let shape: [Int]
   /// Length of the tensor's bytes.
   package let byteCount: Int
+  /// The file that holds the tensor, if it is one.
+  package let file: String?
+  /// Where the tensor's bytes begin in that file.
+  package let offset: UInt64?
 
   /// See the properties.
-  package init(type: ElementType, shape: [Int], byteCount: Int) {
+  package init(
+    type: ElementType, shape: [Int], byteCount: Int, file: String? = nil, offset: UInt64? = nil
+  ) {
+    self.file = file
+    self.offset = offset
     self.type = type
     self.shape = shape
     self.byteCount = byteCount
@@ -67,7 +75,9 @@ package struct GGUFTensorSource: TensorSource {
         reason: "tensor \(quoted(name)) has type \(tensor.type), which is not supported "
           + "(F32, F16, BF16, Q8_0, Q4_0 and Q4_1 are)")
     }
-    return SourceTensor(type: type, shape: tensor.shape, byteCount: tensor.range.count)
+    return SourceTensor(
+      type: type, shape: tensor.shape, byteCount: tensor.range.count, file: file.name,
+      offset: UInt64(tensor.range.lowerBound))
   }
 
   package func read(
@@ -103,8 +113,10 @@ package struct HuggingFaceTensorSource: TensorSource {
   }
 
   package func tensor(_ name: String) throws -> SourceTensor {
-    let (_, record) = try find(name)
-    return SourceTensor(type: record.type, shape: record.shape, byteCount: record.range.count)
+    let (file, record) = try find(name)
+    return SourceTensor(
+      type: record.type, shape: record.shape, byteCount: record.range.count, file: file.name,
+      offset: UInt64(record.range.lowerBound))
   }
 
   package func read(

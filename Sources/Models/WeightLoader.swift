@@ -80,7 +80,7 @@ struct WeightLoader {
   private func unsupported(_ requirement: TensorRequirement, _ tensor: SourceTensor) -> FormatError
   {
     FormatError(
-      .badType, file: source.name,
+      .badType, file: tensor.file ?? source.name, offset: tensor.offset,
       reason: "tensor \(quoted(requirement.name)) has type \(tensor.type.rawValue), "
         + "which cannot be computed with here")
   }

@@ -21,7 +21,7 @@ package struct TokenizeCommand: Sendable {
     return "{\"ids\": [\(ids.map { String($0) }.joined(separator: ", "))]}"
   }
 
-  /// `{"ids": [..], "skip_special_tokens": true}` to `{"text": ..}`.
+  /// `{"ids": [..], "skip_special_tokens": false}` to `{"text": ..}`.
   ///
   /// - Throws: `TokenizerError` for a line that is not of this shape.
   package func decode(line: String) throws -> String {
@@ -36,7 +36,7 @@ package struct TokenizeCommand: Sendable {
       return id
     }
     let text = try tokenizer.decode(
-      ids, skipSpecialTokens: json["skip_special_tokens"]?.boolValue ?? true)
+      ids, skipSpecialTokens: json["skip_special_tokens"]?.boolValue ?? false)
     return "{\"text\": \(OrderedJSON.string(text).serialized())}"
   }
 }

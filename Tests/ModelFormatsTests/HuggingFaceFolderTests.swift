@@ -61,6 +61,9 @@ import Testing
     #expect(try inner.optionalInts("s") == [3])
     let wrong = try #require(throws: FormatError.self) { try inner.int("n") }
     #expect("\(wrong)".contains("a.n"))
+    #expect(wrong.offset == 6)
+    #expect(try #require(throws: FormatError.self) { try inner.int("absent") }.offset == 1)
+    #expect(try #require(throws: FormatError.self) { try config.int("absent") }.offset == 0)
     #expect(try #require(throws: FormatError.self) { try inner.int("z") }.code == .missing)
     #expect(throws: FormatError.self) { try inner.positive("big", limit: 9) }
   }

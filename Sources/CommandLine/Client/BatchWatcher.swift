@@ -5,6 +5,8 @@ struct BatchWatcher {
   let client: APIClient
   /// How long the coordinator may be out of reach.
   var patience: Duration = .seconds(600)
+  /// Called before each look; ends the wait by throwing.
+  var check: () throws -> Void = {}
 
   /// Polls and draws until the batch has ended.
   ///
@@ -14,6 +16,7 @@ struct BatchWatcher {
     var told: Set<String> = []
     var pause = Duration.milliseconds(250)
     while true {
+      try check()
       do {
         let progress = try await client.get("/tally/v1/batches/\(id)", as: ProgressObject.self)
         lastAnswer = .now

@@ -12,7 +12,10 @@ struct GGUFSettings {
   }
 
   func error(_ code: FormatError.Code, _ key: String, _ reason: String) -> FormatError {
-    FormatError(code, file: file.name, reason: "\(prefix)\(key) \(reason)")
+    // What is missing is missing from the list of pairs, which follows magic, version and counts.
+    let offset = file.metadataOffsets[prefix + key] ?? 24
+    return FormatError(
+      code, file: file.name, offset: UInt64(offset), reason: "\(prefix)\(key) \(reason)")
   }
 
   func has(_ key: String) -> Bool { file.metadata[prefix + key] != nil }

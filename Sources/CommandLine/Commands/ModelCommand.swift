@@ -1,0 +1,154 @@
+import ArgumentParser
+import CoordinatorAPI
+import CoordinatorServer
+import CoordinatorStore
+import Foundation
+import Models
+
+/// The models that batches may name.
+struct ModelCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "model", abstract: "Add, list and inspect models.",
+    subcommands: [Add.self, List.self, Inspect.self])
+
+  struct Add: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Add a model to a coordinator.",
+      discussion: """
+        PATH is a GGUF file or a Hugging Face folder (config.json, tokenizer.json, safetensors). The weights are cut \
+        into chunks named by their SHA-256, from which workers fetch what they lack. A running coordinator serves it \
+        at once. Adding the same files again changes nothing.
+
+        EXAMPLES:
+          tally model add SmolLM2-135M-Instruct.Q4_1.gguf --name smollm2-135m-instruct
+          tally model add ./Llama-3.2-1B-Instruct
+        """)
+
+    @Argument(help: "A GGUF file or a Hugging Face folder.", completion: .file())
+    var path: String
+
+    @Option(help: "What batches call it; the file's or folder's name in lower case when left out.")
+    var name: String?
+
+    @OptionGroup var data: DataOptions
+
+    func run() async throws {
+      let folder = try data.open()
+      let name = name ?? Self.name(of: path)
+      var bar = ProgressBar()
+      let total = (try? ModelFiles(path: path).weightFileBytes) ?? 0
+      let record = try await ModelImport(store: folder.store, blobs: folder.blobs).add(
+        path: path, name: name, now: APIEnvironment.systemTime()
+      ) { bytes in
+        guard Terminal.error.isInteractive, total > 0 else { return }
+        bar.show(
+          fraction: min(0.99, Double(bytes) / Double(total)),
+          detail: "stored \(Spelled.bytes(bytes))")
+      }
+      bar.clear()
+      Terminal.output.line(
+        "\(record.id): \(Spelled.bytes(record.cost.weightBytes)) of weights, context "
+          + "\(Spelled.count(record.contextLength)), "
+          + (record.chatTemplate == nil ? "no chat template" : "with a chat template"))
+    }
+
+    /// `Some.Model-Q4.gguf` becomes `some.model-q4`.
+    static func name(of path: String) -> String {
+      let last = URL(filePath: path).standardizedFileURL.lastPathComponent
+      let stem = last.lowercased().hasSuffix(".gguf") ? String(last.dropLast(5)) : last
+      return String(
+        stem.lowercased().map { character in
+          character.isASCII && (character.isLetter || character.isNumber || "._-".contains(character))
+            ? character : "-"
+        })
+    }
+  }
+
+  struct List: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "List a coordinator's models.")
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    @OptionGroup var data: DataOptions
+
+    private struct Row: Encodable {
+      let id: String
+      let source: String
+      let manifest: String
+      let weight_bytes: Int
+      let context_length: Int
+      let chat_template: Bool
+      let created_at: Int
+    }
+
+    func run() async throws {
+      let models = try await data.open().store.models()
+      if json {
+        return try printJSON(
+          models.map {
+            Row(
+              id: $0.id, source: $0.source, manifest: $0.manifest.hex,
+              weight_bytes: $0.cost.weightBytes, context_length: $0.contextLength,
+              chat_template: $0.chatTemplate != nil, created_at: $0.createdAt.seconds)
+          })
+      }
+      var table = TextTable(
+        .text("MODEL"), .number("WEIGHTS"), .number("CONTEXT"), .text("CHAT"), .text("FROM"))
+      for model in models {
+        table.add(
+          model.id, Spelled.bytes(model.cost.weightBytes), Spelled.count(model.contextLength),
+          model.chatTemplate == nil ? "no" : "yes", model.source)
+      }
+      Terminal.output.line(table.rendered())
+    }
+  }
+
+  struct Inspect: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Show what is in a model's files, without loading its weights.",
+      discussion: "EXAMPLE:\n  tally model inspect SmolLM2-135M-Instruct.Q4_1.gguf")
+
+    @Argument(help: "A GGUF file or a Hugging Face folder.", completion: .file())
+    var path: String
+
+    @Flag(help: "Print JSON: the whole description, as the engine takes it.")
+    var json = false
+
+    func run() throws {
+      let files = try ModelFiles(path: path)
+      if json { return try printJSON(files.description) }
+      let model = files.description
+      let output = Terminal.output
+      output.line("family      \(model.family)")
+      output.line(
+        "size        \(Spelled.count(model.parameterCount)) parameters, "
+          + "\(Spelled.bytes(files.weightFileBytes)) on disk")
+      output.line("layers      \(model.layers.count) of width \(Spelled.count(model.hiddenSize))")
+      output.line("vocabulary  \(Spelled.count(model.vocabularySize)) tokens")
+      output.line("context     \(Spelled.count(model.contextLength)) tokens")
+      output.line(
+        "ends with   \(model.endOfSequenceIds.map(String.init).joined(separator: ", "))")
+      for (type, count) in files.elementTypes {
+        output.line("weights     \(count) tensors \(type)")
+      }
+    }
+  }
+}
+
+extension ModelFiles {
+  /// Bytes of all tensors as stored.
+  var weightFileBytes: Int {
+    source.tensorNames.reduce(0) { $0 + ((try? source.tensor($1).byteCount) ?? 0) }
+  }
+
+  /// How many tensors there are of each type, most first.
+  var elementTypes: [(String, Int)] {
+    var counts: [String: Int] = [:]
+    for name in source.tensorNames {
+      guard let tensor = try? source.tensor(name) else { continue }
+      counts["\(tensor.type.rawValue)", default: 0] += 1
+    }
+    return counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+  }
+}

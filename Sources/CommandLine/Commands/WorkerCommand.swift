@@ -1,0 +1,144 @@
+import ArgumentParser
+import Foundation
+import WireProtocol
+import WorkerDaemon
+
+/// Lends this machine to a coordinator.
+struct WorkerCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "worker", abstract: "Lend this machine's spare time to a coordinator.",
+    discussion: """
+      A worker only calls out, over HTTPS to one address: nothing connects to your machine. It fetches models and \
+      prompts, computes, and sends results that the coordinator verifies before they count for your account. Its \
+      private key never leaves the machine.
+
+      EXAMPLE:
+        tally worker join tally1.eyJhdXRob3JpdHki...
+        tally worker run --threads 2
+      """,
+    subcommands: [Join.self, Run.self])
+
+  /// Where a worker keeps what it has.
+  struct FolderOptions: ParsableArguments {
+    @Option(
+      help: ArgumentHelp(
+        "The worker's folder: its key, certificate, results and downloaded models.",
+        discussion: "~/.local/share/tally/worker when left out.", valueName: "folder"),
+      completion: .directory)
+    var data: String?
+
+    var path: String { data ?? DataOptions.shared("worker").path }
+  }
+
+  struct Join: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Join a coordinator with an invitation, once.",
+      discussion: """
+        The coordinator's operator makes invitations with `tally invite`. This machine makes a key of its own and gets a \
+        certificate for it; the coordinator is recognised by the fingerprint in the invitation before anything secret \
+        is sent.
+
+        EXAMPLE:
+          tally worker join tally1.eyJhdXRob3JpdHki... --name attic
+        """)
+
+    @Argument(help: "The invitation, one line that starts with \"tally1.\"")
+    var invitation: String
+
+    @Option(help: "What statistics call this machine; its host name when left out.")
+    var name: String?
+
+    @OptionGroup var folder: FolderOptions
+
+    func run() async throws {
+      var configuration = WorkerConfiguration(dataFolder: folder.path)
+      configuration.invitation = try Invitation(spelled: invitation)
+      if let name { configuration.workerName = name }
+      let member = try await WorkerDaemon.join(configuration)
+      Terminal.output.line(
+        "\(member.record.workerID) of \(member.record.accountName) at \(member.record.url)")
+      Terminal.error.line("Start it with: tally worker run" + (folder.data.map { " --data \($0)" } ?? ""))
+    }
+  }
+
+  struct Run: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Work until stopped, in the foreground.",
+      discussion: """
+        Ctrl-C or SIGTERM ends it cleanly: the running unit is finished if that takes less than --grace-seconds, else \
+        given back. Results that could not be sent are kept and sent at the next start.
+
+        EXAMPLES:
+          tally worker run
+          tally worker run --threads 2 --memory 4 --cache-size 10
+        """)
+
+    @OptionGroup var folder: FolderOptions
+
+    @Option(help: "Threads to compute with; every processor when left out.")
+    var threads: Int?
+
+    @Option(help: "Memory for a unit, in GB; half of the machine's when left out.")
+    var memory: Double?
+
+    @Option(help: "Disk for downloaded models, in GB.")
+    var cacheSize = 20.0
+
+    @Option(help: "Seconds of work to ask for at a time.")
+    var secondsWanted = 60
+
+    @Option(help: "Seconds that a running unit may go on after a request to stop.")
+    var graceSeconds = 30
+
+    @Option(
+      help: ArgumentHelp(
+        "A file that holds the passphrase of the key.",
+        discussion: "Else systemd's credential tally-key-passphrase, TALLY_KEY_PASSPHRASE, or a generated one in the folder."),
+      completion: .file())
+    var passphraseFile: String?
+
+    @Option(
+      help: ArgumentHelp("For tests of verification: falsify this share of the results.", visibility: .hidden))
+    var falsifyShare = 0.0
+
+    @OptionGroup var logging: LoggingOptions
+    @OptionGroup var parent: ParentOptions
+
+    func validate() throws {
+      if let threads, !(1...1024).contains(threads) {
+        throw ValidationError("--threads takes 1 to 1024")
+      }
+      guard (memory ?? 1) > 0, (memory ?? 1) < 1e6 else {
+        throw ValidationError("--memory takes GB, more than 0")
+      }
+      guard cacheSize > 0, cacheSize < 1e6 else {
+        throw ValidationError("--cache-size takes GB, more than 0")
+      }
+      guard (1...86400).contains(secondsWanted) else {
+        throw ValidationError("--seconds-wanted takes 1 to 86400")
+      }
+      guard (0...86400).contains(graceSeconds) else {
+        throw ValidationError("--grace-seconds takes 0 to 86400")
+      }
+    }
+
+    func run() async throws {
+      var configuration = WorkerConfiguration(dataFolder: folder.path)
+      if let threads { configuration.threads = threads }
+      if let memory { configuration.memoryLimitBytes = Int(memory * 1e9) }
+      configuration.cacheLimitBytes = Int(cacheSize * 1e9)
+      configuration.secondsWanted = secondsWanted
+      configuration.graceSeconds = graceSeconds
+      if let passphraseFile { configuration.passphrase = .file(passphraseFile) }
+      if falsifyShare > 0 {
+        configuration.resultTransformer = .wrongTokens(rate: falsifyShare, seed: 1)
+      }
+      parent.watch()
+      let line = WorkerStatusLine()
+      defer { line.finish() }
+      try await WorkerDaemon.run(
+        configuration: configuration, logger: logging.makeLogger("worker")
+      ) { line.show($0) }
+    }
+  }
+}

@@ -1,0 +1,60 @@
+import ArgumentParser
+import CoordinatorServer
+import Foundation
+
+/// Which coordinator's folder an operator's command works on.
+struct DataOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "The coordinator's data folder; made if it is missing.",
+      discussion: "~/.local/share/tally/coordinator when left out.", valueName: "folder"),
+    completion: .directory)
+  var data: String?
+
+  var url: URL { data.map { URL(filePath: $0) } ?? Self.shared("coordinator") }
+
+  /// `$XDG_DATA_HOME/tally/NAME`.
+  static func shared(
+    _ name: String, environment: [String: String] = ProcessInfo.processInfo.environment
+  ) -> URL {
+    let base =
+      environment["XDG_DATA_HOME"].map { URL(filePath: $0) }
+      ?? FileManager.default.homeDirectoryForCurrentUser.appending(path: ".local/share")
+    return base.appending(path: "tally").appending(path: name)
+  }
+
+  /// Opens the folder beside a coordinator that may be running: the database is the truth.
+  func open() throws -> DataFolder { try DataFolder(opening: url) }
+}
+
+/// The address that a coordinator told its folder, so that invitations can name it.
+enum PublicAddress {
+  private static func file(_ folder: URL) -> URL { folder.appending(path: "url") }
+
+  static func save(_ address: String, in folder: URL) throws {
+    try Data((address + "\n").utf8).write(to: file(folder), options: .atomic)
+  }
+
+  static func load(from folder: URL) -> String? {
+    let text = try? String(contentsOf: file(folder), encoding: .utf8)
+    return text?.trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+}
+
+/// Secrets that people carry: keys and invitations.
+enum Secret {
+  /// 256 random bits as 43 characters of base64url.
+  static func make() -> String {
+    var generator = SystemRandomNumberGenerator()
+    let bytes = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
+    return Data(bytes).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_")
+      .replacing("=", with: "")
+  }
+}
+
+/// Prints a value as one JSON line.
+func printJSON(_ value: some Encodable) throws {
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+  Terminal.output.line(String(decoding: try encoder.encode(value), as: UTF8.self))
+}

@@ -1,0 +1,129 @@
+"""The commands for looking closer, against files that other programs made."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy
+import pytest
+
+from processes import CHECKOUT, TALLY, tally
+
+FIXTURES = CHECKOUT / "Tests" / "Fixtures"
+DEMO_MODEL = Path(os.environ.get("TALLY_DEMO_MODEL", CHECKOUT / ".build/demo/SmolLM2-135M-Instruct.Q4_1.gguf"))
+
+
+def read_safetensors(path):
+    content = Path(path).read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    types = {"F32": "<f4", "I32": "<i4"}
+    tensors = {}
+    for name, entry in json.loads(content[8 : 8 + size]).items():
+        if name != "__metadata__":
+            begin, end = (8 + size + offset for offset in entry["data_offsets"])
+            tensors[name] = numpy.frombuffer(content[begin:end], types[entry["dtype"]]).reshape(entry["shape"])
+    return tensors
+
+
+def write_ids(path, ids):
+    body = numpy.asarray(ids, "<i4")
+    header = json.dumps(
+        {"input_ids": {"dtype": "I32", "shape": list(body.shape), "data_offsets": [0, body.nbytes]}}
+    ).encode()
+    header += b" " * (-len(header) % 8)
+    Path(path).write_bytes(len(header).to_bytes(8, "little") + header + body.tobytes())
+
+
+def models():
+    for folder in sorted((FIXTURES / "models").iterdir()):
+        yield pytest.param(folder, folder, id=folder.name)
+    for file in sorted((FIXTURES / "gguf").glob("*.gguf")):
+        yield pytest.param(file, FIXTURES / "models" / file.stem, id=file.name)
+
+
+@pytest.mark.parametrize(("model", "reference"), list(models()))
+@pytest.mark.parametrize(("cache", "tolerance"), [("f32", 1e-3), ("f16", 1e-2)])
+def test_logits_are_those_of_transformers(model, reference, cache, tolerance, tmp_path):
+    output = tmp_path / "logits.safetensors"
+    reference = reference / "reference.safetensors"
+    tally("logits", "--model", model, "--input", reference, "--output", output, "--cache", cache)
+    expected, computed = read_safetensors(reference)["logits"], read_safetensors(output)["logits"]
+    assert computed.shape == expected.shape
+    assert numpy.abs(computed - expected).max() <= tolerance
+
+
+def test_logits_are_the_same_bits_on_every_kernel(tmp_path):
+    model = FIXTURES / "models" / "llama3.1"
+    flags = Path("/proc/cpuinfo").read_text()
+    variants = ["scalar"] + [name for name, flag in (("avx2", "avx2"), ("avx512", "avx512f")) if flag in flags]
+    print("variants:", variants)
+    files = set()
+    for variant in variants:
+        for threads in (1, 2, 5):
+            output = tmp_path / f"{variant}-{threads}.safetensors"
+            tally(
+                "logits", "--model", model, "--input", model / "reference.safetensors", "--output", output,
+                "--cache", "f16", "--threads", threads, environment={"TALLY_CPU": variant},
+            )
+            files.add(output.read_bytes())
+    assert len(files) == 1
+
+
+def test_loading_takes_little_more_memory_than_the_weights(tmp_path):
+    ids, output = tmp_path / "ids.safetensors", tmp_path / "logits.safetensors"
+    write_ids(ids, [[1, 2, 3, 4]])
+    process = subprocess.Popen(
+        [TALLY, "logits", "--model", DEMO_MODEL, "--input", ids, "--output", output, "--threads", "1"]
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    peak, weights = usage.ru_maxrss * 1024, DEMO_MODEL.stat().st_size
+    print(f"{peak / 1e6:.0f} MB for {weights / 1e6:.0f} MB of weights")
+    assert peak < 1.3 * weights
+
+
+@pytest.mark.parametrize("folder", sorted((FIXTURES / "tokenizers").iterdir()), ids=lambda folder: folder.name)
+def test_tokenize_is_the_tokenizers_library(folder):
+    cases = json.loads((folder / "cases.json").read_text())
+
+    def run(lines, *arguments):
+        answer = tally(
+            "tokenize", "--tokenizer", folder / "tokenizer.json", *arguments,
+            input="".join(json.dumps(line) + "\n" for line in lines),
+        )
+        return [json.loads(line) for line in answer.stdout.split("\n")[:-1]]
+
+    texts = [case["text"] for case in cases]
+    ids = run([{"text": text, "add_special_tokens": True} for text in texts])
+    assert [line["ids"] for line in ids] == [case["ids"] for case in cases]
+    bare = run([{"text": text, "add_special_tokens": False} for text in texts])
+    assert [line["ids"] for line in bare] == [case["ids_without_special"] for case in cases]
+    decoded = run([{"ids": case["ids_without_special"]} for case in cases], "--decode")
+    assert [line["text"] for line in decoded] == [case["decoded"] for case in cases]
+    skipped = run([{"ids": case["ids"], "skip_special_tokens": True} for case in cases], "--decode")
+    assert [line["text"] for line in skipped] == [case["decoded_skip_special"] for case in cases]
+
+
+def test_tokenize_names_the_line_that_is_wrong():
+    path = FIXTURES / "tokenizers" / "llama3" / "tokenizer.json"
+    answer = tally("tokenize", "--tokenizer", path, check=False, input='{"text": "fine"}\n{"txt": 1}\n')
+    assert answer.returncode == 1
+    assert "line 2" in answer.stderr
+
+
+def test_a_damaged_model_is_refused_by_name_and_place(tmp_path):
+    damaged = tmp_path / "damaged.gguf"
+    damaged.write_bytes((FIXTURES / "gguf" / "llama2.gguf").read_bytes()[:5000])
+    ids = tmp_path / "ids.safetensors"
+    write_ids(ids, [[1, 2]])
+    answer = tally("logits", "--model", damaged, "--input", ids, "--output", tmp_path / "out", check=False)
+    assert answer.returncode == 1
+    assert "damaged.gguf" in answer.stderr
+
+
+def test_bench_prints_its_figures():
+    report = json.loads(tally("bench", "--model", DEMO_MODEL, "--json", "--repeats", "1", timeout=300).stdout)
+    assert set(report) == {"threads", "prefill", "decode", "peak_resident_bytes"}
+    assert set(report["prefill"]) == {"512"} and set(report["decode"]) == {"1", "8", "32"}
+    assert all(rate > 0 for rate in [*report["prefill"].values(), *report["decode"].values()])
