@@ -51,7 +51,7 @@ package struct ChatTemplate: Sendable {
       scope.set(key, RuntimeValue(value))
     }
     return try TemplateInterpreter(limits: limits)
-      .render(statements, TemplateScope(parent: scope))
+      .renderTemplate(statements, TemplateScope(parent: scope))
   }
 }
 
@@ -71,8 +71,8 @@ enum TemplateGlobals {
     define("strftime_now") { _, arguments in
       .string(clock.formatted(PythonText.string(arguments.value(0, "format") ?? .string(""))))
     }
-    define("namespace") { _, arguments in
-      let namespace = TemplateNamespace()
+    define("namespace") { interpreter, arguments in
+      let namespace = try interpreter.makeNamespace()
       if case .dictionary(let members)? = arguments.positional.first {
         for (key, value) in zip(members.keys, members.values) {
           namespace.set(PythonText.string(key), value)

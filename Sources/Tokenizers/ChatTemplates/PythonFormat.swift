@@ -91,7 +91,7 @@ enum PythonFormat {
       }
       var value = 0
       while index < scalars.count, scalars[index].isASCIIDigit {
-        value = min(value * 10 + Int(scalars[index].value - 0x30), 1 << 24)
+        value = min(value * 10 + Int(scalars[index].value - 0x30), 1 << 40)
         index += 1
       }
       return value

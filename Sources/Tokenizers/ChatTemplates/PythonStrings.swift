@@ -115,6 +115,10 @@ enum PythonStrings {
   static func find(
     _ text: String, _ arguments: RuntimeArguments, _ name: String, last: Bool = false
   ) throws -> Int? {
+    if let wanted = arguments.positional.first, wanted.text == nil {
+      try TemplateOperators.requireDefined(wanted)
+      throw TemplateOperators.fail("must be str, not \(wanted.typeName)")
+    }
     let unit = Array(try TemplateMethods.required(arguments, 0, name).unicodeScalars)
     let scalars = Array(text.unicodeScalars)
     let start = arguments.positional.count > 1 ? arguments.positional[1].integer : nil

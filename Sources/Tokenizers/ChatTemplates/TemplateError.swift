@@ -37,7 +37,7 @@ package struct TemplateError: Error, Hashable, Sendable, CustomStringConvertible
 /// What rendering may cost; a template from a stranger must not hang or exhaust the machine.
 package struct TemplateLimits: Hashable, Sendable {
   /// Expressions and statements evaluated, bulk operations counting by their size.
-  package var steps = 5_000_000
+  package var steps = 2_000_000
   /// Bytes of the output and of any single string.
   package var outputBytes = 32 << 20
   /// Elements of any single list.

@@ -16,7 +16,10 @@ extension TemplateInterpreter {
       if case .string(let text) = value {
         return .string(PythonText.string(text.unicodeScalars.reversed()))
       }
-      return .iterator(try TemplateOperators.elements(value).reversed(), hasLength: false)
+      guard let elements = try? TemplateOperators.elements(value) else {
+        throw TemplateOperators.fail("argument must be iterable")
+      }
+      return .iterator(elements.reversed(), hasLength: false)
     case "join": return .string(try joined(value, arguments))
     case "dictsort": return .list(try sortedItems(value, arguments))
     case "sort":
@@ -25,7 +28,7 @@ extension TemplateInterpreter {
       return .list(
         try sorted(
           try TemplateOperators.elements(value), reverse: arguments.value(0, "reverse")?.isTrue
-        ) { try self.sortKey($0, path, isFolding) })
+        ) { .list(try self.sortKey($0, path, isFolding)) })
     case "unique": return .iterator(try unique(value, arguments), hasLength: false)
     case "min", "max": return try extreme(name, value, arguments)
     case "sum":
@@ -95,10 +98,10 @@ extension TemplateInterpreter {
 
   /// A stable sort by keys.
   private func sorted(
-    _ elements: [RuntimeValue], reverse: Bool?, _ key: (RuntimeValue) throws -> [RuntimeValue]
+    _ elements: [RuntimeValue], reverse: Bool?, _ key: (RuntimeValue) throws -> RuntimeValue
   ) throws -> [RuntimeValue] {
     let keyed = try elements.enumerated().map {
-      (key: RuntimeValue.list(try key($0.element)), order: $0.offset, element: $0.element)
+      (key: try key($0.element), order: $0.offset, element: $0.element)
     }
     try spend(elements.count)
     // Comparing throws for values without an order; asking once for each pair of neighbours does
@@ -123,7 +126,7 @@ extension TemplateInterpreter {
   ) throws -> [RuntimeValue] {
     guard case .dictionary(let dictionary) = value else {
       try TemplateOperators.requireDefined(value)
-      throw TemplateOperators.fail("'\(value.objectName)' has no attribute 'items'")
+      throw TemplateOperators.fail("'\(value.typeName)' object has no attribute 'items'")
     }
     let isFolding = !(arguments.value(0, "case_sensitive")?.isTrue ?? false)
     let by = arguments.value(1, "by")?.text ?? "key"
@@ -131,8 +134,8 @@ extension TemplateInterpreter {
       throw TemplateOperators.fail("You can only sort by either \"key\" or \"value\"")
     }
     return try sorted(dictionary.pairs, reverse: arguments.value(2, "reverse")?.isTrue) { pair in
-      guard case .tuple(let parts) = pair else { return [pair] }
-      return [self.folded(parts[by == "key" ? 0 : 1], isFolding)]
+      guard case .tuple(let parts) = pair else { return pair }
+      return self.folded(parts[by == "key" ? 0 : 1], isFolding)
     }
   }
 
@@ -216,7 +219,7 @@ extension TemplateInterpreter {
     let fallback = arguments.value(1, "default")
     let isFolding = !(arguments.value(2, "case_sensitive")?.isTrue ?? false)
     let elements = try sorted(try TemplateOperators.elements(value), reverse: false) {
-      [self.folded(try self.attribute(path, of: $0, fallback: fallback), isFolding)]
+      self.folded(try self.attribute(path, of: $0, fallback: fallback), isFolding)
     }
     var result: [(key: RuntimeValue, folded: RuntimeValue, elements: [RuntimeValue])] = []
     for element in elements {
@@ -237,6 +240,9 @@ extension TemplateInterpreter {
   func selectionFilter(
     _ name: String, _ value: RuntimeValue, _ arguments: RuntimeArguments
   ) throws -> RuntimeValue? {
+    let isSelection = ["map", "select", "reject", "selectattr", "rejectattr"].contains(name)
+    // These take anything that is false for an empty sequence.
+    if isSelection, !value.isTrue { return .iterator([], hasLength: false) }
     switch name {
     case "map": return .iterator(try mapped(value, arguments), hasLength: false)
     case "select", "reject", "selectattr", "rejectattr":

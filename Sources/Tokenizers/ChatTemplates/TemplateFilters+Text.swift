@@ -4,6 +4,10 @@ extension TemplateInterpreter {
     _ name: String, _ value: RuntimeValue, _ arguments: RuntimeArguments
   ) throws -> RuntimeValue? {
     let text = PythonText.string(value)
+    if ["indent", "truncate", "wordwrap"].contains(name), value.text == nil {
+      try TemplateOperators.requireDefined(value)
+      throw TemplateOperators.fail("\(name) needs a string, not '\(value.typeName)'")
+    }
     switch name {
     case "string", "safe": return .string(text)
     case "upper": return .string(PythonText.uppercased(text))

@@ -29,7 +29,9 @@ extension TemplateInterpreter {
         throw TemplateOperators.fail("bad operand type for abs(): '\(value.typeName)'")
       }
       return .double(number.magnitude)
-    case "int", "float": return number(name, value, arguments)
+    case "int", "float":
+      try TemplateOperators.requireDefined(value)
+      return number(name, value, arguments)
     case "round": return try rounded(value, arguments)
     case "length", "count":
       guard let length = TemplateOperators.length(value) else {
@@ -74,7 +76,7 @@ extension TemplateInterpreter {
     }
     switch method {
     case "common":
-      if value.integer != nil, precision >= 0 { return value }
+      if let integer = value.integer, precision >= 0 { return .int(integer) }
       return .double(Self.roundedHalfEven(number, precision))
     case "ceil", "floor":
       var scale = 1.0

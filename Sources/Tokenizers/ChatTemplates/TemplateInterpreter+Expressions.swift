@@ -184,7 +184,7 @@ extension TemplateInterpreter {
     case .tuple(let elements):
       return .tuple(Self.indices(start, stop, step, elements.count).map { elements[$0] })
     default:
-      return .undefined("'\(value.objectName)' has no such slice")
+      throw TemplateOperators.fail("'\(value.typeName)' object is not subscriptable")
     }
   }
 

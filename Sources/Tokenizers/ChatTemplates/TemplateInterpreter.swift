@@ -9,10 +9,33 @@ final class TemplateInterpreter {
   /// The buffers that blocks and macros write to, the innermost last.
   private var outputs: [String] = [""]
   private var outputBytes = 0
+  /// What may hold references in a circle, to be emptied at the end.
+  private var macroScopes: [TemplateScope] = []
+  private var namespaces: [TemplateNamespace] = []
+  /// Values nested deeper than this are refused: they are walked and freed recursively.
+  private static let valueDepthLimit = 400
 
   init(limits: TemplateLimits) {
     self.limits = limits
     stepsLeft = limits.steps
+  }
+
+  /// Renders a whole template and frees what it made.
+  func renderTemplate(
+    _ statements: [TemplateStatement], _ scope: TemplateScope
+  ) throws -> String {
+    defer {
+      for scope in macroScopes { scope.clear() }
+      for namespace in namespaces { namespace.clear() }
+    }
+    return try render(statements, scope)
+  }
+
+  func makeNamespace() throws -> TemplateNamespace {
+    try spend(16)
+    let namespace = TemplateNamespace()
+    namespaces.append(namespace)
+    return namespace
   }
 
   /// The text of some statements in a scope.
@@ -100,7 +123,9 @@ final class TemplateInterpreter {
       }
       return try run(body, inner)
     case .group(let body): return try run(body, scope)
-    case .macro(let macro): scope.set(macro.name, .function(function(macro, scope)))
+    case .macro(let macro):
+      macroScopes.append(scope)
+      scope.set(macro.name, .function(function(macro, scope)))
     case .callBlock(let call, let macro):
       try write(PythonText.string(try callBlock(call, macro, scope)))
     case .evaluate(let expression): _ = try evaluate(expression, scope)
@@ -121,6 +146,7 @@ final class TemplateInterpreter {
   func assign(
     _ target: TemplateTarget, _ value: RuntimeValue, _ scope: TemplateScope
   ) throws {
+    try checkDepth(of: value, Self.valueDepthLimit)
     switch target {
     case .name(let name): scope.set(name, value)
     case .attribute(let name, let attribute):
@@ -140,6 +166,20 @@ final class TemplateInterpreter {
       }
       for (target, element) in zip(targets, elements) { try assign(target, element, scope) }
     }
+  }
+
+  /// Throws: `TemplateError` when a value holds values too deep. Only through assignments can a
+  /// template nest values without end.
+  private func checkDepth(of value: RuntimeValue, _ levelsLeft: Int) throws {
+    guard levelsLeft > 0 else { throw TemplateError(.limitExceeded, "a value is nested too deep") }
+    let elements: [RuntimeValue]
+    switch value {
+    case .list(let values), .tuple(let values), .iterator(let values, _): elements = values
+    case .dictionary(let dictionary): elements = dictionary.values
+    default: return
+    }
+    try spend(elements.count / 16)
+    for element in elements { try checkDepth(of: element, levelsLeft - 1) }
   }
 
   // MARK: loops
@@ -172,6 +212,7 @@ final class TemplateInterpreter {
       }
     let state = TemplateLoopState(elements, depth: depth, recurse: recurse)
     for (index, element) in elements.enumerated() {
+      try spend()
       state.index = index
       let inner = TemplateScope(parent: scope)
       inner.set("loop", .object(state))

@@ -20,7 +20,8 @@ enum TemplateMethods {
           return try method(text, arguments, interpreter.limits)
         })
     case .list(let elements), .tuple(let elements):
-      if case .list = value, mutating.contains(name) || name == "copy" {
+      let isOwn = mutating.contains(name) && !["popitem", "setdefault", "update"].contains(name)
+      if case .list = value, isOwn || name == "copy" {
         return name == "copy" ? constant(name, value) : unsafe(name, "list")
       }
       return sequenceMethod(elements, name)

@@ -134,7 +134,17 @@ enum TemplateOperators {
     _ left: RuntimeValue, _ right: RuntimeValue, _ limits: TemplateLimits
   ) throws -> RuntimeValue? {
     let (sequence, factor) = left.integer == nil ? (left, right) : (right, left)
-    guard let times = factor.integer.map({ max(0, $0) }) else { return nil }
+    guard let times = factor.integer.map({ max(0, $0) }) else {
+      // Of two operands that are no integers, one may be a sequence.
+      for (sequence, other) in [(left, right), (right, left)] {
+        switch sequence {
+        case .string, .list, .tuple:
+          throw fail("can't multiply sequence by non-int of type '\(other.typeName)'")
+        default: continue
+        }
+      }
+      return nil
+    }
     func count(_ length: Int) throws -> Int {
       let (product, overflow) = length.multipliedReportingOverflow(by: times)
       return overflow ? Int.max : product

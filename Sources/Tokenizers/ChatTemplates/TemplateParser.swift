@@ -5,7 +5,7 @@ struct TemplateParser {
   private var depth = 0
   var loopDepth = 0
   /// Nesting of expressions and blocks together.
-  private static let depthLimit = 150
+  private static let depthLimit = 300
   /// Names read so far; tells which implicit names a macro's body mentions.
   var namesRead: Set<String> = []
 
@@ -71,12 +71,19 @@ struct TemplateParser {
   mutating func nested<Result>(
     _ body: (inout TemplateParser) throws -> Result
   ) throws -> Result {
+    let outer = depth
+    defer { depth = outer }
+    try deepen()
+    return try body(&self)
+  }
+
+  /// Counts a level of nesting: also each link of a chain such as `a.b.c`, since the tree grows by
+  /// one level with it and is walked and freed recursively.
+  private mutating func deepen() throws {
     depth += 1
-    defer { depth -= 1 }
     guard depth <= Self.depthLimit else {
       throw TemplateError(.limitExceeded, "nested too deep", line: line)
     }
-    return try body(&self)
   }
 
   // MARK: operators
@@ -91,6 +98,7 @@ struct TemplateParser {
   private mutating func condition() throws -> TemplateExpression {
     var result = try or()
     while isName("if") {
+      try deepen()
       let line = self.line
       advance()
       let test = try or()
@@ -102,13 +110,19 @@ struct TemplateParser {
 
   private mutating func or() throws -> TemplateExpression {
     var left = try and()
-    while skipName("or") { left = .or(left, try and()) }
+    while skipName("or") {
+      try deepen()
+      left = .or(left, try and())
+    }
     return left
   }
 
   private mutating func and() throws -> TemplateExpression {
     var left = try not()
-    while skipName("and") { left = .and(left, try not()) }
+    while skipName("and") {
+      try deepen()
+      left = .and(left, try not())
+    }
     return left
   }
 
@@ -140,6 +154,7 @@ struct TemplateParser {
   private mutating func sum() throws -> TemplateExpression {
     var left = try concatenation()
     while case .symbol(let symbol) = current, symbol == "+" || symbol == "-" {
+      try deepen()
       advance()
       left = .binary(symbol, left, try concatenation())
     }
@@ -155,6 +170,7 @@ struct TemplateParser {
   private mutating func product() throws -> TemplateExpression {
     var left = try power()
     while case .symbol(let symbol) = current, ["*", "/", "//", "%"].contains(symbol) {
+      try deepen()
       advance()
       left = .binary(symbol, left, try power())
     }
@@ -163,7 +179,10 @@ struct TemplateParser {
 
   private mutating func power() throws -> TemplateExpression {
     var left = try unary(withFilter: true)
-    while skip("**") { left = .binary("**", left, try unary(withFilter: true)) }
+    while skip("**") {
+      try deepen()
+      left = .binary("**", left, try unary(withFilter: true))
+    }
     return left
   }
 
@@ -268,6 +287,7 @@ struct TemplateParser {
   private mutating func postfix(_ start: TemplateExpression) throws -> TemplateExpression {
     var node = start
     while true {
+      try deepen()
       if isSymbol(".") || isSymbol("[") {
         node = try subscripted(node)
       } else if isSymbol("(") {
@@ -281,6 +301,7 @@ struct TemplateParser {
   private mutating func filters(_ start: TemplateExpression) throws -> TemplateExpression {
     var node = start
     while true {
+      try deepen()
       if skip("|") {
         let (name, arguments) = try filter()
         node = .filter(node, name, arguments)

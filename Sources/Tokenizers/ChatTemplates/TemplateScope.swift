@@ -15,6 +15,9 @@ final class TemplateScope {
   }
 
   func set(_ name: String, _ value: RuntimeValue) { variables[ExactString(name)] = value }
+
+  /// Drops everything, which breaks the cycle between a macro and the scope it was defined in.
+  func clear() { variables = [:] }
 }
 
 /// `namespace()`: the one kind of value whose attributes a template can set.
@@ -24,6 +27,8 @@ final class TemplateNamespace: RuntimeObject {
 
   func set(_ name: String, _ value: RuntimeValue) { attributes[ExactString(name)] = value }
   func attribute(_ name: String) -> RuntimeValue? { attributes[ExactString(name)] }
+  /// Drops everything, which breaks cycles and long chains of namespaces.
+  func clear() { attributes = [:] }
   func call(_: TemplateInterpreter, _: RuntimeArguments) -> RuntimeValue? { nil }
 }
 

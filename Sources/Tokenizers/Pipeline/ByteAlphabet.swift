@@ -2,7 +2,7 @@
 /// itself, the others for U+0100 and up in order (`bytes_to_unicode` in the gpt-2 sources).
 enum ByteAlphabet {
   /// The UTF-8 encoding of each byte's character, one or two bytes.
-  static let characters: [[UInt8]] = scalars.map { Array($0.utf8) }
+  private static let characters: [[UInt8]] = scalars.map { Array($0.utf8) }
 
   private static let scalars: [Unicode.Scalar] = {
     var next: UInt32 = 0x100
@@ -23,9 +23,18 @@ enum ByteAlphabet {
     return table
   }()
 
+  /// The same in two flat tables; 0 for no second byte.
+  private static let firstBytes = characters.map { $0[0] }
+  private static let secondBytes = characters.map { $0.count > 1 ? $0[1] : 0 }
+
   /// Appends the characters of some bytes.
   static func append(_ text: ArraySlice<UInt8>, to buffer: inout [UInt8]) {
-    for byte in text { buffer.append(contentsOf: characters[Int(byte)]) }
+    let firstBytes = firstBytes
+    let secondBytes = secondBytes
+    for byte in text {
+      buffer.append(firstBytes[Int(byte)])
+      if secondBytes[Int(byte)] != 0 { buffer.append(secondBytes[Int(byte)]) }
+    }
   }
 
   /// The bytes that a text in this alphabet stands for; nil when a character does not belong to it.

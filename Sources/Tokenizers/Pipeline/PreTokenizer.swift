@@ -92,8 +92,9 @@ indirect enum PreTokenizer: Sendable {
     case .byteLevel(let addPrefixSpace, let usesExpression):
       try byteLevel(&text, addPrefixSpace, usesExpression)
     case .split(let pattern, let behavior, let inverted):
+      let matches = pattern.pieceMatcher()
       try text.split { bytes, piece in
-        behavior.split(piece, at: try pattern.matches(in: bytes, piece), inverted: inverted)
+        behavior.split(piece, at: try matches(bytes, piece), inverted: inverted)
       }
     case .scalars(let set, let behavior):
       text.split { bytes, piece in behavior.split(piece, at: scalars(of: set, in: bytes, piece)) }
@@ -116,8 +117,10 @@ indirect enum PreTokenizer: Sendable {
     }
     if usesExpression {
       let pattern = try Self.gpt2Pattern.get()
+      let matcher = pattern.matcher()
       try text.split { bytes, piece in
-        SplitBehavior.isolated.split(piece, at: try pattern.matches(in: bytes, piece))
+        SplitBehavior.isolated.split(
+          piece, at: try pattern.matches(in: bytes, piece, with: matcher))
       }
     }
     text.rewrite { piece, result, _ in ByteAlphabet.append(piece, to: &result) }

@@ -50,7 +50,15 @@ final class SplitPattern: @unchecked Sendable {
   ///
   /// - Throws: `TokenizerError` when a match exceeds its limits.
   func matches(in bytes: [UInt8], _ range: Range<Int>) throws -> [Range<Int>] {
-    let matcher = Matcher(code: code)
+    try matches(in: bytes, range, with: Matcher(code: code))
+  }
+
+  /// For many calls in a row: what a match needs is made once.
+  func matcher() -> Matcher { Matcher(code: code) }
+
+  func matches(
+    in bytes: [UInt8], _ range: Range<Int>, with matcher: Matcher
+  ) throws -> [Range<Int>] {
     var found: [Range<Int>] = []
     try bytes[range].withUnsafeBufferPointer { subject in
       var start = 0
@@ -69,14 +77,14 @@ final class SplitPattern: @unchecked Sendable {
   }
 
   /// The mutable state of matching one subject.
-  private final class Matcher {
+  final class Matcher {
     private let code: OpaquePointer
     private let data: OpaquePointer?
     private let context: OpaquePointer?
     private var jitStack: OpaquePointer?
     private var options = UInt32(PCRE2_NO_UTF_CHECK)
 
-    init(code: OpaquePointer) {
+    fileprivate init(code: OpaquePointer) {
       self.code = code
       data = pcre2_match_data_create_8(1, nil)
       context = pcre2_match_context_create_8(nil)
@@ -90,7 +98,9 @@ final class SplitPattern: @unchecked Sendable {
       pcre2_jit_stack_free_8(jitStack)
     }
 
-    func next(in subject: UnsafeBufferPointer<UInt8>, from start: Int) throws -> Range<Int>? {
+    fileprivate func next(in subject: UnsafeBufferPointer<UInt8>, from start: Int) throws -> Range<
+      Int
+    >? {
       while true {
         // `NO_UTF_CHECK`, because each call would check the whole rest again; subjects come from
         // Swift strings.

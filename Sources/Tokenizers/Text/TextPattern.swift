@@ -22,6 +22,16 @@ enum TextPattern: Sendable {
     }
   }
 
+  /// `matches` for many pieces in a row.
+  func pieceMatcher() -> ([UInt8], Range<Int>) throws -> [Range<Int>] {
+    switch self {
+    case .literal(let needle): return { occurrences(of: needle, in: $0, $1) }
+    case .expression(let pattern):
+      let matcher = pattern.matcher()
+      return { try pattern.matches(in: $0, $1, with: matcher) }
+    }
+  }
+
   func replacing(in bytes: [UInt8], with content: [UInt8]) throws -> [UInt8] {
     let found = try matches(in: bytes, bytes.indices)
     return found.isEmpty ? bytes : Tokenizers.replacing(found, with: content, in: bytes)
@@ -49,6 +59,7 @@ enum SplitBehavior: String, Sendable {
   /// - Returns: the pieces in order, without empty ones.
   func split(_ range: Range<Int>, at matches: [Range<Int>], inverted: Bool = false) -> [Range<Int>]
   {
+    if self == .isolated { return isolated(range, matches) }
     var parts: [(range: Range<Int>, isMatch: Bool)] = []
     var position = range.lowerBound
     for match in matches {
@@ -61,7 +72,7 @@ enum SplitBehavior: String, Sendable {
     if position < range.upperBound { parts.append((position..<range.upperBound, inverted)) }
     let pieces: [Range<Int>] =
       switch self {
-      case .isolated: parts.map(\.range)
+      case .isolated: []
       case .removed: parts.filter { !$0.isMatch }.map(\.range)
       case .contiguous: merged(parts) { previous, current in previous == current }
       case .mergedWithPrevious: merged(parts) { previous, current in current && !previous }
@@ -69,6 +80,20 @@ enum SplitBehavior: String, Sendable {
         merged(parts.reversed()) { previous, current in current && !previous }.reversed()
       }
     return pieces.filter { !$0.isEmpty }
+  }
+
+  /// The commonest behaviour, without keeping what is a match: matches and gaps are pieces alike.
+  private func isolated(_ range: Range<Int>, _ matches: [Range<Int>]) -> [Range<Int>] {
+    var pieces: [Range<Int>] = []
+    pieces.reserveCapacity(matches.count)
+    var position = range.lowerBound
+    for match in matches {
+      if match.lowerBound > position { pieces.append(position..<match.lowerBound) }
+      if !match.isEmpty { pieces.append(match) }
+      position = match.upperBound
+    }
+    if position < range.upperBound { pieces.append(position..<range.upperBound) }
+    return pieces
   }
 
   /// Joins a part to the one before it in the given order where `joins` says so; nothing precedes
