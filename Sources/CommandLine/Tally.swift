@@ -30,6 +30,9 @@ struct Tally: AsyncParsableCommand {
         ]),
       CommandGroup(
         name: "Look closer, on this machine alone",
-        subcommands: [TokenizeCommand.self, LogitsCommand.self, BenchCommand.self]),
+        subcommands: [
+          GenerateCommand.self, LogitsCommand.self, TokenizeCommand.self, RenderCommand.self,
+          BenchCommand.self,
+        ]),
     ])
 }

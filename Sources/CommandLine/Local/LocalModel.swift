@@ -1,0 +1,98 @@
+import Execution
+import Foundation
+import Kernels
+import Models
+import Tokenizers
+import WirePayloads
+import WireProtocol
+
+/// A model with its tokenizer on this machine, for a prompt at a time.
+struct LocalModel {
+  let bundle: TokenizerBundle
+  let model: Model
+  let compute: Compute
+
+  init(path: String, compute: Compute) throws {
+    bundle = try TokenizerBundle(path: path)
+    model = try Model(path: path)
+    self.compute = compute
+  }
+
+  /// The tokens of a prompt.
+  ///
+  /// - Parameters:
+  ///   - isRaw: the text as it is; else a user's message in the model's chat template.
+  ///   - system: a system message before it.
+  func promptTokens(_ text: String, isRaw: Bool, system: String?) throws -> [Int32] {
+    if isRaw { return try bundle.tokenizer.encode(text, addSpecialTokens: true) }
+    guard let source = bundle.chatTemplate else {
+      throw CommandError("the model has no chat template: use --raw to continue the text as it is")
+    }
+    func message(_ role: String, _ content: String) -> OrderedJSON {
+      .object(["role": .string(role), "content": .string(content)])
+    }
+    let messages = (system.map { [message("system", $0)] } ?? []) + [message("user", text)]
+    var extra: OrderedMembers = [:]
+    if let token = bundle.beginningToken { extra["bos_token"] = .string(token) }
+    if let token = bundle.endToken { extra["eos_token"] = .string(token) }
+    let rendered = try ChatTemplate(source: source).render(
+      messages: .array(messages), addGenerationPrompt: true, extra: extra,
+      clock: TemplateClock(secondsSince1970: Int64(Date().timeIntervalSince1970)))
+    return try bundle.tokenizer.encode(rendered, addSpecialTokens: false)
+  }
+
+  /// What stop strings are searched in, a row for each token.
+  private func vocabulary() -> VocabularyBytes {
+    VocabularyBytes(
+      tokens: (0..<Int32(clamping: model.description.vocabularySize)).map { token in
+        bundle.tokenizer.isSpecial(token) ? [] : bundle.tokenizer.tokenBytes(token)
+      })
+  }
+
+  /// How a generation went.
+  struct Outcome {
+    let text: String
+    let sequence: GenerateResult.Sequence
+    let prefillSeconds: Double
+    let decodeSeconds: Double
+  }
+
+  /// Continues a prompt; `piece` gets the text as it becomes certain.
+  func generate(
+    _ request: GenerateInputs.Sequence, cache: CacheType, piece: (String) throws -> Void
+  ) throws -> Outcome {
+    var engine = try GenerationEngine(
+      model: ExecutorModel(model, compute: compute), inputs: GenerateInputs(sequences: [request]),
+      vocabulary: request.stopStrings.isEmpty ? nil : vocabulary(), cacheType: cache,
+      compute: compute, limits: BatchLimits())
+    var detokenizer = bundle.tokenizer.streamingDetokenizer()
+    var text = ""
+    let clock = ContinuousClock()
+    let start = clock.now
+    var firstToken: ContinuousClock.Instant?
+    func take(_ certain: String) throws {
+      guard !certain.isEmpty else { return }
+      text += certain
+      try piece(certain)
+    }
+    while !engine.isFinished {
+      for event in try engine.step() where event.token >= 0 {
+        if firstToken == nil { firstToken = clock.now }
+        try take(try detokenizer.push(event.token))
+      }
+    }
+    try take(try detokenizer.finish())
+    let end = clock.now
+    return Outcome(
+      text: text, sequence: engine.result.sequences[0],
+      prefillSeconds: ((firstToken ?? end) - start).inSeconds,
+      decodeSeconds: (end - (firstToken ?? end)).inSeconds)
+  }
+}
+
+extension Duration {
+  /// As a floating-point number of seconds.
+  fileprivate var inSeconds: Double {
+    Double(components.seconds) + Double(components.attoseconds) * 1e-18
+  }
+}
