@@ -14,6 +14,8 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   package var assumedFlopsPerThread = 1e9
   /// Units that one lease call gives at most.
   package var maximumUnitsPerLease = 16
+  /// Leases that a worker may hold at a time, so that none can hoard what others would compute.
+  package var maximumRunningLeases = 32
 
   /// Seconds between a worker's heartbeats.
   package var heartbeatSeconds = 30
@@ -37,7 +39,8 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   package var maximumLostReplicas = 6
   /// Attempts of the trusted machine before the unit's requests fail.
   package var maximumReplays = 2
-  /// Seconds after which an attempt of the trusted machine is given out again.
+  /// Seconds after which an attempt of the trusted machine is given out again, at most; shorter for
+  /// units that take less at `assumedFlopsPerThread`, so that one cut short by a restart is soon redone.
   package var replaySeconds = 3_600
 
   /// Seconds that a worker gets no work after its first wrong result; doubled for each further one,
@@ -52,6 +55,11 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   package var retryAfterSeconds = 5
 
   package init() {}
+
+  /// Seconds that the trusted machine has for a unit.
+  package func replaySeconds(flops: Double) -> Int {
+    min(replaySeconds, Int(min(1e9, max(120, flops / assumedFlopsPerThread))))
+  }
 
   /// Seconds of suspension after the `count`th wrong result.
   package func suspension(afterRejections count: Int) -> Int {

@@ -72,6 +72,9 @@ struct AccountingTests {
     #expect(policy.suspension(afterRejections: 1) == 3_600)
     #expect(policy.suspension(afterRejections: 3) == 14_400)
     #expect(policy.suspension(afterRejections: 1000) == 30 * 86_400)
+    #expect(policy.replaySeconds(flops: 1) == 120)
+    #expect(policy.replaySeconds(flops: 1e12) == 1_000)
+    #expect(policy.replaySeconds(flops: .infinity) == 3_600)
     #expect((1...4).map { policy.backoff(afterFailures: $0) } == [30, 60, 120, 240])
     #expect(policy.backoff(afterFailures: 1000) == 3_600)
   }

@@ -164,6 +164,30 @@ struct WorkUnitTests {
     #expect(unit.replicas[2].state == .notNeeded)
   }
 
+  @Test("an expired lease goes on when its worker is still at it, unless its place is taken")
+  func revived() {
+    var unit = unit("ann", "bob")
+    unit.lose(1, as: .expired, policy)
+    #expect(unit.missing(policy) == 1)
+    let later = noon.adding(seconds: 60)
+    var isRevived = unit.revive(1, until: later, policy)
+    #expect(isRevived && unit.replicas[0].state == .running(deadline: later))
+    #expect(unit.missing(policy) == 0)
+    isRevived = unit.revive(1, until: later, policy)
+    #expect(!isRevived, "it runs")
+
+    unit.lose(1, as: .expired, policy)
+    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    isRevived = unit.revive(1, until: later, policy)
+    #expect(!isRevived, "its place is taken")
+    unit.lose(3, as: .abandoned(.shuttingDown), policy)
+    isRevived = unit.revive(3, until: later, policy)
+    #expect(!isRevived, "what was given back stays so")
+    unit.cancel()
+    isRevived = unit.revive(1, until: later, policy)
+    #expect(!isRevived, "nobody needs the unit")
+  }
+
   @Test("after a cancellation no result counts")
   func cancelled() {
     var unit = unit("ann", "bob")

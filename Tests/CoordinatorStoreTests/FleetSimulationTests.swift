@@ -13,7 +13,8 @@ struct FleetSimulationTests {
   func inMemory() async throws {
     for seed in testSeeds(4) {
       let blobs = MemoryBlobStore()
-      let store = try SQLiteStore.inMemory(blobs: blobs, policy: FleetSimulation.policy())
+      let store = try SQLiteStore.inMemory(
+        blobs: blobs, policy: FleetSimulation.policy(), identifiers: .seeded(seed))
       let simulation = try await FleetSimulation(seed: seed, machines: 9, batches: 12) {
         (store, blobs)
       }
@@ -25,11 +26,13 @@ struct FleetSimulationTests {
   func killed() async throws {
     for seed in testSeeds(2, from: 100) {
       let folder = try TemporaryFolder()
+      let identifiers = Identifiers.seeded(seed)
       let simulation = try await FleetSimulation(seed: seed, machines: 9, batches: 8) {
         // The store before is never closed, as by SIGKILL.
         let blobs = try FolderBlobStore(folder: folder.url.appendingPathComponent("blobs"))
         let store = try SQLiteStore.open(
-          path: folder.path("coordinator.sqlite"), blobs: blobs, policy: FleetSimulation.policy())
+          path: folder.path("coordinator.sqlite"), blobs: blobs, policy: FleetSimulation.policy(),
+          identifiers: identifiers)
         return (store, blobs)
       }
       try await check(simulation, seed)

@@ -141,17 +141,68 @@ struct LeaseContractTests {
       #expect(alive.verdict == .proceed && alive.deadlineSeconds == 120)
       let later = half.adding(seconds: 10)
       #expect(try await lab.store.tick(now: later).expiredLeases == 1)
+      let third = try #require(try await lab.lease(c, now: later).first)
+      #expect(third.unit == first.unit)
       #expect(
         try await lab.store.heartbeat(lease: second.id, worker: b.id, flopsDone: 0, now: later)
           .verdict == .abandon)
-      let third = try #require(try await lab.lease(c, now: later).first)
-      #expect(third.unit == first.unit)
       try await lab.submit(first, by: a, now: later)
       #expect(try await lab.submit(third, by: c, now: later).state == .accepted)
       // Too late to be needed, right all the same: paid once, like the others.
       let late = try await lab.submit(second, by: b, now: later)
       #expect(late.state == .accepted && late.credit > 0)
       #expect(try await lab.submit(second, by: b, now: later) == late)
+    }
+  }
+
+  @Test(
+    "after an outage of the coordinator, workers that are still at it go on",
+    arguments: StoreKind.allCases)
+  func outage(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.runningBatch(lines: 4)
+      let a = try await lab.worker("a", account: "ann")
+      let b = try await lab.worker("b", account: "bob")
+      let c = try await lab.worker("c", account: "carl")
+      let first = try #require(try await lab.lease(a).first)
+      let second = try #require(try await lab.lease(b).first)
+      let back = Laboratory.start.adding(seconds: 1_200)
+      #expect(try await lab.store.tick(now: back).expiredLeases == 2)
+      let alive = try await lab.store.heartbeat(
+        lease: first.id, worker: a.id, flopsDone: 5, now: back)
+      #expect(alive.verdict == .proceed && alive.deadlineSeconds == 120)
+      #expect(
+        try await lab.store.mayRead(
+          blob: first.specification.inputs, worker: a.id, now: back))
+      // The other's place is taken before it is heard of; when its result comes, it counts.
+      let third = try #require(try await lab.lease(c, now: back).first)
+      #expect(third.unit == second.unit)
+      #expect(
+        try await lab.store.heartbeat(lease: second.id, worker: b.id, flopsDone: 5, now: back)
+          .verdict == .abandon)
+      try await lab.submit(second, by: b, now: back)
+      #expect(try await lab.submit(first, by: a, now: back).state == .accepted)
+      let tooLong = Laboratory.start.adding(seconds: 4_000)
+      #expect(
+        try await lab.store.heartbeat(lease: third.id, worker: c.id, flopsDone: 5, now: tooLong)
+          .verdict == .abandon)
+    }
+  }
+
+  @Test(
+    "a worker cannot hoard leases, and gets more when it has given some back",
+    arguments: StoreKind.allCases)
+  func hoarding(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.runningBatch(lines: 1_000, pool: .trusted)
+      let t = try await lab.worker("t", account: "lab", trusted: true)
+      var held: [Lease] = []
+      while let lease = try await lab.lease(t).first, held.count < 100 { held.append(lease) }
+      #expect(held.count == CoordinatorPolicy().maximumRunningLeases)
+      #expect(try await reasons(lab, t) == [.paused: 1])
+      try await lab.store.abandon(
+        lease: held[0].id, worker: t.id, reason: .shuttingDown, detail: "", now: Laboratory.start)
+      #expect(try await lab.lease(t).count == 1)
     }
   }
 

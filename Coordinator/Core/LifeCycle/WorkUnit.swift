@@ -97,6 +97,18 @@ extension WorkUnit {
       Replica(id: id, worker: worker, account: account, state: .running(deadline: deadline)))
   }
 
+  /// A lease that expired goes on, since its worker is still at it: after an outage of the coordinator,
+  /// say. False when its place was taken meanwhile.
+  package mutating func revive(
+    _ replica: Int64, until deadline: Timestamp, _ policy: CoordinatorPolicy
+  ) -> Bool {
+    guard let index = index(of: replica), replicas[index].state == .expired,
+      replicas[index].result == nil, mayLease(account: replicas[index].account, policy)
+    else { return false }
+    replicas[index].state = .running(deadline: deadline)
+    return true
+  }
+
   /// A lease ends without a result.
   package mutating func lose(
     _ replica: Int64, as state: Replica.State, _ policy: CoordinatorPolicy

@@ -50,21 +50,15 @@ package extension SQLiteStore {
       let replica = try ReplicaRow.require(lease, worker: worker, db)
       let seen = try db.first("SELECT last_seen FROM worker WHERE id = ?", [worker])
       try transaction.touch(worker: worker, lastSeen: try seen?.optional("last_seen"), now: now)
-      guard case .running(let deadline) = replica.state else {
+      guard let deadline = try transaction.extend(replica, now: now) else {
         return HeartbeatResponse(
           verdict: .abandon, deadlineSeconds: 0, reason: replica.state.abandonReason)
       }
-      let extended = LeaseTerms.extended(
-        deadline, last: replica.lastDeadline, now: now, transaction.policy)
-      guard extended > now else {
-        return HeartbeatResponse(
-          verdict: .abandon, deadlineSeconds: 0, reason: Replica.State.expired.abandonReason)
-      }
       try db.run(
         "UPDATE replica SET deadline = ?, flops_done = max(flops_done, ?) WHERE number = ?",
-        [extended, flopsDone.isFinite ? max(0, flopsDone) : 0, replica.number])
+        [deadline, flopsDone.isFinite ? max(0, flopsDone) : 0, replica.number])
       return HeartbeatResponse(
-        verdict: .proceed, deadlineSeconds: Int(extended.seconds(since: now)))
+        verdict: .proceed, deadlineSeconds: Int(deadline.seconds(since: now)))
     }
   }
 
@@ -120,8 +114,8 @@ extension Replica.State {
   /// What a heartbeat of a lease in this state is told.
   fileprivate var abandonReason: String {
     switch self {
-    case .running: "the lease runs"
-    case .expired: "the lease expired; a result is still welcome if it is nearly done"
+    case .running: "the unit takes too long"
+    case .expired: "the lease expired and another took its place"
     case .abandoned: "the lease was given back"
     case .submitted, .accepted, .rejected, .takenBack: "the lease has a result already"
     case .notNeeded: "the unit is settled or cancelled"
@@ -131,6 +125,25 @@ extension Replica.State {
 }
 
 extension Transaction {
+  /// The new deadline of a lease whose worker is alive; nil when it has to stop.
+  fileprivate func extend(_ replica: ReplicaRow, now: Timestamp) throws -> Timestamp? {
+    let old: Timestamp
+    switch replica.state {
+    case .running(let deadline): old = deadline
+    case .expired: old = now
+    default: return nil
+    }
+    let extended = LeaseTerms.extended(old, last: replica.lastDeadline, now: now, policy)
+    guard extended > now else { return nil }
+    if replica.state == .expired {
+      let before = try UnitRow.require(replica.unit, db)
+      var row = before
+      guard row.unit.revive(replica.number, until: extended, policy) else { return nil }
+      try save(row, before: before, now: now)
+    }
+    return extended
+  }
+
   /// A worker failed at a unit: it waits before it gets another, longer each time in a row.
   func noteFailure(of worker: String, now: Timestamp) throws {
     try db.run("UPDATE worker SET failures = failures + 1 WHERE id = ?", [worker])

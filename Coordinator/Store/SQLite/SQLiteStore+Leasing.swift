@@ -58,11 +58,8 @@ private struct LeaseCall {
   }
 
   mutating func run() throws -> LeaseResponse {
-    // A worker without a measured speed gets one small unit first.
-    let limit =
-      profile.flopsPerSecond == nil
-      ? 1 : max(1, min(request.maximumUnits, policy.maximumUnitsPerLease))
-    var reasons: [IdleReason: Int] = [:]
+    let limit = try unitLimit()
+    var reasons: [IdleReason: Int] = limit > 0 ? [:] : [.paused: 1]
     while leases.count < limit, leases.isEmpty || seconds < Double(request.secondsWanted) {
       let order = Scheduler.order(queues.map(\.queue), for: profile, present: present, now: now)
       reasons = order.passedOver
@@ -73,6 +70,16 @@ private struct LeaseCall {
     return LeaseResponse(
       leases: leases, reasons: isIdle ? reasons : [:],
       retryAfterSeconds: retryAfter(isSuspended: reasons[.suspended] != nil))
+  }
+
+  /// Units that this call may give. A worker without a measured speed gets one small unit first.
+  private func unitLimit() throws -> Int {
+    let running = try db.integer(
+      "SELECT count(*) FROM replica WHERE worker = ? AND state = 'running'", [worker.id])
+    let wanted =
+      profile.flopsPerSecond == nil
+      ? 1 : max(1, min(request.maximumUnits, policy.maximumUnitsPerLease))
+    return max(0, min(wanted, policy.maximumRunningLeases - running))
   }
 
   /// Suspended workers need not ask every few seconds.

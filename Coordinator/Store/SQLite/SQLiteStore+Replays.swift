@@ -16,7 +16,8 @@ package extension SQLiteStore {
       else { return nil }
       let unit = try UnitRow.require(try row.value("number"), db)
       let id = transaction.identifiers.make("replay_")
-      let deadline = now.adding(seconds: transaction.policy.replaySeconds)
+      let deadline = now.adding(
+        seconds: transaction.policy.replaySeconds(flops: unit.estimatedFlops))
       try db.run(
         "UPDATE unit SET replay = ?, replay_deadline = ? WHERE number = ?",
         [id, deadline, unit.number])

@@ -6,6 +6,7 @@ import WireProtocol
 
 package extension SQLiteStore {
   func appendRequests(_ requests: [NewRequest], to batch: String) async throws {
+    try requests.checkWork()
     try await write { transaction in
       let row = try BatchRow.require(batch, transaction.db)
       guard row.record.state == .validating else {
@@ -117,7 +118,6 @@ extension Transaction {
           request.rendering, try jsonText(failure),
         ])
     case .run(let work):
-      try work.check(line: request.line)
       let queue = try queue(QueueName(model: work.model, cache: work.cache), batch, &queues)
       try db.run(
         """
@@ -164,19 +164,26 @@ extension Transaction {
   }
 }
 
-extension RequestWork {
-  /// What could not be written into a unit's inputs later would hold up its queue for ever.
-  fileprivate func check(line: Int) throws {
-    guard (1...GenerateInputs.Limit.sequences).contains(sequences.count) else {
-      throw StoreError(
-        .invalid,
-        "Line \(line) has \(sequences.count) sequences, not 1 to \(GenerateInputs.Limit.sequences)."
-      )
+extension [NewRequest] {
+  /// Refuses what could not be written into a unit's inputs later: it would hold up its queue for
+  /// ever.
+  fileprivate func checkWork() throws {
+    let works = compactMap { request -> (line: Int, sequences: [GenerateInputs.Sequence])? in
+      if case .run(let work) = request.content { (request.line, work.sequences) } else { nil }
     }
-    do {
-      _ = try GenerateInputs(sequences: sequences).encoded()
-    } catch {
-      throw StoreError(.invalid, "Line \(line): \(error)")
+    let limit = GenerateInputs.Limit.sequences
+    for work in works where !(1...limit).contains(work.sequences.count) {
+      throw StoreError(
+        .invalid, "Line \(work.line) has \(work.sequences.count) sequences, not 1 to \(limit).")
+    }
+    // All at once, since it is the same work for one as for hundreds; then one by one for the line.
+    if (try? GenerateInputs(sequences: works.flatMap(\.sequences)).encoded()) != nil { return }
+    for work in works {
+      do {
+        _ = try GenerateInputs(sequences: work.sequences).encoded()
+      } catch {
+        throw StoreError(.invalid, "Line \(work.line): \(error)")
+      }
     }
   }
 }

@@ -1,8 +1,25 @@
 import CoordinatorCore
 import CoordinatorStore
 import Foundation
+import Synchronization
 import TestSupport
 import WireProtocol
+
+extension Identifiers {
+  /// Ids that a seed repeats.
+  static func seeded(_ seed: UInt64) -> Identifiers {
+    let random = SharedRandom(seed)
+    return Identifiers { random.next() }
+  }
+}
+
+private final class SharedRandom: Sendable {
+  private let random: Mutex<SeededRandom>
+
+  init(_ seed: UInt64) { random = Mutex(SeededRandom(seed: seed)) }
+
+  func next() -> UInt64 { random.withLock { $0.next() } }
+}
 
 /// Weeks of a fleet in seconds: honest, slow, vanishing, careless and lying machines against one
 /// store, which is killed and opened again on the way. One seed repeats everything.
