@@ -1,8 +1,8 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-// One optimised build serves programs and tests (`swift build -c release --build-tests`), so targets share
-// declarations with `package` access instead of `@testable`.
+// One optimised build serves programs and tests (`swift build -c release --build-tests`), so
+// targets share declarations with `package` access instead of `@testable`.
 
 let swiftSettings: [SwiftSetting] = [.swiftLanguageMode(.v6)]
 
@@ -114,7 +114,7 @@ let package = Package(
       "WorkerDaemon", path: "Worker/Daemon",
       [
         "COpenSSL", "WorkerCore", "WorkerEngine", "WireProtocol", "WirePayloads", asyncHTTPClient,
-        crypto, lifecycle, logging, nioCore, nioPosix, nioSSL,
+        crypto, lifecycle, logging, nioCore, nioPosix, nioSSL, unixSignals,
       ]),
 
     // The program.
@@ -153,9 +153,9 @@ let package = Package(
     tests(
       "WorkerDaemonTests",
       [
-        "COpenSSL", "WireProtocol", "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine",
-        "TestSupport", asn1, asyncHTTPClient, crypto, hummingbird, hummingbirdTLS, lifecycle,
-        logging, nioCore, nioPosix, nioSSL, x509,
+        "COpenSSL", "Execution", "Kernels", "Models", "WireProtocol", "WirePayloads", "WorkerCore",
+        "WorkerDaemon", "WorkerEngine", "TestSupport", asn1, asyncHTTPClient, crypto, hummingbird,
+        hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, x509,
       ]),
     tests("TidyTests", []),
   ]

@@ -7,7 +7,9 @@ package final class ManualClock: Clock, Sendable {
     package var offset: Duration
 
     package init(offset: Duration) { self.offset = offset }
+    /// The instant `duration` later.
     package func advanced(by duration: Duration) -> Instant { Instant(offset: offset + duration) }
+    /// The time from here to `other`.
     package func duration(to other: Instant) -> Duration { other.offset - offset }
     package static func < (left: Instant, right: Instant) -> Bool { left.offset < right.offset }
   }
@@ -53,6 +55,7 @@ package final class ManualClock: Clock, Sendable {
     for sleeper in woken { sleeper.wake.resume() }
   }
 
+  /// Sleeps until the test moves the clock to `deadline`; throws when the task is cancelled.
   package func sleep(until deadline: Instant, tolerance: Duration?) async throws {
     let id = state.withLock { state in
       state.nextID += 1

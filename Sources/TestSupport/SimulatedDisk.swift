@@ -8,6 +8,7 @@ package struct SimulatedDisk: Sendable {
   /// The names of all files that a reader sees, sorted.
   package var names: [String] { visible.keys.sorted() }
 
+  /// What a reader sees of a file; nil when there is none.
   package func read(_ name: String) -> [UInt8]? { visible[name] }
 
   /// Writes a file that a crash takes back until `synchronize`.

@@ -96,7 +96,7 @@ extension LifecycleSettings {
 
 /// Runs a worker against a stub while `body` runs, then ends it as SIGTERM would.
 func withWorker(
-  _ configuration: WorkerConfiguration, runner: FakeRunner = FakeRunner(),
+  _ configuration: WorkerConfiguration, runner: any UnitRunning = FakeRunner(),
   clock: WorkerClock = .system(), watch: @escaping @Sendable (WorkerReport) -> Void = { _ in },
   _ body: @escaping @Sendable (Observations) async throws -> Void
 ) async throws {

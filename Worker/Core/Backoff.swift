@@ -25,7 +25,7 @@ package struct Backoff: Hashable, Sendable {
 
   /// A delay drawn evenly from the upper half of `0...bound(failures:)`.
   package func delay(failures: Int, using random: inout some RandomNumberGenerator) -> Duration {
-    let share = Double.random(in: 0.5...1, using: &random)
+    let share = 0.5 + 0.5 * random.nextShare()
     return .seconds(bound(failures: failures).inSeconds * share)
   }
 }
@@ -44,4 +44,9 @@ package struct SplitMix64: RandomNumberGenerator, Sendable {
     mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
     return mixed ^ (mixed >> 31)
   }
+}
+
+extension RandomNumberGenerator {
+  /// A number drawn evenly from 0 up to, but not including, 1.
+  mutating func nextShare() -> Double { Double(next() >> 11) * 0x1p-53 }
 }

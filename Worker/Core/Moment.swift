@@ -11,12 +11,15 @@ package struct Moment: InstantProtocol, Sendable {
   /// The origin itself.
   package static let origin = Moment(.zero)
 
+  /// The moment `duration` later.
   package func advanced(by duration: Duration) -> Moment { Moment(sinceOrigin + duration) }
+  /// The time from here to `other`; negative when that lies before.
   package func duration(to other: Moment) -> Duration { other.sinceOrigin - sinceOrigin }
 
   package static func < (left: Moment, right: Moment) -> Bool {
     left.sinceOrigin < right.sinceOrigin
   }
+  /// The moment `duration` after `moment`.
   package static func + (moment: Moment, duration: Duration) -> Moment {
     moment.advanced(by: duration)
   }

@@ -56,7 +56,7 @@ extension WorkerLifecycle {
     if taken == 0 {
       // Spread by up to a tenth, so that idle workers do not ask in step.
       let seconds = Double(max(1, min(response.retryAfterSeconds, 3600)))
-      let wait = Duration.seconds(seconds * Double.random(in: 1...1.1, using: &random))
+      let wait = Duration.seconds(seconds * (1 + 0.1 * random.nextShare()))
       leasing = .idle(reasons: response.reasons, until: now + wait)
     }
   }

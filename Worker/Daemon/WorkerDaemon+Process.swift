@@ -23,10 +23,29 @@ extension WorkerDaemon {
       configuration: configuration, runner: runner, logger: logger, observer: observer)
     let service = ServiceGroupConfiguration.ServiceConfiguration(
       service: daemon, successTerminationBehavior: .gracefullyShutdownGroup)
+    // Services end in reverse order, so this one listens until the worker has ended.
+    let impatience = ServiceGroupConfiguration.ServiceConfiguration(
+      service: ImpatientSignals(daemon: daemon))
     let group = ServiceGroup(
       configuration: ServiceGroupConfiguration(
-        services: [service], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        services: [impatience, service], gracefulShutdownSignals: [.sigterm, .sigint],
+        logger: logger))
     try await group.run()
+  }
+}
+
+/// Passes every signal after the first on: a second one ends the grace period, a third everything.
+private struct ImpatientSignals: Service {
+  let daemon: WorkerDaemon
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown {
+      var signals = 0
+      for await _ in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+        signals += 1
+        if signals > 1 { daemon.terminate() }
+      }
+    }
   }
 }
 

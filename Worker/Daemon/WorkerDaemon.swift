@@ -24,7 +24,16 @@ package struct WorkerDaemon: Service {
   let seed: UInt64
   let observer: @Sendable (WorkerReport) -> Void
   /// Tests shorten these times; a volunteer's settings override what they name.
-  var settings = LifecycleSettings()
+  let settings: LifecycleSettings
+  private let inbox = Inbox()
+
+  /// What happens comes in here, from the start of the process on.
+  struct Inbox: Sendable {
+    let events: AsyncStream<WorkerEvent>
+    let tell: AsyncStream<WorkerEvent>.Continuation
+
+    init() { (events, tell) = AsyncStream.makeStream() }
+  }
 
   /// - Parameters:
   ///   - runner: computes the units.
@@ -44,6 +53,9 @@ package struct WorkerDaemon: Service {
     self.settings = settings
     self.observer = observer
   }
+
+  /// Asks the worker to end: once within its grace period, twice without it, a third time at once.
+  package func terminate() { inbox.tell.yield(.terminate) }
 
   /// Works until a graceful shutdown or the task's cancellation.
   ///
@@ -65,14 +77,14 @@ package struct WorkerDaemon: Service {
         configuration: configuration, folder: folder, key: key, http: http, cache: cache,
         results: ResultStore(folder: folder.results), runner: runner, clock: clock,
         logger: logger, observer: observer),
-      settings: lifecycleSettings, seed: seed)
+      settings: lifecycleSettings, seed: seed, inbox: inbox)
     let outcome: Result<StopReason, any Error>
     do {
       outcome = .success(
         try await withGracefulShutdownHandler {
           try await loop.run()
         } onGracefulShutdown: {
-          loop.terminate()
+          terminate()
         })
     } catch {
       outcome = .failure(error)

@@ -24,6 +24,7 @@ package final class ModelUnitRunner: UnitRunning {
     kernels = try KernelSet.best(environment: environment)
   }
 
+  /// Every chunk once; throws `FormatError` for what is no manifest.
   package func chunks(ofManifest manifest: Data) throws -> [BlobReference] {
     try ModelManifest(json: manifest, name: "manifest").distinctChunks.map { chunk in
       guard let digest = Digest(hex: chunk.sha256) else {

@@ -84,6 +84,7 @@ package final class LibcryptoKey: WorkerKey, @unchecked Sendable {
     return buffer.text()
   }
 
+  /// ECDSA with SHA-256, in DER.
   package func signature(over message: Data) throws -> Data {
     guard let context = EVP_MD_CTX_new() else { throw LibcryptoError(doing: "EVP_MD_CTX_new") }
     defer { EVP_MD_CTX_free(context) }
@@ -99,6 +100,7 @@ package final class LibcryptoKey: WorkerKey, @unchecked Sendable {
     return Data(signature.prefix(length))
   }
 
+  /// PKCS#10 in PEM; 64 characters of `commonName` are kept.
   package func signingRequest(commonName: String) throws -> String {
     guard let request = X509_REQ_new() else { throw LibcryptoError(doing: "X509_REQ_new") }
     defer { X509_REQ_free(request) }

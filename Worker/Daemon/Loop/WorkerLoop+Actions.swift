@@ -85,7 +85,7 @@ extension WorkerLoop {
       do throws(RequestFailure) {
         let response = try await client.post(
           WorkerRoute.lease, request, for: LeaseResponse.self)
-        self.tell.yield(.leaseAnswered(await self.remember(response)))
+        self.tell.yield(.leaseAnswered(Self.sound(response)))
       } catch {
         self.tell.yield(.leaseFailed(error))
       }
@@ -119,12 +119,10 @@ extension WorkerLoop {
     return complete
   }
 
-  /// Keeps the leases for later actions; those whose ids are none are dropped, since ids name
-  /// files.
-  private func remember(_ response: LeaseResponse) -> LeaseResponse {
+  /// Without the leases whose ids are none, since ids name files.
+  private static func sound(_ response: LeaseResponse) -> LeaseResponse {
     var response = response
     response.leases.removeAll { !ResultStore.isLeaseID($0.id) }
-    for lease in response.leases { leases[lease.id] = lease }
     return response
   }
 
@@ -165,6 +163,7 @@ extension WorkerLoop {
         let unit = try await preparation.run(lease)
         self.ready(unit)
       } catch {
+        self.fetches[lease.id] = nil
         self.tell.yield(.fetchFailed(lease: lease.id, error))
       }
     }

@@ -31,7 +31,6 @@ actor WorkerLoop {
   private var stopReason: StopReason?
   var membership: Membership?
   var client: CoordinatorClient?
-  var leases: [String: Lease] = [:]
   var prepared: [String: PreparedUnit] = [:]
   var fetches: [String: Task<Void, Never>] = [:]
   var running: [String: UnitSignals] = [:]
@@ -55,10 +54,13 @@ actor WorkerLoop {
     }
   }
 
-  init(_ equipment: Equipment, settings: LifecycleSettings, seed: UInt64) {
+  init(
+    _ equipment: Equipment, settings: LifecycleSettings, seed: UInt64, inbox: WorkerDaemon.Inbox
+  ) {
     self.equipment = equipment
     lifecycle = WorkerLifecycle(settings: settings, seed: seed)
-    (events, tell) = AsyncStream.makeStream()
+    events = inbox.events
+    tell = inbox.tell
   }
 
   /// Runs until the life cycle stops; returns why.
@@ -84,9 +86,6 @@ actor WorkerLoop {
     return stopReason ?? .drained
   }
 
-  /// Asks the worker to end, within its grace period.
-  nonisolated func terminate() { tell.yield(.terminate) }
-
   private func take(_ event: WorkerEvent, _ group: inout DiscardingTaskGroup) {
     log(event)
     let actions = lifecycle.handle(event, at: equipment.clock.now())
@@ -111,7 +110,6 @@ actor WorkerLoop {
         await cache.discard(unit.lease.specification.inputs)
       }
     }
-    leases = leases.filter { held.contains($0.key) }
   }
 
   private func setTimer() {
@@ -169,7 +167,8 @@ actor WorkerLoop {
     reportedAt = now
     let activity = lifecycle.activity
     let unit = running.first.flatMap { id, signals in
-      leases[id].map { lease in
+      prepared[id].map { unit in
+        let lease = unit.lease
         let share = lease.estimatedFlops > 0 ? signals.flopsDone / lease.estimatedFlops : 0
         return WorkerReport.Unit(lease: id, unit: lease.unit, share: max(0, min(1, share)))
       }

@@ -38,8 +38,15 @@ actor BlobCache {
     "\(folder)/blobs/\(digest.hex.prefix(2))/\(digest.hex)"
   }
 
-  /// Room for another model, in bytes.
-  var freeBytes: Int { index.freeBytes }
+  /// Room for another model, in bytes: what the limit leaves, and the disk with what can be
+  /// evicted.
+  var freeBytes: Int {
+    var disk = statvfs()
+    guard statvfs(folder, &disk) == 0 else { return index.freeBytes }
+    let free = Int(clamping: UInt64(disk.f_bavail) * UInt64(disk.f_frsize))
+    let evictable = max(0, index.totalBytes - (index.limitBytes - index.freeBytes))
+    return min(index.freeBytes, free.addingReportingOverflow(evictable).partialValue)
+  }
 
   /// Fetches the blobs that are missing and keeps all of them from eviction until `release`. Sizes
   /// that are nil are the coordinator's to tell.

@@ -1,0 +1,121 @@
+import Execution
+import Foundation
+import Kernels
+import Models
+import Testing
+import TestSupport
+import WirePayloads
+import WireProtocol
+import WorkerCore
+import WorkerDaemon
+import WorkerEngine
+
+/// A real model, in small, from a coordinator's blobs to a result.
+@Suite(.timeLimit(.minutes(5))) struct EngineTests {
+  let place: TemporaryFolder
+  let authority: TestAuthority
+
+  init() throws {
+    place = try TemporaryFolder()
+    authority = try TestAuthority()
+  }
+
+  static let model: String = URL(filePath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().appending(path: "Fixtures/models/llama2").path
+
+  static let inputs = GenerateInputs(
+    sequences: (1...5).map { index in
+      .init(
+        promptTokens: (1...Int32(index * 3)).map { $0 * 5 % 200 + 1 }, maxTokens: 6 + index,
+        temperature: index % 2 == 0 ? 0.8 : 0, seed: Int64(index), topLogprobs: 2)
+    })
+
+  /// The blobs of the fixture's model, and its manifest.
+  static func chunks() throws -> (manifest: Data, chunks: [Data]) {
+    let files = try ModelFiles(path: model)
+    var chunks: [Data] = []
+    let manifest = try ModelManifest.make(files.description, from: files.source) { _, bytes in
+      chunks.append(Data(bytes))
+      return BlobDigest.sha256(Array(bytes)).hex
+    }
+    return (try manifest.canonicalJSON(), chunks)
+  }
+
+  /// What the unit's result must be: the same computation without coordinator and worker.
+  static func expected(_ specification: UnitSpecification) throws -> GenerateResult {
+    let compute = try Compute(kernels: .best(environment: [:]), threads: 1)
+    return try UnitExecutor.run(
+      specification, inputs: inputs, vocabulary: nil,
+      model: ExecutorModel(try Model(path: model), compute: compute), compute: compute)
+  }
+
+  @Test(arguments: [false, true]) func aWorkersResultIsThatOfTheExecutor(corrupt: Bool) async throws {
+    let (place, authority) = (place, authority)
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let (manifest, chunks) = try Self.chunks()
+      for chunk in chunks { _ = await state.add(chunk) }
+      let model = await state.add(manifest)
+      let lease = try await state.addUnit(1, model: model, inputs: Self.inputs.encoded())
+      var configuration = WorkerConfiguration(dataFolder: place.path("worker"))
+      configuration.invitation = try await state.invitation(url, authority)
+      if corrupt { configuration.resultTransformer = .wrongTokens(rate: 1, seed: 1) }
+      let runner = try ModelUnitRunner(environment: [:])
+      try await withWorker(configuration, runner: runner) { reports in
+        let report = try await reports.wait { $0.unitsDone == 1 }
+        #expect((report.flopsPerSecond ?? 0) > 0)
+      }
+      let upload = try #require(await state.uploads.first)
+      let expected = try Self.expected(lease.specification)
+      if corrupt {
+        // Wrong, and still a valid result.
+        let result = try GenerateResult(decoding: upload.result, for: Self.inputs)
+        #expect(result != expected)
+      } else {
+        #expect(upload.result == (try expected.encoded()))
+      }
+    }
+  }
+
+  @Test func unitsThatCannotRunSayWhy() throws {
+    let (manifest, chunks) = try Self.chunks()
+    let folder = place
+    for chunk in chunks {
+      try chunk.write(to: URL(fileURLWithPath: folder.path(BlobDigest.sha256(chunk).hex)))
+    }
+    let runner = try ModelUnitRunner(environment: [:])
+    func run(
+      inputs: Data? = nil, memory: Int = 1 << 30, cancelled: Bool = false,
+      vocabulary: Data? = nil
+    ) throws -> UnitOutcome {
+      let inputs = try inputs ?? Self.inputs.encoded()
+      let specification = UnitSpecification(
+        kind: .generate, model: BlobDigest.sha256(manifest), inputs: BlobDigest.sha256(inputs),
+        cache: .f16)
+      return try runner.run(
+        UnitTask(
+          specification: specification, manifest: manifest, inputs: inputs,
+          vocabulary: vocabulary, blobPath: { folder.path($0.hex) }, threads: 2,
+          memoryLimitBytes: memory, progress: { _ in }, isCancelled: { cancelled }))
+    }
+    #expect(throws: UnitFailure.cancelled) { try run(cancelled: true) }
+    func reason(_ body: () throws -> UnitOutcome) -> String {
+      do {
+        return "\(try body().tokens) tokens"
+      } catch UnitFailure.invalid {
+        return "invalid"
+      } catch UnitFailure.outOfMemory {
+        return "outOfMemory"
+      } catch {
+        return "\(error)"
+      }
+    }
+    #expect(reason { try run(memory: 1000) } == "outOfMemory")
+    let weights = chunks.reduce(0) { $0 + $1.count }
+    #expect(reason { try run(memory: weights + 1) } == "outOfMemory")
+    #expect(reason { try run(inputs: Data("nothing".utf8)) } == "invalid")
+    #expect(reason { try run(vocabulary: Data("nothing".utf8)) } == "invalid")
+    let outside = GenerateInputs(sequences: [.init(promptTokens: [1 << 30], maxTokens: 1)])
+    #expect(reason { try run(inputs: outside.encoded()) } == "invalid")
+    #expect(reason { try run() }.hasSuffix("tokens"))
+  }
+}
