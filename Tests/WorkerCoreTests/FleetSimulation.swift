@@ -25,6 +25,8 @@ struct FleetSimulation {
   var leased: [String] = []
   var counted: [String: Int] = [:]
   var finished: Set<String> = []
+  /// How often a timer was left behind the present.
+  var overdueTimers = 0
   let units: Int
 
   init(seed: UInt64, units: Int, network: SimulatedNetwork, kills: [Duration]) {
@@ -45,7 +47,7 @@ struct FleetSimulation {
       let timer = worker.nextTimer.map { max(now, $0.sinceOrigin) }
       if let timer, queue.nextTime.map({ timer < $0 }) ?? true {
         now = timer
-        perform(worker.handle(.timer, at: Moment(now)))
+        handle(.timer)
         continue
       }
       guard let (at, event) = queue.next() else { return }
@@ -58,7 +60,13 @@ struct FleetSimulation {
     let results = disk.names.map { StoredResult(lease: $0, finishedAt: Moment(now)) }
     let term = CertificateTerm(
       startedAt: Moment(now), endsAt: Moment(now + .seconds(30 * 86400)))
-    perform(worker.handle(.started(certificate: term, results: results), at: Moment(now)))
+    handle(.started(certificate: term, results: results))
+  }
+
+  private mutating func handle(_ event: WorkerEvent) {
+    perform(worker.handle(event, at: Moment(now)))
+    // A timer that is due and starts nothing would spin.
+    if let timer = worker.nextTimer, timer <= Moment(now) { overdueTimers += 1 }
   }
 
   private mutating func take(_ event: Event) {
@@ -70,7 +78,7 @@ struct FleetSimulation {
         disk.synchronize(lease)
         finished.insert(lease)
       }
-      perform(worker.handle(event, at: Moment(now)))
+      handle(event)
     case .arrive(let action, let fate, let life):
       let answer = coordinatorAnswers(action)
       if case .delivered(_, let delay) = fate {
@@ -89,7 +97,10 @@ struct FleetSimulation {
       switch action {
       case .fetch(let lease):
         let milliseconds = Int.random(in: 1...500, using: &random)
-        tell(.blobsReady(lease: lease.id), after: .milliseconds(milliseconds))
+        let event: WorkerEvent =
+          random.chance(0.2)
+          ? .fetchFailed(lease: lease.id, .request(.down)) : .blobsReady(lease: lease.id)
+        tell(event, after: .milliseconds(milliseconds))
       case .run(let lease):
         let seconds = Int.random(in: 1...90, using: &random)
         tell(.unitFinished(lease: lease.id), after: .seconds(seconds))

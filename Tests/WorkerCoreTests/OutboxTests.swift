@@ -52,6 +52,17 @@ import WorkerCore
       ])
   }
 
+  @Test func resultsWaitUntilTheWorkerHasJoinedAgain() {
+    var worker = LifecycleDriver(unstarted: LifecycleSettings())
+    let old = StoredResult(lease: first.id, finishedAt: Moment(.seconds(-60)))
+    #expect(worker.send(.started(certificate: nil, results: [old])) == [.enrol])
+    // Nothing to do by itself: the answer moves the worker on.
+    #expect(worker.lifecycle.nextTimer == nil)
+    #expect(
+      worker.send(.enrolled(.year))
+        == [.upload(lease: first.id), .requestLease(maximumUnits: 1)])
+  }
+
   @Test func onlyTheCoordinatorsOwnRefusalDropsAResult() throws {
     var worker = LifecycleDriver()
     worker.runUnit()

@@ -31,10 +31,8 @@ struct HeldUnit: Hashable, Sendable {
   /// Between heartbeats: what the coordinator asks for, within reason.
   var interval: Duration { .seconds(max(1, min(lease.heartbeatSeconds, 3600))) }
 
-  var timers: [Moment] {
-    var moments: [Moment] = []
-    if let heartbeatAt { moments.append(heartbeatAt) }
-    if case .fetchDue(let at, _) = stage { moments.append(at) }
-    return moments
+  /// When its blobs are to be fetched again.
+  var fetchAt: Moment? {
+    if case .fetchDue(let at, _) = stage { at } else { nil }
   }
 }

@@ -136,14 +136,16 @@ package struct WorkerLifecycle: Sendable {
     var moments: [Moment] = []
     switch phase {
     case .beforeStart, .stopped: return nil
-    case .joining(.due(let at, _)): moments.append(at)
-    case .joining(.underway): break
+    // Results of an earlier membership wait until the worker has joined again.
+    case .joining(let attempt): return attempt.timer
     case .active:
       if let certificate { moments.append(certificate.nextTimer) }
       if let wake = leasingTimer { moments.append(wake) }
     case .draining(let until), .closing(let until): moments.append(until)
     }
-    moments += units.flatMap(\.timers)
+    moments += units.compactMap(\.heartbeatAt)
+    // A fetch that is due waits for the one under way.
+    if !units.contains(where: \.isFetching) { moments += units.compactMap(\.fetchAt) }
     moments += outbox.compactMap(\.attempt.timer)
     return moments.min()
   }
