@@ -6,10 +6,20 @@ import Hummingbird
 package struct WorkerAuthentication: Sendable {
   private let store: any FleetStore
   private let now: @Sendable () -> Timestamp
+  private let identify: Identify
 
-  package init(store: any FleetStore, now: @escaping @Sendable () -> Timestamp) {
+  /// Tells who sent a request by a certificate that was verified already; nil without one.
+  package typealias Identify =
+    @Sendable (Request, CoordinatorRequestContext) async throws -> WorkerIdentity?
+
+  /// - Parameter identify: by default, the certificate of the TLS connection.
+  package init(
+    store: any FleetStore, now: @escaping @Sendable () -> Timestamp,
+    identify: @escaping Identify = { try await WorkerIdentity.peer(of: $1.channel) }
+  ) {
     self.store = store
     self.now = now
+    self.identify = identify
   }
 
   /// A worker on a connection.
@@ -24,13 +34,14 @@ package struct WorkerAuthentication: Sendable {
       Response
   ) -> @Sendable (Request, CoordinatorRequestContext) async throws -> Response {
     { request, context in
-      try await handler(request, context, peer(of: context))
+      try await handler(request, context, peer(of: request, context))
     }
   }
 
   /// - Throws: `APIError` 401 with the code `certificate_required`.
-  private func peer(of context: CoordinatorRequestContext) async throws -> Peer {
-    guard let identity = try await context.peerIdentity() else {
+  private func peer(of request: Request, _ context: CoordinatorRequestContext) async throws -> Peer
+  {
+    guard let identity = try await identify(request, context) else {
       throw APIError.certificateRequired(
         "This route needs a worker's client certificate. Enrol with an invitation.")
     }

@@ -16,11 +16,6 @@ package struct CoordinatorRequestContext: RequestContext {
     self.requestID = "req_" + RandomName.suffix()
   }
 
-  /// Who the peer is by its verified client certificate; nil for clients without one.
-  package func peerIdentity() async throws -> WorkerIdentity? {
-    try await WorkerIdentity.peer(of: channel)
-  }
-
   /// Control messages are small; uploads are streamed and have limits of their own.
   package var maxUploadSize: Int { 1 << 20 }
 }

@@ -2,11 +2,19 @@ import Hummingbird
 
 /// All routes of the coordinator.
 package enum APIRouter {
-  package static func make(_ environment: APIEnvironment) -> Router<CoordinatorRequestContext> {
+  /// - Parameter identify: who sent a request to a worker route; nil takes the certificate of the TLS connection.
+  package static func make(
+    _ environment: APIEnvironment, identify: WorkerAuthentication.Identify? = nil
+  ) -> Router<CoordinatorRequestContext> {
     let router = Router(context: CoordinatorRequestContext.self)
     router.add(middleware: ErrorMiddleware())
     let authenticated = KeyAuthentication(store: environment.store)
-    let worker = WorkerAuthentication(store: environment.store, now: environment.now)
+    let worker =
+      if let identify {
+        WorkerAuthentication(store: environment.store, now: environment.now, identify: identify)
+      } else {
+        WorkerAuthentication(store: environment.store, now: environment.now)
+      }
     FileRoutes(environment: environment, authenticated: authenticated).add(to: router)
     BatchRoutes(environment: environment, authenticated: authenticated).add(to: router)
     PublicRoutes(environment: environment, authenticated: authenticated).add(to: router)

@@ -1,0 +1,348 @@
+import CoordinatorAPI
+import CoordinatorCore
+import CoordinatorStore
+import Crypto
+import Foundation
+import HTTPTypes
+import HummingbirdTesting
+import Testing
+import WirePayloads
+import WireProtocol
+import X509
+
+/// A worker as a test plays it: a key, a certificate, and the messages.
+struct TestWorker {
+  let name: String
+  let key = P256.Signing.PrivateKey()
+
+  init(_ name: String) { self.name = name }
+
+  var headers: HTTPFields {
+    [HTTPField.Name("test-worker")!: name, .contentType: "application/json"]
+  }
+
+  func signingRequest() throws -> String {
+    try CertificateSigningRequest(
+      version: .v1, subject: DistinguishedName { CommonName("ignored") }, privateKey: .init(key),
+      attributes: .init()
+    ).serializeAsPEM().pemString
+  }
+
+  func post(
+    _ path: String, _ message: some Encodable, _ client: any TestClientProtocol
+  ) async throws -> Answer {
+    try await client.send(
+      .post, path, key: nil, headers: headers, body: try CanonicalJSON.encode(message))
+  }
+
+  /// Joins with a new invitation of `account`.
+  func enrol(
+    _ coordinator: TestCoordinator, _ client: any TestClientProtocol, account: String,
+    trusted: Bool = false
+  ) async throws {
+    _ = try await coordinator.store.createInvitation(
+      NewInvitation(
+        secretHash: BlobDigest.sha256(Array("secret-\(name)".utf8)), accountName: account, uses: 1,
+        expiresAt: coordinator.clock.now.adding(seconds: 3600), trusted: trusted),
+      now: coordinator.clock.now)
+    let answer = try await post(
+      WorkerRoute.enroll,
+      EnrolmentRequest(
+        secret: "secret-\(name)", signingRequest: try signingRequest(), workerName: name), client)
+    let response = try CanonicalJSON.decode(EnrolmentResponse.self, from: answer.body)
+    try coordinator.know(name, certificatePEM: response.certificate)
+  }
+
+  func lease(_ client: any TestClientProtocol) async throws -> LeaseResponse {
+    let answer = try await post(
+      WorkerRoute.lease,
+      LeaseRequest(
+        threads: 2, memoryLimitBytes: 1 << 32, cacheFreeBytes: 1 << 32, cachedModels: [],
+        measuredFlopsPerSecond: nil, secondsWanted: 60, maximumUnits: 4), client)
+    #expect(answer.status == 200)
+    return try CanonicalJSON.decode(LeaseResponse.self, from: answer.body)
+  }
+
+  func resultHeaders(_ lease: Lease, _ data: Data) throws -> HTTPFields {
+    let digest = BlobDigest.sha256(data)
+    let statement = ResultStatement(unit: lease.unit, result: digest)
+    var headers = headers
+    headers[.resultDigest] = digest.hex
+    headers[.resultSize] = "\(data.count)"
+    headers[.resultSignature] = try key.signature(for: statement.bytes).derRepresentation
+      .base64EncodedString()
+    headers[.resultVersions] = String(
+      decoding: try CanonicalJSON.encode(PeerVersions()), as: UTF8.self)
+    headers[.resultSeconds] = "1.5"
+    return headers
+  }
+
+  func upload(
+    _ lease: Lease, _ data: Data, _ client: any TestClientProtocol,
+    change: (inout HTTPFields, inout Data) -> Void = { _, _ in }
+  ) async throws -> Answer {
+    var headers = try resultHeaders(lease, data)
+    var body = try Zstd.compress(data)
+    change(&headers, &body)
+    return try await client.send(
+      .put, WorkerRoute.result(lease: lease.id), key: nil, headers: headers, body: body)
+  }
+}
+
+@Suite struct WorkerRouteTests {
+  /// A result that any unit could have: each sequence gives some tokens.
+  static func result(_ inputs: GenerateInputs, text: [Int32] = [60, 61, 62]) throws -> Data {
+    try GenerateResult(
+      sequences: inputs.sequences.map { sequence in
+        let tokens = Array(text.prefix(sequence.maxTokens))
+        let width = sequence.topLogprobs ?? 0
+        return GenerateResult.Sequence(
+          tokens: tokens, finish: .length, logprobs: tokens.map { _ in -0.5 },
+          topTokens: tokens.map { token in (0..<Int32(width)).map { token + $0 } },
+          topLogprobs: tokens.map { _ in (0..<width).map { -0.5 - Float($0) } })
+      }
+    ).encoded()
+  }
+
+  static func inputs(
+    _ lease: Lease, _ worker: TestWorker, _ client: any TestClientProtocol
+  ) async throws -> GenerateInputs {
+    let answer = try await client.send(
+      .get, WorkerRoute.blob(lease.specification.inputs), key: nil, headers: worker.headers)
+    #expect(answer.status == 200)
+    #expect(BlobDigest.sha256(answer.body) == lease.specification.inputs)
+    return try GenerateInputs(decoding: answer.body)
+  }
+
+  @Test func enrolmentIssuesAndRenewsCertificates() async throws {
+    let coordinator = try await TestCoordinator()
+    try await coordinator.test { client in
+      let worker = TestWorker("one")
+      let refused = try await worker.post(
+        WorkerRoute.enroll,
+        EnrolmentRequest(
+          secret: "wrong", signingRequest: try worker.signingRequest(), workerName: "w"), client)
+      #expect(refused.status == 403)
+      #expect(refused.errorCode == WorkerErrorCode.invitationInvalid)
+      let rubbish = try await worker.post(
+        WorkerRoute.enroll,
+        EnrolmentRequest(secret: "wrong", signingRequest: "rubbish", workerName: "w"), client)
+      #expect(rubbish.errorCode == "signing_request_invalid")
+      try await worker.enrol(coordinator, client, account: "ada")
+
+      let renewed = try await worker.post(
+        WorkerRoute.renew, RenewalRequest(signingRequest: try worker.signingRequest()), client)
+      #expect(renewed.status == 200)
+      let response = try CanonicalJSON.decode(EnrolmentResponse.self, from: renewed.body)
+      #expect(response.accountName == "ada")
+      #expect(response.notAfter == 1_800_000_000 + 30 * 86400)
+      #expect(try await worker.lease(client).reasons == [.noWork: 1])
+
+      // The certificate's time is checked for each request, not for each connection.
+      coordinator.clock.advance(seconds: 31 * 86400)
+      let late = try await worker.post(
+        WorkerRoute.renew, RenewalRequest(signingRequest: try worker.signingRequest()), client)
+      #expect(late.status == 401)
+      #expect(late.errorCode == WorkerErrorCode.certificateRequired)
+    }
+  }
+
+  @Test func revokedAndUnknownCertificatesAreRefused() async throws {
+    let coordinator = try await TestCoordinator()
+    try await coordinator.test { client in
+      let worker = TestWorker("one")
+      try await worker.enrol(coordinator, client, account: "ada")
+      let id = try #require(
+        try await coordinator.store.statistics(now: coordinator.clock.now).workers.first).id
+      _ = try await coordinator.store.revokeWorker(id, now: coordinator.clock.now)
+      let answer = try await worker.post(WorkerRoute.lease, ["x": 1], client)
+      #expect(answer.status == 401)
+      // Signed by the authority, but never recorded.
+      let forged = try coordinator.environment.authority.issueWorkerCertificate(
+        workerID: "worker_" + RandomName.suffix(),
+        request: VerifiedSigningRequest(pem: worker.signingRequest()),
+        now: coordinator.clock.now.date, validSeconds: 3600)
+      try coordinator.know("forged", certificatePEM: forged.pem)
+      #expect(try await TestWorker("forged").post(WorkerRoute.lease, ["x": 1], client).status == 401)
+    }
+  }
+
+  @Test func versionsMustMatch() async throws {
+    let coordinator = try await TestCoordinator()
+    try await coordinator.test { client in
+      let worker = TestWorker("one")
+      try await worker.enrol(coordinator, client, account: "ada")
+      for versions in [
+        PeerVersions(protocolVersion: 0), PeerVersions(protocolVersion: 99),
+        PeerVersions(numericsProfile: "exact-0"),
+      ] {
+        let answer = try await worker.post(
+          WorkerRoute.lease,
+          LeaseRequest(
+            versions: versions, threads: 1, memoryLimitBytes: 1, cacheFreeBytes: 1,
+            cachedModels: [], measuredFlopsPerSecond: nil, secondsWanted: 1, maximumUnits: 1),
+          client)
+        #expect(answer.status == 426)
+        #expect(answer.errorCode == WorkerErrorCode.upgradeRequired)
+      }
+      let malformed = try await worker.post(WorkerRoute.lease, ["threads": 1], client)
+      #expect(malformed.errorCode == "invalid_message")
+    }
+  }
+
+  @Test func aBatchRunsOnTwoAccountsAndIsDelivered() async throws {
+    let coordinator = try await TestCoordinator()
+    try await coordinator.addModel()
+    try await coordinator.test { client in
+      let one = TestWorker("one")
+      let two = TestWorker("two")
+      try await one.enrol(coordinator, client, account: "ada")
+      try await two.enrol(coordinator, client, account: "grace")
+      let batch = try await client.createBatch([
+        BatchRouteTests.line("plain"),
+        BatchRouteTests.line("rich", ",\"n\":2,\"logprobs\":true,\"top_logprobs\":2"),
+      ])
+      try await coordinator.validate()
+      for worker in [one, two] {
+        let leases = try await worker.lease(client).leases
+        #expect(!leases.isEmpty)
+        for lease in leases {
+          #expect(try BlobDigest.unit(lease.specification) == lease.unit)
+          let inputs = try await Self.inputs(lease, worker, client)
+          let beat = try await worker.post(
+            WorkerRoute.heartbeat(lease: lease.id), Heartbeat(flopsDone: 1), client)
+          #expect(beat.status == 200)
+          let answer = try await worker.upload(lease, try Self.result(inputs), client)
+          let receipt = try CanonicalJSON.decode(ResultReceipt.self, from: answer.body)
+          #expect(receipt.state == (worker.name == "one" ? .awaitingReplica : .accepted))
+          // Once more: the same answer, nothing counted twice.
+          let again = try await worker.upload(lease, try Self.result(inputs), client)
+          #expect(again.body == answer.body)
+          let other = try await worker.upload(
+            lease, try Self.result(inputs, text: [70]), client)
+          #expect(other.status == 409)
+          #expect(other.headers[.shouldRetry] == "false")
+        }
+      }
+      try await coordinator.finalise()
+      let ended = try await client.send(.get, "/v1/batches/\(batch.id)")
+      #expect(ended.json["status"] as? String == "completed")
+      try await Self.checkOutput(ended, client)
+      let stats = try await client.send(.get, "/stats", key: nil)
+      #expect(stats.json["requests_completed"] as? Int == 2)
+      #expect((stats.json["accounts"] as? [Any])?.count == 2)
+    }
+  }
+
+  private static func checkOutput(_ batch: Answer, _ client: any TestClientProtocol) async throws {
+    let file = try #require(batch.json["output_file_id"] as? String)
+    let body = try await client.send(.get, "/v1/files/\(file)/content").body
+    let lines = try body.split(separator: 10).map {
+      try #require(try JSONSerialization.jsonObject(with: $0) as? [String: Any])
+    }
+    #expect(lines.compactMap { $0["custom_id"] as? String } == ["plain", "rich"])
+    for line in lines {
+      #expect((line["id"] as? String)?.hasPrefix("batch_req_") == true)
+      #expect(line["error"] is NSNull)
+      let response = try #require(line["response"] as? [String: Any])
+      #expect(response["status_code"] as? Int == 200)
+      let body = try #require(response["body"] as? [String: Any])
+      #expect(body["object"] as? String == "chat.completion")
+      #expect((body["id"] as? String)?.hasPrefix("chatcmpl-") == true)
+      let tally = try #require(body["tally"] as? [String: Any])
+      #expect(tally["verification"] as? String == "quorum")
+      #expect(tally["replicas"] as? Int == 2)
+    }
+    func choices(_ index: Int) -> [[String: Any]] {
+      let response = lines[index]["response"] as? [String: Any]
+      return (response?["body"] as? [String: Any])?["choices"] as? [[String: Any]] ?? []
+    }
+    #expect(choices(0).count == 1)
+    #expect(choices(0)[0]["logprobs"] is NSNull)
+    #expect(choices(0)[0]["finish_reason"] as? String == "length")
+    let message = choices(0)[0]["message"] as? [String: Any]
+    #expect(message?["role"] as? String == "assistant")
+    #expect((message?["content"] as? String)?.isEmpty == false)
+    #expect(choices(1).map { $0["index"] as? Int } == [0, 1])
+    let logprobs = (choices(1)[1]["logprobs"] as? [String: Any])?["content"] as? [[String: Any]]
+    #expect(logprobs?.count == 3)
+    #expect((logprobs?.first?["top_logprobs"] as? [Any])?.count == 2)
+  }
+
+  @Test func invalidResultsAreRefusedAndTheLeaseStays() async throws {
+    let coordinator = try await TestCoordinator()
+    try await coordinator.addModel()
+    try await coordinator.test { client in
+      let worker = TestWorker("one")
+      try await worker.enrol(coordinator, client, account: "ada")
+      _ = try await client.createBatch([BatchRouteTests.line("a")])
+      try await coordinator.validate()
+      let lease = try #require(try await worker.lease(client).leases.first)
+      let inputs = try await Self.inputs(lease, worker, client)
+      let good = try Self.result(inputs)
+      func expect(
+        _ code: String, _ status: Int = 400, _ data: Data? = nil,
+        change: (inout HTTPFields, inout Data) -> Void = { _, _ in }
+      ) async throws {
+        let answer = try await worker.upload(lease, data ?? good, client, change: change)
+        #expect(answer.status == status)
+        #expect(answer.errorCode == code)
+      }
+      try await expect("result_invalid") { headers, _ in headers[.resultDigest] = nil }
+      try await expect("result_invalid") { headers, _ in headers[.resultVersions] = "{}" }
+      try await expect("result_invalid") { headers, _ in headers[.resultSignature] = "AAAA" }
+      try await expect("result_invalid") { headers, _ in headers[.resultSize] = "\(good.count - 1)" }
+      try await expect("content_too_large", 413) { headers, _ in headers[.resultSize] = "99999999" }
+      try await expect("result_invalid") { _, body in body = Data("not zstd".utf8) }
+      try await expect("result_invalid") { _, body in body.removeLast(4) }
+      try await expect("content_too_large", 413) { _, body in body.append(Data(count: 1 << 20)) }
+      try await expect("result_invalid", 400, Data("no safetensors".utf8))
+      // Someone else's signature.
+      let other = TestWorker("two")
+      try await expect("result_invalid") { headers, _ in
+        headers[.resultSignature] = try? other.resultHeaders(lease, good)[.resultSignature]
+      }
+      #expect(try await worker.upload(lease, good, client).status == 200)
+    }
+  }
+
+  @Test func leasesAndBlobsAreTheWorkersOwn() async throws {
+    let coordinator = try await TestCoordinator()
+    let model = try await coordinator.addModel()
+    try await coordinator.test { client in
+      let one = TestWorker("one")
+      let two = TestWorker("two")
+      try await one.enrol(coordinator, client, account: "ada")
+      try await two.enrol(coordinator, client, account: "grace")
+      let file = try await client.createBatch([BatchRouteTests.line("a")])
+      try await coordinator.validate()
+      let lease = try #require(try await one.lease(client).leases.first)
+      func get(_ digest: WireProtocol.Digest, _ worker: TestWorker, range: String? = nil)
+        async throws -> Answer
+      {
+        var headers = worker.headers
+        if let range { headers[.range] = range }
+        return try await client.send(.get, WorkerRoute.blob(digest), key: nil, headers: headers)
+      }
+      #expect(try await get(lease.specification.inputs, one).status == 200)
+      #expect(try await get(lease.specification.inputs, two).status == 404)
+      #expect(try await get(model.manifest, two).status == 200)
+      let part = try await get(model.manifest, two, range: "bytes=0-3")
+      #expect(part.status == 206)
+      #expect(part.body.count == 4)
+      // A client's file is a blob too, but no worker's business.
+      let batch = try #require(try await coordinator.store.batch(file.id, key: nil))
+      #expect(try await get(batch.inputBlob, one).status == 404)
+      let path = WorkerRoute.heartbeat(lease: lease.id)
+      let stolen = try await two.post(path, Heartbeat(flopsDone: 1), client)
+      #expect(stolen.status == 404)
+      #expect(stolen.errorCode == WorkerErrorCode.leaseUnknown)
+      for _ in 0..<2 {
+        let given = try await one.post(
+          WorkerRoute.abandon(lease: lease.id),
+          Abandonment(reason: .shuttingDown, detail: "bye"), client)
+        #expect(given.status == 204)
+      }
+    }
+  }
+}
