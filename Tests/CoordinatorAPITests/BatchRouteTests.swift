@@ -146,7 +146,7 @@ import Testing
     try await coordinator.test { client in
       let made = try await client.createBatch((0..<20).map { Self.line("l\($0)") })
       let batch = try #require(try await coordinator.store.batch(made.id, key: nil))
-      let served = try #require(try await coordinator.environment.catalog.model("tiny"))
+      let served = try #require(try await coordinator.environment.catalog.model("tiny", date: batch.times.created))
       let planner = RequestPlanner(
         batch: batch.id, model: served.record, encoder: served, defaultChatTokens: 16)
       // As if the process had been killed after the first lines.

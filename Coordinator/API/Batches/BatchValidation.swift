@@ -113,7 +113,9 @@ package struct BatchValidation {
   }
 
   private func makePlanner(model name: String) async throws -> RequestPlanner {
-    guard let served = try await environment.catalog.model(name) else {
+    guard
+      let served = try await environment.catalog.model(name, date: batch.times.created)
+    else {
       throw BatchError(
         code: "model_not_found", line: nil, message: "The model '\(name)' was removed.",
         param: "body.model")

@@ -1,3 +1,4 @@
+import CoordinatorCore
 import CoordinatorStore
 import Foundation
 import Tokenizers
@@ -25,12 +26,17 @@ package actor ModelCatalog {
   }
 
   /// A model as it is registered now; nil when there is none of that name.
-  package func model(_ id: String) async throws -> ServedModel? {
+  ///
+  /// - Parameter date: what its chat template takes for the present.
+  /// - Throws: `TemplateError` for a template that cannot be parsed, and what loading the tokenizer throws.
+  package func model(_ id: String, date: Timestamp) async throws -> ServedModel? {
     guard let record = try await store.model(id) else { return nil }
     let bundle = try await load(record.tokenizer)
-    return try ServedModel(
-      record: record, tokenizer: bundle.tokenizer, specialTokens: bundle.specialTokens,
-      vocabularySize: try await vocabularySize(record))
+    return ServedModel(
+      record: record, tokenizer: bundle.tokenizer,
+      template: try record.chatTemplate.map { try ChatTemplate(source: $0) },
+      specialTokens: bundle.specialTokens, vocabularySize: try await vocabularySize(record),
+      date: date)
   }
 
   /// The tokenizer of a blob that a `ModelRecord` named.

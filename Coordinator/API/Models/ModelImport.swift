@@ -24,7 +24,7 @@ package struct ModelImport: Sendable {
   ///   - path: a GGUF file, or a folder with config.json, tokenizer.json and safetensors.
   ///   - name: what clients call the model; letters, digits, `.`, `_` and `-`.
   ///   - progress: bytes of weights stored so far.
-  /// - Throws: `FormatError` and `TokenizerError` for files that cannot be used; `StoreError.invalid` for the name.
+  /// - Throws: `FormatError`, `TokenizerError` and `TemplateError` for files that cannot be used; `StoreError.invalid` for the name.
   package func add(
     path: String, name: String, now: Timestamp, progress: (_ bytes: Int) -> Void = { _ in }
   ) async throws -> ModelRecord {
@@ -33,6 +33,7 @@ package struct ModelImport: Sendable {
     let blob = try TokenizerBlob(modelPath: path, bundle: bundle)
     // Proves that what is stored can be read again.
     let tokenizer = try blob.makeTokenizer()
+    if let template = bundle.chatTemplate { _ = try ChatTemplate(source: template) }
     let files = try ModelFiles(path: path)
     let description = files.description.ending(with: bundle.endIDs)
     let (manifest, chunks) = try makeManifest(description, files.source, progress)

@@ -1,3 +1,4 @@
+import CoordinatorCore
 import CoordinatorStore
 import Foundation
 import ModelFormats
@@ -9,15 +10,20 @@ package struct ServedModel: PromptEncoder {
   package let tokenizer: Tokenizer
   private let template: ChatTemplate?
   private let specialTokens: [String: String]
+  private let clock: TemplateClock
 
+  /// - Parameter date: what the template's `strftime_now` shows: the batch's time, so that a line that is rendered again
+  ///   gives the same tokens.
   init(
-    record: ModelRecord, tokenizer: Tokenizer, specialTokens: [String: String], vocabularySize: Int
-  ) throws {
+    record: ModelRecord, tokenizer: Tokenizer, template: ChatTemplate?,
+    specialTokens: [String: String], vocabularySize: Int, date: Timestamp
+  ) {
     self.record = record
     self.vocabularySize = vocabularySize
     self.tokenizer = tokenizer
     self.specialTokens = specialTokens
-    template = try record.chatTemplate.map { try ChatTemplate($0) }
+    self.template = template
+    clock = TemplateClock(secondsSince1970: Int64(date.seconds))
   }
 
   package var contextLength: Int { record.contextLength }
@@ -50,12 +56,23 @@ package struct ServedModel: PromptEncoder {
         "chat_template_missing",
         "The model '\(record.id)' has no chat template; use /v1/completions.", param: "messages")
     }
+    var variables: OrderedMembers = [:]
+    for (name, spelling) in specialTokens.sorted(by: { $0.key < $1.key }) {
+      variables[name] = .string(spelling)
+    }
+    let values = messages.map { message in
+      var members: OrderedMembers = [
+        "role": .string(message.role), "content": .string(message.content),
+      ]
+      if let name = message.name { members["name"] = .string(name) }
+      return TemplateValue.object(members)
+    }
     do {
       return try template.render(
-        messages: messages, specialTokens: specialTokens)
-    } catch {
+        messages: .array(values), addGenerationPrompt: true, extra: variables, clock: clock)
+    } catch let error as TemplateError {
       throw PromptRefusal(
-        "chat_template_error", "The model's chat template refuses the messages: \(error)",
+        "chat_template_error", "The model's chat template refuses the messages: \(error.message)",
         param: "messages")
     }
   }
