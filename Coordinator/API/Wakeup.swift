@@ -1,7 +1,7 @@
 import Synchronization
 
-/// Lets a background service sleep until there may be work: it is signalled within the process, and otherwise looks again
-/// after a while, since other processes write to the database too.
+/// Lets a background service sleep until there may be work: it is signalled within the process, and
+/// otherwise looks again after a while, since other processes write to the database too.
 package final class Wakeup: Sendable {
   private let stream: AsyncStream<Void>
   private let continuation: AsyncStream<Void>.Continuation
@@ -13,7 +13,8 @@ package final class Wakeup: Sendable {
   /// There may be work. Signals do not add up.
   package func signal() { continuation.yield() }
 
-  /// Returns at the next signal, after `duration`, or when the task is cancelled. One task waits at a time.
+  /// Returns at the next signal, after `duration`, or when the task is cancelled. One task waits at
+  /// a time.
   package func wait(atMost duration: Duration) async {
     let timer = Task { [continuation] in
       // A cancelled timer must not signal, or every wait would end the next one at once.

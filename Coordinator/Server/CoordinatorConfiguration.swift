@@ -4,23 +4,26 @@ import Foundation
 
 /// Every setting of a coordinator.
 package struct CoordinatorConfiguration: Sendable {
-  /// The folder of the database, the blobs, the authority and the server's certificate. Made if it is missing.
+  /// The folder of the database, the blobs, the authority and the server's certificate. Made if it
+  /// is missing.
   package var dataFolder: URL
   /// The address to listen on.
   package var host = "127.0.0.1"
   /// The port to listen on; 0 takes a free one.
   package var port = 8787
-  /// DNS names and addresses that clients use, for the certificate that the coordinator issues to itself.
-  /// The address to listen on is added unless it stands for all.
+  /// DNS names and addresses that clients use, for the certificate that the coordinator issues to
+  /// itself. The address to listen on is added unless it stands for all.
   package var hostNames: [String] = ["localhost", "127.0.0.1", "::1"]
-  /// A certificate chain (PEM) and its key (PEM) of the operator's own, such as one of a public authority, so that stock
-  /// clients trust the server. Nil: the coordinator's authority issues one.
+  /// A certificate chain (PEM) and its key (PEM) of the operator's own, such as one of a public
+  /// authority, so that stock clients trust the server. Nil: the coordinator's authority issues
+  /// one.
   package var publicCertificate: PublicCertificate?
   /// Threads that replays of disputed units compute with; 0 leaves replays to another process.
   package var replayThreads = 2
   /// Seconds between looks at the clock for leases, batches and files that are due.
   package var tickSeconds = 2
-  /// Seconds that a background service sleeps at most before it looks for work that another process left.
+  /// Seconds that a background service sleeps at most before it looks for work that another process
+  /// left.
   package var pollSeconds = 2
   /// Batches that are validated side by side, so that a small one need not wait for a large one.
   package var validationsAtOnce = 3

@@ -11,8 +11,8 @@ import ServiceLifecycle
 package enum CoordinatorServer {
   /// Serves until SIGTERM or SIGINT, then lets running requests end.
   ///
-  /// Everything that was acknowledged is durable before, so that a SIGKILL loses nothing: the next run takes up batches
-  /// that were being validated or written, leases that run, and replays.
+  /// Everything that was acknowledged is durable before, so that a SIGKILL loses nothing: the next
+  /// run takes up batches that were being validated or written, leases that run, and replays.
   ///
   /// - Parameter onListening: called with the port once connections are accepted.
   /// - Throws: `ServerError`; what opening the data folder or binding the port throws.
@@ -33,7 +33,8 @@ package enum CoordinatorServer {
     var group = ServiceGroupConfiguration(
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
     group.maximumGracefulShutdownDuration = .seconds(configuration.shutdownSeconds)
-    group.maximumCancellationDuration = .seconds(5)
+    // A replay ends after the step that it is in.
+    group.maximumCancellationDuration = .seconds(60)
     try await ServiceGroup(configuration: group).run()
     try folder.store.close()
   }

@@ -56,7 +56,8 @@ package struct DataFolder: Sendable {
     return authority
   }
 
-  /// The server's certificate and key in PEM, issued anew when a host is missing or the end is near.
+  /// The server's certificate and key in PEM, issued anew when a host is missing or the end is
+  /// near.
   package func serverCertificate(
     hosts: [String], now: Date = Date()
   ) throws -> (certificatePEM: String, privateKeyPEM: String) {

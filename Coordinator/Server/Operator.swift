@@ -6,7 +6,8 @@ import Foundation
 import WirePayloads
 import WireProtocol
 
-/// What an operator does on the coordinator's machine, directly in the data folder; a running coordinator sees it at once.
+/// What an operator does on the coordinator's machine, directly in the data folder; a running
+/// coordinator sees it at once.
 package struct Operator: Sendable {
   package let folder: DataFolder
   private let now: @Sendable () -> Timestamp

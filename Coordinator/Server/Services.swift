@@ -4,7 +4,8 @@ import Logging
 import ServiceLifecycle
 import Synchronization
 
-/// Validates new batches, a few at a time. What a killed process left in `validating` is taken up again.
+/// Validates new batches, a few at a time. What a killed process left in `validating` is taken up
+/// again.
 package struct ValidationService: Service {
   let environment: APIEnvironment
   let atOnce: Int

@@ -2,8 +2,8 @@ import CoordinatorAPI
 import Foundation
 import NIOSSL
 
-/// One port, TLS 1.3, client certificates optional: a certificate that does not chain to our authority fails the
-/// handshake, none at all is for each route to judge.
+/// One port, TLS 1.3, client certificates optional: a certificate that does not chain to our
+/// authority fails the handshake, none at all is for each route to judge.
 package enum TLSListener {
   /// - Parameter certificate: chain and key in PEM.
   package static func configuration(

@@ -3,8 +3,8 @@ import Foundation
 import WirePayloads
 import WireProtocol
 
-/// Writes the lines of a batch's output and error files. Pure: the same outcome gives the same bytes, so that a file that
-/// is written again after a crash is the same blob.
+/// Writes the lines of a batch's output and error files. Pure: the same outcome gives the same
+/// bytes, so that a file that is written again after a crash is the same blob.
 package struct AnswerWriter {
   private let endpoint: GenerationEndpoint
 
@@ -28,7 +28,8 @@ package struct AnswerWriter {
     }
     let answer = Answer(
       id: String(outcome.id.suffix(24)), created: completed.completedAt.seconds,
-      rendering: rendering, usage: usage(inputs.sequences[range], result.sequences[range], rendering),
+      rendering: rendering,
+      usage: usage(inputs.sequences[range], result.sequences[range], rendering),
       verification: VerificationBody(
         unit: completed.unit.hex, verification: completed.verification.rawValue,
         replicas: completed.replicas))

@@ -35,7 +35,8 @@ struct LogprobsWriter<Decoder: TokenDecoder> {
       content: (0..<count).map { index in
         let token = token(result.tokens[index])
         return ChatLogprobs.Entry(
-          token: token.text, logprob: finite(result.logprobs[index]), bytes: token.bytes.map(Int.init),
+          token: token.text, logprob: finite(result.logprobs[index]),
+          bytes: token.bytes.map(Int.init),
           topLogprobs: alternatives(index).map { alternative in
             let token = self.token(alternative.id)
             return ChatLogprobs.Alternative(

@@ -19,7 +19,8 @@ extension Tokenizer: TokenDecoder {
   package func bytes(of token: Int32) -> [UInt8] { tokenBytes(token) }
 }
 
-/// One generated sequence as its reader sees it: cut before a stop string, without the token that ended it.
+/// One generated sequence as its reader sees it: cut before a stop string, without the token that
+/// ended it.
 struct AnswerText {
   let text: String
   /// How many of the sequence's tokens the text is made of.
@@ -32,8 +33,8 @@ struct AnswerText {
     if sequence.finish == .endOfSequence { tokens.removeLast() }
     var text = try decoder.text(of: tokens)
     if sequence.finish == .stopString {
-      // Generation matched the bytes of the tokens; a decoder may drop some of them (a leading space), so both are
-      // searched.
+      // Generation matched the bytes of the tokens; a decoder may drop some of them (a leading
+      // space), so both are searched.
       let raw = tokens.map { decoder.isSpecial($0) ? [] : decoder.bytes(of: $0) }
       if let cut = Self.firstStop(in: raw.flatMap { $0 }, stopStrings) {
         var start = 0
@@ -52,7 +53,8 @@ struct AnswerText {
     tokenCount = tokens.count
   }
 
-  /// Where the stop string that ended the generation begins; the earliest where one token completed several.
+  /// Where the stop string that ended the generation begins; the earliest where one token completed
+  /// several.
   private static func firstStop(in bytes: [UInt8], _ stopStrings: [[UInt8]]) -> Int? {
     stopStrings.compactMap { stop -> Int? in
       guard !stop.isEmpty, bytes.count >= stop.count else { return nil }

@@ -3,10 +3,11 @@ import CoordinatorStore
 import Foundation
 import Logging
 
-/// Reads one batch's file line by line, validates every line and hands the requests to the store in slices.
+/// Reads one batch's file line by line, validates every line and hands the requests to the store in
+/// slices.
 ///
-/// Nothing runs before the last line was read, and appending a line twice changes nothing, so that a validation that was
-/// killed starts over.
+/// Nothing runs before the last line was read, and appending a line twice changes nothing, so that
+/// a validation that was killed starts over.
 package struct BatchValidation {
   private let environment: APIEnvironment
   private let batch: BatchRecord
@@ -23,7 +24,8 @@ package struct BatchValidation {
 
   /// Validates the batch and records the outcome.
   ///
-  /// - Throws: what store and blobs throw, `CancellationError`; the batch is still `validating` then. A batch that was
+  /// - Throws: what store and blobs throw, `CancellationError`; the batch is still `validating`
+  ///   then. A batch that was
   ///   cancelled meanwhile is left alone.
   package func run() async throws {
     do {

@@ -4,8 +4,8 @@ import Foundation
 import WirePayloads
 import WireProtocol
 
-/// Turns a validated line into what the store runs. Pure: the same line of the same batch gives the same request, so that
-/// an interrupted validation can start over.
+/// Turns a validated line into what the store runs. Pure: the same line of the same batch gives the
+/// same request, so that an interrupted validation can start over.
 package struct RequestPlanner {
   private let batch: String
   private let model: ModelRecord
@@ -49,11 +49,12 @@ package struct RequestPlanner {
     for (index, tokens) in prompts.enumerated() {
       try check(tokens, request)
       let room = encoder.contextLength - tokens.count
+      let maximum = request.maximumTokens ?? min(defaultChatTokens, room)
       for choice in 0..<request.choices {
         sequences.append(
           GenerateInputs.Sequence(
             promptTokens: tokens,
-            maxTokens: min(request.maximumTokens ?? min(defaultChatTokens, room), GenerateInputs.Limit.maxTokens),
+            maxTokens: min(maximum, GenerateInputs.Limit.maxTokens),
             temperature: request.temperature, topP: request.topP, minP: request.minP,
             topK: request.topK,
             seed: seed(request, line: line, sequence: index * request.choices + choice),
@@ -87,8 +88,8 @@ package struct RequestPlanner {
     }
   }
 
-  /// A request's own seed counts for its first choice. Every other one is derived from what will not change: the seed, or
-  /// the batch and line, and the place of the choice.
+  /// A request's own seed counts for its first choice. Every other one is derived from what will
+  /// not change: the seed, or the batch and line, and the place of the choice.
   private func seed(_ request: GenerationRequest, line: Int, sequence: Int) -> Int64 {
     if let seed = request.seed, sequence == 0 { return seed }
     let origin = request.seed.map { "seed \($0)" } ?? "batch \(batch) line \(line)"

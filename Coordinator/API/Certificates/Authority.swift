@@ -5,8 +5,8 @@ import WirePayloads
 import WireProtocol
 import X509
 
-/// The coordinator's own certificate authority: a P-256 key that signs workers' client certificates and, unless
-/// the operator provides a public one, the server's certificate.
+/// The coordinator's own certificate authority: a P-256 key that signs workers' client certificates
+/// and, unless the operator provides a public one, the server's certificate.
 ///
 /// Times are parameters. Serial numbers and keys come from the system's cryptographic generator.
 package struct Authority: Sendable {
@@ -83,8 +83,8 @@ package struct Authority: Sendable {
     return (try certificate.serializeAsPEM().pemString + "\n", key.pemRepresentation + "\n")
   }
 
-  /// A client certificate over the key of a verified signing request. Every name is the coordinator's choice:
-  /// the subject is the worker's identifier.
+  /// A client certificate over the key of a verified signing request. Every name is the
+  /// coordinator's choice: the subject is the worker's identifier.
   package func issueWorkerCertificate(
     workerID: String, request: VerifiedSigningRequest, now: Date, validSeconds: TimeInterval
   ) throws -> IssuedCertificate {
@@ -167,7 +167,8 @@ package enum CertificateRefusal: Error, Hashable, CustomStringConvertible {
 }
 
 extension Authority {
-  /// Whether a stored server certificate is ours, belongs to its key, names every host, and is valid until then.
+  /// Whether a stored server certificate is ours, belongs to its key, names every host, and is
+  /// valid until then.
   package func isUsable(
     serverCertificatePEM: String, privateKeyPEM: String, hosts: [String], until end: Date
   ) throws -> Bool {

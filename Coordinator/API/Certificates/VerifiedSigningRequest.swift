@@ -2,7 +2,8 @@ import Crypto
 import SwiftASN1
 import X509
 
-/// A PKCS#10 request whose sender has proven to hold the private key. Its names and attributes are ignored.
+/// A PKCS#10 request whose sender has proven to hold the private key. Its names and attributes are
+/// ignored.
 package struct VerifiedSigningRequest: Sendable {
   /// The key to certify.
   package let publicKey: P256.Signing.PublicKey
@@ -11,7 +12,8 @@ package struct VerifiedSigningRequest: Sendable {
 
   /// Reads and verifies a request in PEM.
   ///
-  /// swift-certificates parses a request without checking its signature, so a tampered one must be caught here.
+  /// swift-certificates parses a request without checking its signature, so a tampered one must be
+  /// caught here.
   /// - Throws: `CertificateRefusal`.
   package init(pem: String) throws {
     guard pem.utf8.count <= Self.maximumBytes else { throw CertificateRefusal.requestTooLarge }

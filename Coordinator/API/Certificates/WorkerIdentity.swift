@@ -6,8 +6,8 @@ import WirePayloads
 import WireProtocol
 import X509
 
-/// Who is at the other end of a connection, from a client certificate that the TLS layer has verified against the
-/// coordinator's authority.
+/// Who is at the other end of a connection, from a client certificate that the TLS layer has
+/// verified against the coordinator's authority.
 package struct WorkerIdentity: Hashable, Sendable {
   /// The subject's common name: `worker_` and 24 letters or digits.
   package var workerID: String
@@ -41,10 +41,12 @@ package struct WorkerIdentity: Hashable, Sendable {
     self.notAfter = Int(certificate.notValidAfter.timeIntervalSince1970)
   }
 
-  /// The peer's identity on `channel`; nil without TLS, without a certificate, or for one that names no worker.
+  /// The peer's identity on `channel`; nil without TLS, without a certificate, or for one that
+  /// names no worker.
   ///
-  /// The TLS handshake has failed already when a certificate does not chain to the authority. Expiry is checked there
-  /// once, so that callers check it again for each request of a long connection.
+  /// The TLS handshake has failed already when a certificate does not chain to the authority.
+  /// Expiry is checked there once, so that callers check it again for each request of a long
+  /// connection.
   package static func peer(of channel: any Channel) async throws -> WorkerIdentity? {
     let bytes: [UInt8]? = try await channel.eventLoop.submit {
       guard let certificate = try? channel.pipeline.syncOperations.nioSSL_peerCertificate() else {

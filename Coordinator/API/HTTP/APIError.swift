@@ -3,7 +3,8 @@ import HTTPTypes
 import Hummingbird
 import WireProtocol
 
-/// What a client is told when a request fails: OpenAI's error object, its status, and whether a retry makes sense.
+/// What a client is told when a request fails: OpenAI's error object, its status, and whether a
+/// retry makes sense.
 ///
 /// The official client chooses its exception by status and retries 408, 409, 429 and 5xx unless
 /// `x-should-retry` forbids it.

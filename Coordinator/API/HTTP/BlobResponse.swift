@@ -32,7 +32,9 @@ package enum BlobResponse {
     }
   }
 
-  private static func body(blobs: any BlobStore, digest: Digest, range: Range<Int>) -> ResponseBody {
+  private static func body(
+    blobs: any BlobStore, digest: Digest, range: Range<Int>
+  ) -> ResponseBody {
     ResponseBody(contentLength: range.count) { writer in
       var position = range.lowerBound
       while position < range.upperBound {

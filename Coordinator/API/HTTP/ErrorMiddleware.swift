@@ -2,6 +2,7 @@ import CoordinatorStore
 import HTTPTypes
 import Hummingbird
 import Logging
+import NIOCore
 import WireProtocol
 
 /// Outermost middleware: names each request and turns every error into OpenAI's error object.
@@ -36,6 +37,9 @@ package struct ErrorMiddleware: RouterMiddleware {
       return translate(error.status, request: request)
     case is CancellationError:
       return .unavailable("The server is shutting down.")
+    case is ChannelError, is IOError:
+      // The client went away; nobody reads the answer.
+      return .invalid("The request ended early.", code: "request_incomplete")
     default:
       context.logger.error(
         "request failed",

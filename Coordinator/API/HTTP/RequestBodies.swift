@@ -13,7 +13,8 @@ extension Request {
     let bytes = try await collected(limit: limit)
     let value: JSONValue
     do {
-      value = try JSONParser.parse(bytes, file: "body")
+      value = try JSONParser.parse(
+        bytes, file: "body", limits: .init(depth: 32, values: 100_000))
     } catch let error as FormatError {
       throw APIError.invalid(
         "We could not parse the JSON body of your request: \(error.reason) at byte "
@@ -27,7 +28,9 @@ extension Request {
   }
 
   /// The body as a message between worker and coordinator.
-  package func message<Message: Decodable>(_ type: Message.Type, limit: Int) async throws -> Message {
+  package func message<Message: Decodable>(
+    _ type: Message.Type, limit: Int
+  ) async throws -> Message {
     let bytes = try await collected(limit: limit)
     do {
       return try CanonicalJSON.decode(Message.self, from: Data(bytes))

@@ -1,7 +1,8 @@
 import Foundation
 import ModelFormats
 
-/// Writes a GGUF file (version 3) that holds metadata and no tensors: how a tokenizer is kept without its model.
+/// Writes a GGUF file (version 3) that holds metadata and no tensors: how a tokenizer is kept
+/// without its model.
 enum GGUFMetadataWriter {
   /// Value types of the format's specification.
   private enum ValueType: UInt32 {

@@ -5,7 +5,8 @@ import Tokenizers
 import WirePayloads
 import WireProtocol
 
-/// The models that batches may name, with their tokenizers loaded from blobs and kept while they are in use.
+/// The models that batches may name, with their tokenizers loaded from blobs and kept while they
+/// are in use.
 package actor ModelCatalog {
   private let store: any ModelStore
   private let blobs: any BlobStore
@@ -28,7 +29,8 @@ package actor ModelCatalog {
   /// A model as it is registered now; nil when there is none of that name.
   ///
   /// - Parameter date: what its chat template takes for the present.
-  /// - Throws: `TemplateError` for a template that cannot be parsed, and what loading the tokenizer throws.
+  /// - Throws: `TemplateError` for a template that cannot be parsed, and what loading the tokenizer
+  ///   throws.
   package func model(_ id: String, date: Timestamp) async throws -> ServedModel? {
     guard let record = try await store.model(id) else { return nil }
     let bundle = try await load(record.tokenizer)

@@ -7,8 +7,8 @@ import Tokenizers
 import WirePayloads
 import WireProtocol
 
-/// Adds a model from a GGUF file or a Hugging Face folder: cuts the weights into chunks, keeps tokenizer and chat
-/// template, and registers the name.
+/// Adds a model from a GGUF file or a Hugging Face folder: cuts the weights into chunks, keeps
+/// tokenizer and chat template, and registers the name.
 package struct ModelImport: Sendable {
   private let store: any ModelStore
   private let blobs: any BlobStore
@@ -18,13 +18,15 @@ package struct ModelImport: Sendable {
     self.blobs = blobs
   }
 
-  /// Blocks for as long as reading and hashing the weights takes. Adding the same files again changes nothing.
+  /// Blocks for as long as reading and hashing the weights takes. Adding the same files again
+  /// changes nothing.
   ///
   /// - Parameters:
   ///   - path: a GGUF file, or a folder with config.json, tokenizer.json and safetensors.
   ///   - name: what clients call the model; letters, digits, `.`, `_` and `-`.
   ///   - progress: bytes of weights stored so far.
-  /// - Throws: `FormatError`, `TokenizerError` and `TemplateError` for files that cannot be used; `StoreError.invalid` for the name.
+  /// - Throws: `FormatError`, `TokenizerError` and `TemplateError` for files that cannot be used;
+  ///   `StoreError.invalid` for the name.
   package func add(
     path: String, name: String, now: Timestamp, progress: (_ bytes: Int) -> Void = { _ in }
   ) async throws -> ModelRecord {
@@ -92,7 +94,8 @@ package struct ModelImport: Sendable {
 }
 
 extension ModelDescription {
-  /// The description with the tokenizer's end tokens beside its own: files often name only one of them in either place.
+  /// The description with the tokenizer's end tokens beside its own: files often name only one of
+  /// them in either place.
   fileprivate func ending(with tokens: Set<TokenID>) -> ModelDescription {
     var description = self
     let known = tokens.map { Int($0) }.filter { (0..<vocabularySize).contains($0) }
@@ -104,7 +107,8 @@ extension ModelDescription {
 extension ModelCost {
   /// The figures of a model, from `ModelDescription.flops`, of which they are the coefficients.
   init(_ description: ModelDescription, weightBytes: Int, diskBytes: Int) {
-    // One fed token costs the body and one attended position; two cost two bodies and three positions.
+    // One fed token costs the body and one attended position; two cost two bodies and three
+    // positions.
     let one = description.flops(promptTokens: 1, generatedTokens: 0)
     let two = description.flops(promptTokens: 2, generatedTokens: 0)
     let position = two - 2 * one

@@ -12,7 +12,8 @@ package struct ServedModel: PromptEncoder {
   private let specialTokens: [String: String]
   private let clock: TemplateClock
 
-  /// - Parameter date: what the template's `strftime_now` shows: the batch's time, so that a line that is rendered again
+  /// - Parameter date: what the template's `strftime_now` shows: the batch's time, so that a line
+  ///   that is rendered again
   ///   gives the same tokens.
   init(
     record: ModelRecord, tokenizer: Tokenizer, template: ChatTemplate?,
@@ -46,7 +47,8 @@ package struct ServedModel: PromptEncoder {
     do {
       return try tokenizer.encode(text, addSpecialTokens: addSpecialTokens)
     } catch {
-      throw PromptRefusal("tokenizer_error", "The prompt cannot be tokenized: \(error)", param: param)
+      throw PromptRefusal(
+        "tokenizer_error", "The prompt cannot be tokenized: \(error)", param: param)
     }
   }
 

@@ -2,12 +2,13 @@ import Foundation
 import ModelFormats
 import Tokenizers
 
-/// A model's tokenizer and the spelling of its special tokens as one blob: a safetensors file whose U8 tensors are the
-/// files that they come from.
+/// A model's tokenizer and the spelling of its special tokens as one blob: a safetensors file whose
+/// U8 tensors are the files that they come from.
 ///
 /// - `tokenizer.gguf`: the metadata of a GGUF file, without tensors; or
 /// - `tokenizer.json`: as the Hugging Face hub keeps it;
-/// - `special_tokens.json`: an object from names such as `bos_token` to their spelling, for the chat template.
+/// - `special_tokens.json`: an object from names such as `bos_token` to their spelling, for the
+///   chat template.
 package struct TokenizerBlob: Sendable {
   private enum Source: Sendable {
     case gguf(Data)

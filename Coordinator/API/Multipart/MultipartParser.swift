@@ -2,8 +2,9 @@ import Foundation
 
 /// Reads `multipart/form-data` (RFC 7578, RFC 2046 section 5.1) from chunks of any size.
 ///
-/// A state machine without I/O: `feed` takes the next bytes and returns what they completed. File contents
-/// pass through; only a delimiter's length of them is held back, and part headers are bounded.
+/// A state machine without I/O: `feed` takes the next bytes and returns what they completed. File
+/// contents pass through; only a delimiter's length of them is held back, and part headers are
+/// bounded.
 package struct MultipartParser: Sendable {
   /// What the bytes so far have shown.
   package enum Event: Equatable, Sendable {

@@ -14,7 +14,8 @@ package struct MultipartPart: Equatable, Sendable {
 
   /// Reads header lines separated by CRLF, without the empty line that ends them.
   ///
-  /// - Throws: `MultipartError` unless there is exactly one `Content-Disposition: form-data` with a name.
+  /// - Throws: `MultipartError` unless there is exactly one `Content-Disposition: form-data` with a
+  ///   name.
   package init(headerLines bytes: [UInt8]) throws {
     guard let text = String(validating: bytes, as: UTF8.self) else {
       throw MultipartError.malformedHeader("it is not UTF-8")
@@ -58,7 +59,8 @@ package struct MultipartBoundary: Equatable, Sendable {
   /// 1 to 70 characters of RFC 2046's `bchars`.
   package let value: String
 
-  /// - Throws: `MultipartError` unless `contentType` is `multipart/form-data` with a valid boundary.
+  /// - Throws: `MultipartError` unless `contentType` is `multipart/form-data` with a valid
+  ///   boundary.
   package init(contentType: String) throws {
     var parameters = HeaderParameters(contentType[...])
     guard parameters.value().lowercased() == "multipart/form-data" else {
@@ -66,14 +68,21 @@ package struct MultipartBoundary: Equatable, Sendable {
     }
     while let (key, value) = try parameters.next() {
       guard key.lowercased() == "boundary" else { continue }
-      let allowed = Set("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'()+_,-./:=? ")
-      guard (1...70).contains(value.utf8.count), value.allSatisfy(allowed.contains),
+      guard (1...70).contains(value.utf8.count), value.utf8.allSatisfy(Self.isAllowed),
         !value.hasSuffix(" ")
       else { throw MultipartError.malformedBoundary }
       self.value = value
       return
     }
     throw MultipartError.malformedBoundary
+  }
+
+  /// RFC 2046's `bchars`.
+  private static func isAllowed(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 48...57, 65...90, 97...122: true
+    default: "'()+_,-./:=? ".utf8.contains(byte)
+    }
   }
 }
 

@@ -1,5 +1,5 @@
-/// A field that is written as `null` when it has no value. OpenAI's clients do not tell an absent field from a misspelled
-/// one, so every documented field is sent.
+/// A field that is written as `null` when it has no value. OpenAI's clients do not tell an absent
+/// field from a misspelled one, so every documented field is sent.
 @propertyWrapper
 package struct Nullable<Value: Codable & Sendable>: Codable, Sendable {
   package var wrappedValue: Value?

@@ -12,7 +12,8 @@ package struct BatchLine: Hashable, Sendable {
   }
 }
 
-/// Validates lines one after the other and remembers what must be the same, or different, in the whole file.
+/// Validates lines one after the other and remembers what must be the same, or different, in the
+/// whole file.
 package struct BatchLineValidator {
   private let endpoint: GenerationEndpoint
   private let parser: GenerationRequestParser
@@ -22,6 +23,8 @@ package struct BatchLineValidator {
   package private(set) var model: String?
 
   private static let customIDBytes = 512
+  /// A line of megabytes could otherwise become a hundred times as many in memory.
+  private static let jsonLimits = JSONParser.Limits(depth: 32, values: 500_000)
 
   /// - Parameter knowsModel: whether a model of this name can be asked for.
   package init(
@@ -40,7 +43,7 @@ package struct BatchLineValidator {
   package mutating func validate(_ line: [UInt8], number: Int) throws -> BatchLine {
     let value: JSONValue
     do {
-      value = try JSONParser.parse(line, file: "line \(number)")
+      value = try JSONParser.parse(line, file: "line \(number)", limits: Self.jsonLimits)
     } catch {
       throw BatchError(
         code: "invalid_json_line", line: number,

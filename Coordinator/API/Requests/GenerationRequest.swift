@@ -39,7 +39,8 @@ package struct ChatMessage: Hashable, Sendable {
   }
 }
 
-/// A validated body of `/v1/chat/completions` or `/v1/completions`: values in range, nothing unsupported.
+/// A validated body of `/v1/chat/completions` or `/v1/completions`: values in range, nothing
+/// unsupported.
 package struct GenerationRequest: Hashable, Sendable {
   package var model: String
   package var prompt: GenerationPrompt
@@ -143,8 +144,8 @@ package struct GenerationRequestParser: Sendable {
     return strings
   }
 
-  /// Parameters that change nothing are accepted with their neutral values; every other one is refused by name, since
-  /// to ignore it would give an answer that was not asked for.
+  /// Parameters that change nothing are accepted with their neutral values; every other one is
+  /// refused by name, since to ignore it would give an answer that was not asked for.
   private func neutralParameters(_ fields: RequestFields, endpoint: GenerationEndpoint) throws {
     for key in fields.keys {
       guard let rule = GenerationParameter.rule(key, endpoint: endpoint) else {

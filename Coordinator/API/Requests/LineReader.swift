@@ -1,6 +1,7 @@
 import Foundation
 
-/// Splits a file into lines, a chunk at a time, so that a file of any size needs one line of memory.
+/// Splits a file into lines, a chunk at a time, so that a file of any size needs one line of
+/// memory.
 package struct LineReader {
   /// A line, without its end.
   package enum Line: Equatable, Sendable {

@@ -17,12 +17,14 @@ package struct FieldError: Error, Hashable, Sendable {
   package var asAPIError: APIError { .invalid(message, param: param, code: code) }
 }
 
-/// Typed access to the members of a JSON object. `null` counts as absent everywhere, as in OpenAI's API.
+/// Typed access to the members of a JSON object. `null` counts as absent everywhere, as in OpenAI's
+/// API.
 package struct RequestFields {
   private let members: [String: JSONValue]
   private let path: String
 
-  /// - Parameter path: where the object stands in the request, such as `body`; empty for the request itself.
+  /// - Parameter path: where the object stands in the request, such as `body`; empty for the
+  ///   request itself.
   package init(_ value: JSONValue, path: String = "") throws {
     guard let members = value.objectValue else {
       throw FieldError(
@@ -45,24 +47,28 @@ package struct RequestFields {
   /// Members that are present and not null, sorted.
   package var keys: [String] { members.filter { !$0.value.isNull }.keys.sorted() }
 
+  /// The error for a member that must be there.
   package func missing(_ key: String) -> FieldError {
     FieldError(
       code: "missing_required_parameter", message: "Missing required parameter: '\(name(key))'.",
       param: name(key))
   }
 
+  /// The error for a member of another type than `expected`, which names one with its article.
   package func wrongType(_ key: String, _ expected: String) -> FieldError {
     FieldError(
       code: "invalid_type", message: "Invalid type for '\(name(key))': expected \(expected).",
       param: name(key))
   }
 
+  /// The error for a value of the right type that is not accepted.
   package func invalid(_ key: String, _ reason: String) -> FieldError {
     FieldError(
       code: "invalid_value", message: "Invalid value for '\(name(key))': \(reason).",
       param: name(key))
   }
 
+  /// The error for a member that this server does not know or does not do.
   package func unsupported(_ key: String, _ reason: String? = nil) -> FieldError {
     FieldError(
       code: "unsupported_parameter",
@@ -70,30 +76,37 @@ package struct RequestFields {
       param: name(key))
   }
 
+  /// A text; nil when absent.
   package func string(_ key: String) throws -> String? {
     guard let value = value(key) else { return nil }
     guard let text = value.stringValue else { throw wrongType(key, "a string") }
     return text
   }
 
+  /// A text that must be there.
   package func requiredString(_ key: String) throws -> String {
     guard let text = try string(key) else { throw missing(key) }
     return text
   }
 
+  /// A boolean; nil when absent.
   package func bool(_ key: String) throws -> Bool? {
     guard let value = value(key) else { return nil }
     guard let flag = value.boolValue else { throw wrongType(key, "a boolean") }
     return flag
   }
 
-  package func integer(_ key: String, in range: ClosedRange<Int> = Int.min...Int.max) throws -> Int? {
+  /// A number without fraction; nil when absent.
+  package func integer(
+    _ key: String, in range: ClosedRange<Int> = Int.min...Int.max
+  ) throws -> Int? {
     guard let value = value(key) else { return nil }
     guard let number = value.intValue else { throw wrongType(key, "an integer") }
     guard range.contains(number) else { throw outOfRange(key, "\(number)", range) }
     return number
   }
 
+  /// A number in `range`; nil when absent.
   package func number(_ key: String, in range: ClosedRange<Double>) throws -> Double? {
     guard let value = value(key) else { return nil }
     guard let number = value.doubleValue else { throw wrongType(key, "a number") }
@@ -107,12 +120,14 @@ package struct RequestFields {
     invalid(key, "\(number) is not between \(range.lowerBound) and \(range.upperBound)")
   }
 
+  /// An array; nil when absent.
   package func array(_ key: String) throws -> [JSONValue]? {
     guard let value = value(key) else { return nil }
     guard let elements = value.arrayValue else { throw wrongType(key, "an array") }
     return elements
   }
 
+  /// An object with its own path; nil when absent.
   package func object(_ key: String) throws -> RequestFields? {
     guard let value = value(key) else { return nil }
     guard value.objectValue != nil else { throw wrongType(key, "an object") }

@@ -2,7 +2,8 @@ import Hummingbird
 
 /// All routes of the coordinator.
 package enum APIRouter {
-  /// - Parameter identify: who sent a request to a worker route; nil takes the certificate of the TLS connection.
+  /// - Parameter identify: who sent a request to a worker route; nil takes the certificate of the
+  ///   TLS connection.
   package static func make(
     _ environment: APIEnvironment, identify: WorkerAuthentication.Identify? = nil
   ) -> Router<CoordinatorRequestContext> {

@@ -59,7 +59,8 @@ struct EnrolmentRoutes {
     }
   }
 
-  /// The certificate is known to the store before the worker has it, so that it is valid from the first use.
+  /// The certificate is known to the store before the worker has it, so that it is valid from the
+  /// first use.
   private func issue(_ worker: WorkerRecord, _ request: VerifiedSigningRequest) async throws
     -> Response
   {

@@ -5,7 +5,8 @@ import HTTPTypes
 import Hummingbird
 import WireProtocol
 
-/// Receives one multipart upload: small fields are collected, the file goes to a blob as it arrives.
+/// Receives one multipart upload: small fields are collected, the file goes to a blob as it
+/// arrives.
 struct FileUpload {
   private let blobs: any BlobStore
   private let limitBytes: Int

@@ -19,7 +19,8 @@ package struct KeyAuthentication: Sendable {
     }
   }
 
-  /// - Throws: `APIError` 401 without `Authorization: Bearer KEY`, or with an unknown or revoked key.
+  /// - Throws: `APIError` 401 without `Authorization: Bearer KEY`, or with an unknown or revoked
+  ///   key.
   package func key(of request: Request) async throws -> KeyRecord {
     guard let header = request.headers[.authorization] else {
       throw unauthorized(

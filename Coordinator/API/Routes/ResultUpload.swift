@@ -7,8 +7,8 @@ import ModelFormats
 import WirePayloads
 import WireProtocol
 
-/// Receives one result: bounded, expanded, compared with what the headers and the signature say, parsed against the
-/// unit's inputs, stored, and only then submitted.
+/// Receives one result: bounded, expanded, compared with what the headers and the signature say,
+/// parsed against the unit's inputs, stored, and only then submitted.
 struct ResultUpload {
   let environment: APIEnvironment
   let peer: WorkerAuthentication.Peer
