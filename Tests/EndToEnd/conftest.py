@@ -5,6 +5,9 @@ import pytest
 from processes import Coordinator, Worker
 from tiny_model import write_tiny_model
 
+# A worker that says nothing is given up after seconds, not minutes, and asks for work again after one.
+HURRIED = ("--heartbeat-seconds", "3", "--silence-seconds", "12", "--idle-seconds", "1")
+
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory):
@@ -16,7 +19,7 @@ class Fleet:
 
     def __init__(self, folder, model):
         self.folder = folder
-        self.coordinator = Coordinator(folder / "coordinator")
+        self.coordinator = Coordinator(folder / "coordinator", arguments=HURRIED)
         self.workers = []
         self.coordinator.start()
         self.coordinator.add_model(model)
