@@ -61,6 +61,7 @@ package final class FileLock: Sendable {
     }
   }
 
+  /// Lets another process take it.
   package func unlock() { flock(descriptor, LOCK_UN) }
 
   deinit { close(descriptor) }

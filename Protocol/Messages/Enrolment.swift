@@ -41,6 +41,7 @@ package struct Invitation: Codable, Hashable, Sendable {
   }
 }
 
+/// Why a pasted text is no invitation. Never shows the text, which holds a secret.
 package enum InvitationError: Error, Hashable, CustomStringConvertible {
   case notAnInvitation
   case damaged

@@ -5,6 +5,7 @@ import WireProtocol
 
 /// Computes the names of blobs: SHA-256 over their uncompressed bytes.
 package enum BlobDigest {
+  /// The name of a blob that is in memory.
   package static func sha256(_ bytes: some DataProtocol) -> Digest {
     digest(SHA256.hash(data: bytes))
   }
@@ -28,11 +29,14 @@ package struct BlobHasher: Sendable {
 
   package init() {}
 
+  /// Takes the next piece.
   package mutating func update(_ bytes: some DataProtocol) { hash.update(data: bytes) }
 
+  /// Takes the next piece.
   package mutating func update(_ bytes: UnsafeRawBufferPointer) {
     hash.update(bufferPointer: bytes)
   }
 
+  /// The name of all pieces together.
   package consuming func finalize() -> Digest { BlobDigest.digest(hash.finalize()) }
 }

@@ -6,7 +6,9 @@ extension Compute {
   package func exp(_ x: [Float]) -> [Float] { map(x, table.exp) }
   /// The natural logarithm of each value.
   package func log(_ x: [Float]) -> [Float] { map(x, table.log) }
+  /// The hyperbolic tangent of each value.
   package func tanh(_ x: [Float]) -> [Float] { map(x, table.tanh) }
+  /// 1 / (1 + exp(-x)) of each value.
   package func sigmoid(_ x: [Float]) -> [Float] { map(x, table.sigmoid) }
 
   /// exp(x - max) divided by its sum.
@@ -45,6 +47,7 @@ package struct LogSoftmax: Sendable, Equatable {
   package let sum: Float
   package let logSum: Float
 
+  /// The natural logarithm of the probability of a token with this logit.
   package func logProbability(of logit: Float) -> Float { (logit - maximum) - logSum }
 }
 

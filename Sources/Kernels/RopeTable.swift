@@ -49,6 +49,7 @@ package struct RopeTable: Sendable {
 
 /// Functions with the same bits on every machine, from double arithmetic without the C library.
 package enum ExactMath {
+  /// The exponential function.
   package static func exp(_ x: Double) -> Double { ck_exp_double(x) }
   /// The natural logarithm.
   package static func log(_ x: Double) -> Double { ck_log_double(x) }

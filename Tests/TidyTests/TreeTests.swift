@@ -55,12 +55,14 @@ struct TreeTests {
   @Test("declarations that other modules see say what they are")
   func documented() throws {
     // Types, functions and constants at the top level of a file, and functions anywhere. Members whose name and type
-    // say it all, initialisers and what a protocol of the standard library asks for are left to judgement.
+    // say it all, initialisers and what a protocol asks for, which is documented there, are left to judgement.
     let declaration =
       /^(\s*)(?:@\w+(?:\([^)]*\))?\s+)*(?:package|public)\s+(?:(?:static|final|mutating|indirect|nonisolated|isolated|consuming|borrowing|convenience|override)\s+)*(struct|enum|class|actor|protocol|typealias|func|var|let)\s+([\w=<>+\-*\/]+)/
     let wellKnown: Set<Substring> = [
-      "encode", "hash", "==", "<", "next", "makeIterator", "index", "run", "validate",
+      "encode", "hash", "==", "<", "next", "makeIterator", "index", "run", "validate", "handle",
+      "response",
     ]
+    let requirements = try protocolRequirements()
     for path in tree.files(in: "", "swift") where !path.hasPrefix("Tests/") {
       let lines = try tree.text(path).split(
         omittingEmptySubsequences: false, whereSeparator: \.isNewline)
@@ -68,7 +70,9 @@ struct TreeTests {
       for (number, line) in code.enumerated() {
         guard let match = line.firstMatch(of: declaration) else { continue }
         let isFunction = match.2 == "func"
-        guard match.1.isEmpty || isFunction, !wellKnown.contains(match.3) else { continue }
+        guard match.1.isEmpty || isFunction, !wellKnown.contains(match.3),
+          !(isFunction && requirements.contains(String(match.3)))
+        else { continue }
         var above = number - 1
         while above >= 0, lines[above].firstMatch(of: /^\s*(@|#if|#else)/) != nil { above -= 1 }
         let documented =
@@ -76,5 +80,22 @@ struct TreeTests {
         #expect(documented, "\(path):\(number + 1): \(match.2) \(match.3) has no documentation")
       }
     }
+  }
+
+  /// Names of the functions that our own protocols ask for.
+  private func protocolRequirements() throws -> Set<String> {
+    var names: Set<String> = []
+    for path in tree.files(in: "", "swift") where !path.hasPrefix("Tests/") {
+      var isInside = false
+      for line in try tree.code(path) {
+        if line.contains(/^(package |public )?protocol /) { isInside = true }
+        if line.hasPrefix("}") { isInside = false }
+        guard isInside, let match = line.firstMatch(of: /^  (?:mutating |static )?func (\w+)/) else {
+          continue
+        }
+        names.insert(String(match.1))
+      }
+    }
+    return names
   }
 }

@@ -33,10 +33,12 @@ package struct JSONReader: Sendable {
     return value
   }
 
+  /// Parses a whole text; `file` is the name that errors carry. Throws `TokenizerError`.
   package static func parse(_ text: String, file: String = "") throws -> OrderedJSON {
     try parse(Array(text.utf8), file: file)
   }
 
+  /// An error at the present position.
   package func error(_ reason: String, _ code: TokenizerError.Code = .malformed) -> TokenizerError {
     TokenizerError(code, file: file, place: "byte \(position)", reason)
   }
@@ -78,6 +80,8 @@ package struct JSONReader: Sendable {
 
   // MARK: values
 
+  /// Reads one value of any type.
+  /// Throws: `TokenizerError`.
   package mutating func readValue() throws -> OrderedJSON {
     switch peek() {
     case UInt8(ascii: "{"):
@@ -205,6 +209,7 @@ package struct JSONReader: Sendable {
     return position - start
   }
 
+  /// Reads a string from its opening quotation mark on. Throws: `TokenizerError`.
   package mutating func readString() throws -> String {
     var buffer: [UInt8] = []
     try readString(into: &buffer)
