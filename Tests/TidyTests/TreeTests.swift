@@ -88,9 +88,9 @@ struct TreeTests {
     for path in tree.files(in: "", "swift") where !path.hasPrefix("Tests/") {
       var isInside = false
       for line in try tree.code(path) {
-        if line.contains(/^(package |public )?protocol /) { isInside = true }
+        if line.contains(#/^(package |public )?protocol /#) { isInside = true }
         if line.hasPrefix("}") { isInside = false }
-        guard isInside, let match = line.firstMatch(of: /^  (?:mutating |static )?func (\w+)/) else {
+        guard isInside, let match = line.firstMatch(of: #/^  (?:mutating |static )?func (\w+)/#) else {
           continue
         }
         names.insert(String(match.1))
