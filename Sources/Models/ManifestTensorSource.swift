@@ -61,12 +61,14 @@ package final class ManifestTensorSource: TensorSource {
     return found
   }
 
+  /// As `TensorSource` says.
   package func tensor(_ name: String) throws -> SourceTensor {
     let found = try find(name)
     return SourceTensor(
       type: found.tensor.type, shape: found.tensor.shape, byteCount: found.starts.last ?? 0)
   }
 
+  /// As `TensorSource` says.
   package func read(
     _ name: String, offset: Int, into target: UnsafeMutableRawBufferPointer
   ) throws {
@@ -110,6 +112,7 @@ package final class ManifestTensorSource: TensorSource {
     return storage
   }
 
+  /// As `TensorSource` says.
   package func release(_ name: String, upTo offset: Int) {
     guard let found = placed[name] else { return }
     open.withLock { open in

@@ -67,6 +67,7 @@ package struct GGUFTensorSource: TensorSource {
     return tensor
   }
 
+  /// As `TensorSource` says.
   package func tensor(_ name: String) throws -> SourceTensor {
     let tensor = try find(name)
     guard let type = tensor.type.elementType else {
@@ -80,12 +81,14 @@ package struct GGUFTensorSource: TensorSource {
       offset: UInt64(tensor.range.lowerBound))
   }
 
+  /// As `TensorSource` says.
   package func read(
     _ name: String, offset: Int, into target: UnsafeMutableRawBufferPointer
   ) throws {
     try copy(file.storage, try find(name).range, offset, target, file: file.name, tensor: name)
   }
 
+  /// As `TensorSource` says.
   package func release(_ name: String, upTo offset: Int) {
     guard let range = tensors[name]?.range else { return }
     file.storage.releasePages(range.lowerBound..<min(range.upperBound, range.lowerBound + offset))
@@ -112,6 +115,7 @@ package struct HuggingFaceTensorSource: TensorSource {
     return (folder.files[index], try folder.files[index].record(name))
   }
 
+  /// As `TensorSource` says.
   package func tensor(_ name: String) throws -> SourceTensor {
     let (file, record) = try find(name)
     return SourceTensor(
@@ -119,6 +123,7 @@ package struct HuggingFaceTensorSource: TensorSource {
       offset: UInt64(record.range.lowerBound))
   }
 
+  /// As `TensorSource` says.
   package func read(
     _ name: String, offset: Int, into target: UnsafeMutableRawBufferPointer
   ) throws {
@@ -126,6 +131,7 @@ package struct HuggingFaceTensorSource: TensorSource {
     try copy(file.storage, record.range, offset, target, file: file.name, tensor: name)
   }
 
+  /// As `TensorSource` says.
   package func release(_ name: String, upTo offset: Int) {
     guard let (file, record) = try? find(name) else { return }
     let range = record.range
