@@ -33,12 +33,12 @@ package struct JSONReader: Sendable {
     return value
   }
 
-  /// Parses a whole text; `file` is the name that errors carry. Throws `TokenizerError`.
+  /// Parses a whole document.
   package static func parse(_ text: String, file: String = "") throws -> OrderedJSON {
     try parse(Array(text.utf8), file: file)
   }
 
-  /// An error at the present position.
+  /// An error at the current byte.
   package func error(_ reason: String, _ code: TokenizerError.Code = .malformed) -> TokenizerError {
     TokenizerError(code, file: file, place: "byte \(position)", reason)
   }
@@ -80,8 +80,7 @@ package struct JSONReader: Sendable {
 
   // MARK: values
 
-  /// Reads one value of any type.
-  /// Throws: `TokenizerError`.
+  /// Reads the next value, whatever it is.
   package mutating func readValue() throws -> OrderedJSON {
     switch peek() {
     case UInt8(ascii: "{"):
@@ -209,7 +208,7 @@ package struct JSONReader: Sendable {
     return position - start
   }
 
-  /// Reads a string from its opening quotation mark on. Throws: `TokenizerError`.
+  /// Reads a string; see `readString(into:)`.
   package mutating func readString() throws -> String {
     var buffer: [UInt8] = []
     try readString(into: &buffer)
