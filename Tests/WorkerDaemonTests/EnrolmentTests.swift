@@ -44,6 +44,27 @@ import WorkerDaemon
     }
   }
 
+  @Test func joinsWithoutWorkingAndKeepsToItsCoordinator() async throws {
+    let (authority, place) = (authority, place)
+    try await StubCoordinator.run(authority: authority) { url, state in
+      var invitation = try await state.invitation(url + "/", authority)
+      let member = try await WorkerDaemon.join(configuration(invitation))
+      #expect(member.record.url == url)
+      #expect(await state.requests == ["authority", "enroll"])
+      let stored = try Membership(in: WorkerFolder(place.path("worker")))
+      #expect(stored == member)
+      // A lost certificate is replaced by joining again; the key stays.
+      let key = try Data(contentsOf: URL(fileURLWithPath: place.path("worker/key.pem")))
+      _ = try await WorkerDaemon.join(configuration(invitation))
+      #expect(try Data(contentsOf: URL(fileURLWithPath: place.path("worker/key.pem"))) == key)
+      invitation.url = "https://elsewhere.example"
+      let elsewhere = ConfigurationError.otherCoordinator(
+        folder: place.path("worker"), member: url, invitation: invitation.url)
+      let other = configuration(invitation)
+      await #expect(throws: elsewhere) { try await WorkerDaemon.join(other) }
+    }
+  }
+
   @Test func withoutMembershipAnInvitationIsNeeded() async throws {
     await #expect(throws: ConfigurationError.invitationNeeded) {
       try await withWorker(configuration(nil)) { _ in }

@@ -2,10 +2,11 @@ import Foundation
 import WireProtocol
 
 extension WorkerDaemon {
-  /// Joins the coordinator of `configuration.invitation` without working for it: makes the folder and the key, gets a
-  /// certificate, stores it.
+  /// Joins the coordinator of `configuration.invitation` without working for it: makes the folder
+  /// and the key, gets a certificate, stores it.
   ///
-  /// - Throws: `ConfigurationError` when there is no invitation or the folder belongs elsewhere; `FileError` and
+  /// - Throws: `ConfigurationError` when there is no invitation or the folder belongs elsewhere;
+  /// `FileError` and
   ///   `LibcryptoError` for a folder that cannot be used; `RequestFailure` with the coordinator's words.
   package static func join(
     _ configuration: WorkerConfiguration, clock: WorkerClock = .system()
@@ -16,7 +17,9 @@ extension WorkerDaemon {
     let folder = try WorkerFolder(configuration.dataFolder)
     let lock = try folder.lock()
     defer { withExtendedLifetime(lock) {} }
-    if let member = try Membership(in: folder), member.record.url != invitation.url {
+    if let member = try Membership(in: folder),
+      member.record.url != CoordinatorClient.spelled(invitation.url)
+    {
       throw ConfigurationError.otherCoordinator(
         folder: configuration.dataFolder, member: member.record.url, invitation: invitation.url)
     }

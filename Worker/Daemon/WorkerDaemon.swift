@@ -113,8 +113,7 @@ package struct WorkerDaemon: Service {
       if expired { throw WorkerStopped(reason: .certificateExpired) }
       return
     }
-    let url = invitation.url.hasSuffix("/") ? String(invitation.url.dropLast()) : invitation.url
-    guard expired || url == member.record.url else {
+    guard expired || member.record.url == CoordinatorClient.spelled(invitation.url) else {
       throw ConfigurationError.otherCoordinator(
         folder: configuration.dataFolder, member: member.record.url, invitation: invitation.url)
     }

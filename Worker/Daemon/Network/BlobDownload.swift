@@ -22,7 +22,7 @@ struct BlobDownload: Sendable {
   /// Bytes of a segment.
   var segmentBytes = 8 << 20
   /// Segments fetched at one time.
-  var parallelSegments = 4
+  static let parallelSegments = 4
   /// Downloads from scratch before wrong bytes are taken as the coordinator's last word.
   var attempts = 3
 
@@ -117,7 +117,7 @@ struct BlobDownload: Sendable {
       DurableFile.size(partPath(index, size: size)) ?? 0
     }
     // A segment whose connection breaks does not take the others' down: what they fetch is kept.
-    let fetched = await Parallel.map(plan.incomplete, limit: parallelSegments) { segment in
+    let fetched = await Parallel.map(plan.incomplete, limit: Self.parallelSegments) { segment in
       try await fetch(segment, size: size)
     }
     if let error = fetched.error { throw error }

@@ -19,8 +19,13 @@ struct CoordinatorClient: Sendable {
 
   init(http: HTTPClient, url: String, tls: TLSConfiguration) {
     self.http = http
-    self.url = url.hasSuffix("/") ? String(url.dropLast()) : url
+    self.url = Self.spelled(url)
     self.tls = tls
+  }
+
+  /// A coordinator's address as workers store and compare it: without a slash at the end.
+  static func spelled(_ url: String) -> String {
+    url.hasSuffix("/") ? String(url.dropLast()) : url
   }
 
   /// An HTTP client as workers use it: HTTP/1.1 alone, no redirects, a refused connection reported
@@ -33,6 +38,9 @@ struct CoordinatorClient: Sendable {
     // An answer, or the next piece of one, that does not come for this long is not coming.
     configuration.timeout.read = .seconds(60)
     configuration.connectionPool.retryConnectionEstablishment = false
+    // More than downloads ever use at one time, so that a heartbeat never waits behind them.
+    configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit =
+      BlobCache.parallelDownloads * BlobDownload.parallelSegments + 8
     return HTTPClient(configuration: configuration)
   }
 
