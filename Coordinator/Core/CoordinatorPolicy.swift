@@ -10,8 +10,8 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   package var maximumSequencesPerUnit = 256
   /// Sequences in a unit for a worker that has not finished any yet.
   package var firstUnitSequences = 4
-  /// Speed assumed of such a worker, in floating-point operations a second for each thread.
-  package var assumedFlopsPerThread = 1e9
+  /// Speed assumed of such a worker, in floating-point operations a second for each core.
+  package var assumedFlopsPerCore = 1e9
   /// Units that one lease call gives at most.
   package var maximumUnitsPerLease = 16
   /// Leases that a worker may hold at a time, so that none can hoard what others would compute.
@@ -40,7 +40,7 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Attempts of the trusted machine before the unit's requests fail.
   package var maximumReplays = 2
   /// Seconds after which an attempt of the trusted machine is given out again, at most; shorter for
-  /// units that take less at `assumedFlopsPerThread`, so that one cut short by a restart is soon redone.
+  /// units that take less at `assumedFlopsPerCore`, so that one cut short by a restart is soon redone.
   package var replaySeconds = 3_600
 
   /// Seconds that a worker gets no work after its first wrong result; doubled for each further one,
@@ -58,7 +58,7 @@ package struct CoordinatorPolicy: Hashable, Sendable {
 
   /// Seconds that the trusted machine has for a unit.
   package func replaySeconds(flops: Double) -> Int {
-    min(replaySeconds, Int(min(1e9, max(120, flops / assumedFlopsPerThread))))
+    min(replaySeconds, Int(min(1e9, max(120, flops / assumedFlopsPerCore))))
   }
 
   /// Seconds of suspension after the `count`th wrong result.

@@ -13,12 +13,16 @@ package final class ExecutorModel: LanguageModel {
 
   package var vocabularyCount: Int { executor.model.description.vocabularySize }
   package var contextLength: Int { executor.model.description.contextLength }
-  package var endOfSequence: Set<Int32> { Set(executor.model.description.endOfSequenceIds.map { Int32($0) }) }
+  package var endOfSequence: Set<Int32> {
+    Set(executor.model.description.endOfSequenceIds.map { Int32($0) })
+  }
 
+  /// An empty sequence.
   package func makeCache(_ type: CacheType) -> SequenceState {
     executor.model.makeSequence(cache: CacheElement(type))
   }
 
+  /// One step of the executor.
   package func forward(
     _ chunks: [ForwardChunk<SequenceState>],
     logits body: (Int, UnsafeMutableBufferPointer<Float>?) throws -> Void

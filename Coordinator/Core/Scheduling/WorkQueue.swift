@@ -68,6 +68,6 @@ package struct WorkerProfile: Hashable, Sendable {
   /// The speed to plan with.
   package func speed(_ policy: CoordinatorPolicy) -> Double {
     if let flopsPerSecond, flopsPerSecond.isFinite, flopsPerSecond > 0 { return flopsPerSecond }
-    return policy.assumedFlopsPerThread * Double(min(max(threads, 1), 1024))
+    return policy.assumedFlopsPerCore * Double(min(max(threads, 1), 1024))
   }
 }

@@ -1,6 +1,8 @@
 // Integer and comparison work that needs one implementation only.
 #include "scalar.h"
 
+#pragma STDC FP_CONTRACT OFF
+
 size_t ck_argmax(const float *x, size_t n) {
   // The maximum in 16 independent lanes, which any compiler turns into vector code; then its first
   // place.
