@@ -39,7 +39,7 @@ enum SequenceCoding {
         writer.bytes.append(contentsOf: stop)
       }
     }
-    return writer.bytes
+    return Data(writer.bytes)
   }
 
   /// - Throws: `StoreError.corrupt`.
@@ -75,7 +75,7 @@ enum SequenceCoding {
 }
 
 private struct Writer {
-  var bytes = Data()
+  var bytes: [UInt8] = []
 
   /// LEB128.
   mutating func integer(_ value: UInt64) {
