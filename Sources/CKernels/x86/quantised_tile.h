@@ -22,7 +22,8 @@ static CK_INLINE int32_t four(const int8_t *q) {
   return x;
 }
 
-static CK_INLINE void q8_0_tile(const ck_matmul *a, size_t panel, size_t row, const int R) {
+static CK_INLINE void q8_0_tile(const ck_matmul *a, size_t panel, size_t row, const int R,
+                                bool fetch) {
   size_t blocks = a->k / CK_QBLOCK;
   const uint8_t *w = (const uint8_t *)a->w + panel * blocks * 512;
   const uint16_t *d = a->d + panel * blocks * CK_PANEL;
@@ -31,7 +32,7 @@ static CK_INLINE void q8_0_tile(const ck_matmul *a, size_t panel, size_t row, co
   v16 chain[CK_Q_ROWS];
   CK_UNROLL for (int r = 0; r < R; r++) chain[r] = v16_zero();
   for (size_t b = 0; b < blocks; b++, w += 512) {
-    if (R <= 4) fetch_ahead(w, 512);
+    if (fetch) fetch_ahead(w, 512);
     v16i sum[CK_Q_ROWS];
     CK_UNROLL for (int r = 0; r < R; r++)
       sum[r] = v16i_set(CK_DOT8_COMP ? meta[(size_t)r * blocks + b].comp8 : 0);
@@ -49,7 +50,7 @@ static CK_INLINE void q8_0_tile(const ck_matmul *a, size_t panel, size_t row, co
 }
 
 static CK_INLINE void q4_tile(const ck_matmul *a, size_t panel, size_t row, const int R,
-                              const bool minimum) {
+                              const bool minimum, bool fetch) {
   size_t blocks = a->k / CK_QBLOCK;
   const uint8_t *w = (const uint8_t *)a->w + panel * blocks * 256;
   const uint16_t *d = a->d + panel * blocks * CK_PANEL, *m = a->m + panel * blocks * CK_PANEL;
@@ -58,7 +59,7 @@ static CK_INLINE void q4_tile(const ck_matmul *a, size_t panel, size_t row, cons
   v16 chain[CK_Q_ROWS];
   CK_UNROLL for (int r = 0; r < R; r++) chain[r] = v16_zero();
   for (size_t b = 0; b < blocks; b++, w += 256) {
-    if (R <= 4) fetch_ahead(w, 256);
+    if (fetch) fetch_ahead(w, 256);
     v16i sum[CK_Q_ROWS];
     CK_UNROLL for (int r = 0; r < R; r++)
       sum[r] = v16i_set(minimum ? 0 : meta[(size_t)r * blocks + b].comp4);
@@ -90,13 +91,14 @@ static CK_INLINE void q4_tile(const ck_matmul *a, size_t panel, size_t row, cons
     for (; panel < panel_end; panel++)                                                          \
       for (size_t row = first; row < row_end; row += height) {                                  \
         size_t count = row_end - row < height ? row_end - row : height;                         \
+        bool fetch = row == first; /* later tiles find the panel in the cache */                \
         CK_Q_SWITCH(count, call)                                                             \
       }                                                                                         \
   }
 
-#define CK_CALL_Q8_0(R) q8_0_tile(a, panel, row, R)
-#define CK_CALL_Q4_0(R) q4_tile(a, panel, row, R, false)
-#define CK_CALL_Q4_1(R) q4_tile(a, panel, row, R, true)
+#define CK_CALL_Q8_0(R) q8_0_tile(a, panel, row, R, fetch)
+#define CK_CALL_Q4_0(R) q4_tile(a, panel, row, R, false, fetch)
+#define CK_CALL_Q4_1(R) q4_tile(a, panel, row, R, true, fetch)
 CK_QUANTISED_MATMUL(matmul_q8_0, CK_CALL_Q8_0)
 CK_QUANTISED_MATMUL(matmul_q4_0, CK_CALL_Q4_0)
 CK_QUANTISED_MATMUL(matmul_q4_1, CK_CALL_Q4_1)
