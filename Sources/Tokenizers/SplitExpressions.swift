@@ -35,6 +35,17 @@ struct SplitExpressions: Sendable {
     ##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"##
     + #"| ?[\p{P}\p{S}]+[\r\n]*|"# + blanks
 
+  /// GPT-4o's words with Chinese characters kept apart (Kimi K2).
+  private static var kimiWords: String {
+    let notHan = #"&&[^\p{Han}]]"#
+    let upper = #"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}"# + notHan
+    let lower = #"[\p{Ll}\p{Lm}\p{Lo}\p{M}"# + notHan
+    let lead = #"[^\r\n\p{L}\p{N}]?"#
+    let words =
+      "\(lead)\(upper)*\(lower)+\(contractions)?|\(lead)\(upper)+\(lower)*\(contractions)?"
+    return #"[\p{Han}]+|"# + words + #"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|"# + blanks
+  }
+
   /// The expressions of a name; nil for an unknown one.
   static func named(_ name: String) -> SplitExpressions? {
     switch name {
@@ -93,6 +104,8 @@ struct SplitExpressions: Sendable {
       SplitExpressions(expressions: [
         contractions + #"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|"# + blanks
       ])
+    case "kimi-k2":
+      SplitExpressions(expressions: [kimiWords])
     case "poro-chat", "bloom", "gpt3-finnish":
       SplitExpressions(expressions: [#" ?[^(\s|.,!?…。，、।۔،)]+"#])
     case "viking": SplitExpressions(expressions: [#" ?[^(\s|.,!?…。，、।۔،)]+"#, #"\p{N}"#])

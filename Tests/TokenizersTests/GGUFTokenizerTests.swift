@@ -55,6 +55,20 @@ import Tokenizers
     #expect(tokenizer.tokenBytes(3 + 0xC3) == [0xC3])
   }
 
+  @Test(arguments: [
+    "default", "smollm", "llama-bpe", "qwen2", "qwen35", "deepseek-llm", "deepseek-coder",
+    "deepseek-v3", "falcon", "tekken", "gpt-4o", "bailingmoe", "seed-coder", "kimi-k2", "bloom",
+    "viking", "dbrx",
+  ])
+  func everyNamedExpressionCompiles(name: String) throws {
+    let description = GGUFTokenizerDescription(
+      model: "gpt2", preTokenizer: name, tokens: SmallTokenizer.alphabet)
+    let tokenizer = try Tokenizer(gguf: description, file: "x.gguf")
+    let text = "It's 12345 words,\r\n  中文かな and 'SYMBOLS'!? \n"
+    let ids = try tokenizer.encode(text, addSpecialTokens: false)
+    #expect(ids.map { UInt8($0) } == Array(text.utf8))
+  }
+
   @Test func refusesWhatItDoesNotKnow() {
     for (model, pre) in [("bert", "default"), ("gpt2", "no-such-expressions")] {
       let description = GGUFTokenizerDescription(

@@ -4,6 +4,9 @@ extension TemplateInterpreter {
     _ name: String, _ value: RuntimeValue, _ arguments: RuntimeArguments
   ) throws -> RuntimeValue? {
     let text = PythonText.string(value)
+    if name == "truncate", value.text == nil, TemplateOperators.length(value) != nil {
+      return value
+    }
     if ["indent", "truncate", "wordwrap"].contains(name), value.text == nil {
       try TemplateOperators.requireDefined(value)
       throw TemplateOperators.fail("\(name) needs a string, not '\(value.typeName)'")

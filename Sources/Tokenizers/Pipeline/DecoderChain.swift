@@ -47,7 +47,13 @@ struct DecoderChain: Sendable {
 
   /// Takes one token and gives the text that is certain by now.
   mutating func push(_ token: [UInt8]) throws -> [UInt8] {
-    try run([token], from: 0).joinedBytes
+    if stages.count == 1 {
+      // The byte-level decoder stands alone in most files.
+      var output: [[UInt8]] = []
+      try stages[0].push(token, into: &output)
+      return output.count == 1 ? output[0] : output.joinedBytes
+    }
+    return try run([token], from: 0).joinedBytes
   }
 
   /// The rest of the text.

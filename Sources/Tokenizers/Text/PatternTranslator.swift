@@ -5,13 +5,13 @@
 /// `(?m)` lets the dot match line feeds, `{,n}` starts at zero, and `{n,m}+` repeats instead of
 /// being possessive.
 struct PatternTranslator {
-  private let pattern: [Unicode.Scalar]
-  private var position = 0
+  let pattern: [Unicode.Scalar]
+  var position = 0
   private var output: [Unicode.Scalar] = []
   /// Where the atom that a quantifier would repeat begins in `output`; nil where there is none.
   private var atomStart: Int?
   private var groupStarts: [Int] = []
-  private var classDepth = 0
+  var classDepth = 0
 
   /// Throws: `TokenizerError` with the offset (in scalars) of what cannot be translated.
   static func translate(_ pattern: String) throws -> String {
@@ -22,11 +22,11 @@ struct PatternTranslator {
 
   private init(pattern: [Unicode.Scalar]) { self.pattern = pattern }
 
-  private func error(_ reason: String) -> TokenizerError {
+  func error(_ reason: String) -> TokenizerError {
     TokenizerError(.expression, "expression, character \(position): \(reason)")
   }
 
-  private func peek(_ offset: Int = 0) -> Unicode.Scalar? {
+  func peek(_ offset: Int = 0) -> Unicode.Scalar? {
     position + offset < pattern.count ? pattern[position + offset] : nil
   }
 
@@ -180,7 +180,7 @@ struct PatternTranslator {
 
   /// `\p{..}`, `\s`, `\d`, `\w`, `\h` and their opposites; nil, nothing consumed, for anything
   /// else.
-  private mutating func classEscape() throws -> (ScalarSet, negated: Bool)? {
+  mutating func classEscape() throws -> (ScalarSet, negated: Bool)? {
     let simple: (ScalarSet, Bool)? =
       switch peek(1) {
       case "s": (UnicodeClasses.whiteSpace, false)
@@ -231,7 +231,7 @@ struct PatternTranslator {
   }
 
   /// An escape that stands for one scalar; consumes it.
-  private mutating func scalarEscape() throws -> Unicode.Scalar {
+  mutating func scalarEscape() throws -> Unicode.Scalar {
     guard let scalar = peek(1) else { throw error("ends with a backslash") }
     position += 2
     switch scalar {
@@ -272,100 +272,5 @@ struct PatternTranslator {
     guard let value = UInt32(digits, radix: radix) ?? fallback, let scalar = Unicode.Scalar(value)
     else { throw error("not a code point") }
     return scalar
-  }
-
-  // MARK: classes
-
-  /// Reads a class whose `[` is consumed. The negation is handed back rather than computed: under
-  /// `(?i)` PCRE2 must add the other case to what is excluded.
-  private mutating func characterClass() throws -> (ScalarSet, negated: Bool) {
-    classDepth += 1
-    defer { classDepth -= 1 }
-    guard classDepth <= 32 else { throw error("classes nested too deep") }
-    var negated = false
-    if peek() == "^" {
-      negated = true
-      position += 1
-    }
-    var ranges: [ClosedRange<UInt32>] = []
-    var intersected: ScalarSet?
-    var isFirst = true
-    while let scalar = peek() {
-      if scalar == "]", !isFirst {
-        position += 1
-        let set = ScalarSet(ranges)
-        return (intersected.map { $0.intersection(set) } ?? set, negated)
-      }
-      isFirst = false
-      if scalar == "&", peek(1) == "&" {
-        position += 2
-        let set = ScalarSet(ranges)
-        intersected = intersected.map { $0.intersection(set) } ?? set
-        ranges = []
-      } else {
-        try classItem(into: &ranges)
-      }
-    }
-    throw error("class does not end")
-  }
-
-  private mutating func classItem(into ranges: inout [ClosedRange<UInt32>]) throws {
-    if peek() == "[" {
-      if let set = try posixClass() {
-        ranges += set.ranges
-      } else {
-        position += 1
-        let (set, negated) = try characterClass()
-        ranges += (negated ? set.inverted : set).ranges
-      }
-      return
-    }
-    if peek() == "\\", let (set, negated) = try classEscape() {
-      ranges += (negated ? set.inverted : set).ranges
-      return
-    }
-    let first = try classScalar()
-    guard peek() == "-", let next = peek(1), next != "]" else {
-      return ranges.append(first.value...first.value)
-    }
-    let beforeRange = position
-    position += 1
-    if next == "[" || (next == "\\" && "pPsSdDwWhH".unicodeScalars.contains(peek(1) ?? " ")) {
-      // A hyphen before a class stands for itself.
-      position = beforeRange
-      return ranges.append(first.value...first.value)
-    }
-    let last = try classScalar()
-    guard first.value <= last.value else { throw error("empty range in a class") }
-    ranges.append(first.value...last.value)
-  }
-
-  private mutating func classScalar() throws -> Unicode.Scalar {
-    guard let scalar = peek() else { throw error("class does not end") }
-    if scalar == "\\" {
-      if peek(1) == "b" {
-        position += 2
-        return "\u{08}"
-      }
-      return try scalarEscape()
-    }
-    position += 1
-    return scalar
-  }
-
-  /// `[:name:]` or `[:^name:]`; nil, nothing consumed, for anything else.
-  private mutating func posixClass() throws -> ScalarSet? {
-    guard peek(1) == ":" else { return nil }
-    let negated = peek(2) == "^"
-    let start = position + (negated ? 3 : 2)
-    var end = start
-    while end < pattern.count, pattern[end].isASCII, pattern[end].properties.isAlphabetic {
-      end += 1
-    }
-    guard end + 1 < pattern.count, pattern[end] == ":", pattern[end + 1] == "]" else { return nil }
-    let name = String(String.UnicodeScalarView(pattern[start..<end]))
-    guard let set = UnicodeClasses.property(name) else { throw error("unknown class") }
-    position = end + 2
-    return negated ? set.inverted : set
   }
 }
