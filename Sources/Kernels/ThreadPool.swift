@@ -107,7 +107,7 @@ package final class ThreadPool: @unchecked Sendable {
   }
 }
 
-/// Pauses before a thread sleeps: some twenty microseconds.
+/// Pauses before a thread sleeps: ten to fifty microseconds, by processor.
 private let spinLimit = 400
 
 /// The words that the threads share, accessed through atomics only. Those that idle threads read

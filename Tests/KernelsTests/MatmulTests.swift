@@ -126,7 +126,7 @@ struct Shape: Sendable, CustomStringConvertible {
     }
   }
 
-  @Test func noInputsGiveNoNegativeZero() throws {
+  @Test func underflowsGiveNoNegativeZero() throws {
     // Every product underflows to -0: the sum is +0, in a batch as alone.
     let x = [Float](repeating: 1e-30, count: 64)
     let bytes = [Float](repeating: -1e-30, count: 64).withUnsafeBytes { Array($0) }
