@@ -25,7 +25,8 @@ struct PurityTests {
       "Date()", "Date.now", ".now()", "ContinuousClock", "SuspendingClock", "DispatchTime", "clock_gettime",
       "ProcessInfo", "FileManager", "FileHandle", "contentsOf:", "write(to", "URLSession", "Process(",
       "UUID()", ".random(", ".randomElement", ".shuffled()", "SystemRandomNumberGenerator", "Task {",
-      "Task.", "Task(", "Thread", "DispatchQueue", "Mutex", "NSLock", "print(", "getenv",
+      "Task.", "Task(", "Thread(", "Thread.", "pthread", "DispatchQueue", "Mutex", "NSLock", "print(",
+      "getenv",
     ]
     for path in tree.files(in: folder, "swift") {
       for (number, line) in try tree.code(path).enumerated() {
