@@ -14,13 +14,14 @@ package struct ConfigObject: Sendable {
   private let keyOffsets: [String: Int]
 
   private init(
-    file: String, prefix: String = "", members: [String: JSONValue], keyOffsets: [String: Int]
+    file: String, prefix: String = "", members: JSONMembers, keyOffsets: [String: Int]
   ) {
     self.keyOffsets = keyOffsets
-    nulls = Set(members.filter(\.value.isNull).keys)
     self.file = file
     self.prefix = prefix
-    self.members = members.filter { !$0.value.isNull }
+    let all = members.dictionary
+    nulls = Set(all.filter(\.value.isNull).keys)
+    self.members = all.filter { !$0.value.isNull }
   }
 
   /// Reads a JSON file whose top is an object.
@@ -34,13 +35,24 @@ package struct ConfigObject: Sendable {
         .limitExceeded, file: url.path,
         reason: "\(storage.count) bytes, at most \(limitBytes) are accepted")
     }
-    let (value, keyOffsets) = try storage.withUnsafeBytes {
-      try JSONParser.parseWithKeyOffsets($0, file: url.path)
-    }
-    guard let members = value.objectValue else {
-      throw FormatError(.malformed, file: url.path, offset: 0, reason: "JSON: not an object")
-    }
+    let bytes = storage.withUnsafeBytes { Array($0) }
+    var reader = try JSONReader(bytes, file: url.path, rules: .strict)
+    guard reader.peek() == UInt8(ascii: "{") else { throw reader.error("not an object") }
+    var keyOffsets: [String: Int] = [:]
+    let members = try Self.readMembers(&reader, prefix: "", &keyOffsets)
+    try reader.finish()
     self.init(file: url.path, members: members, keyOffsets: keyOffsets)
+  }
+
+  /// Reads an object and notes where its keys and those of objects in it stand.
+  private static func readMembers(
+    _ reader: inout JSONReader, prefix: String, _ keyOffsets: inout [String: Int]
+  ) throws -> JSONMembers {
+    try reader.readMembers { reader, key in
+      keyOffsets[prefix + key] = reader.tokenStart
+      guard reader.peek() == UInt8(ascii: "{") else { return try reader.readValue() }
+      return .object(try readMembers(&reader, prefix: "\(prefix)\(key).", &keyOffsets))
+    }
   }
 
   /// An error about `key`, at its byte or, when it is missing, at that of the object that lacks it.

@@ -55,16 +55,17 @@ extension FormatError: CustomStringConvertible {
   }
 }
 
-/// A name or value from a file as it may appear in a message: printable, and cut to a bounded
-/// length.
+/// A name or value from a file in quotes, as it may appear in a message; see `excerpt`.
 package func quoted(_ text: String, limit: Int = 80) -> String {
+  "\"\(excerpt(text, limit: limit))\""
+}
+
+/// A text from outside as it may appear in a message: printable, and cut to a bounded length.
+package func excerpt(_ text: String, limit: Int = 80) -> String {
   var shown = ""
   for (count, scalar) in text.unicodeScalars.enumerated() {
-    if count == limit {
-      shown += "…"
-      break
-    }
-    shown += scalar.properties.generalCategory == .control ? "?" : String(scalar)
+    if count == limit { return shown + "…" }
+    shown.unicodeScalars.append(scalar.properties.generalCategory == .control ? "?" : scalar)
   }
-  return "\"\(shown)\""
+  return shown
 }

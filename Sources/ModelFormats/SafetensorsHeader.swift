@@ -33,17 +33,17 @@ struct SafetensorsHeader {
     guard length >= 2, bytes[8] == UInt8(ascii: "{") else {
       throw error(.badMagic, 8, "the header does not start with \"{\"")
     }
-    let json = try JSONParser.parse(
-      UnsafeRawBufferPointer(rebasing: bytes[8..<dataStart]), file: file, baseOffset: 8,
-      limits: .init(depth: 4))
+    let json = try JSONReader.parse(
+      Array(bytes[8..<dataStart]), file: file, baseOffset: 8, rules: .strict.limited(depth: 4))
     guard let members = json.objectValue else {
       throw error(.malformed, 8, "the header is not an object")
     }
-    for (key, value) in members {
+    for (key, value) in zip(members.keys, members.values) {
       if key == "__metadata__" {
         metadata = try readMetadata(value)
-      } else {
-        tensors[key] = try readTensor(key, value)
+      } else if tensors.updateValue(try readTensor(key, value), forKey: key) != nil {
+        // Bytes that differ may still be one name: Swift compares strings by canonical equivalence.
+        throw error(.duplicate, 8, "tensor \(quoted(key)) appears twice")
       }
     }
     try checkLayout()
@@ -58,12 +58,14 @@ struct SafetensorsHeader {
     guard let members = value.objectValue else {
       throw error(.malformed, "__metadata__ is not an object")
     }
-    return try members.mapValues { member in
-      guard let text = member.stringValue else {
+    var metadata: [String: String] = [:]
+    for (key, value) in zip(members.keys, members.values) {
+      guard let text = value.stringValue else {
         throw error(.malformed, "__metadata__ holds something that is not a string")
       }
-      return text
+      metadata[key] = text
     }
+    return metadata
   }
 
   private func readTensor(_ name: String, _ value: JSONValue) throws -> TensorRecord {
@@ -113,7 +115,7 @@ struct SafetensorsHeader {
     guard let elements = value?.arrayValue else { return nil }
     var result: [Int] = []
     for element in elements {
-      guard case .integer(let integer) = element, integer >= 0 else { return nil }
+      guard case .int(let integer) = element, integer >= 0 else { return nil }
       result.append(integer)
     }
     return result

@@ -21,8 +21,8 @@ extension ModelManifest {
     guard json.count <= Self.jsonLimitBytes else {
       throw FormatError(.limitExceeded, file: name, reason: "a manifest of \(json.count) bytes")
     }
-    // Depth, duplicate keys and syntax are checked by our own parser, which names the byte.
-    _ = try JSONParser.parse([UInt8](json), file: name, limits: .init(depth: 32))
+    // Depth, duplicate keys and syntax are checked by our own reader, which names the byte.
+    _ = try JSONReader.parse([UInt8](json), file: name, rules: .strict.limited(depth: 32))
     do {
       self = try JSONDecoder().decode(ModelManifest.self, from: json)
     } catch let error as DecodingError {

@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// The work of `tally tokenize`: a JSON line in, a JSON line out.
 package struct TokenizeCommand: Sendable {
   package let tokenizer: Tokenizer
@@ -12,7 +14,7 @@ package struct TokenizeCommand: Sendable {
   ///
   /// - Throws: `TokenizerError` for a line that is not of this shape.
   package func encode(line: String) throws -> String {
-    let json = try JSONReader.parse(line)
+    let json = try parseJSON(Array(line.utf8))
     guard let text = json["text"]?.stringValue else {
       throw TokenizerError(.malformed, place: "text", "a string is missing")
     }
@@ -25,7 +27,7 @@ package struct TokenizeCommand: Sendable {
   ///
   /// - Throws: `TokenizerError` for a line that is not of this shape.
   package func decode(line: String) throws -> String {
-    let json = try JSONReader.parse(line)
+    let json = try parseJSON(Array(line.utf8))
     guard let list = json["ids"]?.arrayValue else {
       throw TokenizerError(.malformed, place: "ids", "an array is missing")
     }
@@ -37,6 +39,6 @@ package struct TokenizeCommand: Sendable {
     }
     let text = try tokenizer.decode(
       ids, skipSpecialTokens: json["skip_special_tokens"]?.boolValue ?? false)
-    return "{\"text\": \(OrderedJSON.string(text).serialized())}"
+    return "{\"text\": \(JSONValue.string(text).serialized())}"
   }
 }

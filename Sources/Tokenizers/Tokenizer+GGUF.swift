@@ -89,7 +89,7 @@ extension Tokenizer {
       case "llama": try self.init(scoredGGUF: description)
       default:
         throw TokenizerError(
-          .unsupported, place: "tokenizer.ggml.model", "\"\(excerpt(description.model))\"")
+          .unsupported, place: "tokenizer.ggml.model", quoted(description.model))
       }
     } catch let error as TokenizerError {
       throw error.inFile(file)
@@ -99,7 +99,7 @@ extension Tokenizer {
   private init(byteLevelGGUF description: GGUFTokenizerDescription) throws {
     let name = description.preTokenizer ?? "default"
     guard let split = SplitExpressions.named(name) else {
-      throw TokenizerError(.unsupported, place: "tokenizer.ggml.pre", "\"\(excerpt(name))\"")
+      throw TokenizerError(.unsupported, place: "tokenizer.ggml.pre", quoted(name))
     }
     let vocabulary = try Self.table(description)
     var model = BytePairModel(

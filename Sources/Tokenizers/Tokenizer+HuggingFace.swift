@@ -1,4 +1,5 @@
 import Foundation
+import ModelFormats
 
 extension Tokenizer {
   /// A tokenizer file larger than this is refused; the largest published ones have some 35 MB.
@@ -32,6 +33,8 @@ extension Tokenizer {
         postProcessor: postProcessor ?? PostProcessor(), decoder: decoder ?? DecoderChain())
     } catch let error as TokenizerError {
       throw error.inFile(file)
+    } catch let error as FormatError {
+      throw TokenizerError(error)
     }
   }
 }
@@ -55,13 +58,13 @@ func readFile(_ path: String, limit: Int) throws -> [UInt8] {
 /// A `tokenizer.json` taken apart: small members as trees, the vocabulary and the merges as places
 /// in the bytes.
 private struct HuggingFaceFile {
-  private var members = OrderedMembers()
-  private var modelMembers = OrderedMembers()
+  private var members = JSONMembers()
+  private var modelMembers = JSONMembers()
   private var vocabulary: JSONReader?
   private var merges: JSONReader?
 
   init(_ bytes: [UInt8], file: String) throws {
-    var reader = try JSONReader(bytes, file: file)
+    var reader = try JSONReader(bytes, file: file, rules: .lenient)
     try reader.readObject { reader, key in
       if key == "model", reader.peek() == UInt8(ascii: "{") {
         try readModel(&reader)
@@ -87,7 +90,7 @@ private struct HuggingFaceFile {
   }
 
   /// A member of the document that is present and not null.
-  func member(_ key: String) -> OrderedJSON? {
+  func member(_ key: String) -> JSONValue? {
     members[key].flatMap { $0.isNull ? nil : $0 }
   }
 
@@ -118,10 +121,12 @@ private struct HuggingFaceFile {
       switch type {
       case "BPE": return try bytePairModel(vocabulary)
       case "Unigram": return try unigramModel(vocabulary)
-      default: throw TokenizerError(.unsupported, place: "type", "model \"\(excerpt(type))\"")
+      default: throw TokenizerError(.unsupported, place: "type", "model \(quoted(type))")
       }
     } catch let error as TokenizerError {
       throw error.inMember("model")
+    } catch let error as FormatError {
+      throw TokenizerError(error).inMember("model")
     }
   }
 

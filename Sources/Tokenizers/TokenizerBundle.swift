@@ -96,19 +96,19 @@ package struct TokenizerBundle: Sendable {
     }
   }
 
-  private static func json(_ folder: URL, _ name: String) throws -> OrderedJSON? {
+  private static func json(_ folder: URL, _ name: String) throws -> JSONValue? {
     let path = folder.appendingPathComponent(name).path
     guard FileManager.default.fileExists(atPath: path) else { return nil }
-    return try JSONReader.parse(try readFile(path, limit: 64 << 20), file: path)
+    return try parseJSON(try readFile(path, limit: 64 << 20), file: path)
   }
 
   /// A token written as a string or as an added token.
-  private static func tokenText(_ json: OrderedJSON?) -> String? {
+  private static func tokenText(_ json: JSONValue?) -> String? {
     json?.stringValue ?? json?["content"]?.stringValue
   }
 
   /// One template, or a list of named ones of which `default` is the default.
-  private mutating func readTemplates(_ json: OrderedJSON?) {
+  private mutating func readTemplates(_ json: JSONValue?) {
     if let text = json?.stringValue { chatTemplate = text }
     for entry in json?.arrayValue ?? [] {
       guard let name = entry["name"]?.stringValue, let text = entry["template"]?.stringValue else {

@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// What is wrong with a tokenizer file, a chat template or a request to them, and where.
 package struct TokenizerError: Error, Hashable, Sendable, CustomStringConvertible {
   /// A bounded label, for metrics and for tests.
@@ -30,6 +32,19 @@ package struct TokenizerError: Error, Hashable, Sendable, CustomStringConvertibl
     self.reason = reason
   }
 
+  /// A format's error in the words of this module.
+  init(_ error: FormatError) {
+    let code: Code =
+      switch error.code {
+      case .limitExceeded: .limitExceeded
+      case .unreadable: .unreadable
+      case .unsupported: .unsupported
+      default: .malformed
+      }
+    self.init(
+      code, file: error.file, place: error.offset.map { "byte \($0)" } ?? "", error.reason)
+  }
+
   package var description: String {
     [file, place, reason].filter { !$0.isEmpty }.joined(separator: ": ")
   }
@@ -45,12 +60,13 @@ package struct TokenizerError: Error, Hashable, Sendable, CustomStringConvertibl
   }
 }
 
-/// A text from outside as it may appear in a message: printable, and cut to a bounded length.
-func excerpt(_ text: String, limit: Int = 60) -> String {
-  var shown = ""
-  for (count, scalar) in text.unicodeScalars.enumerated() {
-    if count == limit { return shown + "…" }
-    shown.unicodeScalars.append(scalar.properties.generalCategory == .control ? "?" : scalar)
+/// Reads a JSON document as Python's libraries do, which wrote most of these files.
+///
+/// - Throws: `TokenizerError`.
+func parseJSON(_ bytes: [UInt8], file: String = "") throws -> JSONValue {
+  do {
+    return try JSONReader.parse(bytes, file: file, rules: .lenient)
+  } catch let error as FormatError {
+    throw TokenizerError(error)
   }
-  return shown
 }

@@ -19,8 +19,9 @@ enum TinyModel {
     let tokenizer = try Data(
       contentsOf: TestCoordinator.fixtures.appendingPathComponent(
         "tokenizers/gpt2-smollm/tokenizer.json"))
-    let vocabulary = try JSONParser.parse(Array(tokenizer), file: "tokenizer.json")
-    var ids = vocabulary["model"]?["vocab"]?.objectValue?.mapValues { $0.intValue ?? 0 } ?? [:]
+    let vocabulary = try JSONReader.parse(
+      Array(tokenizer), file: "tokenizer.json", rules: .strict)
+    var ids = vocabulary["model"]?["vocab"]?.objectValue?.dictionary.mapValues { $0.intValue ?? 0 } ?? [:]
     for token in vocabulary["added_tokens"]?.arrayValue ?? [] {
       ids[token["content"]?.stringValue ?? ""] = token["id"]?.intValue
     }

@@ -3,7 +3,7 @@ import Testing
 
 @Suite struct JSONTests {
   func parse(_ text: String) throws -> JSONValue {
-    try JSONParser.parse(Array(text.utf8), file: "test.json")
+    try JSONReader.parse(Array(text.utf8), file: "test.json", rules: .strict)
   }
 
   @Test func readsEveryKindOfValue() throws {
@@ -12,7 +12,7 @@ import Testing
     )
     #expect(
       value["a"]?.arrayValue == [
-        .integer(1), .double(-2500), .bool(true), .bool(false), .null, .string("xé😀\n/"),
+        .int(1), .double(-2500), .bool(true), .bool(false), .null, .string("xé😀\n/"),
       ])
     #expect(value["b"]?.objectValue?.isEmpty == true)
     #expect(value["c"]?.intValue == .max)
@@ -36,7 +36,8 @@ import Testing
     #expect(try #require(throws: FormatError.self) { try parse(deep) }.code == .limitExceeded)
     let wide = "[" + String(repeating: "0,", count: 100) + "0]"
     #expect(throws: FormatError.self) {
-      try JSONParser.parse(Array(wide.utf8), file: "x", limits: .init(values: 50))
+      try JSONReader.parse(
+        Array(wide.utf8), file: "x", rules: .strict.limited(values: 50))
     }
   }
 }

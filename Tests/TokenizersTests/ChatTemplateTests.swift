@@ -1,3 +1,4 @@
+import ModelFormats
 import TestSupport
 import Testing
 import Tokenizers
@@ -6,7 +7,7 @@ import Tokenizers
   private let clock = TemplateClock(year: 2026, month: 1, day: 2, hour: 3, minute: 4, second: 5)
 
   private func render(
-    _ source: String, _ variables: OrderedMembers = [:], limits: TemplateLimits = TemplateLimits()
+    _ source: String, _ variables: JSONMembers = [:], limits: TemplateLimits = TemplateLimits()
   ) throws -> String {
     try ChatTemplate(source: source, limits: limits).render(variables: variables, clock: clock)
   }
@@ -106,7 +107,7 @@ import Tokenizers
       {{ 'x' if a == 'b' and not c or d['k'][1:] in 'abc' else {'q': (1, 2.5)} | tojson(indent=2) }}
       """.unicodeScalars)
     let alphabet = Array("{}%#()[]|.,:'\"-+*/~<>=! abkx1\n\\é".unicodeScalars)
-    var variables: OrderedMembers = [:]
+    var variables: JSONMembers = [:]
     variables["d"] = .object(["k": .array([.int(1), .string("a")])])
     var limits = TemplateLimits()
     limits.steps = 20_000

@@ -1,4 +1,5 @@
 import Foundation
+import ModelFormats
 import Tokenizers
 
 /// The repository's test data, or the folder that an environment variable names.
@@ -19,7 +20,8 @@ enum Fixtures {
       .sorted { $0.path < $1.path }
   }
 
-  static func json(_ url: URL) throws -> OrderedJSON {
-    try JSONReader.parse(Array(try Data(contentsOf: url)), file: url.lastPathComponent)
+  static func json(_ url: URL) throws -> JSONValue {
+    try JSONReader.parse(
+      Array(try Data(contentsOf: url)), file: url.lastPathComponent, rules: .lenient)
   }
 }

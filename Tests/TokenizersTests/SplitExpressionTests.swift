@@ -1,3 +1,4 @@
+import ModelFormats
 import Testing
 import Tokenizers
 
@@ -5,7 +6,7 @@ import Tokenizers
 @Suite struct SplitExpressionTests {
   /// The pieces of a text, made visible by a tokenizer whose every piece ends with a mark.
   private func pieces(_ expression: String, _ text: String) throws -> [String] {
-    let pattern = OrderedJSON.string(expression).serialized()
+    let pattern = JSONValue.string(expression).serialized()
     let tokenizer = try SmallTokenizer.make(
       """
       {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": \(pattern)}, "behavior": "Isolated"},
@@ -20,7 +21,7 @@ import Tokenizers
   private func vocabulary(_ text: String) -> String {
     let tokens = Set(text.unicodeScalars).sorted().flatMap { ["\($0)", "\($0)/"] }
     return tokens.enumerated()
-      .map { "\(OrderedJSON.string($1).serialized()): \($0)" }.joined(separator: ", ")
+      .map { "\(JSONValue.string($1).serialized()): \($0)" }.joined(separator: ", ")
   }
 
   @Test func readsOnigurumasSpellings() throws {

@@ -1,4 +1,5 @@
 import Foundation
+import ModelFormats
 import TestSupport
 import Testing
 import Tokenizers
@@ -24,7 +25,7 @@ enum SmallTokenizer {
     merges: String = "[]", extraTokens: [String] = []
   ) -> String {
     let tokens = (alphabet + extraTokens).enumerated().map { id, token in
-      "\(OrderedJSON.string(token).serialized()): \(id)"
+      "\(JSONValue.string(token).serialized()): \(id)"
     }
     let byteLevel = #"{"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}"#
     return """

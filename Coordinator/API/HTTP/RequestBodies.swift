@@ -13,8 +13,8 @@ extension Request {
     let bytes = try await collected(limit: limit)
     let value: JSONValue
     do {
-      value = try JSONParser.parse(
-        bytes, file: "body", limits: .init(depth: 32, values: 100_000))
+      value = try JSONReader.parse(
+        bytes, file: "body", rules: .strict.limited(depth: 32, values: 100_000))
     } catch let error as FormatError {
       throw APIError.invalid(
         "We could not parse the JSON body of your request: \(error.reason) at byte "

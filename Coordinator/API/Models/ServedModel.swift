@@ -58,12 +58,12 @@ package struct ServedModel: PromptEncoder {
         "chat_template_missing",
         "The model '\(record.id)' has no chat template; use /v1/completions.", param: "messages")
     }
-    var variables: OrderedMembers = [:]
+    var variables: JSONMembers = [:]
     for (name, spelling) in specialTokens.sorted(by: { $0.key < $1.key }) {
       variables[name] = .string(spelling)
     }
     let values = messages.map { message in
-      var members: OrderedMembers = [
+      var members: JSONMembers = [
         "role": .string(message.role), "content": .string(message.content),
       ]
       if let name = message.name { members["name"] = .string(name) }

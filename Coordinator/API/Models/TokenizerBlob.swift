@@ -69,8 +69,9 @@ package struct TokenizerBlob: Sendable {
     source =
       file.tensors[Name.gguf] != nil
       ? .gguf(try bytes(Name.gguf)) : .huggingFace(try bytes(Name.huggingFace))
-    let special = try JSONParser.parse(Array(try bytes(Name.specialTokens)), file: name)
-    specialTokens = (special.objectValue ?? [:]).compactMapValues(\.stringValue)
+    let special = try JSONReader.parse(
+      Array(try bytes(Name.specialTokens)), file: name, rules: .strict)
+    specialTokens = (special.objectValue?.dictionary ?? [:]).compactMapValues(\.stringValue)
   }
 
   /// The canonical bytes.

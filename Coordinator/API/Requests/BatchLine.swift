@@ -24,7 +24,7 @@ package struct BatchLineValidator {
 
   private static let customIDBytes = 512
   /// A line of megabytes could otherwise become a hundred times as many in memory.
-  private static let jsonLimits = JSONParser.Limits(depth: 32, values: 500_000)
+  private static let jsonRules = JSONReader.Rules.strict.limited(depth: 32, values: 500_000)
 
   /// - Parameter knowsModel: whether a model of this name can be asked for.
   package init(
@@ -43,7 +43,7 @@ package struct BatchLineValidator {
   package mutating func validate(_ line: [UInt8], number: Int) throws -> BatchLine {
     let value: JSONValue
     do {
-      value = try JSONParser.parse(line, file: "line \(number)", limits: Self.jsonLimits)
+      value = try JSONReader.parse(line, file: "line \(number)", rules: Self.jsonRules)
     } catch {
       throw BatchError(
         code: "invalid_json_line", line: number,

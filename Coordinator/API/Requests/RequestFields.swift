@@ -26,7 +26,7 @@ package struct RequestFields {
   /// - Parameter path: where the object stands in the request, such as `body`; empty for the
   ///   request itself.
   package init(_ value: JSONValue, path: String = "") throws {
-    guard let members = value.objectValue else {
+    guard let members = value.objectValue?.dictionary else {
       throw FieldError(
         code: "invalid_type", message: "Expected an object\(path.isEmpty ? "" : " for '\(path)'").",
         param: path.isEmpty ? nil : path)
@@ -137,7 +137,7 @@ package struct RequestFields {
   /// OpenAI's `metadata`: at most 16 pairs of strings, keys to 64 and values to 512 characters.
   package func metadata() throws -> [String: String]? {
     guard let value = value("metadata") else { return nil }
-    guard let pairs = value.objectValue else { throw wrongType("metadata", "an object") }
+    guard let pairs = value.objectValue?.dictionary else { throw wrongType("metadata", "an object") }
     guard pairs.count <= 16 else { throw invalid("metadata", "more than 16 pairs") }
     return try pairs.mapValues { value in
       guard let text = value.stringValue else {

@@ -1,6 +1,7 @@
 import Execution
 import Foundation
 import Kernels
+import ModelFormats
 import Models
 import Tokenizers
 import WirePayloads
@@ -28,11 +29,11 @@ struct LocalModel {
     guard let source = bundle.chatTemplate else {
       throw CommandError("the model has no chat template: use --raw to continue the text as it is")
     }
-    func message(_ role: String, _ content: String) -> OrderedJSON {
+    func message(_ role: String, _ content: String) -> JSONValue {
       .object(["role": .string(role), "content": .string(content)])
     }
     let messages = (system.map { [message("system", $0)] } ?? []) + [message("user", text)]
-    var extra: OrderedMembers = [:]
+    var extra: JSONMembers = [:]
     if let token = bundle.beginningToken { extra["bos_token"] = .string(token) }
     if let token = bundle.endToken { extra["eos_token"] = .string(token) }
     let rendered = try ChatTemplate(source: source).render(

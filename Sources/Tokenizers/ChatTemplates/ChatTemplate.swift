@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// A chat template: messages in, the prompt out.
 ///
 /// Templates are Jinja2 in the environment that transformers gives them
@@ -30,9 +32,9 @@ package struct ChatTemplate: Sendable {
   /// - Throws: `TemplateError`; one that the template raised has the code `raised` and its message.
   package func render(
     messages: TemplateValue, tools: TemplateValue? = nil, documents: TemplateValue? = nil,
-    addGenerationPrompt: Bool, extra: OrderedMembers = [:], clock: TemplateClock
+    addGenerationPrompt: Bool, extra: JSONMembers = [:], clock: TemplateClock
   ) throws -> String {
-    var variables: OrderedMembers = [
+    var variables: JSONMembers = [
       "messages": messages, "tools": tools ?? .null, "documents": documents ?? .null,
       "add_generation_prompt": .bool(addGenerationPrompt),
     ]
@@ -43,7 +45,7 @@ package struct ChatTemplate: Sendable {
   /// Renders with exactly these variables.
   ///
   /// - Throws: `TemplateError`.
-  package func render(variables: OrderedMembers, clock: TemplateClock) throws -> String {
+  package func render(variables: JSONMembers, clock: TemplateClock) throws -> String {
     let globals = TemplateScope(parent: nil)
     TemplateGlobals.define(in: globals, clock: clock)
     let scope = TemplateScope(parent: globals)

@@ -1,4 +1,5 @@
 import Foundation
+import ModelFormats
 
 /// The work of `tally render`: a template and a JSON case in, text out.
 package struct RenderCommand: Sendable {
@@ -32,7 +33,7 @@ package struct RenderCommand: Sendable {
       return template
     }
     let bytes = try readFile(path, limit: 64 << 20)
-    if let json = try? JSONReader.parse(bytes, file: path), json.objectValue != nil {
+    if let json = try? parseJSON(bytes, file: path), json.objectValue != nil {
       guard let template = template(in: json) else {
         throw TokenizerError(.malformed, file: path, place: "chat_template", "missing")
       }
@@ -44,7 +45,7 @@ package struct RenderCommand: Sendable {
     return text
   }
 
-  private static func template(in json: OrderedJSON) -> String? {
+  private static func template(in json: JSONValue) -> String? {
     let member = json["chat_template"] ?? json["template"]
     if let text = member?.stringValue { return text }
     let named = member?.arrayValue ?? []
@@ -61,11 +62,11 @@ package struct RenderCommand: Sendable {
   /// - Throws: `TokenizerError` for a case that is not of this shape, `TemplateError` from the
   ///   template.
   package func render(caseJSON text: String, now: TemplateClock) throws -> String {
-    try render(case: try JSONReader.parse(text), now: now)
+    try render(case: try parseJSON(Array(text.utf8)), now: now)
   }
 
   /// `render(caseJSON:now:)` with the case parsed.
-  package func render(case json: OrderedJSON, now: TemplateClock) throws -> String {
+  package func render(case json: JSONValue, now: TemplateClock) throws -> String {
     guard let members = json.objectValue, let messages = members["messages"] else {
       throw TokenizerError(.malformed, place: "messages", "missing")
     }
@@ -80,7 +81,7 @@ package struct RenderCommand: Sendable {
       "messages", "tools", "documents", "add_generation_prompt", "strftime_now", "name",
       "rendered", "error", "template",
     ]
-    var extra: OrderedMembers = [:]
+    var extra: JSONMembers = [:]
     for (key, value) in zip(members.keys, members.values) where !own.contains(key) {
       extra[key] = value
     }

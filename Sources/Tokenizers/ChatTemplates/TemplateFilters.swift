@@ -1,3 +1,5 @@
+import ModelFormats
+
 extension TemplateInterpreter {
   /// Applies the filter `name`.
   ///
@@ -140,7 +142,7 @@ extension TemplateInterpreter {
     case .list(let elements), .tuple(let elements):
       return .array(try elements.map { try document($0, depth: depth + 1) })
     case .dictionary(let dictionary):
-      var members = OrderedMembers()
+      var members = JSONMembers()
       for (key, value) in zip(dictionary.keys, dictionary.values) {
         members[try jsonKey(key)] = try document(value, depth: depth + 1)
       }

@@ -1,3 +1,5 @@
+import ModelFormats
+
 extension TemplateInterpreter {
   func evaluate(
     _ expression: TemplateExpression, _ scope: TemplateScope

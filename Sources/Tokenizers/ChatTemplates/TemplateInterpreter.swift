@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// Renders one template once.
 final class TemplateInterpreter {
   /// What a statement does to the loop around it.

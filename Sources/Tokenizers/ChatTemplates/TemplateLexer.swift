@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// A piece of a template's source.
 struct TemplateToken: Sendable {
   enum Kind: Sendable, Equatable {

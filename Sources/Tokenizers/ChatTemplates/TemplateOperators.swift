@@ -1,4 +1,5 @@
 import Foundation
+import ModelFormats
 
 /// Python's operators on runtime values.
 enum TemplateOperators {

@@ -1,3 +1,5 @@
+import ModelFormats
+
 extension TemplateParser {
   /// Statements up to a block whose name is in `ends`, which is left to be read; with no `ends`, up
   /// to the end of the template.

@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// Parses the expressions of a template with Jinja2's grammar and precedence.
 struct TemplateParser {
   var tokens: [TemplateToken]

@@ -1,5 +1,7 @@
+import ModelFormats
+
 /// A value that a template puts in: JSON whose members keep their order.
-package typealias TemplateValue = OrderedJSON
+package typealias TemplateValue = JSONValue
 
 /// A value while a template runs: Python's, as far as templates see them. Lists and dictionaries
 /// are values, since the sandbox lets no template change them.

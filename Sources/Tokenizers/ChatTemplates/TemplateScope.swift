@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// The variables of one level of nesting. Reading looks outwards; writing stays inside.
 final class TemplateScope {
   private var variables: [ExactString: RuntimeValue] = [:]

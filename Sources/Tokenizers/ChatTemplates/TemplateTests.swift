@@ -1,3 +1,5 @@
+import ModelFormats
+
 extension TemplateInterpreter {
   /// Whether a value passes the test `name` (`value is name`).
   ///

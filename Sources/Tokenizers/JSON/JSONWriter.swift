@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// How JSON text is laid out; the defaults are those of Python's `json.dumps`.
 package struct JSONStyle: Hashable, Sendable {
   /// Spaces for each level, or the text for one level; nil writes everything on one line.
@@ -20,7 +22,7 @@ package struct JSONStyle: Hashable, Sendable {
   }
 }
 
-extension OrderedJSON {
+extension JSONValue {
   /// The document as Python's `json.dumps` writes it.
   package func serialized(_ style: JSONStyle = JSONStyle()) -> String {
     var text = ""
@@ -49,7 +51,7 @@ extension OrderedJSON {
     }
   }
 
-  private static func keyOrder(_ members: OrderedMembers, _ style: JSONStyle) -> [Int] {
+  private static func keyOrder(_ members: JSONMembers, _ style: JSONStyle) -> [Int] {
     guard style.sortsKeys else { return Array(members.keys.indices) }
     return members.keys.indices.sorted {
       members.keys[$0].unicodeScalars.lexicographicallyPrecedes(members.keys[$1].unicodeScalars)

@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// The clean-up of BERT's tokenizer.
 struct BertNormalizer: Sendable {
   var cleansText = true
@@ -5,7 +7,7 @@ struct BertNormalizer: Sendable {
   var stripsAccents = true
   var lowercases = true
 
-  init(_ json: OrderedJSON) {
+  init(_ json: JSONValue) {
     cleansText = json["clean_text"]?.boolValue ?? true
     isolatesChinese = json["handle_chinese_chars"]?.boolValue ?? true
     lowercases = json["lowercase"]?.boolValue ?? true

@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// The decoder of a tokenizer: tokens in, text out.
 struct DecoderChain: Sendable {
   private(set) var stages: [DecoderStage]
@@ -14,9 +16,9 @@ struct DecoderChain: Sendable {
 
   /// - Parameter json: the `decoder` member of a tokenizer file.
   /// - Throws: `TokenizerError` for a kind or a setting that is unknown.
-  init(_ json: OrderedJSON) throws { self.init(try Self.kinds(json)) }
+  init(_ json: JSONValue) throws { self.init(try Self.kinds(json)) }
 
-  private static func kinds(_ json: OrderedJSON) throws -> [DecoderStage.Kind] {
+  private static func kinds(_ json: JSONValue) throws -> [DecoderStage.Kind] {
     let type = json["type"]?.stringValue ?? ""
     switch type {
     case "Sequence": return try (json["decoders"]?.arrayValue ?? []).flatMap { try kinds($0) }
@@ -41,7 +43,7 @@ struct DecoderChain: Sendable {
           cleansUp: json["cleanup"]?.boolValue ?? true)
       ]
     case "BPEDecoder": return [.suffix(Array((json["suffix"]?.stringValue ?? "</w>").utf8))]
-    default: throw TokenizerError(.unsupported, place: "decoder", "type \"\(excerpt(type))\"")
+    default: throw TokenizerError(.unsupported, place: "decoder", "type \(quoted(type))")
     }
   }
 

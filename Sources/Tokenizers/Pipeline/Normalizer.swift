@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// What a tokenizer does to a text before splitting it.
 indirect enum Normalizer: Sendable {
   case sequence([Normalizer])
@@ -14,7 +16,7 @@ indirect enum Normalizer: Sendable {
 
   /// - Parameter json: the `normalizer` member of a tokenizer file.
   /// - Throws: `TokenizerError` for a kind or a setting that is unknown.
-  init(_ json: OrderedJSON) throws {
+  init(_ json: JSONValue) throws {
     let type = json["type"]?.stringValue ?? ""
     switch type {
     case "Sequence":
@@ -34,7 +36,7 @@ indirect enum Normalizer: Sendable {
     case "Nmt": self = .nmt
     case "Precompiled": self = .precompiled(try PrecompiledMap(json))
     case "ByteLevel": self = .byteLevel
-    default: throw TokenizerError(.unsupported, place: "normalizer", "type \"\(excerpt(type))\"")
+    default: throw TokenizerError(.unsupported, place: "normalizer", "type \(quoted(type))")
     }
   }
 
@@ -60,7 +62,7 @@ indirect enum Normalizer: Sendable {
 }
 
 /// A string member as bytes. Throws: `TokenizerError` when it is missing.
-func requiredBytes(_ json: OrderedJSON, _ key: String) throws -> [UInt8] {
+func requiredBytes(_ json: JSONValue, _ key: String) throws -> [UInt8] {
   guard let text = json[key]?.stringValue else {
     throw TokenizerError(.malformed, place: key, "a string is missing")
   }

@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// What is put around the ids of a single text when special tokens are wanted.
 struct PostProcessor: Sendable {
   private enum Piece: Sendable {
@@ -18,7 +20,7 @@ struct PostProcessor: Sendable {
 
   /// - Parameter json: the `post_processor` member of a tokenizer file.
   /// - Throws: `TokenizerError` for a kind that is unknown or a template that is incomplete.
-  init(_ json: OrderedJSON) throws {
+  init(_ json: JSONValue) throws {
     let type = json["type"]?.stringValue ?? ""
     switch type {
     case "Sequence":
@@ -30,25 +32,25 @@ struct PostProcessor: Sendable {
       templates = [[try Self.pair(json, "cls"), .text, try Self.pair(json, "sep")]]
     case "ByteLevel": break
     default:
-      throw TokenizerError(.unsupported, place: "post_processor", "type \"\(excerpt(type))\"")
+      throw TokenizerError(.unsupported, place: "post_processor", "type \(quoted(type))")
     }
   }
 
-  private static func id(_ json: OrderedJSON?, _ place: String) throws -> UInt32 {
+  private static func id(_ json: JSONValue?, _ place: String) throws -> UInt32 {
     guard let value = json?.intValue, value >= 0, value < TokenTable.idLimit else {
       throw TokenizerError(.malformed, place: place, "not a token id")
     }
     return UInt32(value)
   }
 
-  private static func pair(_ json: OrderedJSON, _ key: String) throws -> Piece {
+  private static func pair(_ json: JSONValue, _ key: String) throws -> Piece {
     guard let pair = json[key]?.arrayValue, pair.count == 2 else {
       throw TokenizerError(.malformed, place: "post_processor.\(key)", "not a pair")
     }
     return .ids([try id(pair[1], "post_processor.\(key)")])
   }
 
-  private static func template(_ json: OrderedJSON) throws -> [Piece] {
+  private static func template(_ json: JSONValue) throws -> [Piece] {
     try (json["single"]?.arrayValue ?? []).map { piece in
       if piece["Sequence"] != nil { return .text }
       let place = "post_processor.single"

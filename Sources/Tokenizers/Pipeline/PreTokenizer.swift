@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// A text cut into the pieces that the model encodes one by one.
 struct SplitText: Sendable {
   /// Valid UTF-8; pieces are ranges of it, in order.
@@ -48,7 +50,7 @@ indirect enum PreTokenizer: Sendable {
 
   /// - Parameter json: the `pre_tokenizer` member of a tokenizer file.
   /// - Throws: `TokenizerError` for a kind or a setting that is unknown.
-  init(_ json: OrderedJSON) throws {
+  init(_ json: JSONValue) throws {
     let type = json["type"]?.stringValue ?? ""
     switch type {
     case "Sequence":
@@ -81,7 +83,7 @@ indirect enum PreTokenizer: Sendable {
         .literal(try requiredBytes(json, "delimiter")), .removed, inverted: false)
     case "FixedLength": self = .fixedLength(max(1, json["length"]?.intValue ?? 5))
     default:
-      throw TokenizerError(.unsupported, place: "pre_tokenizer", "type \"\(excerpt(type))\"")
+      throw TokenizerError(.unsupported, place: "pre_tokenizer", "type \(quoted(type))")
     }
   }
 
@@ -176,7 +178,7 @@ struct Metaspace: Sendable {
   var splits: Bool
 
   /// - Parameter json: a `Metaspace` pre-tokenizer or decoder, in its old or its new spelling.
-  init(_ json: OrderedJSON) throws {
+  init(_ json: JSONValue) throws {
     replacement = try requiredBytes(json, "replacement")
     guard !replacement.isEmpty else {
       throw TokenizerError(.malformed, place: "replacement", "empty")

@@ -1,4 +1,5 @@
 import Foundation
+import ModelFormats
 
 /// SentencePiece's compiled normalization rules: a Darts double-array trie from character sequences
 /// to offsets of replacement strings (`precompiled_charsmap`: uint32 bytes of the trie, the trie as
@@ -8,7 +9,7 @@ struct PrecompiledMap: Sendable {
   private let strings: [UInt8]
 
   /// Throws: `TokenizerError` when the map is cut short or not base64.
-  init(_ json: OrderedJSON) throws {
+  init(_ json: JSONValue) throws {
     guard let text = json["precompiled_charsmap"]?.stringValue, let data = Data(base64Encoded: text)
     else { throw TokenizerError(.malformed, place: "precompiled_charsmap", "not base64") }
     let bytes = Array(data)

@@ -1,3 +1,4 @@
+import ModelFormats
 import CPCRE2
 
 /// A compiled regular expression over UTF-8 bytes.
@@ -27,7 +28,7 @@ final class SplitPattern: @unchecked Sendable {
       let code = pcre2_compile_8(
         pattern, pattern.count, options, &errorCode, &errorOffset, context)
     else {
-      let reason = "\(Self.message(errorCode)) in \"\(excerpt(expression))\""
+      let reason = "\(Self.message(errorCode)) in \(quoted(expression))"
       throw TokenizerError(.expression, reason)
     }
     self.code = code

@@ -1,10 +1,12 @@
+import ModelFormats
+
 /// What a `Split` or `Replace` looks for: a literal or a regular expression.
 enum TextPattern: Sendable {
   case literal([UInt8])
   case expression(SplitPattern)
 
   /// `{"String": ".."}`, `{"Regex": ".."}` or, in old files, a plain string.
-  init(_ json: OrderedJSON?) throws {
+  init(_ json: JSONValue?) throws {
     if let text = json?["String"]?.stringValue ?? json?.stringValue {
       // An empty literal matches between all characters, which is the expression engine's business.
       self = text.isEmpty ? .expression(try SplitPattern("")) : .literal(Array(text.utf8))
@@ -46,7 +48,7 @@ enum SplitBehavior: String, Sendable {
   case mergedWithNext = "MergedWithNext"
   case contiguous = "Contiguous"
 
-  init(_ json: OrderedJSON?) throws {
+  init(_ json: JSONValue?) throws {
     guard let name = json?.stringValue, let value = SplitBehavior(rawValue: name) else {
       throw TokenizerError(.malformed, place: "behavior", "unknown behavior")
     }

@@ -1,27 +1,32 @@
-/// A JSON document that keeps the order of its members.
+/// A JSON document (RFC 8259) that keeps the order of its members.
+///
+/// Foundation's parser keeps the last of two equal keys, rounds large integers and names no byte,
+/// all of which matter in files from strangers.
 ///
 /// Chat templates print objects in the order in which they came, and vocabularies hold strings that
 /// differ only in their Unicode composition; so keys keep their order here and are compared by
 /// their bytes, never by Swift's canonical equivalence.
-package enum OrderedJSON: Hashable, Sendable {
+package enum JSONValue: Hashable, Sendable {
   case null
   case bool(Bool)
   /// A number written without fraction and exponent that fits 64 bits.
   case int(Int)
   case double(Double)
   case string(String)
-  case array([OrderedJSON])
-  case object(OrderedMembers)
+  case array([JSONValue])
+  case object(JSONMembers)
 
+  /// True for `null`.
   package var isNull: Bool {
     if case .null = self { true } else { false }
   }
 
+  /// The truth value, if it is one.
   package var boolValue: Bool? {
     if case .bool(let value) = self { value } else { nil }
   }
 
-  /// The number if it is an integer.
+  /// The number if it is an integer, also when written as `2.0` or `1e4`.
   package var intValue: Int? {
     switch self {
     case .int(let value): value
@@ -30,6 +35,7 @@ package enum OrderedJSON: Hashable, Sendable {
     }
   }
 
+  /// The number, if it is one.
   package var doubleValue: Double? {
     switch self {
     case .int(let value): Double(value)
@@ -38,22 +44,25 @@ package enum OrderedJSON: Hashable, Sendable {
     }
   }
 
+  /// The string, if it is one.
   package var stringValue: String? {
     if case .string(let value) = self { value } else { nil }
   }
 
-  package var arrayValue: [OrderedJSON]? {
+  /// The elements of an array.
+  package var arrayValue: [JSONValue]? {
     if case .array(let value) = self { value } else { nil }
   }
 
-  package var objectValue: OrderedMembers? {
+  /// The members of an object.
+  package var objectValue: JSONMembers? {
     if case .object(let value) = self { value } else { nil }
   }
 
   /// The member `key` of an object; nil when absent or when this is not an object.
-  package subscript(key: String) -> OrderedJSON? { objectValue?[key] }
+  package subscript(key: String) -> JSONValue? { objectValue?[key] }
 
-  package static func == (left: OrderedJSON, right: OrderedJSON) -> Bool {
+  package static func == (left: JSONValue, right: JSONValue) -> Bool {
     switch (left, right) {
     case (.null, .null): true
     case (.bool(let a), .bool(let b)): a == b
@@ -81,21 +90,27 @@ package enum OrderedJSON: Hashable, Sendable {
 
 /// The members of an object, in order. A key set twice keeps its first place and its last value, as
 /// in Python.
-package struct OrderedMembers: Hashable, Sendable, ExpressibleByDictionaryLiteral {
+package struct JSONMembers: Hashable, Sendable, ExpressibleByDictionaryLiteral {
   package private(set) var keys: [String] = []
-  package private(set) var values: [OrderedJSON] = []
+  package private(set) var values: [JSONValue] = []
   /// Where each key stands; only kept once a search by hand would be slow.
   private var index: [ExactString: Int] = [:]
 
   package init() {}
 
-  package init(dictionaryLiteral elements: (String, OrderedJSON)...) {
+  package init(dictionaryLiteral elements: (String, JSONValue)...) {
     for (key, value) in elements { self[key] = value }
   }
 
   package var count: Int { keys.count }
+  package var isEmpty: Bool { keys.isEmpty }
 
-  package subscript(key: String) -> OrderedJSON? {
+  /// The members without their order; of keys that Swift takes as equal the last counts.
+  package var dictionary: [String: JSONValue] {
+    Dictionary(zip(keys, values), uniquingKeysWith: { _, last in last })
+  }
+
+  package subscript(key: String) -> JSONValue? {
     get { position(of: key).map { values[$0] } }
     set {
       guard let newValue else { return remove(key) }
@@ -111,7 +126,7 @@ package struct OrderedMembers: Hashable, Sendable, ExpressibleByDictionaryLitera
     index.isEmpty ? keys.firstIndex { sameBytes($0, key) } : index[ExactString(key)]
   }
 
-  private mutating func append(_ key: String, _ value: OrderedJSON) {
+  private mutating func append(_ key: String, _ value: JSONValue) {
     keys.append(key)
     values.append(value)
     if !index.isEmpty {
@@ -130,7 +145,7 @@ package struct OrderedMembers: Hashable, Sendable, ExpressibleByDictionaryLitera
     for (position, key) in keys.enumerated() { index[ExactString(key)] = position }
   }
 
-  package static func == (left: OrderedMembers, right: OrderedMembers) -> Bool {
+  package static func == (left: JSONMembers, right: JSONMembers) -> Bool {
     left.count == right.count && left.values == right.values
       && zip(left.keys, right.keys).allSatisfy { sameBytes($0, $1) }
   }

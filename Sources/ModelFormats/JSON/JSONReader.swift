@@ -1,46 +1,93 @@
-/// A pull parser for JSON (RFC 8259) with limits.
+/// A pull parser for JSON (RFC 8259) with limits; every error names its byte.
 ///
 /// A tokenizer file holds up to half a million strings; pulling them straight into the tables that
 /// need them costs a fraction of building a tree. The bytes are checked to be UTF-8 once, at the
 /// start.
 package struct JSONReader: Sendable {
+  /// What a document may do, and what it may demand of the reader.
+  package struct Rules: Sendable {
+    /// Nesting of arrays and objects.
+    package var depth: Int
+    /// Values of any kind; bounds the memory that a small file can demand.
+    package var values: Int
+    /// Whether a key may come twice in an object: the last value counts, as in Python.
+    package var allowsRepeatedKeys: Bool
+    /// Whether an escaped surrogate without its partner becomes U+FFFD instead of an error.
+    package var replacesLoneSurrogates: Bool
+
+    /// Refuses whatever two readers could understand differently.
+    package static let strict = Rules(
+      depth: 64, values: 8_000_000, allowsRepeatedKeys: false, replacesLoneSurrogates: false)
+    /// Takes what Python's `json` takes, for files that it is known to read.
+    package static let lenient = Rules(
+      depth: 200, values: 64_000_000, allowsRepeatedKeys: true, replacesLoneSurrogates: true)
+
+    /// The same rules with other limits.
+    package func limited(depth: Int? = nil, values: Int? = nil) -> Rules {
+      var rules = self
+      rules.depth = depth ?? rules.depth
+      rules.values = values ?? rules.values
+      return rules
+    }
+  }
+
   private let bytes: [UInt8]
   private let file: String
-  /// Nesting of arrays and objects.
-  private let depthLimit: Int
+  /// Where `bytes` begin in the file.
+  private let baseOffset: Int
+  private let rules: Rules
   private var depth = 0
-  package private(set) var position = 0
+  private var valuesLeft: Int
+  private var position = 0
+  /// Where the string or number that was read last begins in `bytes`.
+  package private(set) var tokenStart = 0
 
-  /// Throws: `TokenizerError` when the bytes are not UTF-8.
-  package init(_ bytes: [UInt8], file: String = "", depthLimit: Int = 200) throws {
-    guard String(validating: bytes, as: UTF8.self) != nil else {
-      throw TokenizerError(.malformed, file: file, "not UTF-8")
-    }
+  /// - Parameters:
+  ///   - file: the name that errors carry.
+  ///   - baseOffset: where `bytes` begin in that file, in bytes.
+  /// - Throws: `FormatError` when the bytes are not UTF-8.
+  package init(
+    _ bytes: [UInt8], file: String = "", baseOffset: Int = 0, rules: Rules
+  ) throws {
     self.bytes = bytes
     self.file = file
-    self.depthLimit = depthLimit
+    self.baseOffset = baseOffset
+    self.rules = rules
+    valuesLeft = rules.values
+    if String(validating: bytes, as: UTF8.self) == nil {
+      throw error("not UTF-8", at: Self.firstInvalidByte(bytes))
+    }
     // Windows editors put a byte order mark before the document.
     if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
   }
 
-  /// Parses a whole document.
+  private static func firstInvalidByte(_ bytes: [UInt8]) -> Int {
+    var parser = Unicode.UTF8.ForwardParser()
+    var iterator = bytes.makeIterator()
+    var offset = 0
+    while case .valid(let scalar) = parser.parseScalar(from: &iterator) { offset += scalar.count }
+    return min(offset, bytes.count)
+  }
+
+  /// Reads a whole document.
+  ///
+  /// - Throws: `FormatError`.
   package static func parse(
-    _ bytes: [UInt8], file: String = "", depthLimit: Int = 200
-  ) throws -> OrderedJSON {
-    var reader = try JSONReader(bytes, file: file, depthLimit: depthLimit)
+    _ bytes: [UInt8], file: String, baseOffset: Int = 0, rules: Rules
+  ) throws -> JSONValue {
+    var reader = try JSONReader(bytes, file: file, baseOffset: baseOffset, rules: rules)
     let value = try reader.readValue()
     try reader.finish()
     return value
   }
 
-  /// Parses a whole document.
-  package static func parse(_ text: String, file: String = "") throws -> OrderedJSON {
-    try parse(Array(text.utf8), file: file)
-  }
-
-  /// An error at the current byte.
-  package func error(_ reason: String, _ code: TokenizerError.Code = .malformed) -> TokenizerError {
-    TokenizerError(code, file: file, place: "byte \(position)", reason)
+  /// An error at a byte of what was given, by default the current one.
+  package func error(
+    _ reason: String, _ code: FormatError.Code = .malformed, at position: Int? = nil
+  ) -> FormatError {
+    FormatError(
+      code, file: file, offset: UInt64(baseOffset + (position ?? self.position)),
+      reason: "JSON: \(reason)")
   }
 
   /// Checks that nothing but white space is left.
@@ -67,8 +114,8 @@ package struct JSONReader: Sendable {
 
   private mutating func enter() throws {
     depth += 1
-    guard depth <= depthLimit else {
-      throw error("nested more than \(depthLimit) deep", .limitExceeded)
+    guard depth <= rules.depth else {
+      throw error("nested more than \(rules.depth) deep", .limitExceeded)
     }
   }
 
@@ -81,14 +128,12 @@ package struct JSONReader: Sendable {
   // MARK: values
 
   /// Reads the next value, whatever it is.
-  package mutating func readValue() throws -> OrderedJSON {
+  package mutating func readValue() throws -> JSONValue {
+    try countValue()
     switch peek() {
-    case UInt8(ascii: "{"):
-      var members = OrderedMembers()
-      try readObject { reader, key in members[key] = try reader.readValue() }
-      return .object(members)
+    case UInt8(ascii: "{"): return .object(try readMembers { reader, _ in try reader.readValue() })
     case UInt8(ascii: "["):
-      var elements: [OrderedJSON] = []
+      var elements: [JSONValue] = []
       try readArray { reader in elements.append(try reader.readValue()) }
       return .array(elements)
     case UInt8(ascii: "\""): return .string(try readString())
@@ -96,8 +141,32 @@ package struct JSONReader: Sendable {
     case UInt8(ascii: "f"): return try literal("false", .bool(false))
     case UInt8(ascii: "n"): return try literal("null", .null)
     case .some: return try readNumber()
-    case nil: throw error("ends where a value is expected")
+    case nil: throw error("ends where a value is expected", .truncated)
     }
+  }
+
+  /// Reads an object into its members.
+  ///
+  /// - Parameter value: reads the value of the key that it is given.
+  package mutating func readMembers(
+    _ value: (inout JSONReader, String) throws -> JSONValue
+  ) throws -> JSONMembers {
+    var members = JSONMembers()
+    let allowsRepeatedKeys = rules.allowsRepeatedKeys
+    try readObject { reader, key in
+      let start = reader.tokenStart
+      let value = try value(&reader, key)
+      guard allowsRepeatedKeys || members[key] == nil else {
+        throw reader.error("key \(quoted(key)) appears twice", .duplicate, at: start)
+      }
+      members[key] = value
+    }
+    return members
+  }
+
+  private mutating func countValue() throws {
+    guard valuesLeft > 0 else { throw error("more than \(rules.values) values", .limitExceeded) }
+    valuesLeft -= 1
   }
 
   /// Calls `member` with each key, the reader standing before the value, which `member` must read.
@@ -164,7 +233,7 @@ package struct JSONReader: Sendable {
     }
   }
 
-  private mutating func literal(_ text: StaticString, _ value: OrderedJSON) throws -> OrderedJSON {
+  private mutating func literal(_ text: StaticString, _ value: JSONValue) throws -> JSONValue {
     let count = text.utf8CodeUnitCount
     let matches = text.withUTF8Buffer { expected in
       bytes.count - position >= count
@@ -178,11 +247,14 @@ package struct JSONReader: Sendable {
   // MARK: numbers and strings
 
   /// RFC 8259, section 6: `[-] int [frac] [exp]`.
-  package mutating func readNumber() throws -> OrderedJSON {
+  package mutating func readNumber() throws -> JSONValue {
     skipSpace()
     let start = position
+    tokenStart = start
     _ = take(UInt8(ascii: "-"))
-    if !take(UInt8(ascii: "0")), skipDigits() == 0 { throw error("expected a value") }
+    if !take(UInt8(ascii: "0")), skipDigits() == 0 {
+      throw error("expected a value", at: start)
+    }
     var isInteger = true
     if take(UInt8(ascii: ".")) {
       isInteger = false
@@ -197,7 +269,7 @@ package struct JSONReader: Sendable {
     let text = String(decoding: bytes[start..<position], as: UTF8.self)
     if isInteger, let value = Int(text) { return .int(value) }
     guard let value = Double(text), value.isFinite else {
-      throw error("number out of range", .limitExceeded)
+      throw error("number out of range", .limitExceeded, at: start)
     }
     return .double(value)
   }
@@ -215,9 +287,10 @@ package struct JSONReader: Sendable {
     return String(decoding: buffer, as: UTF8.self)
   }
 
-  /// Appends the bytes of a string. A lone surrogate becomes U+FFFD: no Unicode text can hold it.
+  /// Appends the bytes of a string.
   package mutating func readString(into buffer: inout [UInt8]) throws {
     guard peek() == UInt8(ascii: "\"") else { throw error("expected a string") }
+    tokenStart = position
     position += 1
     var runStart = position
     while position < bytes.count {
@@ -237,11 +310,11 @@ package struct JSONReader: Sendable {
         position += 1
       }
     }
-    throw error("string does not end")
+    throw error("string does not end", .truncated, at: tokenStart)
   }
 
   private mutating func readEscape(into buffer: inout [UInt8]) throws {
-    guard let byte = current else { throw error("escape does not end") }
+    guard let byte = current else { throw error("escape does not end", .truncated) }
     position += 1
     switch byte {
     case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): buffer.append(byte)
@@ -250,25 +323,29 @@ package struct JSONReader: Sendable {
     case UInt8(ascii: "n"): buffer.append(0x0A)
     case UInt8(ascii: "r"): buffer.append(0x0D)
     case UInt8(ascii: "t"): buffer.append(0x09)
-    case UInt8(ascii: "u"): appendScalar(try readUnicodeEscape(), to: &buffer)
-    default: throw error("unknown escape")
+    case UInt8(ascii: "u"): buffer.append(contentsOf: String(try readUnicodeEscape()).utf8)
+    default: throw error("unknown escape", at: position - 1)
     }
   }
 
   private mutating func readUnicodeEscape() throws -> Unicode.Scalar {
     let first = try hexadecimal()
-    guard first & 0xFC00 == 0xD800 else { return Unicode.Scalar(first) ?? "\u{FFFD}" }
+    guard first & 0xFC00 == 0xD800 else { return try Unicode.Scalar(first) ?? loneSurrogate() }
     let afterFirst = position
-    guard take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")) else {
-      position = afterFirst
-      return "\u{FFFD}"
+    if take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")) {
+      let second = try hexadecimal()
+      if second & 0xFC00 == 0xDC00 {
+        let code = 0x10000 + ((first & 0x3FF) << 10 | (second & 0x3FF))
+        return try Unicode.Scalar(code) ?? loneSurrogate()
+      }
     }
-    let second = try hexadecimal()
-    guard second & 0xFC00 == 0xDC00 else {
-      position = afterFirst
-      return "\u{FFFD}"
-    }
-    return Unicode.Scalar(0x10000 + ((first & 0x3FF) << 10 | (second & 0x3FF))) ?? "\u{FFFD}"
+    position = afterFirst
+    return try loneSurrogate()
+  }
+
+  private func loneSurrogate() throws -> Unicode.Scalar {
+    guard rules.replacesLoneSurrogates else { throw error("lone surrogate") }
+    return "\u{FFFD}"
   }
 
   private mutating func hexadecimal() throws -> UInt32 {
