@@ -57,20 +57,28 @@ package struct Sampler {
       if weights[id] < sequence.minP { weights[id] = 0 }
       total += Double(weights[id])
     }
-    if sequence.topP < 1 {
-      total = massOfNucleus(logits, share: Double(sequence.topP) * total, limit: limit)
+    guard sequence.topP < 1 else {
+      return runningSums(logits, limit: limit) { $0 > u * total }.last?.token ?? 0
     }
-    let target = u * total
-    var order = TokenOrder(logits)
+    let nucleus = runningSums(logits, limit: limit) { $0 >= Double(sequence.topP) * total }
+    let target = u * (nucleus.last?.sum ?? 0)
+    return (nucleus.first { $0.sum > target } ?? nucleus.last)?.token ?? 0
+  }
+
+  /// The tokens in sampling order with the sum of the weights so far, through the first whose sum
+  /// is enough, or the last of weight above 0. Never empty: the likeliest token has weight 1.
+  private func runningSums(
+    _ logits: UnsafeMutableBufferPointer<Float>, limit: Int, isEnough: (Double) -> Bool
+  ) -> [(token: Int32, sum: Double)] {
+    var order = LogitOrder(logits)
+    var result: [(token: Int32, sum: Double)] = []
     var sum = 0.0
-    var last: Int32 = 0
-    for _ in 0..<limit {
-      guard let token = order.next(), weights[Int(token)] > 0 else { break }
-      last = token
-      sum += Double(weights[Int(token)])
-      if sum > target || (sequence.topP < 1 && sum >= total) { break }
+    while result.count < limit, let id = order.next(), weights[id] > 0 {
+      sum += Double(weights[id])
+      result.append((Int32(id), sum))
+      if isEnough(sum) { break }
     }
-    return last
+    return result
   }
 
   /// Gives every token after the first `count` in sampling order the weight 0.
@@ -79,78 +87,5 @@ package struct Sampler {
     let values = kept.map { weights[$0] }
     for id in weights.indices { weights[id] = 0 }
     for (token, value) in zip(kept, values) { weights[token] = value }
-  }
-
-  /// The weight of the shortest run of tokens in sampling order that reaches `share`.
-  private func massOfNucleus(
-    _ logits: UnsafeMutableBufferPointer<Float>, share: Double, limit: Int
-  ) -> Double {
-    var order = TokenOrder(logits)
-    var sum = 0.0
-    for _ in 0..<limit {
-      guard let token = order.next(), weights[Int(token)] > 0 else { break }
-      sum += Double(weights[Int(token)])
-      if sum >= share { break }
-    }
-    return sum
-  }
-}
-
-/// The tokens of a row by falling logit, equal ones by rising id, found one at a time.
-///
-/// Few are ever asked for, so the likeliest are sorted out first by a threshold and only they are put into a heap; the
-/// rest follow when those are used up.
-struct TokenOrder {
-  private let logits: UnsafeMutableBufferPointer<Float>
-  private var heap: [Int32] = []
-  /// Tokens at or above this logit have been put into the heap.
-  private var threshold: Float = .infinity
-  private let maximum: Float
-  private var remaining: Int
-
-  init(_ logits: UnsafeMutableBufferPointer<Float>) {
-    self.logits = logits
-    maximum = logits.max() ?? 0
-    remaining = logits.count
-  }
-
-  /// The next token; nil after the last.
-  mutating func next() -> Int32? {
-    if heap.isEmpty, remaining > 0 { refill() }
-    guard let first = heap.first else { return nil }
-    let last = heap.removeLast()
-    if !heap.isEmpty {
-      heap[0] = last
-      sink(0)
-    }
-    return first
-  }
-
-  /// First what lies within 8 of the maximum, then everything.
-  private mutating func refill() {
-    let lower = threshold == .infinity ? maximum - 8 : -.infinity
-    for id in logits.indices where logits[id] >= lower && logits[id] < threshold {
-      heap.append(Int32(truncatingIfNeeded: id))
-    }
-    remaining -= heap.count
-    threshold = lower
-    for index in stride(from: heap.count / 2 - 1, through: 0, by: -1) { sink(index) }
-  }
-
-  private func precedes(_ a: Int32, _ b: Int32) -> Bool {
-    let (left, right) = (logits[Int(a)], logits[Int(b)])
-    return left != right ? left > right : a < b
-  }
-
-  private mutating func sink(_ start: Int) {
-    var index = start
-    while true {
-      var best = 2 * index + 1
-      guard best < heap.count else { return }
-      if best + 1 < heap.count, precedes(heap[best + 1], heap[best]) { best += 1 }
-      guard precedes(heap[best], heap[index]) else { return }
-      heap.swapAt(best, index)
-      index = best
-    }
   }
 }

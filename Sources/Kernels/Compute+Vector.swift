@@ -67,50 +67,8 @@ package enum Logits {
 
   /// The `count` first ids in the order (logit descending, id ascending). The row is finite.
   package static func top(_ count: Int, of row: UnsafeMutableBufferPointer<Float>) -> [Int] {
-    if count >= row.count { return row.indices.sorted { precedes($0, $1, row) } }
-    if count <= 0 { return [] }
-    if count == 1 { return [argMax(row)] }
-    // A heap whose root is the last in order of those kept.
-    var heap: [Int] = []
-    heap.reserveCapacity(count)
-    for id in row.indices {
-      if heap.count < count {
-        heap.append(id)
-        siftUp(&heap, row)
-      } else if row[id] > row[heap[0]] {  // an equal logit has a higher id here and stays out
-        heap[0] = id
-        siftDown(&heap, row)
-      }
-    }
-    return heap.sorted { precedes($0, $1, row) }
-  }
-
-  private static func precedes(
-    _ a: Int, _ b: Int, _ row: UnsafeMutableBufferPointer<Float>
-  ) -> Bool {
-    row[a] > row[b] || (row[a] == row[b] && a < b)
-  }
-
-  private static func siftUp(_ heap: inout [Int], _ row: UnsafeMutableBufferPointer<Float>) {
-    var child = heap.count - 1
-    while child > 0 {
-      let parent = (child - 1) / 2
-      guard precedes(heap[parent], heap[child], row) else { return }
-      heap.swapAt(parent, child)
-      child = parent
-    }
-  }
-
-  private static func siftDown(_ heap: inout [Int], _ row: UnsafeMutableBufferPointer<Float>) {
-    var parent = 0
-    while true {
-      var last = parent
-      for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count {
-        if precedes(heap[last], heap[child], row) { last = child }
-      }
-      if last == parent { return }
-      heap.swapAt(parent, last)
-      parent = last
-    }
+    guard count > 0 else { return [] }
+    var order = LogitOrder(row)
+    return (0..<min(count, row.count)).compactMap { _ in order.next() }
   }
 }
