@@ -40,7 +40,8 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Attempts of the trusted machine before the unit's requests fail.
   package var maximumReplays = 2
   /// Seconds after which an attempt of the trusted machine is given out again, at most; shorter for
-  /// units that take less at `assumedFlopsPerCore`, so that one cut short by a restart is soon redone.
+  /// units that take less at `assumedFlopsPerCore`, so that one cut short by a restart is soon
+  /// redone.
   package var replaySeconds = 3_600
 
   /// Seconds that a worker gets no work after its first wrong result; doubled for each further one,

@@ -1,9 +1,10 @@
 import Foundation
 
-/// The one spelling of a message as bytes: keys sorted, no white space, slashes unescaped, absent optionals left out.
+/// The one spelling of a message as bytes: keys sorted, no white space, slashes unescaped, absent
+/// optionals left out.
 ///
-/// A digest of a specification or manifest is taken over these bytes, so values that are digested hold
-/// integers, strings, booleans, arrays and objects, never floating-point numbers.
+/// A digest of a specification or manifest is taken over these bytes, so values that are digested
+/// hold integers, strings, booleans, arrays and objects, never floating-point numbers.
 package enum CanonicalJSON {
   /// The canonical bytes of `value`.
   package static func encode(_ value: some Encodable) throws -> Data {

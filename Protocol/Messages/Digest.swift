@@ -1,7 +1,7 @@
 /// The SHA-256 of some bytes, written as 64 lower-case hexadecimal digits.
 ///
-/// Blobs, models, unit specifications and results are named by the digest of their uncompressed bytes. This type
-/// holds a name and checks its spelling; it computes nothing.
+/// Blobs, models, unit specifications and results are named by the digest of their uncompressed
+/// bytes. This type holds a name and checks its spelling; it computes nothing.
 package struct Digest: Hashable, Sendable, CustomStringConvertible {
   /// 64 lower-case hexadecimal digits.
   package let hex: String

@@ -1,6 +1,7 @@
 import Foundation
 
-/// What an operator hands to a volunteer: where the coordinator is, whom to trust there, and a secret that admits.
+/// What an operator hands to a volunteer: where the coordinator is, whom to trust there, and a
+/// secret that admits.
 ///
 /// Spelled `tally1.` and the base64url (no padding) of its canonical JSON.
 package struct Invitation: Codable, Hashable, Sendable {
@@ -26,7 +27,8 @@ package struct Invitation: Codable, Hashable, Sendable {
       + base64.replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
   }
 
-  /// Reads a pasted invitation; throws `InvitationError` that says what is wrong without showing the secret.
+  /// Reads a pasted invitation; throws `InvitationError` that says what is wrong without showing
+  /// the secret.
   package init(spelled text: String) throws {
     let trimmed = text.trimmingCharacters(in: .whitespacesAndNewlines)
     guard trimmed.hasPrefix(Self.prefix) else { throw InvitationError.notAnInvitation }
@@ -54,11 +56,13 @@ package enum InvitationError: Error, Hashable, CustomStringConvertible {
   }
 }
 
-/// `POST /worker/v1/enroll`, without a client certificate: a signing request and the invitation's secret.
+/// `POST /worker/v1/enroll`, without a client certificate: a signing request and the invitation's
+/// secret.
 package struct EnrolmentRequest: Codable, Hashable, Sendable {
   package var versions: PeerVersions
   package var secret: String
-  /// PKCS#10 in PEM, key P-256. The coordinator takes the public key only and chooses every name itself.
+  /// PKCS#10 in PEM, key P-256. The coordinator takes the public key only and chooses every name
+  /// itself.
   package var signingRequest: String
   /// What the volunteer calls this machine; at most 100 characters are kept.
   package var workerName: String
@@ -74,7 +78,8 @@ package struct EnrolmentRequest: Codable, Hashable, Sendable {
   }
 }
 
-/// `POST /worker/v1/renew`, with the present certificate: a signing request by the same or a new key.
+/// `POST /worker/v1/renew`, with the present certificate: a signing request by the same or a new
+/// key.
 package struct RenewalRequest: Codable, Hashable, Sendable {
   package var versions: PeerVersions
   package var signingRequest: String

@@ -95,7 +95,8 @@ package struct LeaseResponse: Codable, Hashable, Sendable {
 /// `POST /worker/v1/leases/{id}/heartbeat`.
 package struct Heartbeat: Codable, Hashable, Sendable {
   package var versions: PeerVersions
-  /// Floating-point operations done so far, for progress only: credit is computed from the accepted result.
+  /// Floating-point operations done so far, for progress only: credit is computed from the accepted
+  /// result.
   package var flopsDone: Double
 
   package init(versions: PeerVersions = PeerVersions(), flopsDone: Double) {

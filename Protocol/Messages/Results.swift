@@ -1,7 +1,7 @@
 import Foundation
 
-/// Headers of `PUT /worker/v1/leases/{id}/result`. The body is the result's safetensors file, compressed with zstd
-/// (`Content-Type: application/zstd`).
+/// Headers of `PUT /worker/v1/leases/{id}/result`. The body is the result's safetensors file,
+/// compressed with zstd (`Content-Type: application/zstd`).
 package enum ResultHeader {
   /// SHA-256 of the uncompressed body, in hexadecimal.
   package static let digest = "tally-digest"

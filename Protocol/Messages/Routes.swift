@@ -1,6 +1,8 @@
-/// Paths of the worker's routes. All but the first two demand a client certificate of the coordinator's CA.
+/// Paths of the worker's routes. All but the first two demand a client certificate of the
+/// coordinator's CA.
 package enum WorkerRoute {
-  /// `GET`: the CA certificate in PEM. A joining worker fetches it unverified and compares the invitation's fingerprint.
+  /// `GET`: the CA certificate in PEM. A joining worker fetches it unverified and compares the
+  /// invitation's fingerprint.
   package static let authority = "/worker/v1/authority"
   /// `POST EnrolmentRequest -> EnrolmentResponse`.
   package static let enroll = "/worker/v1/enroll"
@@ -15,8 +17,8 @@ package enum WorkerRoute {
   package static func abandon(lease: String) -> String { "/worker/v1/leases/\(lease)/abandon" }
   /// `PUT` zstd bytes with `ResultHeader` headers `-> ResultReceipt`.
   package static func result(lease: String) -> String { "/worker/v1/leases/\(lease)/result" }
-  /// `GET` with ranges: the uncompressed bytes of a blob. Model chunks and manifests for every worker; a unit's
-  /// inputs for workers that hold a lease on it.
+  /// `GET` with ranges: the uncompressed bytes of a blob. Model chunks and manifests for every
+  /// worker; a unit's inputs for workers that hold a lease on it.
   package static func blob(_ digest: Digest) -> String { "/blobs/\(digest.hex)" }
 }
 
@@ -59,6 +61,7 @@ package enum WorkerErrorCode {
   package static let invitationInvalid = "invitation_invalid"
   /// 404: no such lease for this worker.
   package static let leaseUnknown = "lease_unknown"
-  /// 400: the uploaded bytes do not have the digest, size or signature that the headers say, or are no valid result.
+  /// 400: the uploaded bytes do not have the digest, size or signature that the headers say, or are
+  /// no valid result.
   package static let resultInvalid = "result_invalid"
 }

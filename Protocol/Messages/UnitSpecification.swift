@@ -1,5 +1,5 @@
-/// What a work unit computes. `score`, `embed`, `train`, `validate` and stages of a model join this list with their
-/// payloads.
+/// What a work unit computes. `score`, `embed`, `train`, `validate` and stages of a model join this
+/// list with their payloads.
 package enum UnitKind: String, Codable, Hashable, Sendable {
   /// Continues prompts: tokens with log-probabilities.
   case generate
@@ -11,7 +11,8 @@ package enum CacheType: String, Codable, Hashable, Sendable {
   case f32
 }
 
-/// Everything that decides a unit's bits, and nothing else. Immutable from the first lease; replicas run the same.
+/// Everything that decides a unit's bits, and nothing else. Immutable from the first lease;
+/// replicas run the same.
 ///
 /// A unit is named by the SHA-256 of this value's canonical JSON.
 package struct UnitSpecification: Codable, Hashable, Sendable {
@@ -20,10 +21,12 @@ package struct UnitSpecification: Codable, Hashable, Sendable {
   package var profile: String
   /// The digest of the model's manifest.
   package var model: Digest
-  /// The digest of the inputs, a safetensors file whose tensors depend on `kind` (`Protocol/Payloads`).
+  /// The digest of the inputs, a safetensors file whose tensors depend on `kind`
+  /// (`Protocol/Payloads`).
   package var inputs: Digest
   package var cache: CacheType
-  /// The digest of the model's `VocabularyBytes`, present exactly when a sequence of the inputs has stop strings.
+  /// The digest of the model's `VocabularyBytes`, present exactly when a sequence of the inputs has
+  /// stop strings.
   package var vocabulary: Digest?
 
   package init(

@@ -2,8 +2,8 @@
 package enum ProtocolVersion {
   /// The version of the messages in this folder. A change that an older peer cannot read raises it.
   package static let current = 1
-  /// The numerics profile of this build (`Sources/Kernels/NUMERICS.md`). Results of different profiles are never
-  /// compared.
+  /// The numerics profile of this build (`Sources/Kernels/NUMERICS.md`). Results of different
+  /// profiles are never compared.
   package static let numericsProfile = "exact-1"
   /// The version of the program, as `tally --version` prints it.
   package static let program = "0.1.0"
@@ -28,7 +28,8 @@ package struct PeerVersions: Codable, Hashable, Sendable {
     self.numericsProfile = numericsProfile
   }
 
-  /// Why a worker with these versions cannot be given work, as a sentence that says what to upgrade; nil if it can.
+  /// Why a worker with these versions cannot be given work, as a sentence that says what to
+  /// upgrade; nil if it can.
   package func mismatch(
     protocolVersion: Int = ProtocolVersion.current,
     numericsProfile: String = ProtocolVersion.numericsProfile,

@@ -1,7 +1,8 @@
 import Foundation
 import ModelFormats
 
-/// The inputs of a `generate` unit: S sequences to continue. A request with n choices is n sequences.
+/// The inputs of a `generate` unit: S sequences to continue. A request with n choices is n
+/// sequences.
 ///
 /// One safetensors file, P tokens in all prompts, C stop strings in all:
 ///
@@ -68,7 +69,8 @@ package struct GenerateInputs: Equatable, Sendable {
 
   /// The canonical bytes.
   ///
-  /// - Throws: `PayloadError` when a sequence breaks a rule above, so that what is written can be read.
+  /// - Throws: `PayloadError` when a sequence breaks a rule above, so that what is written can be
+  ///   read.
   package func encoded() throws -> Data {
     for (index, sequence) in sequences.enumerated() { try sequence.check(index) }
     guard

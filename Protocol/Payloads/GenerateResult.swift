@@ -3,13 +3,14 @@ import ModelFormats
 
 /// The result of a `generate` unit: what each sequence of its inputs became.
 ///
-/// One safetensors file, G tokens generated in all, W_s the alternatives that sequence s asked for (0 where it asked for
-/// none), A the sum of G_s x W_s:
+/// One safetensors file, G tokens generated in all, W_s the alternatives that sequence s asked for
+/// (0 where it asked for none), A the sum of G_s x W_s:
 ///
 ///     tokens      I32 [G]   offsets      I32 [S+1]   finish  U8 [S]
 ///     logprobs    F32 [G]   top_tokens   I32 [A]     top_logprobs  F32 [A]
 ///
-/// A generated end-of-sequence token is part of `tokens`. Log-probabilities are those of the unscaled logits.
+/// A generated end-of-sequence token is part of `tokens`. Log-probabilities are those of the
+/// unscaled logits.
 package struct GenerateResult: Equatable, Sendable {
   /// Why a sequence ended.
   package enum Finish: UInt8, Sendable, CaseIterable {
@@ -51,7 +52,8 @@ package struct GenerateResult: Equatable, Sendable {
 
   private static let payload = "generate result"
 
-  /// The most bytes that a result of `inputs` can have, uncompressed; a larger upload need not be read.
+  /// The most bytes that a result of `inputs` can have, uncompressed; a larger upload need not be
+  /// read.
   package static func limitBytes(for inputs: GenerateInputs) -> Int {
     let perSequence = inputs.sequences.reduce(0) { total, sequence in
       total + 16 + sequence.maxTokens * (8 + 8 * (sequence.topLogprobs ?? 0))

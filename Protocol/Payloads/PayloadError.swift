@@ -15,7 +15,8 @@ package struct PayloadError: Error, Hashable, CustomStringConvertible {
   package var description: String { "\(payload): tensor \(tensor): \(reason)" }
 }
 
-/// Cuts a flat tensor into the rows that an offsets tensor (`rows + 1` rising values from 0 to the count) describes.
+/// Cuts a flat tensor into the rows that an offsets tensor (`rows + 1` rising values from 0 to the
+/// count) describes.
 struct RaggedOffsets {
   let ranges: [Range<Int>]
 

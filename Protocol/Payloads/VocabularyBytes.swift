@@ -1,7 +1,8 @@
 import Foundation
 import ModelFormats
 
-/// The bytes that each token contributes to a text, so that a worker finds stop strings without a tokenizer.
+/// The bytes that each token contributes to a text, so that a worker finds stop strings without a
+/// tokenizer.
 ///
 /// A safetensors file: `token_bytes` U8 [..] and `token_offsets` I32 [V+1].
 package struct VocabularyBytes: Equatable, Sendable {

@@ -42,8 +42,8 @@ package enum Zstd {
     return output
   }
 
-  /// Expands frames that hold at most `limit` bytes. Memory grows with what is really there, never with what a
-  /// header claims.
+  /// Expands frames that hold at most `limit` bytes. Memory grows with what is really there, never
+  /// with what a header claims.
   ///
   /// - Throws: `ZstdError`.
   package static func decompress(_ data: Data, limit: Int) throws -> Data {

@@ -6,7 +6,8 @@ import WireProtocol
 package final class ExecutorModel: LanguageModel {
   private let executor: Executor
 
-  /// - Parameter compute: the kernels and threads to run on; not shared with another executor at the same time.
+  /// - Parameter compute: the kernels and threads to run on; not shared with another executor at
+  ///   the same time.
   package init(_ model: Model, compute: Compute) {
     executor = Executor(model, compute: compute)
   }

@@ -15,7 +15,8 @@ package struct BatchLimits: Sendable, Hashable {
   }
 }
 
-/// Continuous batching: sequences join as others end, prompts are taken in chunks beside decoding ones.
+/// Continuous batching: sequences join as others end, prompts are taken in chunks beside decoding
+/// ones.
 ///
 /// A value without threads or clock: each `step` is one pass through the model.
 package struct GenerationEngine<Model: LanguageModel> {

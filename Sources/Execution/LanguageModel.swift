@@ -12,9 +12,9 @@ package protocol LanguageModel: AnyObject {
 
   func makeCache(_ type: CacheType) throws -> Cache
 
-  /// Runs every chunk's tokens through the model, appends to the caches, and calls `body` with the logits [V] after
-  /// the last token of each chunk that wants them, by the chunk's index; and with nil for every chunk in which a
-  /// value was not finite, wanted or not.
+  /// Runs every chunk's tokens through the model, appends to the caches, and calls `body` with the
+  /// logits [V] after the last token of each chunk that wants them, by the chunk's index; and with
+  /// nil for every chunk in which a value was not finite, wanted or not.
   func forward(
     _ chunks: [ForwardChunk<Cache>],
     logits body: (_ chunk: Int, _ logits: UnsafeMutableBufferPointer<Float>?) throws -> Void

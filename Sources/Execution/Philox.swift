@@ -1,6 +1,6 @@
-/// Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw ("Parallel random numbers: as easy as
-/// 1, 2, 3", SC 2011): a pure function of key and counter, so a random number depends on the sequence and the
-/// position alone and never on what else is in the batch.
+/// Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw ("Parallel random
+/// numbers: as easy as 1, 2, 3", SC 2011): a pure function of key and counter, so a random number
+/// depends on the sequence and the position alone and never on what else is in the batch.
 package enum Philox {
   /// Ten rounds over `counter` under `key`.
   package static func block(
@@ -19,8 +19,9 @@ package enum Philox {
     return c
   }
 
-  /// The number in [0, 1) that draws the token at `position` of a sequence: 53 bits of the first two words of the
-  /// block whose counter is (position, 0, 0, 0) and whose key is the seed's low and high half.
+  /// The number in [0, 1) that draws the token at `position` of a sequence: 53 bits of the first
+  /// two words of the block whose counter is (position, 0, 0, 0) and whose key is the seed's low
+  /// and high half.
   ///
   /// - Parameter position: 0 for the first generated token.
   package static func uniform(seed: Int64, position: Int) -> Double {

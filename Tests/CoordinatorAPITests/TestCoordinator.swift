@@ -15,7 +15,8 @@ import WirePayloads
 import WireProtocol
 import X509
 
-/// A coordinator in memory with a tiny model, a clock that the test moves, and workers that are known by a header.
+/// A coordinator in memory with a tiny model, a clock that the test moves, and workers that are
+/// known by a header.
 final class TestCoordinator: Sendable {
   static let key = "tally-test"
   static let otherKey = "tally-other"

@@ -2,7 +2,8 @@ import Foundation
 import ModelFormats
 import TestSupport
 
-/// Writes a Hugging Face folder: a random Llama of a few thousand weights with a real tokenizer and a ChatML template.
+/// Writes a Hugging Face folder: a random Llama of a few thousand weights with a real tokenizer and
+/// a ChatML template.
 enum TinyModel {
   private static let hidden = 32
   private static let feedForward = 64

@@ -9,8 +9,8 @@ func testCompute() throws -> Compute {
   return try Compute(kernels: kernels, threads: 1)
 }
 
-/// A model whose logits are a hash of everything a sequence has seen, so that any mix-up of sequences, positions or
-/// caches changes the tokens.
+/// A model whose logits are a hash of everything a sequence has seen, so that any mix-up of
+/// sequences, positions or caches changes the tokens.
 final class FakeModel: LanguageModel {
   final class Cache {
     var history: UInt64 = 0

@@ -1,7 +1,7 @@
 import Testing
 
-/// One module: where its files lie and which of our modules they may import. Directly or not makes no difference:
-/// what a module may not import, it may not know.
+/// One module: where its files lie and which of our modules they may import. Directly or not makes
+/// no difference: what a module may not import, it may not know.
 private struct Layer {
   let name: String
   let folder: String

@@ -1,6 +1,7 @@
 import Testing
 
-/// Decisions are pure: years of a fleet run in seconds under a seed only if nothing here asks the machine anything.
+/// Decisions are pure: years of a fleet run in seconds under a seed only if nothing here asks the
+/// machine anything.
 @Suite("Purity")
 struct PurityTests {
   let tree = SourceTree.checkout

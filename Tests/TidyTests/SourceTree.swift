@@ -1,6 +1,7 @@
 import Foundation
 
-/// The checkout as the tests see it: every file that is not a tool's own (hidden folders are, except `.ci`).
+/// The checkout as the tests see it: every file that is not a tool's own (hidden folders are,
+/// except `.ci`).
 struct SourceTree {
   let root: URL
   /// Paths relative to the root, sorted.

@@ -54,8 +54,9 @@ struct TreeTests {
 
   @Test("declarations that other modules see say what they are")
   func documented() throws {
-    // Types, functions and constants at the top level of a file, and functions anywhere. Members whose name and type
-    // say it all, initialisers and what a protocol asks for, which is documented there, are left to judgement.
+    // Types, functions and constants at the top level of a file, and functions anywhere. Members
+    // whose name and type say it all, initialisers and what a protocol asks for, which is
+    // documented there, are left to judgement.
     let declaration =
       /^(\s*)(?:@\w+(?:\([^)]*\))?\s+)*(?:package|public)\s+(?:(?:static|final|mutating|indirect|nonisolated|isolated|consuming|borrowing|convenience|override)\s+)*(struct|enum|class|actor|protocol|typealias|func|var|let)\s+([\w=<>+\-*\/]+)/
     let wellKnown: Set<Substring> = [

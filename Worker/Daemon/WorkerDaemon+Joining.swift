@@ -6,8 +6,8 @@ extension WorkerDaemon {
   /// and the key, gets a certificate, stores it.
   ///
   /// - Throws: `ConfigurationError` when there is no invitation or the folder belongs elsewhere;
-  /// `FileError` and
-  ///   `LibcryptoError` for a folder that cannot be used; `RequestFailure` with the coordinator's words.
+  ///   `FileError` and `LibcryptoError` for a folder that cannot be used; `RequestFailure` with the
+  ///   coordinator's words.
   package static func join(
     _ configuration: WorkerConfiguration, clock: WorkerClock = .system()
   ) async throws -> Membership {

@@ -60,8 +60,8 @@ package struct WorkerDaemon: Service {
   /// Works until a graceful shutdown or the task's cancellation.
   ///
   /// - Throws: `FileError` and `LibcryptoError` for a data folder that cannot be used,
-  /// `ConfigurationError` for
-  ///   settings that contradict it, `WorkerStopped` when the worker ended for a reason that no retry cures.
+  ///   `ConfigurationError` for settings that contradict it, `WorkerStopped` when the worker ended
+  ///   for a reason that no retry cures.
   package func run() async throws {
     let folder = try WorkerFolder(configuration.dataFolder)
     let lock = try folder.lock()

@@ -97,8 +97,8 @@ extension WorkUnit {
       Replica(id: id, worker: worker, account: account, state: .running(deadline: deadline)))
   }
 
-  /// A lease that expired goes on, since its worker is still at it: after an outage of the coordinator,
-  /// say. False when its place was taken meanwhile.
+  /// A lease that expired goes on, since its worker is still at it: after an outage of the
+  /// coordinator, say. False when its place was taken meanwhile.
   package mutating func revive(
     _ replica: Int64, until deadline: Timestamp, _ policy: CoordinatorPolicy
   ) -> Bool {

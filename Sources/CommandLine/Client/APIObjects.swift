@@ -79,7 +79,8 @@ struct ProgressObject: Decodable, Sendable {
   let wait_reasons: [String]
   let seconds_left: Int
 
-  /// `8 units verified: 8 by agreement of two accounts, 0 by replay; 16 replicas accepted, 0 rejected`
+  /// `8 units verified: 8 by agreement of two accounts, 0 by replay; 16 replicas accepted, 0
+  /// rejected`
   var verificationSummary: String {
     let replicas =
       "\(replicas.accepted) \(replicas.accepted == 1 ? "replica" : "replicas") accepted, \(replicas.rejected) rejected"

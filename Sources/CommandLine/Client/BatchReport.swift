@@ -31,7 +31,8 @@ struct BatchReport {
     }
   }
 
-  /// Writes beside the path and renames, so that a file under that name is always whole. "-" is standard output.
+  /// Writes beside the path and renames, so that a file under that name is always whole. "-" is
+  /// standard output.
   func write(file id: String, to path: String) async throws {
     if path == "-" {
       _ = try await client.download(file: id, to: .standardOutput)

@@ -59,7 +59,8 @@ struct DemoCommand: AsyncParsableCommand {
     do {
       try outcome.get()
     } catch {
-      // A client that was interrupted reports it in its own way; what counts is that we were asked to stop.
+      // A client that was interrupted reports it in its own way; what counts is that we were asked
+      // to stop.
       guard work.isCancelled else { throw error }
       Terminal.error.line("\nStopped; nothing is left running.")
       throw ExitCode(130)

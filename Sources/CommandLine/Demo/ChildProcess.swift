@@ -2,7 +2,8 @@ import Foundation
 
 /// Another process of this program, which ends when this one does.
 ///
-/// It watches its standard input, a pipe whose other end is here: however this process ends, the kernel closes it.
+/// It watches its standard input, a pipe whose other end is here: however this process ends, the
+/// kernel closes it.
 struct ChildProcess: Sendable {
   let name: String
   let logPath: String

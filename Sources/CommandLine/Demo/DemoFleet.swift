@@ -6,7 +6,8 @@ import WirePayloads
 import WireProtocol
 import WorkerDaemon
 
-/// A coordinator and its workers on this machine, in a folder of their own, as separate processes over TLS.
+/// A coordinator and its workers on this machine, in a folder of their own, as separate processes
+/// over TLS.
 final class DemoFleet {
   let folder: URL
   private var children: [ChildProcess] = []

@@ -8,7 +8,8 @@ struct Benchmark {
 
   private var vocabulary: Int { executor.model.description.vocabularySize }
 
-  /// Tokens that differ, so that nothing is cached by accident; what they say does not change the work.
+  /// Tokens that differ, so that nothing is cached by accident; what they say does not change the
+  /// work.
   private func tokens(_ count: Int, salt: Int) -> [Int32] {
     (0..<count).map { Int32(($0 * 7919 + salt * 104729 + 17) % vocabulary) }
   }
