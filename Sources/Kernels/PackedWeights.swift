@@ -14,8 +14,7 @@ package final class PackedWeights: Sendable {
   /// K: columns in the file.
   package let inputs: Int
   private let memory: AlignedMemory
-  let scaleOffset: Int
-  let minimumOffset: Int
+  private let layout: PackedLayout
 
   /// Packs all rows at once.
   /// - Parameter rows: `outputs` rows of `type.rowBytes(columns: inputs)` bytes, as in GGUF or
@@ -51,8 +50,7 @@ package final class PackedWeights: Sendable {
     outputs = builder.outputs
     inputs = builder.inputs
     memory = builder.memory
-    scaleOffset = builder.scaleOffset
-    minimumOffset = builder.minimumOffset
+    layout = builder.layout
   }
 
   /// Bytes held.
@@ -61,10 +59,10 @@ package final class PackedWeights: Sendable {
   var panels: Int { (outputs + Int(CK_PANEL) - 1) / Int(CK_PANEL) }
   var base: UnsafeRawPointer { UnsafeRawPointer(memory.base) }
   var scales: UnsafePointer<UInt16> {
-    (base + scaleOffset).assumingMemoryBound(to: UInt16.self)
+    (base + layout.scaleOffset).assumingMemoryBound(to: UInt16.self)
   }
   var minima: UnsafePointer<UInt16> {
-    (base + minimumOffset).assumingMemoryBound(to: UInt16.self)
+    (base + layout.minimumOffset).assumingMemoryBound(to: UInt16.self)
   }
 
   /// Row `output` as float32, as in an embedding table: exact values of the format, `inputs` of
@@ -85,8 +83,7 @@ package final class PackedWeightsBuilder {
   package let inputs: Int
   package private(set) var rowsAppended = 0
   let memory: AlignedMemory
-  let scaleOffset: Int
-  let minimumOffset: Int
+  let layout: PackedLayout
   private let rowBytes: Int
   private var floats: [Float] = []
 
@@ -99,22 +96,13 @@ package final class PackedWeightsBuilder {
       throw KernelError(
         code: .invalidWeights, message: "\(type.rawValue) cannot be held as \(storage.rawValue)")
     }
-    // 2^40 weights: beyond any machine, and far from overflow in what follows.
-    guard outputs > 0, inputs > 0, outputs <= 1 << 40, inputs <= (1 << 40) / outputs else {
-      throw KernelError(code: .invalidWeights, message: "\(outputs) x \(inputs) weights")
-    }
+    layout = try PackedLayout(storage: storage, outputs: outputs, inputs: inputs)
     rowBytes = try type.rowBytes(columns: inputs)
     self.type = type
     self.storage = storage
     self.outputs = outputs
     self.inputs = inputs
-    let panels = (outputs + Int(CK_PANEL) - 1) / Int(CK_PANEL)
-    let blocks = panels * (inputs / storage.blockSize)
-    let scaleBytes = storage.isQuantised ? blocks * Int(CK_PANEL) * 2 : 0
-    scaleOffset = roundUp(blocks * storage.panelBlockBytes, 64)
-    minimumOffset = roundUp(scaleOffset + scaleBytes, 64)
-    memory = try AlignedMemory(
-      byteCount: minimumOffset + (storage == .q4_1 ? scaleBytes : 0))
+    memory = try AlignedMemory(byteCount: layout.byteCount)
     if storage != type { floats = [Float](repeating: 0, count: inputs) }
   }
 
@@ -131,8 +119,8 @@ package final class PackedWeightsBuilder {
   }
 
   private func append(row: UnsafeRawPointer) {
-    let scales = (memory.base + scaleOffset).assumingMemoryBound(to: UInt16.self)
-    let minima = (memory.base + minimumOffset).assumingMemoryBound(to: UInt16.self)
+    let scales = (memory.base + layout.scaleOffset).assumingMemoryBound(to: UInt16.self)
+    let minima = (memory.base + layout.minimumOffset).assumingMemoryBound(to: UInt16.self)
     if storage == type {
       ck_pack_row(type.format, row, rowsAppended, inputs, memory.base, scales, minima)
     } else {
