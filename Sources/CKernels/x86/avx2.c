@@ -27,13 +27,13 @@
 #define CK_Q_SWITCH CK_SWITCH_6
 
 #include "vector_avx2.h"
-#include "tiles.h"
-#include "vector_ops.h"
-#include "matmul_tile.h"
-#include "attention_tile.h"
+#include "../vector/tiles.h"
+#include "../vector/vector_ops.h"
+#include "../vector/matmul_tile.h"
+#include "../vector/attention_tile.h"
 #include "dot_avx2.h"
-#include "quantised_tile.h"
-#include "table.h"
+#include "../vector/quantised_tile.h"
+#include "../vector/table.h"
 
 const ck_table ck_table_avx2 = CK_TABLE(CK_AVX2);
 

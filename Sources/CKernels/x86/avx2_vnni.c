@@ -17,10 +17,10 @@
 #define CK_VNNI 1
 
 #include "vector_avx2.h"
-#include "tiles.h"
+#include "../vector/tiles.h"
 #include "dot_avx2.h"
-#include "quantised_tile.h"
-#include "table.h"
+#include "../vector/quantised_tile.h"
+#include "../vector/table.h"
 
 const ck_table ck_table_avx2_vnni = CK_TABLE(CK_AVX2_VNNI);
 

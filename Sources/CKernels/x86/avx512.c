@@ -28,13 +28,13 @@
 #define CK_Q_SWITCH CK_SWITCH_14
 
 #include "vector_avx512.h"
-#include "tiles.h"
-#include "vector_ops.h"
-#include "matmul_tile.h"
-#include "attention_tile.h"
+#include "../vector/tiles.h"
+#include "../vector/vector_ops.h"
+#include "../vector/matmul_tile.h"
+#include "../vector/attention_tile.h"
 #include "dot_avx512.h"
-#include "quantised_tile.h"
-#include "table.h"
+#include "../vector/quantised_tile.h"
+#include "../vector/table.h"
 
 const ck_table ck_table_avx512 = CK_TABLE(CK_AVX512);
 

@@ -18,10 +18,10 @@
 #define CK_VNNI 1
 
 #include "vector_avx512.h"
-#include "tiles.h"
+#include "../vector/tiles.h"
 #include "dot_avx512.h"
-#include "quantised_tile.h"
-#include "table.h"
+#include "../vector/quantised_tile.h"
+#include "../vector/table.h"
 
 const ck_table ck_table_avx512_vnni = CK_TABLE(CK_AVX512_VNNI);
 

@@ -1,4 +1,4 @@
-// Sixteen lanes of float32 in two AVX registers: the vocabulary of vector_ops.h and the tiles.
+// Sixteen lanes of float32 in two AVX registers: the vocabulary of vector/.
 #pragma once
 
 typedef struct v16 {
@@ -116,3 +116,5 @@ static CK_INLINE uint32_t v16i_greatest(v16i x) {
   __m128i two = _mm_max_epu32(four, _mm_shuffle_epi32(four, 0x4e));
   return (uint32_t)_mm_cvtsi128_si32(_mm_max_epu32(two, _mm_shuffle_epi32(two, 0xb1)));
 }
+
+#include "halving.h"

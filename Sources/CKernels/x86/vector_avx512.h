@@ -1,4 +1,4 @@
-// Sixteen lanes of float32 in one AVX-512 register: the vocabulary of vector_ops.h and the tiles.
+// Sixteen lanes of float32 in one AVX-512 register: the vocabulary of vector/.
 #pragma once
 
 typedef __m512 v16;
@@ -62,3 +62,5 @@ static CK_INLINE __m256 v16_low(v16 x) { return _mm512_castps512_ps256(x); }
 static CK_INLINE __m256 v16_high(v16 x) { return _mm512_extractf32x8_ps(x, 1); }
 static CK_INLINE int32_t v16i_sum(v16i x) { return _mm512_reduce_add_epi32(x); }
 static CK_INLINE uint32_t v16i_greatest(v16i x) { return _mm512_reduce_max_epu32(x); }
+
+#include "halving.h"

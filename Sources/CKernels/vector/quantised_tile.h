@@ -12,7 +12,7 @@
 #define CK_AHEAD 3072
 
 static CK_INLINE void fetch_ahead(const uint8_t *w, size_t bytes) {
-  for (size_t i = 0; i < bytes; i += 64) _mm_prefetch((const char *)w + CK_AHEAD + i, _MM_HINT_T0);
+  for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(w + CK_AHEAD + i);
 }
 
 /// The four quantised activations of group g, in every lane.

@@ -1,4 +1,4 @@
-// The table of an x86 variant: CK_X names the operations of its family, CK_Q its integer products.
+// The table of a vector variant: CK_X names the operations of its family, CK_Q its integer products.
 #pragma once
 
 #define CK_DECLARE_MATMUL(name) \

@@ -1,21 +1,6 @@
-// The operations on rows, written once for both x86 families over v16. Each mirrors the file of its
-// name in reference/, lane by lane.
+// The operations on rows, written once for all variants over v16 (vector_*.h). Each mirrors the file
+// of its name in reference/, lane by lane.
 #pragma once
-
-/// The sum of 16 lanes: lane i plus lane i + 8, then + 4, + 2, + 1.
-static CK_INLINE float v16_sum(v16 x) {
-  __m256 eight = _mm256_add_ps(v16_low(x), v16_high(x));
-  __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-  __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
-
-static CK_INLINE float v16_maximum(v16 x) {
-  __m256 eight = _mm256_max_ps(v16_low(x), v16_high(x));
-  __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-  __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
-}
 
 static CK_INLINE v16 v16_exp(v16 x) {
   x = v16_min(v16_set(89.0f), v16_max(v16_set(-104.0f), x));  // NaN passes both
