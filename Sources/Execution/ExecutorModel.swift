@@ -23,6 +23,9 @@ package final class ExecutorModel: LanguageModel {
     executor.model.makeSequence(cache: CacheElement(type))
   }
 
+  /// Shares memory with the first until one of them grows.
+  package func fork(_ cache: SequenceState) -> SequenceState { cache.fork() }
+
   /// One step of the executor.
   package func forward(
     _ chunks: [ForwardChunk<SequenceState>],

@@ -4,7 +4,7 @@ import WireProtocol
 
 /// How many sequences and rows run together. It decides speed and memory, never bits.
 package struct BatchLimits: Sendable, Hashable {
-  /// Sequences with a cache at one time.
+  /// Caches at one time: of sequences, and of prefixes that further sequences will start from.
   package var activeSequences: Int
   /// Rows in one pass: one for each decoding sequence, the rest for prompts.
   package var rows: Int
@@ -16,7 +16,7 @@ package struct BatchLimits: Sendable, Hashable {
 }
 
 /// Continuous batching: sequences join as others end, prompts are taken in chunks beside decoding
-/// ones.
+/// ones, and what prompts have in common is computed once (see `PrefixTree`).
 ///
 /// A value without threads or clock: each `step` is one pass through the model.
 package struct GenerationEngine<Model: LanguageModel> {
@@ -28,26 +28,16 @@ package struct GenerationEngine<Model: LanguageModel> {
     package var finish: GenerateResult.Finish?
   }
 
-  private struct Active {
-    let index: Int
-    let cache: Model.Cache
-    /// Prompt tokens that have been run.
-    var prefilled = 0
-    /// The token to run next, once the prompt is through.
-    var pending: Int32 = 0
-    var stops: StopMatcher
-  }
-
   private let model: Model
-  private let cacheType: CacheType
   private let inputs: GenerateInputs
   private let vocabulary: VocabularyBytes?
   private let limits: BatchLimits
+  private let tree: PrefixTree
   private var sampler: Sampler
-  private var active: [Active] = []
-  private var nextSequence = 0
+  private var lanes: BatchLanes<Model>
+  private var stops: [StopMatcher]
   private var outputs: [GenerateResult.Sequence]
-  /// Tokens that have gone through the model, prompts included.
+  /// Tokens that have gone through the model; those of a shared prefix count once.
   package private(set) var processedTokens = 0
 
   /// - Throws: `ExecutionError` for inputs that this model cannot run.
@@ -59,13 +49,16 @@ package struct GenerationEngine<Model: LanguageModel> {
     self.model = model
     self.inputs = inputs
     self.vocabulary = vocabulary
-    self.cacheType = cacheType
     self.limits = limits
+    tree = PrefixTree(inputs.sequences.map(\.promptTokens))
     sampler = Sampler(compute: compute, vocabularyCount: model.vocabularyCount)
+    lanes = BatchLanes(
+      model: model, cacheType: cacheType, limit: limits.activeSequences, tree: tree)
+    stops = inputs.sequences.map { StopMatcher($0.stopStrings) }
     outputs = inputs.sequences.map { _ in GenerateResult.Sequence(finish: .length) }
   }
 
-  package var isFinished: Bool { active.isEmpty && nextSequence == inputs.sequences.count }
+  package var isFinished: Bool { lanes.isEmpty }
 
   /// What the sequences became; complete once `isFinished`.
   package var result: GenerateResult { GenerateResult(sequences: outputs) }
@@ -74,63 +67,71 @@ package struct GenerationEngine<Model: LanguageModel> {
   ///
   /// - Throws: what the model throws.
   package mutating func step() throws -> [Event] {
-    try admit()
+    try lanes.admit()
     let (chunks, members) = planChunks()
     var events: [Event] = []
-    var ended: [Int] = []
     try model.forward(chunks) { chunk, logits in
-      let member = members[chunk]
-      let event = take(logits, member: member)
-      events.append(event)
-      if event.finish != nil { ended.append(member) }
+      for sequence in lanes.sequences(of: lanes.running[members[chunk]].work) {
+        events.append(take(logits, sequence: sequence))
+      }
     }
-    processedTokens += chunks.reduce(0) { $0 + $1.tokens.count }
-    for member in ended.sorted(by: >) { active.remove(at: member) }
+    for (chunk, member) in zip(chunks, members) {
+      processedTokens += chunk.tokens.count
+      lanes.running[member].length += chunk.tokens.count
+    }
+    let ended = Set(events.lazy.filter { $0.finish != nil }.map(\.sequence))
+    // From the last on, since lanes go.
+    for member in members.sorted(by: >) { lanes.settle(member, ended: ended) }
     return events
   }
 
-  private mutating func admit() throws {
-    while active.count < limits.activeSequences, nextSequence < inputs.sequences.count {
-      let sequence = inputs.sequences[nextSequence]
-      active.append(
-        Active(
-          index: nextSequence, cache: try model.makeCache(cacheType),
-          stops: StopMatcher(sequence.stopStrings)))
-      nextSequence += 1
-    }
-  }
-
-  /// Every decoding sequence's token, then prompts in order while there are rows.
-  private mutating func planChunks() -> ([ForwardChunk<Model.Cache>], members: [Int]) {
+  /// The tokens of all lanes that lack one only, then those of the others in order while there are
+  /// rows.
+  private func planChunks() -> ([ForwardChunk<Model.Cache>], members: [Int]) {
     var chunks: [ForwardChunk<Model.Cache>] = []
     var members: [Int] = []
     var rows = 0
-    for (member, slot) in active.enumerated()
-    where slot.prefilled == inputs.sequences[slot.index].promptTokens.count {
-      chunks.append(
-        ForwardChunk(cache: slot.cache, tokens: [slot.pending], wantsLogits: true))
-      members.append(member)
-      rows += 1
-    }
-    for (member, slot) in active.enumerated() {
-      let prompt = inputs.sequences[slot.index].promptTokens
-      let room = max(limits.rows - rows, chunks.isEmpty ? 1 : 0)
-      guard room > 0 else { break }
-      guard slot.prefilled < prompt.count else { continue }
-      let end = min(prompt.count, slot.prefilled + room)
+    func add(_ member: Int, _ count: Int) {
+      let lane = lanes.running[member]
+      let end = lane.length + count
       chunks.append(
         ForwardChunk(
-          cache: slot.cache, tokens: prompt[slot.prefilled..<end],
-          wantsLogits: end == prompt.count))
+          cache: lane.cache, tokens: tokens(of: lane.work, lane.length..<end),
+          wantsLogits: end == goal(lane.work) && lanes.givesTokens(lane.work)))
       members.append(member)
-      rows += end - slot.prefilled
-      active[member].prefilled = end
+      rows += count
+    }
+    let missing = lanes.running.map { goal($0.work) - $0.length }
+    for (member, count) in missing.enumerated() where count == 1 { add(member, 1) }
+    for (member, count) in missing.enumerated() where count > 1 {
+      let room = max(limits.rows - rows, chunks.isEmpty ? 1 : 0)
+      guard room > 0 else { break }
+      add(member, min(count, room))
     }
     return (chunks, members)
   }
 
-  private mutating func take(_ logits: UnsafeMutableBufferPointer<Float>?, member: Int) -> Event {
-    let index = active[member].index
+  /// Tokens that a lane must have run.
+  private func goal(_ work: BatchWork) -> Int {
+    switch work {
+    case .prompt(let node): tree.nodes[node].length
+    case .sequence(let index):
+      inputs.sequences[index].promptTokens.count + outputs[index].tokens.count
+    }
+  }
+
+  private func tokens(of work: BatchWork, _ range: Range<Int>) -> ArraySlice<Int32> {
+    // Any of a node's sequences begins with its tokens.
+    guard let index = lanes.sequences(of: work).first else { return [] }
+    let prompt = inputs.sequences[index].promptTokens
+    if range.upperBound <= prompt.count { return prompt[range] }
+    let generated = max(0, range.lowerBound - prompt.count)..<range.upperBound - prompt.count
+    return prompt.dropFirst(range.lowerBound) + outputs[index].tokens[generated]
+  }
+
+  private mutating func take(
+    _ logits: UnsafeMutableBufferPointer<Float>?, sequence index: Int
+  ) -> Event {
     let sequence = inputs.sequences[index]
     guard let logits else {
       outputs[index].finish = .nonFinite
@@ -141,19 +142,17 @@ package struct GenerationEngine<Model: LanguageModel> {
     outputs[index].logprobs.append(pick.logprob)
     outputs[index].topTokens.append(pick.topTokens)
     outputs[index].topLogprobs.append(pick.topLogprobs)
-    active[member].pending = pick.token
-    let finish = finish(after: pick.token, member: member)
+    let finish = finish(after: pick.token, sequence: index)
     if let finish { outputs[index].finish = finish }
     return Event(sequence: index, token: pick.token, finish: finish)
   }
 
-  private mutating func finish(after token: Int32, member: Int) -> GenerateResult.Finish? {
-    let index = active[member].index
+  private mutating func finish(
+    after token: Int32, sequence index: Int
+  ) -> GenerateResult.Finish? {
     let sequence = inputs.sequences[index]
     if model.endOfSequence.contains(token) { return .endOfSequence }
-    if let vocabulary, !active[member].stops.isEmpty,
-      active[member].stops.append(vocabulary[token])
-    {
+    if let vocabulary, !stops[index].isEmpty, stops[index].append(vocabulary[token]) {
       return .stopString
     }
     let generated = outputs[index].tokens.count
@@ -165,6 +164,9 @@ package struct GenerationEngine<Model: LanguageModel> {
     _ inputs: GenerateInputs, _ vocabulary: VocabularyBytes?, _ model: Model
   ) throws {
     for (index, sequence) in inputs.sequences.enumerated() {
+      guard !sequence.promptTokens.isEmpty else {
+        throw ExecutionError.promptEmpty(sequence: index)
+      }
       guard sequence.promptTokens.count < model.contextLength else {
         throw ExecutionError.promptTooLong(
           sequence: index, tokens: sequence.promptTokens.count, context: model.contextLength)

@@ -12,6 +12,9 @@ package protocol LanguageModel: AnyObject {
 
   func makeCache(_ type: CacheType) throws -> Cache
 
+  /// A second cache with the same positions.
+  func fork(_ cache: Cache) throws -> Cache
+
   /// Runs every chunk's tokens through the model, appends to the caches, and calls `body` with the
   /// logits [V] after the last token of each chunk that wants them, by the chunk's index; and with
   /// nil for every chunk in which a value was not finite, wanted or not.
@@ -38,6 +41,7 @@ package struct ForwardChunk<Cache> {
 
 /// Why a unit cannot be run, whoever runs it.
 package enum ExecutionError: Error, Hashable, CustomStringConvertible {
+  case promptEmpty(sequence: Int)
   case promptTooLong(sequence: Int, tokens: Int, context: Int)
   case tokenOutOfRange(sequence: Int, token: Int32, vocabulary: Int)
   case tooManyAlternatives(sequence: Int, wanted: Int, vocabulary: Int)
@@ -48,6 +52,7 @@ package enum ExecutionError: Error, Hashable, CustomStringConvertible {
 
   package var description: String {
     switch self {
+    case .promptEmpty(let sequence): "sequence \(sequence): the prompt has no tokens"
     case .promptTooLong(let sequence, let tokens, let context):
       "sequence \(sequence): \(tokens) prompt tokens leave no room in a context of \(context)"
     case .tokenOutOfRange(let sequence, let token, let vocabulary):

@@ -2,6 +2,7 @@ import Execution
 import Foundation
 import Kernels
 import Models
+import TestSupport
 import Testing
 import WirePayloads
 import WireProtocol
@@ -48,5 +49,34 @@ import WireProtocol
       }
     }
     #expect(digests.count == 1, "\(digests)")
+  }
+
+  /// Blocks of the cache that prompts share, whole ones and begun ones, hold what each would have
+  /// computed itself.
+  @Test(arguments: [CacheType.f16, .f32])
+  func sharedPrefixesGiveTheSameResults(_ cache: CacheType) throws {
+    let model = try Model(path: Self.fixture)
+    let placeholder = BlobDigest.sha256(Data())
+    let specification = UnitSpecification(
+      kind: .generate, model: placeholder, inputs: placeholder, cache: cache)
+    let compute = try testCompute()
+    func run(
+      _ sequences: [GenerateInputs.Sequence], _ limits: BatchLimits = BatchLimits()
+    ) throws -> [GenerateResult.Sequence] {
+      try UnitExecutor.run(
+        specification, inputs: GenerateInputs(sequences: sequences), vocabulary: nil,
+        model: ExecutorModel(model, compute: compute), compute: compute, limits: limits
+      ).sequences
+    }
+    for seed in testSeeds(2) {
+      let sequences = RandomPrompts.make(seed: seed, vocabulary: 256)
+      let alone = try sequences.flatMap { try run([$0]) }
+      for limits in [
+        BatchLimits(), BatchLimits(activeSequences: 3, rows: 50),
+        BatchLimits(activeSequences: 1, rows: 500),
+      ] {
+        #expect(try run(sequences, limits) == alone, "seed \(seed), \(limits)")
+      }
+    }
   }
 }

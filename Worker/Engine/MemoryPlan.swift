@@ -4,6 +4,9 @@ import Models
 import WirePayloads
 
 /// How many sequences of a unit fit into memory together. Decides speed only, never bits.
+///
+/// Counts a cache as if it shared nothing: what sequences share of a common prefix is less than
+/// that, and a prefix that is held for sequences to come counts as one of them.
 struct MemoryPlan {
   let batchLimits: BatchLimits
 
