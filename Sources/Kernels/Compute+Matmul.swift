@@ -9,7 +9,7 @@ extension Compute {
     _ x: Tensor, _ weights: [PackedWeights], into outputs: [Tensor]
   ) throws(KernelError) {
     precondition(weights.count == outputs.count)
-    var job = MatmulJob(rows: x.rows)
+    var job = MatmulJob(rows: x.rows, kernels: kernels)
     for (weight, output) in zip(weights, outputs) {
       precondition(weight.inputs == x.columns && weight.outputs == output.columns)
       precondition(output !== x)
@@ -19,7 +19,7 @@ extension Compute {
     var quantised: QuantisedRows?
     if weights.contains(where: \.type.isQuantised) { quantised = try quantise(x) }
     for (weight, output) in zip(weights, outputs) {
-      job.add(arguments(x, quantised, weight, output), weight, kernels: table)
+      job.add(arguments(x, quantised, weight, output), weight)
     }
     job.run(on: pool)
   }
@@ -52,7 +52,7 @@ extension Compute {
   ) -> ck_matmul {
     ck_matmul(
       x: x.base, x_stride: x.stride, xq: quantised?.bytes, meta: quantised?.meta, w: weight.base,
-      d: weight.scales, m: weight.minima, k: weight.inputs, y: output.base,
+      scales: weight.scales, minima: weight.minima, k: weight.inputs, y: output.base,
       y_stride: output.stride)
   }
 }
@@ -64,11 +64,6 @@ private struct QuantisedRows: @unchecked Sendable {
   let blocks: Int
 }
 
-private typealias MatmulKernel =
-  @convention(c) (
-    UnsafePointer<ck_matmul>?, Int, Int, Int, Int
-  ) -> Void
-
 /// Several products over the same rows as one job: tasks are ranges of panels, and of rows where
 /// panels are few.
 ///
@@ -76,7 +71,7 @@ private typealias MatmulKernel =
 private struct MatmulJob: @unchecked Sendable {
   private struct Part {
     var arguments: ck_matmul
-    var kernel: MatmulKernel
+    var format: ck_format
     var panels: Int
     var isQuantised: Bool
     var panelsPerTask = 1
@@ -85,24 +80,18 @@ private struct MatmulJob: @unchecked Sendable {
   }
 
   private let rows: Int
+  private let kernels: KernelSet
   private var parts: [Part] = []
 
-  init(rows: Int) { self.rows = rows }
+  init(rows: Int, kernels: KernelSet) {
+    self.rows = rows
+    self.kernels = kernels
+  }
 
-  mutating func add(_ arguments: ck_matmul, _ weight: PackedWeights, kernels: ck_table) {
-    let kernel: MatmulKernel? =
-      switch weight.type {
-      case .f32: kernels.matmul.0
-      case .f16: kernels.matmul.1
-      case .bf16: kernels.matmul.2
-      case .q8_0: kernels.matmul.3
-      case .q4_0: kernels.matmul.4
-      case .q4_1: kernels.matmul.5
-      }
-    guard let kernel else { preconditionFailure("a kernel table lacks \(weight.type)") }
+  mutating func add(_ arguments: ck_matmul, _ weight: PackedWeights) {
     parts.append(
       Part(
-        arguments: arguments, kernel: kernel, panels: weight.panels,
+        arguments: arguments, format: weight.type.format, panels: weight.panels,
         isQuantised: weight.type.isQuantised))
   }
 
@@ -152,8 +141,8 @@ private struct MatmulJob: @unchecked Sendable {
     }
     let first = (panelTask - part.firstTask) * part.panelsPerTask
     withUnsafePointer(to: part.arguments) { arguments in
-      part.kernel(
-        arguments, first, min(part.panels, first + part.panelsPerTask), rows.lowerBound,
+      ck_matmul_run(
+        kernels.table, part.format, arguments, first, min(part.panels, first + part.panelsPerTask), rows.lowerBound,
         rows.upperBound)
     }
   }

@@ -1,32 +1,33 @@
 import CKernels
 
-/// How a weight matrix is stored, in the file and in its panels.
+/// How a weight matrix is stored in a file.
 package enum WeightType: String, CaseIterable, Sendable {
   case f32, f16, bf16
-  /// GGUF blocks of 32 weights: 8 bits and a scale; 4 bits and a scale; 4 bits, a scale and a
-  /// minimum.
-  case q8_0, q4_0, q4_1
+  /// OCP FP8 E4M3 with a float32 scale for each 128 x 128 weights.
+  case f8E4M3 = "f8_e4m3"
+  /// GGUF blocks of 32 weights, with a scale and, in those that end in 1, a minimum.
+  case q8_0, q4_0, q4_1, q5_0, q5_1, iq4NL = "iq4_nl"
+  /// GGUF blocks of 256 weights, with scales of scales.
+  case q2K = "q2_k"
+  case q3K = "q3_k"
+  case q4K = "q4_k"
+  case q5K = "q5_k"
+  case q6K = "q6_k"
 
-  /// Weights that share a scale; the input dimension K is a multiple of it.
-  package var blockSize: Int {
-    switch self {
-    case .f32, .f16, .bf16: 1
-    case .q8_0, .q4_0, .q4_1: Int(CK_QBLOCK)
-    }
-  }
+  /// Weights that are encoded together; the input dimension K is a multiple of it.
+  package var blockSize: Int { ck_sizes_of(format).block }
 
   /// Bytes of one block in the file (of one weight for the float formats).
-  package var blockBytes: Int {
-    switch self {
-    case .f32: 4
-    case .f16, .bf16: 2
-    case .q8_0: 34
-    case .q4_0: 18
-    case .q4_1: 20
-    }
-  }
+  package var blockBytes: Int { ck_sizes_of(format).file_bytes }
 
+  /// True if activations are quantised for products with such weights.
   package var isQuantised: Bool { blockSize > 1 }
+
+  /// The type whose panels hold such weights: another one where it represents every value exactly.
+  package var storage: WeightType {
+    let format = ck_panel_format(format)
+    return Self.allCases.first { $0.format == format } ?? self
+  }
 
   /// Bytes of a row of `columns` weights in the file.
   /// - Throws: `KernelError.invalidWeights` if `columns` is no multiple of the block or the size
@@ -44,24 +45,69 @@ package enum WeightType: String, CaseIterable, Sendable {
     return bytes
   }
 
+  /// One row of a file as float32, bit for bit what the format defines.
+  ///
+  /// - Parameter row: `rowBytes(columns: values.count)` bytes. The scales of FP8 are not applied.
+  package func dequantise(
+    _ row: UnsafeRawBufferPointer, into values: UnsafeMutableBufferPointer<Float>
+  ) throws(KernelError) {
+    guard try rowBytes(columns: values.count) == row.count else {
+      throw KernelError(
+        code: .invalidWeights,
+        message: "\(row.count) bytes for \(values.count) \(rawValue) weights")
+    }
+    guard let from = row.baseAddress, let to = values.baseAddress else { return }
+    ck_dequantise_row(format, from, values.count, to)
+  }
+
   var format: ck_format {
     switch self {
     case .f32: CK_F32
     case .f16: CK_F16
     case .bf16: CK_BF16
+    case .f8E4M3: CK_F8_E4M3
     case .q8_0: CK_Q8_0
     case .q4_0: CK_Q4_0
     case .q4_1: CK_Q4_1
+    case .q5_0: CK_Q5_0
+    case .q5_1: CK_Q5_1
+    case .iq4NL: CK_IQ4_NL
+    case .q2K: CK_Q2_K
+    case .q3K: CK_Q3_K
+    case .q4K: CK_Q4_K
+    case .q5K: CK_Q5_K
+    case .q6K: CK_Q6_K
     }
   }
+}
 
-  /// Bytes of 16 outputs by one block in a panel, without scales and minima.
-  var panelBlockBytes: Int {
-    switch self {
-    case .f32: 64
-    case .f16, .bf16: 32
-    case .q8_0: 512
-    case .q4_0, .q4_1: 256
+/// The scales of FP8 weights [outputs, inputs]: one for each 128 x 128 of them.
+package struct BlockScales: Sendable {
+  /// Weights of a block in either direction.
+  package static let blockSize = Int(CK_F8_BLOCK)
+
+  /// Blocks across the inputs.
+  package let columns: Int
+  /// [outputs / 128, inputs / 128], both rounded up.
+  package let values: [Float]
+
+  /// - Throws: `KernelError.invalidWeights` if `values` is not one for each block.
+  package init(outputs: Int, inputs: Int, values: [Float]) throws(KernelError) {
+    let size = Self.blockSize
+    let (rows, columns) = ((outputs - 1) / size + 1, (inputs - 1) / size + 1)
+    let (count, overflow) = rows.multipliedReportingOverflow(by: columns)
+    guard outputs > 0, inputs > 0, !overflow, count == values.count else {
+      throw KernelError(
+        code: .invalidWeights,
+        message: "\(values.count) scales for \(outputs) x \(inputs) weights in blocks of \(size)")
     }
+    self.columns = columns
+    self.values = values
+  }
+
+  /// The scales of the blocks of row `output`, `columns` of them.
+  func row(_ output: Int) -> ArraySlice<Float> {
+    let first = output / Self.blockSize * columns
+    return values[first..<first + columns]
   }
 }

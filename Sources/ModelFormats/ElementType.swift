@@ -27,11 +27,22 @@ package enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
   /// ggml's `block_q4_1`: 32 elements in 20 bytes, a float16 scale `d`, a float16 minimum `m` and
   /// nibbles as in `q4_0`; element = d*nibble+m.
   case q4_1 = "Q4_1"
+  /// The other quantised types of ggml that can be computed with, as `ggml-common.h` lays them out:
+  /// blocks of 32 elements, then blocks of 256.
+  case q5_0 = "Q5_0"
+  case q5_1 = "Q5_1"
+  case iq4NL = "IQ4_NL"
+  case q2K = "Q2_K"
+  case q3K = "Q3_K"
+  case q4K = "Q4_K"
+  case q5K = "Q5_K"
+  case q6K = "Q6_K"
 
   /// Elements of the innermost dimension that are encoded together.
   package var elementsPerBlock: Int {
     switch self {
-    case .q8_0, .q4_0, .q4_1: 32
+    case .q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .iq4NL: 32
+    case .q2K, .q3K, .q4K, .q5K, .q6K: 256
     default: 1
     }
   }
@@ -46,6 +57,14 @@ package enum ElementType: String, Sendable, Hashable, Codable, CaseIterable {
     case .q8_0: 34
     case .q4_0: 18
     case .q4_1: 20
+    case .q5_0: 22
+    case .q5_1: 24
+    case .iq4NL: 18
+    case .q2K: 84
+    case .q3K: 110
+    case .q4K: 144
+    case .q5K: 176
+    case .q6K: 210
     }
   }
 

@@ -74,7 +74,7 @@ package struct GGUFTensorSource: TensorSource {
       throw FormatError(
         .badType, file: file.name, offset: UInt64(tensor.range.lowerBound),
         reason: "tensor \(quoted(name)) has type \(tensor.type), which is not supported "
-          + "(F32, F16, BF16, Q8_0, Q4_0 and Q4_1 are)")
+          + "(F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL and Q2_K to Q6_K are)")
     }
     return SourceTensor(
       type: type, shape: tensor.shape, byteCount: tensor.range.count, file: file.name,

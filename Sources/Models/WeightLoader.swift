@@ -96,6 +96,14 @@ extension WeightType {
     case .q8_0: self = .q8_0
     case .q4_0: self = .q4_0
     case .q4_1: self = .q4_1
+    case .q5_0: self = .q5_0
+    case .q5_1: self = .q5_1
+    case .iq4NL: self = .iq4NL
+    case .q2K: self = .q2K
+    case .q3K: self = .q3K
+    case .q4K: self = .q4K
+    case .q5K: self = .q5K
+    case .q6K: self = .q6K
     default: return nil
     }
   }

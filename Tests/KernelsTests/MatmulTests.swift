@@ -17,8 +17,7 @@ struct Shape: Sendable, CustomStringConvertible {
     + (1...20).map { Shape(rows: $0, inputs: 288, outputs: 19) }
 
   private func shape(_ shape: Shape, for type: WeightType) -> Shape {
-    let inputs = max(type.blockSize, shape.inputs / type.blockSize * type.blockSize)
-    return Shape(rows: shape.rows, inputs: inputs, outputs: shape.outputs)
+    Shape(rows: shape.rows, inputs: type.whole(shape.inputs), outputs: shape.outputs)
   }
 
   @Test(arguments: WeightType.allCases, Draw.allCases)
@@ -45,7 +44,7 @@ struct Shape: Sendable, CustomStringConvertible {
   @Test(arguments: WeightType.allCases)
   func aRowDoesNotDependOnItsCompanions(type: WeightType) throws {
     var random = SeededRandom(seed: 11)
-    let (inputs, outputs, rows) = (320, 50, 33)
+    let (inputs, outputs, rows) = (type.whole(320), 50, 33)
     let weights = try PackedWeights(
       type, outputs: outputs, inputs: inputs,
       bytes: random.weightRows(type, outputs: outputs, inputs: inputs, .ordinary))
@@ -100,7 +99,7 @@ struct Shape: Sendable, CustomStringConvertible {
   @Test(arguments: WeightType.allCases)
   func productsAreCloseToDoubleArithmetic(type: WeightType) throws {
     var random = SeededRandom(seed: 13)
-    let (rows, inputs, outputs) = (6, 544, 21)
+    let (rows, inputs, outputs) = (6, type.whole(544), 21)
     let x = random.matrix(rows, inputs, .ordinary)
     let weights = try PackedWeights(
       type, outputs: outputs, inputs: inputs,

@@ -47,20 +47,45 @@ extension SeededRandom {
       case .f16:
         append(Float16(value(draw == .extreme ? .extreme : .ordinary)).bitPattern, to: &bytes)
       case .bf16: append(UInt16(value(draw).bitPattern >> 16), to: &bytes)
-      case .q8_0, .q4_0, .q4_1:
-        append(Float16(value(.ordinary) / 16).bitPattern, to: &bytes)
-        if type == .q4_1 { append(Float16(value(.ordinary)).bitPattern, to: &bytes) }
-        bytes += self.bytes(type == .q8_0 ? 32 : 16)
-        // The byte -128, which llama.cpp never writes but a file may hold.
-        if type == .q8_0, chance(0.3) { bytes[bytes.count - 5] = 0x80 }
+      case .f8E4M3: bytes.append(UInt8.random(in: 0..<0x7f, using: &self) | (chance(0.5) ? 0x80 : 0))
+      default: bytes += quantisedBlock(type)
       }
     }
     return bytes
   }
 
+  /// Every byte may be anything; the f16 scales and minima are small.
+  private mutating func quantisedBlock(_ type: WeightType) -> [UInt8] {
+    var block = self.bytes(type.blockBytes)
+    for offset in type.halves {
+      let half = Float16(value(.ordinary) / 16).bitPattern
+      (block[offset], block[offset + 1]) = (UInt8(half & 0xff), UInt8(half >> 8))
+    }
+    // The byte -128, which llama.cpp never writes but a file may hold.
+    if type == .q8_0, chance(0.3) { block[29] = 0x80 }
+    return block
+  }
+
   private func append(_ word: some FixedWidthInteger, to bytes: inout [UInt8]) {
     withUnsafeBytes(of: word.littleEndian) { bytes.append(contentsOf: $0) }
   }
+}
+
+extension WeightType {
+  /// Where a block holds its f16 scale and minimum (ggml-common.h).
+  fileprivate var halves: [Int] {
+    switch self {
+    case .f32, .f16, .bf16, .f8E4M3: []
+    case .q8_0, .q4_0, .q5_0, .iq4NL: [0]
+    case .q4_1, .q5_1, .q4K, .q5K: [0, 2]
+    case .q2K: [80, 82]
+    case .q3K: [108]
+    case .q6K: [208]
+    }
+  }
+
+  /// `inputs` rounded to whole blocks, at least one.
+  func whole(_ inputs: Int) -> Int { max(1, inputs / blockSize) * blockSize }
 }
 
 /// Equal bits; any NaN equals any NaN.
@@ -90,6 +115,13 @@ func compute(_ variant: KernelVariant, threads: Int = 1) throws -> Compute {
   try Compute(kernels: KernelSet(variant), threads: threads)
 }
 
+/// Scales of FP8 weights, each another one.
+func blockScales(outputs: Int, inputs: Int) throws -> BlockScales {
+  let blocks = ((outputs + 127) / 128) * ((inputs + 127) / 128)
+  return try BlockScales(
+    outputs: outputs, inputs: inputs, values: (0..<blocks).map { 0.01 + 0.003 * Float($0) })
+}
+
 extension PackedWeights {
   convenience init(
     _ type: WeightType, outputs: Int, inputs: Int, bytes: [UInt8], storage: WeightType? = nil
@@ -97,7 +129,8 @@ extension PackedWeights {
     var weights: PackedWeightsBuilder?
     try bytes.withUnsafeBytes {
       let builder = try PackedWeightsBuilder(
-        type: type, outputs: outputs, inputs: inputs, storage: storage)
+        type: type, outputs: outputs, inputs: inputs, storage: storage,
+        scales: type == .f8E4M3 ? try blockScales(outputs: outputs, inputs: inputs) : nil)
       try builder.append($0)
       weights = builder
     }

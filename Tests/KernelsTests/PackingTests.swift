@@ -36,9 +36,10 @@ import Testing
   @Test(arguments: WeightType.allCases)
   func storedRowsEqualDequantisedRows(type: WeightType) throws {
     var random = SeededRandom(seed: 1)
-    let (outputs, inputs) = (37, 96)
+    let (outputs, inputs) = (37, type.whole(600))
     let bytes = random.weightRows(type, outputs: outputs, inputs: inputs, .ordinary)
     let packed = try rows(type, bytes, outputs: outputs, inputs: inputs)
+    #expect(Set(packed.joined()).count > 30)
     let dense = try PackedWeights(
       type, outputs: outputs, inputs: inputs, bytes: bytes, storage: .f32)
     #expect(dense.type == .f32)
@@ -48,6 +49,50 @@ import Testing
     let table = try PackedWeights(type, outputs: outputs, inputs: inputs, bytes: bytes)
     try best.embed([36, 0, 17], table: table, into: result)
     #expect(sameBits(result.values, [packed[36], packed[0], packed[17]]))
+  }
+
+  /// The formats whose panels are those of another keep every bit.
+  @Test(arguments: WeightType.allCases.filter { $0.isQuantised })
+  func storedRowsEqualTheFile(type: WeightType) throws {
+    var random = SeededRandom(seed: 5)
+    let inputs = type.whole(512)
+    let bytes = random.weightRows(type, outputs: 17, inputs: inputs, .ordinary)
+    let packed = try rows(type, bytes, outputs: 17, inputs: inputs)
+    let rowBytes = try type.rowBytes(columns: inputs)
+    for row in 0..<17 {
+      var values = [Float](repeating: 0, count: inputs)
+      try bytes[row * rowBytes..<(row + 1) * rowBytes].withUnsafeBytes { bytes in
+        try values.withUnsafeMutableBufferPointer { try type.dequantise(bytes, into: $0) }
+      }
+      #expect(sameBits(values, packed[row]))
+    }
+  }
+
+  @Test func eightBitFloatsWithBlockScales() throws {
+    // 0x38 is 1, 0x01 the smallest subnormal 2^-9, 0x7e the largest, 448; with the sign, -448.
+    var bytes = [UInt8](repeating: 0, count: 130)
+    (bytes[0], bytes[1], bytes[2], bytes[3], bytes[129]) = (0x38, 0x01, 0x7e, 0xfe, 0x38)
+    let scales = try BlockScales(outputs: 1, inputs: 130, values: [2, 3])
+    let weights = try bytes.withUnsafeBytes {
+      try PackedWeights(type: .f8E4M3, outputs: 1, inputs: 130, rows: $0, scales: scales)
+    }
+    let row = weights.rows[0]
+    #expect(Array(row[0..<4]) == [2, 0x1p-8, 896, -896] && row[129] == 3)
+    bytes[77] = 0xff
+    #expect(throws: KernelError.self) {
+      try bytes.withUnsafeBytes {
+        _ = try PackedWeights(type: .f8E4M3, outputs: 1, inputs: 130, rows: $0, scales: scales)
+      }
+    }
+    #expect(throws: KernelError.self) {
+      _ = try PackedWeightsBuilder(type: .f8E4M3, outputs: 1, inputs: 130)
+    }
+    #expect(throws: KernelError.self) {
+      _ = try PackedWeightsBuilder(type: .f8E4M3, outputs: 129, inputs: 130, scales: scales)
+    }
+    #expect(throws: KernelError.self) {
+      _ = try PackedWeightsBuilder(type: .f32, outputs: 1, inputs: 130, scales: scales)
+    }
   }
 
   @Test func streamedRowsEqualWholeOnes() throws {

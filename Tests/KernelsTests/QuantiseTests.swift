@@ -19,7 +19,8 @@ import Testing
     func canonical(_ x: Float) -> UInt32 { x.isNaN ? 0x7fc0_0000 : x.bitPattern }
     return Quantised(
       values: values, scales: meta.map { canonical($0.scale) },
-      sums: meta.map { canonical($0.scaled_sum) }, compensation: meta.map { [$0.comp8, $0.comp4] })
+      sums: meta.map { canonical($0.scaled_sum) },
+      compensation: meta.map { [$0.comp8, $0.comp4, $0.comp6.0, $0.comp6.1] })
   }
 
   @Test(arguments: Draw.allCases)
@@ -43,7 +44,7 @@ import Testing
     let ties = try quantise(variant, x)
     #expect(Array(ties.values[0..<5]) == [127, -127, 0, 2, -2])
     #expect(ties.scales == [Float(1).bitPattern] && ties.sums == [Float(0).bitPattern])
-    #expect(ties.compensation == [[0, 0]])
+    #expect(ties.compensation == [[0, 0, 0, 0]])
     // Below 2^-100 a block is zero: 127 / maximum would overflow soon.
     x = [Float](repeating: 0x1p-101, count: 32)
     #expect(try quantise(variant, x).scales == [0])

@@ -31,15 +31,43 @@ typedef enum ck_variant {
   CK_VARIANTS
 } ck_variant;
 
+/// How weights are stored. Those before CK_PANEL_FORMATS have panels of their own; the others are
+/// formats of files whose values those of another represent exactly (ck_panel_format).
 typedef enum ck_format {
   CK_F32 = 0,
   CK_F16,
   CK_BF16,
+  CK_F8_E4M3,  // with a float32 scale for each CK_F8_BLOCK x CK_F8_BLOCK weights
   CK_Q8_0,
   CK_Q4_0,
   CK_Q4_1,
+  CK_Q5_1,
+  CK_Q2_K,
+  CK_Q4_K,
+  CK_Q5_K,
+  CK_Q6_K,
+  CK_PANEL_FORMATS,
+  CK_Q5_0 = CK_PANEL_FORMATS,  // in panels of Q8_0
+  CK_IQ4_NL,                   // in panels of Q8_0
+  CK_Q3_K,                     // in panels of Q6_K
   CK_FORMATS
 } ck_format;
+
+/// Inputs, and outputs, that share a scale in CK_F8_E4M3.
+#define CK_F8_BLOCK 128
+
+/// The sizes of a format. For a format without panels of its own, the last three are 0.
+typedef struct ck_sizes {
+  size_t block;          // weights that are encoded together
+  size_t file_bytes;     // of a block in a file
+  size_t panel_bytes;    // of 16 outputs by one block, without scales and minima
+  size_t scale_bytes;    // of the scales of 16 outputs by one block (CK_F8_E4M3: see ck_matmul)
+  size_t minimum_bytes;  // of the minima of 16 outputs by one block
+} ck_sizes;
+
+ck_sizes ck_sizes_of(ck_format format);
+/// The format of the panels that hold weights of `format`.
+ck_format ck_panel_format(ck_format format);
 
 typedef enum ck_activation { CK_SILU = 0, CK_GELU_TANH, CK_ACTIVATIONS } ck_activation;
 
@@ -49,7 +77,14 @@ typedef struct ck_qmeta {
   float scaled_sum;  // scale * (sum of q), for formats with a minimum
   int32_t comp8;     // -128 * (sum of q): undoes the offset of Q8_0's stored bytes
   int32_t comp4;     // -8 * (sum of q): undoes the offset of Q4_0's nibbles
+  int32_t comp6[2];  // -32 * (sum of q) of either half: undoes the offset of Q6_K's six bits
 } ck_qmeta;
+
+/// From the sums of the block's first and second half.
+static inline ck_qmeta ck_qmeta_of(float scale, int32_t first, int32_t second) {
+  int32_t sum = first + second;
+  return (ck_qmeta){scale, scale * (float)sum, -128 * sum, -8 * sum, {-32 * first, -32 * second}};
+}
 
 /// y[M,N] = x[M,K] times the transpose of w[N,K].
 typedef struct ck_matmul {
@@ -58,8 +93,13 @@ typedef struct ck_matmul {
   const int8_t *xq;      // [M][K], quantised formats
   const ck_qmeta *meta;  // [M][K/32], quantised formats
   const void *w;         // panels, 64-byte aligned
-  const uint16_t *d;     // [panel][K/32][16] scales as f16, quantised formats
-  const uint16_t *m;     // [panel][K/32][16] minima as f16, Q4_1
+  // Q8_0, Q4_0, Q4_1, Q5_1: f16 [panel][K/32][16].
+  // Q4_K, Q5_K: [panel][K/256] of { f16 d[16], dmin[16]; u8 { scale[16], minimum[16] }[8] }.
+  // Q2_K: [panel][K/256] of { f16 d[16], dmin[16]; u8 scale | minimum << 4 [16][16] }.
+  // Q6_K: [panel][K/256] of { f16 d[16]; i8 scale[16][16] }.
+  // F8_E4M3: float32 [panel][K/128 rounded up][16].
+  const void *scales;
+  const void *minima;  // f16 [panel][K/32][16], Q4_1 and Q5_1
   size_t k;
   float *y;  // [M][y_stride]; whole panels are written, so y_stride >= N rounded up to 16
   size_t y_stride;
@@ -96,7 +136,7 @@ static inline size_t ck_attention_scratch(size_t key_dim, size_t value_stride) {
 typedef struct ck_table {
   ck_variant variant;
   /// Rows [row, row_end) of panels [panel, panel_end).
-  void (*matmul[CK_FORMATS])(const ck_matmul *a, size_t panel, size_t panel_end, size_t row,
+  void (*matmul[CK_PANEL_FORMATS])(const ck_matmul *a, size_t panel, size_t panel_end, size_t row,
                              size_t row_end);
   /// One row of k floats (a multiple of 32) to int8.
   void (*quantise)(const float *x, size_t k, int8_t *q, ck_qmeta *meta);
@@ -121,6 +161,11 @@ typedef struct ck_table {
   void (*to_f16)(const float *x, size_t n, uint16_t *y);
   void (*from_f16)(const uint16_t *x, size_t n, float *y);
 } ck_table;
+
+static inline void ck_matmul_run(const ck_table *table, ck_format format, const ck_matmul *a,
+                                 size_t panel, size_t panel_end, size_t row, size_t row_end) {
+  table->matmul[format](a, panel, panel_end, row, row_end);
+}
 
 /// The table of a variant, or NULL if this build or this CPU lacks it.
 const ck_table *ck_table_of(ck_variant variant);
@@ -147,15 +192,15 @@ double ck_pow_double(double x, double y);
 /// float32.
 void ck_sincos(float angle, float *sine, float *cosine);
 
-// Packing. `raw` holds rows as in the file: K values, or K/32 blocks of 34 (Q8_0), 18 (Q4_0) or 20
-// (Q4_1) bytes.
-/// Puts output row `row` in its panel. `w`, `d` and `m` are the beginnings of the whole matrix.
-void ck_pack_row(ck_format format, const void *raw, size_t row, size_t k, void *w, uint16_t *d,
-                 uint16_t *m);
-/// One raw row as float32.
+// Packing. `raw` holds a row as in the file: K / block blocks of file_bytes (ck_sizes_of). `w`,
+// `scales` and `minima` are the beginnings of the whole packed matrix, as in ck_matmul.
+/// Puts output row `row` in its panel. The scales of CK_F8_E4M3 are its caller's affair.
+void ck_pack_row(ck_format format, const void *raw, size_t row, size_t k, void *w, void *scales,
+                 void *minima);
+/// One raw row as float32, of any format but CK_F8_E4M3.
 void ck_dequantise_row(ck_format format, const void *raw, size_t k, float *y);
-/// Output row `row` of a packed matrix as float32.
-void ck_unpack_row(ck_format format, const void *w, const uint16_t *d, const uint16_t *m,
+/// Output row `row` of a packed matrix as float32; `format` is that of the panels.
+void ck_unpack_row(ck_format format, const void *w, const void *scales, const void *minima,
                    size_t row, size_t k, float *y);
 
 // Writing the cache: n values of one position, into column `slot` of a key block or row `slot` of a

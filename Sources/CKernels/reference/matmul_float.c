@@ -1,4 +1,5 @@
-// y = x w^T for float weights: one FMA chain per output and 256 inputs, chains added in order.
+// y = x w^T for float weights: one FMA chain per output and 256 inputs, chains added in order. With
+// scales for blocks of weights, one chain per 128 inputs, its scaled value added in order.
 #include "scalar.h"
 
 #pragma STDC FP_CONTRACT OFF
@@ -28,3 +29,27 @@
 MATMUL(matmul_f32, float, AS_IS)
 MATMUL(matmul_f16, uint16_t, ck_half)
 MATMUL(matmul_bf16, uint16_t, ck_brain)
+
+static float scaled_output(const ck_matmul *a, size_t panel, size_t lane, const float *x) {
+  const uint8_t *w = (const uint8_t *)a->w + panel * a->k * CK_PANEL + lane;
+  size_t blocks = (a->k + CK_F8_BLOCK - 1) / CK_F8_BLOCK;
+  const float *scales = (const float *)a->scales + panel * blocks * CK_PANEL + lane;
+  float total = 0;
+  for (size_t b = 0; b < blocks; b++) {
+    size_t end = (b + 1) * CK_F8_BLOCK < a->k ? (b + 1) * CK_F8_BLOCK : a->k;
+    float chain = 0;
+    for (size_t k = b * CK_F8_BLOCK; k < end; k++)
+      chain = ck_fma(x[k], ck_e4m3(w[k * CK_PANEL]), chain);
+    total = ck_fma(chain, scales[b * CK_PANEL], total) + 0.0f;
+  }
+  return total;
+}
+
+void CK_FN(matmul_f8_e4m3)(const ck_matmul *a, size_t panel, size_t panel_end, size_t row,
+                           size_t row_end) {
+  for (size_t p = panel; p < panel_end; p++)
+    for (size_t r = row; r < row_end; r++)
+      for (size_t lane = 0; lane < CK_PANEL; lane++)
+        a->y[r * a->y_stride + p * CK_PANEL + lane] =
+            scaled_output(a, p, lane, a->x + r * a->x_stride);
+}

@@ -1,53 +1,89 @@
 // y = x w^T for quantised weights: exact integer dot products of 32, then one FMA per block in
-// order, with the product of the two scales; Q4_1 follows each with an FMA for its minimum. The end
-// is + (+0).
-#include "scalar.h"
+// order with the product of the two scales, and one for a minimum. The end is + (+0).
+#include "block.h"
 
 #pragma STDC FP_CONTRACT OFF
 
-static int32_t dot_bytes(const int8_t *q, const uint8_t *w) {
-  int32_t sum = 0;
-  for (int g = 0; g < 8; g++)
-    for (int i = 0; i < 4; i++) sum += q[4 * g + i] * (int32_t)w[64 * g + i];
-  return sum;
-}
+/// The exact sums of products of 32 activations with q - offset, each half on its own, in dot, and
+/// of the activations alone, in sum.
+typedef struct halves {
+  int32_t dot[2], sum[2];
+} halves;
 
-static int32_t dot_nibbles(const int8_t *q, const uint8_t *w) {
-  int32_t sum = 0;
-  for (int g = 0; g < 4; g++)
-    for (int i = 0; i < 4; i++) {
-      uint8_t pair = w[64 * g + i];
-      sum += q[4 * g + i] * (pair & 15) + q[16 + 4 * g + i] * (pair >> 4);
-    }
-  return sum;
-}
-
-static float output(const ck_matmul *a, ck_format format, size_t panel, size_t column, size_t row) {
-  size_t blocks = a->k / CK_QBLOCK, bytes = format == CK_Q8_0 ? 512 : 256;
-  const uint8_t *w = (const uint8_t *)a->w + panel * blocks * bytes + 4 * column;
-  const int8_t *q = a->xq + row * a->k;
-  const ck_qmeta *meta = a->meta + row * blocks;
-  float chain = 0;
-  for (size_t b = 0; b < blocks; b++) {
-    size_t at = (panel * blocks + b) * CK_PANEL + column;
-    int32_t sum = format == CK_Q8_0 ? meta[b].comp8 + dot_bytes(q + b * CK_QBLOCK, w + b * bytes)
-                                    : dot_nibbles(q + b * CK_QBLOCK, w + b * bytes);
-    if (format == CK_Q4_0) sum += meta[b].comp4;
-    chain = ck_fma((float)sum, meta[b].scale * ck_half(a->d[at]), chain);
-    if (format == CK_Q4_1) chain = ck_fma(meta[b].scaled_sum, ck_half(a->m[at]), chain);
+static halves dots(const int8_t *x, const uint8_t *q, int offset) {
+  halves h = {{0, 0}, {0, 0}};
+  for (int i = 0; i < CK_QBLOCK; i++) {
+    h.dot[i / 16] += x[i] * (q[i] - offset);
+    h.sum[i / 16] += x[i];
   }
-  return chain + 0.0f;
+  return h;
 }
 
-#define MATMUL(name, format)                                                              \
-  void CK_FN(name)(const ck_matmul *a, size_t panel, size_t panel_end, size_t row,        \
-                   size_t row_end) {                                                      \
-    for (size_t p = panel; p < panel_end; p++)                                            \
-      for (size_t r = row; r < row_end; r++)                                              \
-        for (size_t c = 0; c < CK_PANEL; c++)                                             \
-          a->y[r * a->y_stride + p * CK_PANEL + c] = output(a, format, p, c, r);          \
+/// Appends 32 inputs to the chain of an output: the part-th of `block`.
+static float append(ck_format format, const ck_block *block, size_t part, const int8_t *x,
+                    const ck_qmeta *meta, float chain) {
+  int offset = format == CK_Q8_0 ? 128 : format == CK_Q6_K ? 32 : format == CK_Q4_0 ? 8 : 0;
+  halves h = dots(x, block->q + part * CK_QBLOCK, offset);
+  float dot = (float)(h.dot[0] + h.dot[1]), d = ck_half(block->d), m = ck_half(block->m);
+  const uint8_t *scale = block->scale + 2 * part, *least = block->least + 2 * part;
+  switch (format) {
+    case CK_Q4_1:
+    case CK_Q5_1:
+      chain = ck_fma(dot, meta->scale * d, chain);
+      return ck_fma(meta->scaled_sum, m, chain);
+    case CK_Q4_K:
+    case CK_Q5_K:
+      chain = ck_fma(dot, meta->scale * (d * (float)block->scale[part]), chain);
+      return ck_fma(meta->scaled_sum, -(m * (float)block->least[part]), chain);
+    case CK_Q6_K: {
+      int32_t scaled = h.dot[0] * (int8_t)scale[0] + h.dot[1] * (int8_t)scale[1];
+      return ck_fma((float)scaled, meta->scale * d, chain);
+    }
+    case CK_Q2_K:
+      chain = ck_fma((float)(h.dot[0] * scale[0] + h.dot[1] * scale[1]), meta->scale * d, chain);
+      return ck_fma((float)-(h.sum[0] * least[0] + h.sum[1] * least[1]), meta->scale * m, chain);
+    default: return ck_fma(dot, meta->scale * d, chain);
+  }
+}
+
+/// Rows [row, row_end) of one output column.
+static void column(const ck_matmul *a, ck_format format, size_t panel, size_t lane, size_t row,
+                   size_t row_end) {
+  ck_sizes sizes = ck_sizes_of(format);
+  size_t blocks = a->k / sizes.block, parts = sizes.block / CK_QBLOCK, first = panel * blocks;
+  const uint8_t *w = (const uint8_t *)a->w + first * sizes.panel_bytes;
+  const uint8_t *scales = (const uint8_t *)a->scales + first * sizes.scale_bytes;
+  const uint8_t *minima = (const uint8_t *)a->minima + first * sizes.minimum_bytes;
+  float *y = a->y + panel * CK_PANEL + lane;
+  for (size_t r = row; r < row_end; r++) y[r * a->y_stride] = 0;
+  for (size_t b = 0; b < blocks; b++) {
+    ck_block block;
+    ck_block_of_panel(format, w, scales, minima, b, lane, &block);
+    for (size_t r = row; r < row_end; r++) {
+      const int8_t *x = a->xq + r * a->k + b * sizes.block;
+      const ck_qmeta *meta = a->meta + r * (a->k / CK_QBLOCK) + b * parts;
+      float chain = y[r * a->y_stride];
+      for (size_t part = 0; part < parts; part++)
+        chain = append(format, &block, part, x + part * CK_QBLOCK, meta + part, chain);
+      y[r * a->y_stride] = chain;
+    }
+  }
+  for (size_t r = row; r < row_end; r++) y[r * a->y_stride] = y[r * a->y_stride] + 0.0f;
+}
+
+#define MATMUL(name, format)                                                       \
+  void CK_FN(name)(const ck_matmul *a, size_t panel, size_t panel_end, size_t row, \
+                   size_t row_end) {                                               \
+    for (size_t p = panel; p < panel_end; p++)                                     \
+      for (size_t lane = 0; lane < CK_PANEL; lane++)                               \
+        column(a, format, p, lane, row, row_end);                                  \
   }
 
 MATMUL(matmul_q8_0, CK_Q8_0)
 MATMUL(matmul_q4_0, CK_Q4_0)
 MATMUL(matmul_q4_1, CK_Q4_1)
+MATMUL(matmul_q5_1, CK_Q5_1)
+MATMUL(matmul_q2_k, CK_Q2_K)
+MATMUL(matmul_q4_k, CK_Q4_K)
+MATMUL(matmul_q5_k, CK_Q5_K)
+MATMUL(matmul_q6_k, CK_Q6_K)

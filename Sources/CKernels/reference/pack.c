@@ -1,98 +1,125 @@
-// Weights from file rows to panels of 16 outputs and back. The layouts are those of GGUF
-// (ggml-common.h):
-//   block_q8_0 { f16 d; int8 qs[32]; }                 w[i] = d * qs[i]
-//   block_q4_0 { f16 d; uint8 qs[16]; }                w[i] = d * (nibble(i) - 8)
-//   block_q4_1 { f16 d; f16 m; uint8 qs[16]; }         w[i] = d * nibble(i) + m
-// where nibble(i) is the low half of qs[i] for i < 16, the high half of qs[i - 16] above.
-#include "scalar.h"
+// Weight rows: from files to panels of 16 outputs, and from either to float32.
+#include "block.h"
 
 #pragma STDC FP_CONTRACT OFF
 
-static size_t block_bytes(ck_format format) {
-  return format == CK_Q8_0 ? 34 : format == CK_Q4_0 ? 18 : 20;
+ck_format ck_panel_format(ck_format format) {
+  switch (format) {
+    case CK_Q5_0:
+    case CK_IQ4_NL: return CK_Q8_0;
+    case CK_Q3_K: return CK_Q6_K;
+    default: return format;
+  }
 }
 
-static uint16_t half_bits_at(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
+ck_sizes ck_sizes_of(ck_format format) {
+  switch (format) {
+    case CK_F32: return (ck_sizes){1, 4, 64, 0, 0};
+    case CK_F16:
+    case CK_BF16: return (ck_sizes){1, 2, 32, 0, 0};
+    case CK_F8_E4M3: return (ck_sizes){1, 1, 16, 0, 0};
+    case CK_Q8_0: return (ck_sizes){32, 34, 512, 32, 0};
+    case CK_Q4_0: return (ck_sizes){32, 18, 256, 32, 0};
+    case CK_Q4_1: return (ck_sizes){32, 20, 256, 32, 32};
+    case CK_Q5_1: return (ck_sizes){32, 24, 320, 32, 32};
+    case CK_Q2_K: return (ck_sizes){256, 84, 8 * 128, 64 + 256, 0};
+    case CK_Q4_K: return (ck_sizes){256, 144, 8 * 256, 64 + 256, 0};
+    case CK_Q5_K: return (ck_sizes){256, 176, 8 * 320, 64 + 256, 0};
+    case CK_Q6_K: return (ck_sizes){256, 210, 8 * 384, 32 + 256, 0};
+    case CK_Q5_0: return (ck_sizes){32, 22, 0, 0, 0};
+    case CK_IQ4_NL: return (ck_sizes){32, 18, 0, 0, 0};
+    case CK_Q3_K: return (ck_sizes){256, 110, 0, 0, 0};
+    default: return (ck_sizes){1, 0, 0, 0, 0};
+  }
+}
 
-static void pack_quantised(ck_format format, const uint8_t *raw, size_t row, size_t k, uint8_t *w,
-                           uint16_t *d, uint16_t *m) {
-  size_t blocks = k / CK_QBLOCK, panel = row / CK_PANEL, lane = row % CK_PANEL;
-  size_t groups = format == CK_Q8_0 ? 8 : 4, offset = format == CK_Q4_1 ? 4 : 2;
-  for (size_t b = 0; b < blocks; b++, raw += block_bytes(format)) {
-    size_t block = panel * blocks + b;
-    d[block * CK_PANEL + lane] = half_bits_at(raw);
-    if (format == CK_Q4_1) m[block * CK_PANEL + lane] = half_bits_at(raw + 2);
-    for (size_t g = 0; g < groups; g++) {
-      uint8_t *to = w + (block * groups + g) * 64 + 4 * lane;
-      const uint8_t *from = raw + offset + 4 * g;
-      for (size_t i = 0; i < 4; i++) to[i] = format == CK_Q8_0 ? from[i] ^ 0x80 : from[i];
+static bool is_quantised(ck_format format) { return ck_sizes_of(format).block > 1; }
+
+/// A value of the formats that have no blocks, as float32; the scale of F8_E4M3 left out.
+static float plain_value(ck_format format, const uint8_t *from, size_t i) {
+  uint32_t word;
+  switch (format) {
+    case CK_F32: memcpy(&word, from + 4 * i, 4); return ck_float(word);
+    case CK_F16: return ck_half((uint16_t)(from[2 * i] | from[2 * i + 1] << 8));
+    case CK_BF16: return ck_brain((uint16_t)(from[2 * i] | from[2 * i + 1] << 8));
+    default: return ck_e4m3(from[i]);
+  }
+}
+
+/// The values of a block; `format` is that of panels.
+static void block_values(ck_format format, const ck_block *block, float *y) {
+  size_t n = ck_sizes_of(format).block;
+  size_t share = format == CK_Q4_K || format == CK_Q5_K ? 32 : 16;
+  float d = ck_half(block->d), m = ck_half(block->m);
+  for (size_t i = 0; i < n; i++) {
+    int q = block->q[i];
+    uint8_t scale = block->scale[i / share];
+    switch (format) {
+      case CK_Q8_0: y[i] = d * (float)(q - 128); break;
+      case CK_Q4_0: y[i] = d * (float)(q - 8); break;
+      case CK_Q4_1:
+      case CK_Q5_1: y[i] = d * (float)q + m; break;
+      case CK_Q6_K: y[i] = (d * (float)(int8_t)scale) * (float)(q - 32); break;
+      default: y[i] = (d * (float)scale) * (float)q - m * (float)block->least[i / share]; break;
     }
   }
 }
 
-void ck_pack_row(ck_format format, const void *raw, size_t row, size_t k, void *w, uint16_t *d,
-                 uint16_t *m) {
-  size_t at = row / CK_PANEL * k * CK_PANEL + row % CK_PANEL;
+void ck_pack_row(ck_format format, const void *raw, size_t row, size_t k, void *w, void *scales,
+                 void *minima) {
+  ck_format to = ck_panel_format(format);
+  ck_sizes from_sizes = ck_sizes_of(format), sizes = ck_sizes_of(to);
+  size_t panel = row / CK_PANEL, lane = row % CK_PANEL, blocks = k / sizes.block;
   const uint8_t *from = raw;
-  if (format == CK_F32) {
-    for (size_t i = 0; i < k; i++) memcpy((float *)w + at + i * CK_PANEL, from + 4 * i, 4);
-  } else if (format == CK_F16 || format == CK_BF16) {
-    for (size_t i = 0; i < k; i++) memcpy((uint16_t *)w + at + i * CK_PANEL, from + 2 * i, 2);
-  } else {
-    pack_quantised(format, from, row, k, w, d, m);
+  uint8_t *panels = (uint8_t *)w + panel * blocks * sizes.panel_bytes;
+  if (!is_quantised(format)) {
+    size_t bytes = sizes.file_bytes;
+    for (size_t i = 0; i < k; i++)
+      memcpy(panels + (i * CK_PANEL + lane) * bytes, from + i * bytes, bytes);
+    return;
   }
-}
-
-/// Value i of a block of nibbles or bytes, as an integer.
-static int32_t quantum(ck_format format, const uint8_t *bytes, size_t i) {
-  if (format == CK_Q8_0) return (int8_t)bytes[i];
-  int32_t nibble = i < 16 ? bytes[i] & 15 : bytes[i - 16] >> 4;
-  return format == CK_Q4_0 ? nibble - 8 : nibble;
+  uint8_t *scale = (uint8_t *)scales + panel * blocks * sizes.scale_bytes;
+  uint8_t *minimum = (uint8_t *)minima + panel * blocks * sizes.minimum_bytes;
+  for (size_t b = 0; b < blocks; b++) {
+    ck_block block;
+    ck_block_of_file(format, from + b * from_sizes.file_bytes, &block);
+    ck_block_to_panel(to, &block, b, lane, panels, scale, minimum);
+  }
 }
 
 void ck_dequantise_row(ck_format format, const void *raw, size_t k, float *y) {
+  ck_sizes sizes = ck_sizes_of(format);
   const uint8_t *from = raw;
-  if (format == CK_F32) {
-    memcpy(y, from, 4 * k);
-  } else if (format == CK_F16) {
-    for (size_t i = 0; i < k; i++) y[i] = ck_half(half_bits_at(from + 2 * i));
-  } else if (format == CK_BF16) {
-    for (size_t i = 0; i < k; i++) y[i] = ck_brain(half_bits_at(from + 2 * i));
-  } else {
-    size_t offset = format == CK_Q4_1 ? 4 : 2;
-    for (size_t b = 0; b < k / CK_QBLOCK; b++, from += block_bytes(format)) {
-      float d = ck_half(half_bits_at(from)), m = ck_half(half_bits_at(from + 2));
-      for (size_t i = 0; i < CK_QBLOCK; i++) {
-        float product = d * (float)quantum(format, from + offset, i);
-        y[b * CK_QBLOCK + i] = format == CK_Q4_1 ? product + m : product;
-      }
-    }
+  if (!is_quantised(format)) {
+    for (size_t i = 0; i < k; i++) y[i] = plain_value(format, from, i);
+    return;
+  }
+  for (size_t b = 0; b < k / sizes.block; b++) {
+    ck_block block;
+    ck_block_of_file(format, from + b * sizes.file_bytes, &block);
+    block_values(ck_panel_format(format), &block, y + b * sizes.block);
   }
 }
 
-void ck_unpack_row(ck_format format, const void *w, const uint16_t *d, const uint16_t *m,
+void ck_unpack_row(ck_format format, const void *w, const void *scales, const void *minima,
                    size_t row, size_t k, float *y) {
-  size_t panel = row / CK_PANEL, lane = row % CK_PANEL, at = panel * k * CK_PANEL + lane;
-  if (format == CK_F32) {
-    for (size_t i = 0; i < k; i++) y[i] = ((const float *)w)[at + i * CK_PANEL];
-  } else if (format == CK_F16) {
-    for (size_t i = 0; i < k; i++) y[i] = ck_half(((const uint16_t *)w)[at + i * CK_PANEL]);
-  } else if (format == CK_BF16) {
-    for (size_t i = 0; i < k; i++) y[i] = ck_brain(((const uint16_t *)w)[at + i * CK_PANEL]);
-  } else {
-    size_t blocks = k / CK_QBLOCK, groups = format == CK_Q8_0 ? 8 : 4;
-    for (size_t b = 0; b < blocks; b++) {
-      uint8_t bytes[CK_QBLOCK];
-      size_t block = panel * blocks + b;
-      const uint8_t *from = (const uint8_t *)w + block * groups * 64 + 4 * lane;
-      for (size_t i = 0; i < 4 * groups; i++)
-        bytes[i] = from[i / 4 * 64 + i % 4] ^ (format == CK_Q8_0 ? 0x80 : 0);
-      float scale = ck_half(d[block * CK_PANEL + lane]);
-      float minimum = format == CK_Q4_1 ? ck_half(m[block * CK_PANEL + lane]) : 0;
-      for (size_t i = 0; i < CK_QBLOCK; i++) {
-        float product = scale * (float)quantum(format, bytes, i);
-        y[b * CK_QBLOCK + i] = format == CK_Q4_1 ? product + minimum : product;
-      }
+  ck_sizes sizes = ck_sizes_of(format);
+  size_t panel = row / CK_PANEL, lane = row % CK_PANEL, blocks = k / sizes.block;
+  const uint8_t *panels = (const uint8_t *)w + panel * blocks * sizes.panel_bytes;
+  if (!is_quantised(format)) {
+    size_t shares = (k + CK_F8_BLOCK - 1) / CK_F8_BLOCK;
+    const float *scale = (const float *)scales + panel * shares * CK_PANEL + lane;
+    for (size_t i = 0; i < k; i++) {
+      float value = plain_value(format, panels, i * CK_PANEL + lane);
+      y[i] = format == CK_F8_E4M3 ? value * scale[i / CK_F8_BLOCK * CK_PANEL] : value;
     }
+    return;
+  }
+  const uint8_t *scale = (const uint8_t *)scales + panel * blocks * sizes.scale_bytes;
+  const uint8_t *minimum = (const uint8_t *)minima + panel * blocks * sizes.minimum_bytes;
+  for (size_t b = 0; b < blocks; b++) {
+    ck_block block;
+    ck_block_of_panel(format, panels, scale, minimum, b, lane, &block);
+    block_values(format, &block, y + b * sizes.block);
   }
 }

@@ -16,13 +16,13 @@ static void quantise_block(const float *x, int8_t *q, ck_qmeta *meta) {
     scale = maximum / 127.0f;
     inverse = 127.0f / maximum;
   }
-  int32_t sum = 0;
+  int32_t sum[2] = {0, 0};
   for (int i = 0; i < CK_QBLOCK; i++) {
     float product = top >= 0x7f800000 ? 0.0f : x[i] * inverse;
     q[i] = (int8_t)(ck_bits(product + 0x1.8p+23f) - 0x4b400000u);
-    sum += q[i];
+    sum[i / 16] += q[i];
   }
-  *meta = (ck_qmeta){scale, scale * (float)sum, -128 * sum, -8 * sum};
+  *meta = ck_qmeta_of(scale, sum[0], sum[1]);
 }
 
 void CK_FN(quantise)(const float *x, size_t k, int8_t *q, ck_qmeta *meta) {

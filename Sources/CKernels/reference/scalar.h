@@ -69,6 +69,14 @@ static inline float ck_half(uint16_t h) {
 
 static inline float ck_brain(uint16_t b) { return ck_float((uint32_t)b << 16); }
 
+/// Exact. One sign, four exponent (bias 7) and three mantissa bits, no infinities; NaN is 0x7f and
+/// 0xff (OCP 8-bit floating point specification, E4M3).
+static inline float ck_e4m3(uint8_t b) {
+  if ((b & 0x7f) == 0x7f) return ck_float(0x7fc00000);
+  uint16_t half = (uint16_t)((b & 0x80) << 8 | (b & 0x7f) << 7);  // the same number times 2^-8
+  return ck_half(half) * 0x1p+8f;
+}
+
 /// Nearest even; beyond 65504 the largest finite value, NaN +0.
 static inline uint16_t ck_half_of(float x) {
   uint32_t u = ck_bits(x), sign = u >> 16 & 0x8000, magnitude = u & 0x7fffffff;

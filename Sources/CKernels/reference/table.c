@@ -8,9 +8,15 @@
 MATMUL(matmul_f32);
 MATMUL(matmul_f16);
 MATMUL(matmul_bf16);
+MATMUL(matmul_f8_e4m3);
 MATMUL(matmul_q8_0);
 MATMUL(matmul_q4_0);
 MATMUL(matmul_q4_1);
+MATMUL(matmul_q5_1);
+MATMUL(matmul_q2_k);
+MATMUL(matmul_q4_k);
+MATMUL(matmul_q5_k);
+MATMUL(matmul_q6_k);
 #define MAP(name) void CK_FN(name)(const float *, size_t, float *)
 MAP(exp);
 MAP(log);
@@ -34,8 +40,18 @@ const ck_table CK_FN(table) = {
 #else
     .variant = CK_SCALAR_SOFT,
 #endif
-    .matmul = {CK_FN(matmul_f32), CK_FN(matmul_f16), CK_FN(matmul_bf16), CK_FN(matmul_q8_0),
-               CK_FN(matmul_q4_0), CK_FN(matmul_q4_1)},
+    .matmul = {[CK_F32] = CK_FN(matmul_f32),
+               [CK_F16] = CK_FN(matmul_f16),
+               [CK_BF16] = CK_FN(matmul_bf16),
+               [CK_F8_E4M3] = CK_FN(matmul_f8_e4m3),
+               [CK_Q8_0] = CK_FN(matmul_q8_0),
+               [CK_Q4_0] = CK_FN(matmul_q4_0),
+               [CK_Q4_1] = CK_FN(matmul_q4_1),
+               [CK_Q5_1] = CK_FN(matmul_q5_1),
+               [CK_Q2_K] = CK_FN(matmul_q2_k),
+               [CK_Q4_K] = CK_FN(matmul_q4_k),
+               [CK_Q5_K] = CK_FN(matmul_q5_k),
+               [CK_Q6_K] = CK_FN(matmul_q6_k)},
     .quantise = CK_FN(quantise),
     .rms_norm = CK_FN(rms_norm),
     .gated = {CK_FN(silu), CK_FN(gelu_tanh)},

@@ -1,7 +1,7 @@
 // Matrix products over v16 for float weights: chains of 256 inputs outermost within a group of
 // panels (so that their part stays in the first cache), then row tiles. Few rows take more panels
 // at once: there must be enough independent chains to hide the latency of the multiply-add. Defines
-// CK_X(matmul_f32), _f16 and _bf16.
+// CK_X(matmul_f32), _f16, _bf16 and _f8_e4m3.
 //
 // From the including file: CK_FEW_PANELS and CK_FEW_ROWS (a tile of up to so many rows),
 // CK_WIDE_PANELS and CK_MAX_ROWS (every other tile).
@@ -10,6 +10,7 @@
 #define CK_WIDEN_F32(p, at) v16_load((const float *)(p) + (at))
 #define CK_WIDEN_F16(p, at) v16_half((const uint16_t *)(p) + (at))
 #define CK_WIDEN_BF16(p, at) v16_brain((const uint16_t *)(p) + (at))
+#define CK_WIDEN_F8(p, at) v16_e4m3((const uint8_t *)(p) + (at))
 
 /// Where a product stands: rows [row, row_end), inputs [begin, end) of panels from `panel` on.
 typedef struct float_part {
@@ -19,7 +20,19 @@ typedef struct float_part {
   size_t panel, row, row_end, begin, end;
 } float_part;
 
-#define CK_FLOAT_MATMUL(name, bytes, widen)                                                      \
+/// An output after one more chain.
+#define CK_PLAIN(total, chain, a, panel, begin) v16_add(total, chain)
+/// The same where 128 inputs share a scale.
+#define CK_SCALED(total, chain, a, panel, begin)                                                 \
+  v16_add(v16_fma(chain,                                                                         \
+                  v16_load((const float *)(a)->scales +                                          \
+                           ((panel) * (((a)->k + CK_F8_BLOCK - 1) / CK_F8_BLOCK) +               \
+                            (begin) / CK_F8_BLOCK) *                                             \
+                               CK_PANEL),                                                        \
+                  total),                                                                        \
+          v16_zero())
+
+#define CK_FLOAT_MATMUL(name, bytes, widen, length, append)                                      \
   static CK_INLINE void name##_tile(const float_part *s, size_t row, const int R, const int P) { \
     const ck_matmul *a = s->a;                                                                   \
     v16 chain[CK_TILE_CHAINS];                                                                   \
@@ -39,7 +52,8 @@ typedef struct float_part {
     CK_UNROLL for (int i = 0; i < R * P; i++) {                                                  \
       float *y = a->y + (row + (size_t)(i / P)) * a->y_stride +                                  \
                  (s->panel + (size_t)(i % P)) * CK_PANEL;                                        \
-      v16_store(y, v16_add(s->begin == 0 ? v16_zero() : v16_load(y), chain[i]));                 \
+      v16 total = s->begin == 0 ? v16_zero() : v16_load(y);                                      \
+      v16_store(y, append(total, chain[i], a, s->panel + (size_t)(i % P), s->begin));            \
     }                                                                                            \
   }                                                                                              \
                                                                                                  \
@@ -67,8 +81,8 @@ typedef struct float_part {
     while (panel < panel_end) {                                                                  \
       size_t panels = panel_end - panel >= group ? group : 1;                                    \
       const char *w = (const char *)a->w + panel * panel_bytes;                                  \
-      for (size_t begin = 0; begin < a->k; begin += CK_CHAIN) {                                  \
-        size_t end = begin + CK_CHAIN < a->k ? begin + CK_CHAIN : a->k;                          \
+      for (size_t begin = 0; begin < a->k; begin += length) {                                    \
+        size_t end = begin + length < a->k ? begin + length : a->k;                              \
         float_part part = {a, w, panel_bytes, panel, row, row_end, begin, end};                  \
         name##_rows(&part, panels);                                                              \
       }                                                                                          \
@@ -79,13 +93,17 @@ typedef struct float_part {
 #define CK_FEW_matmul_f32(R) matmul_f32_tile(s, row, R, CK_FEW_PANELS)
 #define CK_FEW_matmul_f16(R) matmul_f16_tile(s, row, R, CK_FEW_PANELS)
 #define CK_FEW_matmul_bf16(R) matmul_bf16_tile(s, row, R, CK_FEW_PANELS)
+#define CK_FEW_matmul_f8_e4m3(R) matmul_f8_e4m3_tile(s, row, R, CK_FEW_PANELS)
 #define CK_ONE_matmul_f32(R) matmul_f32_tile(s, row, R, 1)
 #define CK_ONE_matmul_f16(R) matmul_f16_tile(s, row, R, 1)
 #define CK_ONE_matmul_bf16(R) matmul_bf16_tile(s, row, R, 1)
+#define CK_ONE_matmul_f8_e4m3(R) matmul_f8_e4m3_tile(s, row, R, 1)
 #define CK_WIDE_matmul_f32(R) matmul_f32_tile(s, row, R, CK_WIDE_PANELS)
 #define CK_WIDE_matmul_f16(R) matmul_f16_tile(s, row, R, CK_WIDE_PANELS)
 #define CK_WIDE_matmul_bf16(R) matmul_bf16_tile(s, row, R, CK_WIDE_PANELS)
+#define CK_WIDE_matmul_f8_e4m3(R) matmul_f8_e4m3_tile(s, row, R, CK_WIDE_PANELS)
 
-CK_FLOAT_MATMUL(matmul_f32, 4, CK_WIDEN_F32)
-CK_FLOAT_MATMUL(matmul_f16, 2, CK_WIDEN_F16)
-CK_FLOAT_MATMUL(matmul_bf16, 2, CK_WIDEN_BF16)
+CK_FLOAT_MATMUL(matmul_f32, 4, CK_WIDEN_F32, CK_CHAIN, CK_PLAIN)
+CK_FLOAT_MATMUL(matmul_f16, 2, CK_WIDEN_F16, CK_CHAIN, CK_PLAIN)
+CK_FLOAT_MATMUL(matmul_bf16, 2, CK_WIDEN_BF16, CK_CHAIN, CK_PLAIN)
+CK_FLOAT_MATMUL(matmul_f8_e4m3, 1, CK_WIDEN_F8, CK_F8_BLOCK, CK_SCALED)

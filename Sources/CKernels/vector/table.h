@@ -6,9 +6,15 @@
 CK_DECLARE_MATMUL(CK_X(matmul_f32));
 CK_DECLARE_MATMUL(CK_X(matmul_f16));
 CK_DECLARE_MATMUL(CK_X(matmul_bf16));
+CK_DECLARE_MATMUL(CK_X(matmul_f8_e4m3));
 CK_DECLARE_MATMUL(CK_Q(matmul_q8_0));
 CK_DECLARE_MATMUL(CK_Q(matmul_q4_0));
 CK_DECLARE_MATMUL(CK_Q(matmul_q4_1));
+CK_DECLARE_MATMUL(CK_Q(matmul_q5_1));
+CK_DECLARE_MATMUL(CK_Q(matmul_q2_k));
+CK_DECLARE_MATMUL(CK_Q(matmul_q4_k));
+CK_DECLARE_MATMUL(CK_Q(matmul_q5_k));
+CK_DECLARE_MATMUL(CK_Q(matmul_q6_k));
 void CK_X(exp)(const float *, size_t, float *);
 void CK_X(log)(const float *, size_t, float *);
 void CK_X(tanh)(const float *, size_t, float *);
@@ -28,8 +34,18 @@ void CK_X(from_f16)(const uint16_t *, size_t, float *);
 #define CK_TABLE(id)                                                                         \
   {                                                                                          \
       .variant = id,                                                                         \
-      .matmul = {CK_X(matmul_f32), CK_X(matmul_f16), CK_X(matmul_bf16), CK_Q(matmul_q8_0),   \
-                 CK_Q(matmul_q4_0), CK_Q(matmul_q4_1)},                                      \
+      .matmul = {[CK_F32] = CK_X(matmul_f32),                                                \
+                 [CK_F16] = CK_X(matmul_f16),                                                \
+                 [CK_BF16] = CK_X(matmul_bf16),                                              \
+                 [CK_F8_E4M3] = CK_X(matmul_f8_e4m3),                                        \
+                 [CK_Q8_0] = CK_Q(matmul_q8_0),                                              \
+                 [CK_Q4_0] = CK_Q(matmul_q4_0),                                              \
+                 [CK_Q4_1] = CK_Q(matmul_q4_1),                                              \
+                 [CK_Q5_1] = CK_Q(matmul_q5_1),                                              \
+                 [CK_Q2_K] = CK_Q(matmul_q2_k),                                              \
+                 [CK_Q4_K] = CK_Q(matmul_q4_k),                                              \
+                 [CK_Q5_K] = CK_Q(matmul_q5_k),                                              \
+                 [CK_Q6_K] = CK_Q(matmul_q6_k)},                                             \
       .quantise = CK_X(quantise),                                                            \
       .rms_norm = CK_X(rms_norm),                                                            \
       .gated = {CK_X(silu), CK_X(gelu_tanh)},                                                \

@@ -7,11 +7,23 @@ static CK_INLINE size_t tile_height(size_t rows, size_t most) {
   return (rows + tiles - 1) / tiles;
 }
 
+#define CK_SWITCH_2(R, call) \
+  switch (R) {               \
+    case 1: call(1); break;  \
+    default: call(2); break; \
+  }
 #define CK_SWITCH_3(R, call) \
   switch (R) {               \
     case 1: call(1); break;  \
     case 2: call(2); break;  \
     default: call(3); break; \
+  }
+#define CK_SWITCH_4(R, call) \
+  switch (R) {               \
+    case 1: call(1); break;  \
+    case 2: call(2); break;  \
+    case 3: call(3); break;  \
+    default: call(4); break; \
   }
 #define CK_SWITCH_6(R, call) \
   switch (R) {               \
@@ -21,6 +33,17 @@ static CK_INLINE size_t tile_height(size_t rows, size_t most) {
     case 4: call(4); break;  \
     case 5: call(5); break;  \
     default: call(6); break; \
+  }
+#define CK_SWITCH_8(R, call) \
+  switch (R) {               \
+    case 1: call(1); break;  \
+    case 2: call(2); break;  \
+    case 3: call(3); break;  \
+    case 4: call(4); break;  \
+    case 5: call(5); break;  \
+    case 6: call(6); break;  \
+    case 7: call(7); break;  \
+    default: call(8); break; \
   }
 #define CK_SWITCH_12(R, call) \
   switch (R) {                \
@@ -37,9 +60,9 @@ static CK_INLINE size_t tile_height(size_t rows, size_t most) {
     case 11: call(11); break; \
     default: call(12); break; \
   }
-#define CK_SWITCH_14(R, call) \
-  switch (R) {                \
-    case 13: call(13); break; \
-    case 14: call(14); break; \
+#define CK_SWITCH_14(R, call)      \
+  switch (R) {                     \
+    case 13: call(13); break;      \
+    case 14: call(14); break;      \
     default: CK_SWITCH_12(R, call) \
   }

@@ -176,7 +176,7 @@ void CK_X(quantise)(const float *x, size_t k, int8_t *q, ck_qmeta *meta) {
     memcpy(&maximum, &greatest, 4);
     if (greatest >= 0x7f800000) {
       memset(q, 0, CK_QBLOCK);
-      meta[b] = (ck_qmeta){__builtin_nanf(""), __builtin_nanf(""), 0, 0};
+      meta[b] = ck_qmeta_of(__builtin_nanf(""), 0, 0);
       continue;
     }
     if (maximum >= 0x1p-100f) {
@@ -189,8 +189,7 @@ void CK_X(quantise)(const float *x, size_t k, int8_t *q, ck_qmeta *meta) {
     v16i second = v16i_sub(v16_bits(v16_add(v16_mul(high, factor), magic)), offset);
     v16i_store_bytes(q, first);
     v16i_store_bytes(q + 16, second);
-    int32_t sum = v16i_sum(v16i_add(first, second));
-    meta[b] = (ck_qmeta){scale, scale * (float)sum, -128 * sum, -8 * sum};
+    meta[b] = ck_qmeta_of(scale, v16i_sum(first), v16i_sum(second));
   }
 }
 

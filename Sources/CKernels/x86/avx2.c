@@ -24,7 +24,9 @@
 #define CK_TALL_WIDTH 1
 #define CK_TALL_SWITCH CK_SWITCH_6
 #define CK_Q_ROWS 4
-#define CK_Q_SWITCH CK_SWITCH_6
+#define CK_Q_SWITCH CK_SWITCH_4
+#define CK_HALF_ROWS 2
+#define CK_HALF_SWITCH CK_SWITCH_2
 
 #include "vector_avx2.h"
 #include "../vector/tiles.h"

@@ -13,7 +13,9 @@
 #define CK_X(name) ck_##name##_avx2
 #define CK_Q(name) ck_##name##_avx2_vnni
 #define CK_Q_ROWS 4
-#define CK_Q_SWITCH CK_SWITCH_6
+#define CK_Q_SWITCH CK_SWITCH_4
+#define CK_HALF_ROWS 2
+#define CK_HALF_SWITCH CK_SWITCH_2
 #define CK_VNNI 1
 
 #include "vector_avx2.h"

@@ -26,6 +26,8 @@
 #define CK_TALL_SWITCH CK_SWITCH_12
 #define CK_Q_ROWS 14
 #define CK_Q_SWITCH CK_SWITCH_14
+#define CK_HALF_ROWS 8
+#define CK_HALF_SWITCH CK_SWITCH_8
 
 #include "vector_avx512.h"
 #include "../vector/tiles.h"

@@ -15,6 +15,8 @@
 #define CK_Q(name) ck_##name##_avx512_vnni
 #define CK_Q_ROWS 14
 #define CK_Q_SWITCH CK_SWITCH_14
+#define CK_HALF_ROWS 8
+#define CK_HALF_SWITCH CK_SWITCH_8
 #define CK_VNNI 1
 
 #include "vector_avx512.h"

@@ -16,6 +16,19 @@ static CK_INLINE w4 w4_high(w4 x) {
   return w4_low((w4){_mm256_srli_epi16(x.a, 4), _mm256_srli_epi16(x.b, 4)});
 }
 
+static CK_INLINE w4 w4_or(w4 x, w4 y) {
+  return (w4){_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)};
+}
+static CK_INLINE __m256i moved_bits(__m256i x, int from, int to, int mask) {
+  __m256i moved =
+      from < to ? _mm256_slli_epi16(x, to - from) : _mm256_srli_epi16(x, from - to);
+  return _mm256_and_si256(moved, _mm256_set1_epi8((char)mask));
+}
+/// Of each byte, the bits from bit `from` on, moved to bit `to` and masked.
+static CK_INLINE w4 w4_bits(w4 x, int from, int to, int mask) {
+  return (w4){moved_bits(x.a, from, to, mask), moved_bits(x.b, from, to, mask)};
+}
+
 #if defined(CK_VNNI)
 /// Stored bytes are w + 128: accumulators start at the compensation.
 #define CK_DOT8_COMP 1

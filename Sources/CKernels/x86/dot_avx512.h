@@ -6,6 +6,13 @@ typedef __m512i w4;
 static CK_INLINE w4 w4_load(const uint8_t *p) { return _mm512_loadu_si512(p); }
 static CK_INLINE w4 w4_low(w4 x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
 static CK_INLINE w4 w4_high(w4 x) { return w4_low(_mm512_srli_epi16(x, 4)); }
+static CK_INLINE w4 w4_or(w4 a, w4 b) { return _mm512_or_si512(a, b); }
+/// Of each byte, the bits from bit `from` on, moved to bit `to` and masked.
+static CK_INLINE w4 w4_bits(w4 x, int from, int to, int mask) {
+  w4 moved = from < to ? _mm512_slli_epi16(x, (unsigned)(to - from))
+                       : _mm512_srli_epi16(x, (unsigned)(from - to));
+  return _mm512_and_si512(moved, _mm512_set1_epi8((char)mask));
+}
 
 #if defined(CK_VNNI)
 /// Stored bytes are w + 128: accumulators start at the compensation.

@@ -26,6 +26,7 @@ CK_BOTH(v16_max, _mm256_max_ps)
 CK_BOTH(v16_min, _mm256_min_ps)
 CK_BOTH_INT(v16i_add, _mm256_add_epi32)
 CK_BOTH_INT(v16i_sub, _mm256_sub_epi32)
+CK_BOTH_INT(v16i_mul, _mm256_mullo_epi32)
 CK_BOTH_INT(v16i_and, _mm256_and_si256)
 CK_BOTH_INT(v16i_or, _mm256_or_si256)
 CK_BOTH_INT(v16i_max_unsigned, _mm256_max_epu32)
@@ -59,6 +60,14 @@ static CK_INLINE __m256 v8_brain(const uint16_t *p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
 }
 static CK_INLINE v16 v16_brain(const uint16_t *p) { return (v16){v8_brain(p), v8_brain(p + 8)}; }
+/// Finite values alone: packing refuses NaN.
+static CK_INLINE v16 v16_e4m3(const uint8_t *p) {
+  __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p));
+  __m256i half = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16((short)0xbf80));
+  __m256 scale = _mm256_set1_ps(0x1p+8f);
+  return (v16){_mm256_mul_ps(_mm256_cvtph_ps(_mm256_castsi256_si128(half)), scale),
+               _mm256_mul_ps(_mm256_cvtph_ps(_mm256_extracti128_si256(half, 1)), scale)};
+}
 static CK_INLINE void v16_store_half(uint16_t *p, v16 x) {
   _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(x.a, _MM_FROUND_TO_NEAREST_INT));
   _mm_storeu_si128((__m128i *)(p + 8), _mm256_cvtps_ph(x.b, _MM_FROUND_TO_NEAREST_INT));
@@ -67,6 +76,15 @@ static CK_INLINE v16 v16_set(float x) { return (v16){_mm256_set1_ps(x), _mm256_s
 static CK_INLINE v16 v16_zero(void) { return (v16){_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 static CK_INLINE v16 v16_fma(v16 x, v16 y, v16 z) {
   return (v16){_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
+/// Sixteen bytes, widened without and with their sign.
+static CK_INLINE v16i v16i_bytes(const uint8_t *p) {
+  return (v16i){_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)),
+                _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p + 8)))};
+}
+static CK_INLINE v16i v16i_signed_bytes(const int8_t *p) {
+  return (v16i){_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)),
+                _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(p + 8)))};
 }
 static CK_INLINE v16mask v16_less(v16 x, v16 y) {
   return (v16){_mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_LT_OQ)};

@@ -21,6 +21,12 @@ static CK_INLINE v16 v16_brain(const uint16_t *p) {
   __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
   return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
 }
+/// Finite values alone: packing refuses NaN.
+static CK_INLINE v16 v16_e4m3(const uint8_t *p) {
+  __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p));
+  __m256i half = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16((short)0xbf80));
+  return _mm512_mul_ps(_mm512_cvtph_ps(half), _mm512_set1_ps(0x1p+8f));
+}
 static CK_INLINE void v16_store_half(uint16_t *p, v16 x) {
   _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
@@ -48,6 +54,14 @@ static CK_INLINE v16 v16_float(v16i x) { return _mm512_castsi512_ps(x); }
 static CK_INLINE v16i v16i_set(int32_t x) { return _mm512_set1_epi32(x); }
 static CK_INLINE v16i v16i_add(v16i a, v16i b) { return _mm512_add_epi32(a, b); }
 static CK_INLINE v16i v16i_sub(v16i a, v16i b) { return _mm512_sub_epi32(a, b); }
+static CK_INLINE v16i v16i_mul(v16i a, v16i b) { return _mm512_mullo_epi32(a, b); }
+/// Sixteen bytes, widened without and with their sign.
+static CK_INLINE v16i v16i_bytes(const uint8_t *p) {
+  return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+}
+static CK_INLINE v16i v16i_signed_bytes(const int8_t *p) {
+  return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p));
+}
 static CK_INLINE v16i v16i_and(v16i a, v16i b) { return _mm512_and_si512(a, b); }
 static CK_INLINE v16i v16i_or(v16i a, v16i b) { return _mm512_or_si512(a, b); }
 static CK_INLINE v16i v16i_max_unsigned(v16i a, v16i b) { return _mm512_max_epu32(a, b); }
