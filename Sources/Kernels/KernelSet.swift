@@ -6,6 +6,8 @@ package enum KernelVariant: String, CaseIterable, Sendable {
   case scalarSoftware = "scalar-software"
   /// Scalar C with the processor's fused multiply-add, where it has one.
   case scalar
+  /// Vectors of 128 bits on any processor; without NEON the fused multiply-add is software.
+  case portable
   case avx2
   case avx2VNNI = "avx2-vnni"
   case avx512
@@ -15,6 +17,7 @@ package enum KernelVariant: String, CaseIterable, Sendable {
     switch self {
     case .scalarSoftware: CK_SCALAR_SOFT
     case .scalar: CK_SCALAR
+    case .portable: CK_PORTABLE
     case .avx2: CK_AVX2
     case .avx2VNNI: CK_AVX2_VNNI
     case .avx512: CK_AVX512
@@ -26,6 +29,7 @@ package enum KernelVariant: String, CaseIterable, Sendable {
   var family: String {
     switch self {
     case .scalarSoftware, .scalar: "scalar"
+    case .portable: "portable"
     case .avx2, .avx2VNNI: "avx2"
     case .avx512, .avx512VNNI: "avx512"
     }
@@ -55,8 +59,8 @@ package struct KernelSet: Sendable {
     KernelVariant.allCases.filter { ck_table_of($0.code) != nil }
   }
 
-  /// The fastest variant, or the fastest of the family that `TALLY_CPU` (scalar, avx2 or avx512)
-  /// names.
+  /// The fastest variant, or the fastest of the family that `TALLY_CPU` (scalar, portable, avx2 or
+  /// avx512) names.
   /// - Throws: `KernelError.unavailableVariant` if the name is unknown or this machine cannot run
   ///   it.
   package static func best(environment: [String: String]) throws(KernelError) -> KernelSet {
@@ -67,7 +71,7 @@ package struct KernelSet: Sendable {
     guard KernelVariant.allCases.contains(where: { $0.family == family }) else {
       throw KernelError(
         code: .unavailableVariant,
-        message: "TALLY_CPU=\(family) is unknown; use scalar, avx2 or avx512")
+        message: "TALLY_CPU=\(family) is unknown; use scalar, portable, avx2 or avx512")
     }
     guard let variant = available.last(where: { $0.family == family }) else {
       throw KernelError(

@@ -56,7 +56,7 @@ def test_logits_are_those_of_transformers(model, reference, cache, tolerance, tm
 def test_logits_are_the_same_bits_on_every_kernel(tmp_path):
     model = FIXTURES / "models" / "llama3.1"
     flags = Path("/proc/cpuinfo").read_text()
-    variants = ["scalar"] + [name for name, flag in (("avx2", "avx2"), ("avx512", "avx512f")) if flag in flags]
+    variants = ["scalar", "portable"] + [name for name, flag in (("avx2", "avx2"), ("avx512", "avx512f")) if flag in flags]
     print("variants:", variants)
     files = set()
     for variant in variants:

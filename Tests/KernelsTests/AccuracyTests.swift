@@ -94,22 +94,45 @@ private func error(_ value: Float, _ truth: Double) -> Double {
     }
   }
 
-  /// Against exact arithmetic in wider numbers, over products that lie near the middle between two
-  /// floats.
-  @Test func softwareMultiplyAddsRoundOnce() throws {
-    let software = try compute(.scalarSoftware)
+  /// Against the C library, over products that lie near the middle between two floats.
+  @Test(arguments: [KernelVariant.scalarSoftware, .portable])
+  func softwareMultiplyAddsRoundOnce(variant: KernelVariant) throws {
+    let software = try compute(variant)
     // a = (1+2^-12) 2^-24, b = 1 - 4095 x 2^-24, c = 1: rounding twice gives 1 instead of 1 +
     // 2^-23.
     let a = Float(1 + 0x1p-12) * 0x1p-24
     let b = Float(1 - 4095 * 0x1p-24)
     #expect(try product(software, [1, a], [1, b]) == Float(1).addingProduct(a, b))
     var random = SeededRandom(seed: 6)
-    for _ in 0..<100_000 {
+    for _ in 0..<50_000 {
       let c = random.value(.extreme)
       let (x, y) = (random.value(.extreme), random.value(.extreme))
-      let truth = (Float(0).addingProduct(1, c)).addingProduct(x, y)
-      #expect(sameBits([try product(software, [c, x], [1, y])], [truth + 0]))
+      #expect(
+        sameBits([try product(software, [c, x], [1, y])], [c.addingProduct(x, y) + 0]),
+        "\(c) + \(x) * \(y)")
     }
+    for _ in 0..<50_000 {
+      let (c, x, y) = nearMiddle(&random)
+      #expect(
+        sameBits([try product(software, [c, x], [1, y])], [c.addingProduct(x, y) + 0]),
+        "\(c) + \(x) * \(y)")
+    }
+  }
+
+  /// Numbers with c + x y just beside the middle between two floats, or in it; half of the time the
+  /// floats are subnormal.
+  private func nearMiddle(_ random: inout SeededRandom) -> (c: Float, x: Float, y: Float) {
+    let exponent = random.chance(0.5) ? Int.random(in: -149 ... -127, using: &random)
+      : Int.random(in: -126...100, using: &random)
+    let significand = Float.random(in: 1..<2, using: &random)
+    let c = Float(sign: .plus, exponent: exponent, significand: significand)
+    let middle = c.ulp.exponent - 1
+    // (1 + e)(1 - e) = 1 - e^2, far below the last bit of a double beside c.
+    let e = Float(sign: .plus, exponent: Int.random(in: -23 ... -12, using: &random), significand: 1)
+    let half = Int(middle) / 2
+    let x = (1 + (random.chance(0.2) ? 0 : e)) * Float(sign: .plus, exponent: half, significand: 1)
+    let y = (1 - e) * Float(sign: .plus, exponent: Int(middle) - half, significand: 1)
+    return (random.chance(0.5) ? c : -c, random.chance(0.5) ? x : -x, y)
   }
 
   /// fma(x[1], y[1], x[0]) with y[0] = 1, through a matrix product.

@@ -48,6 +48,7 @@ private final class Counter: Sendable {
 @Suite struct KernelSetTests {
   @Test func theEnvironmentForcesAFamily() throws {
     #expect(try KernelSet.best(environment: ["TALLY_CPU": "scalar"]).variant == .scalar)
+    #expect(try KernelSet.best(environment: ["TALLY_CPU": "portable"]).variant == .portable)
     let best = try KernelSet.best(environment: [:]).variant
     #expect(best == KernelSet.available.last)
     #expect(try KernelSet.best(environment: ["TALLY_CPU": ""]).variant == best)

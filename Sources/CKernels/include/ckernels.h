@@ -24,6 +24,7 @@
 typedef enum ck_variant {
   CK_SCALAR_SOFT = 0,  // scalar, fused multiply-add in software
   CK_SCALAR,           // scalar, fused multiply-add in hardware where the build or the CPU has it
+  CK_PORTABLE,         // vectors of 128 bits, fused multiply-add in software without NEON
   CK_AVX2,             // AVX2, FMA, F16C
   CK_AVX2_VNNI,        // the same with AVX-VNNI
   CK_AVX512,           // AVX-512 F, BW, DQ, VL

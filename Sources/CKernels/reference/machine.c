@@ -14,9 +14,10 @@ uint32_t ck_enter(void) {
 
 void ck_leave(uint32_t state) { __builtin_ia32_ldmxcsr(state); }
 #else
-extern const ck_table ck_table_soft;
+extern const ck_table ck_table_soft, ck_table_portable;
 
 const ck_table *ck_table_of(ck_variant variant) {
+  if (variant == CK_PORTABLE) return &ck_table_portable;
   return variant <= CK_SCALAR ? &ck_table_soft : NULL;
 }
 

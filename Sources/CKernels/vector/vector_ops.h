@@ -214,8 +214,8 @@ void CK_X(rope)(float *x, size_t heads, size_t head_stride, size_t pairs, const 
     }
     for (size_t i = 0; i < pairs; i++) {
       float a = head[2 * i], b = head[2 * i + 1];
-      head[2 * i] = __builtin_fmaf(a, cos[i], -(b * sin[i]));
-      head[2 * i + 1] = __builtin_fmaf(b, cos[i], a * sin[i]);
+      head[2 * i] = v1_fma(a, cos[i], -(b * sin[i]));
+      head[2 * i + 1] = v1_fma(b, cos[i], a * sin[i]);
     }
   }
 }

@@ -4,8 +4,8 @@
 
 #include "../include/ckernels.h"
 
-extern const ck_table ck_table_soft, ck_table_hard, ck_table_avx2, ck_table_avx2_vnni,
-    ck_table_avx512, ck_table_avx512_vnni;
+extern const ck_table ck_table_soft, ck_table_hard, ck_table_portable, ck_table_avx2,
+    ck_table_avx2_vnni, ck_table_avx512, ck_table_avx512_vnni;
 
 typedef struct cpu {
   bool fma, avx2, avx_vnni, avx512, avx512_vnni;
@@ -44,6 +44,7 @@ const ck_table *ck_table_of(ck_variant variant) {
   switch (variant) {
     case CK_SCALAR_SOFT: return &ck_table_soft;
     case CK_SCALAR: return found.fma ? &ck_table_hard : &ck_table_soft;
+    case CK_PORTABLE: return &ck_table_portable;
     case CK_AVX2: return found.avx2 ? &ck_table_avx2 : NULL;
     case CK_AVX2_VNNI: return found.avx_vnni ? &ck_table_avx2_vnni : NULL;
     case CK_AVX512: return found.avx512 ? &ck_table_avx512 : NULL;

@@ -135,4 +135,6 @@ static CK_INLINE uint32_t v16i_greatest(v16i x) {
   return (uint32_t)_mm_cvtsi128_si32(_mm_max_epu32(two, _mm_shuffle_epi32(two, 0xb1)));
 }
 
+static CK_INLINE float v1_fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+
 #include "halving.h"

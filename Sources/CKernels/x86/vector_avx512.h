@@ -77,4 +77,6 @@ static CK_INLINE __m256 v16_high(v16 x) { return _mm512_extractf32x8_ps(x, 1); }
 static CK_INLINE int32_t v16i_sum(v16i x) { return _mm512_reduce_add_epi32(x); }
 static CK_INLINE uint32_t v16i_greatest(v16i x) { return _mm512_reduce_max_epu32(x); }
 
+static CK_INLINE float v1_fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+
 #include "halving.h"

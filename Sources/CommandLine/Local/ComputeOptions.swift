@@ -7,7 +7,7 @@ struct ComputeOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Threads to compute with; every processor when left out.",
-      discussion: "TALLY_CPU=scalar|avx2|avx512 forces a kernel variant. The answer is the same to the bit."))
+      discussion: "TALLY_CPU=scalar|portable|avx2|avx512 forces a kernel variant. The answer is the same to the bit."))
   var threads: Int?
 
   func validate() throws {
