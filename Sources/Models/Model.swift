@@ -77,6 +77,10 @@ package final class Model: Sendable {
     return description.hasTiedEmbeddings ? own : own + output.byteCount
   }
 
+  /// Bytes of the packed matrices that every token goes through; an embedding table that is not
+  /// also the output matrix is not one of them.
+  package var bytesPerStep: Int { layers.reduce(output.byteCount) { $0 + $1.byteCount } }
+
   /// An empty sequence of this model.
   ///
   /// - Parameter cache: how its keys and values are stored.

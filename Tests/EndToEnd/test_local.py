@@ -130,6 +130,30 @@ def test_a_damaged_model_is_refused_by_name_and_place(tmp_path):
 
 def test_bench_prints_its_figures():
     report = json.loads(tally("bench", "--model", DEMO_MODEL, "--json", "--repeats", "1", timeout=300).stdout)
-    assert set(report) == {"threads", "prefill", "decode", "peak_resident_bytes"}
+    assert set(report) == {"threads", "variant", "prefill", "decode", "bytes_per_step", "peak_resident_bytes"}
     assert set(report["prefill"]) == {"512"} and set(report["decode"]) == {"1", "8", "32"}
     assert all(rate > 0 for rate in [*report["prefill"].values(), *report["decode"].values()])
+    assert 0.9 < report["bytes_per_step"] / DEMO_MODEL.stat().st_size < 1.1
+
+
+def test_bench_runs_what_is_named():
+    model = FIXTURES / "models" / "llama3.1"
+    report = json.loads(tally("bench", "model", "--model", model, "--decode", 3, "--repeats", 1, "--json").stdout)
+    assert set(report["decode"]) == {"3"} and not report["prefill"]
+
+
+def test_bench_measures_products_of_every_format():
+    formats = ["f32", "f16", "bf16", "f8_e4m3", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl"]
+    formats += ["q2_k", "q3_k", "q4_k", "q5_k", "q6_k"]
+    arguments = [word for name in formats for word in ("--type", name)]
+    answer = tally("bench", "products", "--shape", "48x256", "--rows", 3, "--seconds", 0, "--json", *arguments)
+    products = json.loads(answer.stdout)["products"]
+    assert [(each["type"], each["outputs"], each["inputs"], each["rows"]) for each in products] == [
+        (name, 48, 256, 3) for name in formats
+    ]
+    assert all(each["operations_per_second"] > 0 for each in products)
+
+
+def test_bench_measures_the_machine():
+    report = json.loads(tally("bench", "peak", "--json", "--threads", 1).stdout)
+    assert report["bytes_read_per_second"] > 0

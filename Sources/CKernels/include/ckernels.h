@@ -238,3 +238,17 @@ static inline void ck_pause(void) {
   __asm__ __volatile__("yield");
 #endif
 }
+
+// Benchmarks.
+/// Multiply-adds on registers for `rounds` rounds, and the operations of a round: what a variant's
+/// instructions can reach at most. Both functions are NULL where that is not known.
+typedef struct ck_probe {
+  void (*multiply_floats)(size_t rounds);
+  size_t float_operations;
+  void (*multiply_bytes)(size_t rounds);
+  size_t byte_operations;
+} ck_probe;
+
+ck_probe ck_probe_of(ck_variant variant);
+/// Reads `count` words, a multiple of 8, and returns their sum.
+uint64_t ck_probe_read(const uint64_t *words, size_t count);

@@ -54,8 +54,7 @@ struct Benchmark {
   }
 
   private func rate(_ count: Int, _ body: () throws -> Void) rethrows -> Double {
-    let passed = try ContinuousClock().measure(body)
-    let seconds = Double(passed.components.seconds) + Double(passed.components.attoseconds) * 1e-18
+    let seconds = try ContinuousClock().measure(body).inSeconds
     return Double(count) / max(seconds, 1e-9)
   }
 }

@@ -90,10 +90,3 @@ struct LocalModel {
       decodeSeconds: (end - (firstToken ?? end)).inSeconds)
   }
 }
-
-extension Duration {
-  /// As a floating-point number of seconds.
-  fileprivate var inSeconds: Double {
-    Double(components.seconds) + Double(components.attoseconds) * 1e-18
-  }
-}
