@@ -10,6 +10,9 @@ package final class Executor {
   package let model: Model
   private let context: StepContext
 
+  /// The kernels and threads that it runs on.
+  package var compute: Compute { context.compute }
+
   /// - Parameter compute: kernels and threads; no other executor may use it at the same time.
   package init(_ model: Model, compute: Compute) {
     self.model = model

@@ -157,3 +157,33 @@ def test_bench_measures_products_of_every_format():
 def test_bench_measures_the_machine():
     report = json.loads(tally("bench", "peak", "--json", "--threads", 1).stdout)
     assert report["bytes_read_per_second"] > 0
+
+
+def test_perplexity_is_what_the_logits_say(tmp_path):
+    """Two windows of the demo model, from the program's own logits and tokens."""
+    context, first = 64, 32
+    text = "".join((CHECKOUT / name).read_text() for name in ("README.md", "CONTRIBUTING.md"))[:1500]
+    source = tmp_path / "text.txt"
+    source.write_text(text)
+    line = json.dumps({"text": text}) + "\n"
+    answer = tally("tokenize", "--tokenizer", DEMO_MODEL, input=line)
+    windows = numpy.array(json.loads(answer.stdout)["ids"][: 2 * context]).reshape(2, context)
+    write_ids(tmp_path / "ids.safetensors", windows)
+    output = tmp_path / "logits.safetensors"
+    tally("logits", "--model", DEMO_MODEL, "--input", tmp_path / "ids.safetensors", "--output", output)
+    logits = read_safetensors(output)["logits"].astype(numpy.float64)[:, first:-1]
+    chosen = numpy.take_along_axis(logits, windows[:, first + 1 :, None], 2)[..., 0]
+    expected = (numpy.log(numpy.exp(logits).sum(2)) - chosen).mean()
+    options = ["--tokens", 2 * context + 5, "--context", context, "--cache", "f32", "--json"]
+    report = json.loads(tally("perplexity", "--model", DEMO_MODEL, source, *options).stdout)
+    assert report["windows"] == 2 and report["scored_tokens"] == 2 * (context - first - 1)
+    assert abs(report["mean_negative_log"] - expected) < 1e-5
+    assert abs(report["perplexity"] / numpy.exp(expected) - 1) < 1e-5
+
+
+def test_perplexity_refuses_a_text_that_is_too_short(tmp_path):
+    source = tmp_path / "text.txt"
+    source.write_text("In the beginning.")
+    answer = tally("perplexity", "--model", DEMO_MODEL, source, check=False)
+    assert answer.returncode == 1
+    assert "less than one window of 512" in answer.stderr

@@ -1,0 +1,115 @@
+import ArgumentParser
+import Foundation
+import Kernels
+import Models
+import Tokenizers
+
+/// How well a model foresees a text.
+struct PerplexityCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "perplexity", abstract: "Measure how well a model foresees a text.",
+    discussion: """
+      The text's tokens are cut into windows of --context tokens; the rest at the end is not used. Each window is a \
+      text of its own: its first token becomes the one that begins a text, where the tokenizer adds one. The tokens of \
+      its second half (but the first of them) are scored, each given all tokens before it in the window. The \
+      perplexity is exp of the mean of their negative log-probabilities: the lower, the better. llama.cpp's \
+      llama-perplexity measures the same. FILE "-" reads standard input.
+
+      EXAMPLES:
+        tally perplexity --model model.gguf text.txt
+        tally perplexity --model model.gguf text.txt --tokens 20000 --context 512 --json
+      """)
+
+  @Option(help: "A GGUF file or a Hugging Face folder.", completion: .file())
+  var model: String
+
+  @Argument(help: "A text in UTF-8.", completion: .file())
+  var file: String
+
+  @Option(help: "Tokens of a window.")
+  var context = 512
+
+  @Option(help: "Use the first tokens of the text alone, as many as this.")
+  var tokens: Int?
+
+  @Option(help: "How keys and values are stored: f16, as in batches, or f32.")
+  var cache: CacheOption = .f16
+
+  @Flag(help: "Turn the weights into float32 first, so that all arithmetic is float32.")
+  var dequantize = false
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  @OptionGroup var compute: ComputeOptions
+
+  private struct Report: Encodable {
+    let perplexity: Double
+    let standard_error: Double
+    /// The mean of the negative natural log-probabilities.
+    let mean_negative_log: Double
+    let text_tokens: Int
+    let windows: Int
+    let scored_tokens: Int
+    let context: Int
+  }
+
+  func validate() throws {
+    guard context >= 4 else { throw ValidationError("--context takes 4 or more") }
+    if let tokens, tokens < context {
+      throw ValidationError("--tokens takes \(context), the context, or more")
+    }
+  }
+
+  func run() throws {
+    let text = try readText()
+    let tokenizer = try TokenizerBundle(path: model).tokenizer
+    let model = try Model(path: model, options: .init(weights: dequantize ? .float32 : .asStored))
+    guard context <= model.description.contextLength else {
+      throw CommandError(
+        "the model's context ends at \(model.description.contextLength) tokens: choose a smaller --context")
+    }
+    var ids = try tokenizer.encode(text, addSpecialTokens: true)
+    let beginning = ids.first == (try tokenizer.encode(text, addSpecialTokens: false)).first ? nil : ids.first
+    ids = Array(ids.prefix(tokens ?? ids.count))
+    guard ids.count >= context else {
+      throw CommandError("\(file) has \(ids.count) tokens, less than one window of \(context)")
+    }
+    var bar = ProgressBar()
+    let windows = ids.count / context
+    let result = try Perplexity(
+      of: ids, beginning: beginning, context: context, cache: cache.element,
+      executor: Executor(model, compute: try compute.makeCompute())
+    ) { soFar in
+      bar.show(
+        fraction: Double(soFar.windows) / Double(windows),
+        detail: String(format: "perplexity %.4f", soFar.value))
+    }
+    bar.finish()
+    let report = Report(
+      perplexity: result.value, standard_error: result.standardError,
+      mean_negative_log: result.negativeLogSum / Double(result.tokens), text_tokens: ids.count,
+      windows: result.windows, scored_tokens: result.tokens, context: context)
+    if json { return try printJSON(report) }
+    Terminal.output.line(
+      String(
+        format: "perplexity %.4f +- %.4f, %@ tokens scored in %d windows of %d", report.perplexity,
+        report.standard_error, Spelled.count(report.scored_tokens), report.windows, context))
+  }
+
+  private func readText() throws -> String {
+    let data: Data
+    if file == "-" {
+      data = try FileHandle.standardInput.readToEnd() ?? Data()
+    } else {
+      guard let content = FileManager.default.contents(atPath: file) else {
+        throw CommandError("\(file) cannot be read")
+      }
+      data = content
+    }
+    guard let text = String(validating: data, as: UTF8.self) else {
+      throw CommandError("\(file) is not UTF-8")
+    }
+    return text
+  }
+}
