@@ -8,8 +8,8 @@ import Models
 /// The models that batches may name.
 struct ModelCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "model", abstract: "Add, list and inspect models.",
-    subcommands: [Add.self, List.self, Inspect.self])
+    commandName: "model", abstract: "Add, list and inspect models and their tensors.",
+    subcommands: [Add.self, List.self, Inspect.self, TensorCommand.self])
 
   struct Add: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
