@@ -32,7 +32,7 @@ struct Tally: AsyncParsableCommand {
         name: "Look closer, on this machine alone",
         subcommands: [
           GenerateCommand.self, LogitsCommand.self, TokenizeCommand.self, RenderCommand.self,
-          BenchCommand.self, PerplexityCommand.self,
+          BenchCommand.self, PerplexityCommand.self, ProveCommand.self,
         ]),
     ])
 }

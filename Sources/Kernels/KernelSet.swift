@@ -59,6 +59,13 @@ package struct KernelSet: Sendable {
     KernelVariant.allCases.filter { ck_table_of($0.code) != nil }
   }
 
+  /// The values of `TALLY_CPU` that this machine can run, slowest first.
+  package static var availableFamilies: [String] {
+    available.map(\.family).reduce(into: []) { families, family in
+      if !families.contains(family) { families.append(family) }
+    }
+  }
+
   /// The fastest variant, or the fastest of the family that `TALLY_CPU` (scalar, portable, avx2 or
   /// avx512) names.
   /// - Throws: `KernelError.unavailableVariant` if the name is unknown or this machine cannot run
