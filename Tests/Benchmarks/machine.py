@@ -59,9 +59,10 @@ def table(head, rows):
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def against(ratio, bar):
-    """A ratio beside its bar."""
-    return f"{ratio:.2f} {'ok' if ratio >= bar else f'BELOW {bar:g}'}"
+def compared(ours, theirs, bar):
+    """Two figures and their ratio, marked where it is below its bar."""
+    ratio = ours / theirs
+    return f"{ours:.0f} : {theirs:.0f} = **{ratio:.2f}**" + (f" (below {bar:g})" if ratio < bar else "")
 
 
 def save(name, report):

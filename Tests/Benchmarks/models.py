@@ -1,4 +1,4 @@
-"""The models that are measured, made once in .build/benchmarks: with llama.cpp's own quantiser, from the demo model, and
+"""The models that are measured, made once in .build/benchmarks with llama.cpp's own quantiser: from the demo model, and
 from a Llama of random weights whose widths are multiples of 256, as the larger formats need."""
 
 import sys

@@ -89,17 +89,20 @@ def main():
     arguments.add_argument("--rounds", type=int, default=5)
     options = arguments.parse_args()
     report = {"processor": processor(), "kept": measure_kept(options), "slowed": measure_slowed(options)}
-    print(f"{report['processor']}, {os.cpu_count()} cores, {options.threads} threads, medians of {options.rounds} rounds\n")
+    settings = f"{options.threads} threads, medians of {options.rounds} rounds"
+    print(f"{report['processor']}, {os.cpu_count()} cores; {settings}\n")
     rows = []
     for name, keys in RUNS.items():
         alone, beside = (median(report["kept"][state], *keys) for state in ("alone", "beside"))
         kept = beside / alone
         verdict = "ok" if kept >= KEPT_BAR else f"BELOW {100 * KEPT_BAR:.0f} %"
-        rows.append([f"{name}, a core taken", f"{alone:.0f} /s", f"{beside:.0f} /s", f"{100 * kept:.0f} % kept {verdict}"])
+        figures = [f"{alone:.0f} /s", f"{beside:.0f} /s", f"{100 * kept:.0f} % kept {verdict}"]
+        rows.append([f"{name}, a core taken", *figures])
     alone, beside = (median(report["slowed"][state]) for state in ("alone", "beside"))
     slowed = beside / alone - 1
     verdict = "ok" if slowed <= SLOWED_BAR else f"ABOVE {100 * SLOWED_BAR:.0f} %"
-    rows.append(["a compile, tally at nice 19", f"{alone:.2f} s", f"{beside:.2f} s", f"{100 * slowed:+.1f} % {verdict}"])
+    figures = [f"{alone:.2f} s", f"{beside:.2f} s", f"{100 * slowed:+.1f} % {verdict}"]
+    rows.append(["a compile, tally at nice 19", *figures])
     print(table(["", "alone", "beside", ""], rows))
     save("neighbours", report)
 

@@ -1,5 +1,5 @@
-"""Compares the perplexity of tally and llama.cpp on the same tokens of the King James Bible, for each format of the demo
-model. They may differ by half a per cent."""
+"""Compares the perplexity of tally and llama.cpp on the same tokens of the King James Bible, for each format of the
+demo model. They may differ by half a per cent."""
 
 import argparse
 import json

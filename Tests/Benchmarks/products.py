@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from machine import FOLDER, HERE, against, median, run_json, run_tally, say, table
+from machine import FOLDER, HERE, compared, median, run_json, run_tally, say, table
 
 # Outputs and inputs of the demo model's matrices, and the rows that go through them together.
 SHAPES = {
@@ -54,11 +54,12 @@ def by_shape(report):
 def markdown(report):
     rows = []
     for name, (outputs, inputs) in SHAPES.items():
+        cells = []
         for count in ROWS:
-            key = f"{outputs}x{inputs}x{count}"
-            ours, theirs = (median(report[program], "products", key) / 1e9 for program in ("tally", "OpenBLAS"))
-            rows.append(
-                [f"{name}: {outputs} x {inputs}", count, f"{ours:.1f}", f"{theirs:.1f}", against(ours / theirs, 1)]
-            )
-    head = table(["GFLOP/s in F32", "rows", "tally", "OpenBLAS", "ratio"], rows)
-    return f"{head}\n\nOpenBLAS: {report['OpenBLAS'][0]['config']}"
+            keys = ("products", f"{outputs}x{inputs}x{count}")
+            ours, theirs = (median(report[program], *keys) / 1e9 for program in ("tally", "OpenBLAS"))
+            cells.append(compared(ours, theirs, 1))
+        rows.append([f"{name}: {outputs} x {inputs}", *cells])
+    config = report["OpenBLAS"][0]["config"]
+    head = ["outputs x inputs", *(f"{count} rows" if count > 1 else "1 row" for count in ROWS)]
+    return f"GFLOP/s of float32 products, tally : OpenBLAS ({config})\n\n" + table(head, rows)

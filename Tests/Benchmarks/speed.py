@@ -1,7 +1,7 @@
 """Table 1: tokens a second of tally and llama.cpp on the same files, measured in turn."""
 
 import models
-from machine import against, median, run_script, run_tally, say, table
+from machine import compared, median, run_script, run_tally, say, table
 
 PATHS = {
     "prefill": ("prefill", "512"),
@@ -42,9 +42,11 @@ def measure(formats, paths, rounds, repeats, threads):
 def markdown(report, paths):
     rows = []
     for name, figures in report.items():
+        cells = []
         for path, bar in zip(PATHS, BARS[name]):
             if path in paths:
                 ours, theirs = (median(figures[program], *PATHS[path]) for program in ("tally", "llama.cpp"))
-                kind, size = PATHS[path]
-                rows.append([name, f"{kind} {size}", f"{ours:.0f}", f"{theirs:.0f}", against(ours / theirs, bar)])
-    return table(["tokens a second", "run", "tally", "llama.cpp", "ratio"], rows)
+                cells.append(compared(ours, theirs, bar))
+        rows.append([name, *cells])
+    head = [" ".join(PATHS[path]) for path in PATHS if path in paths]
+    return "Tokens a second, tally : llama.cpp\n\n" + table(["format", *head], rows)
