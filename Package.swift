@@ -78,7 +78,7 @@ let package = Package(
     module("Kernels", path: "Sources/Kernels", ["CKernels"]),
     module("ModelFormats", path: "Sources/ModelFormats", []),
     module("Tokenizers", path: "Sources/Tokenizers", ["CPCRE2", "ModelFormats"]),
-    module("Models", path: "Sources/Models", ["Kernels", "ModelFormats"]),
+    module("Models", path: "Sources/Models", ["Kernels", "ModelFormats", crypto]),
     module(
       "Execution", path: "Sources/Execution", ["Kernels", "Models", "WireProtocol", "WirePayloads"]),
 

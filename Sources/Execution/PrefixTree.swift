@@ -34,9 +34,9 @@ struct PrefixTree {
       guard branch.leaves.count > 0 else { continue }
       if branch.leaves.count == 1 {
         let leaf = branch.leaves.lowerBound
+        let length = prompts[leaves.first(leaf)].count
         append(
-          Node(length: prompts[leaves.first(leaf)].count, sequences: leaves.sequences(branch.leaves)),
-          below: branch.parent)
+          Node(length: length, sequences: leaves.sequences(branch.leaves)), below: branch.parent)
         continue
       }
       let shared = leaves.sharedLength(branch.leaves)

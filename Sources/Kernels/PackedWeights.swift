@@ -12,7 +12,7 @@ package final class PackedWeights: Sendable {
   package let outputs: Int
   /// K: columns in the file.
   package let inputs: Int
-  private let memory: AlignedMemory
+  private let bytes: PackedBytes
   private let layout: PackedLayout
 
   /// Packs all rows at once.
@@ -46,18 +46,45 @@ package final class PackedWeights: Sendable {
         code: .invalidWeights,
         message: "\(builder.rowsAppended) of \(builder.outputs) weight rows were given")
     }
+    guard let memory = builder.memory else {
+      throw KernelError(code: .invalidWeights, message: "the rows were packed for somebody else")
+    }
     type = builder.storage
     outputs = builder.outputs
     inputs = builder.inputs
-    memory = builder.memory
+    bytes = PackedBytes(base: UnsafeRawPointer(memory.base), owner: memory)
     layout = builder.layout
   }
 
-  /// Bytes held.
-  package var byteCount: Int { memory.byteCount }
+  /// Takes over what was packed before, as in a mapped file.
+  /// - Parameters:
+  ///   - type: the format of the panels.
+  ///   - packed: the bytes that a builder has filled, at a multiple of 64; never written again.
+  ///   - owner: keeps `packed` in place as long as it lives.
+  /// - Throws: `KernelError.invalidWeights` if the byte count or the alignment is not right.
+  package init(
+    type: WeightType, outputs: Int, inputs: Int, packed: UnsafeRawBufferPointer,
+    owner: any AnyObject & Sendable
+  ) throws(KernelError) {
+    layout = try PackedLayout(storage: type, outputs: outputs, inputs: inputs)
+    guard packed.count == layout.byteCount, let base = packed.baseAddress,
+      UInt(bitPattern: base) % 64 == 0
+    else {
+      throw KernelError(
+        code: .invalidWeights,
+        message: "\(packed.count) bytes of packed \(outputs) x \(inputs) \(type.rawValue) weights")
+    }
+    self.type = type
+    self.outputs = outputs
+    self.inputs = inputs
+    bytes = PackedBytes(base: base, owner: owner)
+  }
+
+  /// Bytes of the packed matrix.
+  package var byteCount: Int { layout.byteCount }
 
   var panels: Int { (outputs + Int(CK_PANEL) - 1) / Int(CK_PANEL) }
-  var base: UnsafeRawPointer { UnsafeRawPointer(memory.base) }
+  var base: UnsafeRawPointer { bytes.base }
   var scales: UnsafeRawPointer { base + layout.scaleOffset }
   var minima: UnsafeRawPointer { base + layout.minimumOffset }
 
@@ -70,6 +97,14 @@ package final class PackedWeights: Sendable {
   }
 }
 
+/// Where packed bytes are and what keeps them there.
+///
+/// `@unchecked Sendable`: nobody writes them any more.
+private struct PackedBytes: @unchecked Sendable {
+  let base: UnsafeRawPointer
+  let owner: any AnyObject & Sendable
+}
+
 /// Packs a matrix piece by piece, so that a file can be streamed: no second copy of it is ever
 /// held.
 package final class PackedWeightsBuilder {
@@ -78,18 +113,23 @@ package final class PackedWeightsBuilder {
   package let outputs: Int
   package let inputs: Int
   package private(set) var rowsAppended = 0
-  let memory: AlignedMemory
+  /// The builder's own memory; nil when it fills somebody else's.
+  let memory: AlignedMemory?
   let layout: PackedLayout
+  private let base: UnsafeMutableRawPointer
   private let rowBytes: Int
   private let blockScales: BlockScales?
   private var floats: [Float] = []
 
-  /// - Parameter storage: `.f32` widens the weights; nil holds them as `type.storage`.
-  /// - Parameter scales: of `.f8E4M3` weights, and of no others.
+  /// - Parameters:
+  ///   - storage: `.f32` widens the weights; nil holds them as `type.storage`.
+  ///   - scales: of `.f8E4M3` weights, and of no others.
+  ///   - target: `PackedLayout.byteCount` zeroed bytes at a multiple of 64 that outlive the
+  ///     builder, to be filled instead of memory of its own.
   /// - Throws: `KernelError.invalidWeights` for impossible dimensions or scales; `outOfResources`.
   package init(
     type: WeightType, outputs: Int, inputs: Int, storage: WeightType? = nil,
-    scales: BlockScales? = nil
+    scales: BlockScales? = nil, into target: UnsafeMutableRawBufferPointer? = nil
   ) throws(KernelError) {
     let storage = storage ?? type.storage
     guard storage == type.storage || storage == .f32 else {
@@ -112,7 +152,18 @@ package final class PackedWeightsBuilder {
     self.storage = storage
     self.outputs = outputs
     self.inputs = inputs
-    memory = try AlignedMemory(byteCount: layout.byteCount)
+    if let target {
+      guard target.count == layout.byteCount, let address = target.baseAddress,
+        UInt(bitPattern: address) % 64 == 0
+      else {
+        throw KernelError(
+          code: .invalidWeights, message: "\(target.count) bytes for \(layout.byteCount)")
+      }
+      (memory, base) = (nil, address)
+    } else {
+      let own = try AlignedMemory(byteCount: layout.byteCount)
+      (memory, base) = (own, own.base)
+    }
     if storage == .f32 { floats = [Float](repeating: 0, count: inputs) }
   }
 
@@ -137,12 +188,12 @@ package final class PackedWeightsBuilder {
   }
 
   private func append(row: UnsafeRawPointer) {
-    let (scales, minima) = (memory.base + layout.scaleOffset, memory.base + layout.minimumOffset)
+    let (scales, minima) = (base + layout.scaleOffset, base + layout.minimumOffset)
     if storage == type.storage {
-      ck_pack_row(type.format, row, rowsAppended, inputs, memory.base, scales, minima)
+      ck_pack_row(type.format, row, rowsAppended, inputs, base, scales, minima)
     } else {
       ck_dequantise_row(type.format, row, inputs, &floats)
-      ck_pack_row(storage.format, floats, rowsAppended, inputs, memory.base, scales, minima)
+      ck_pack_row(storage.format, floats, rowsAppended, inputs, base, scales, minima)
     }
     rowsAppended += 1
   }
@@ -154,11 +205,11 @@ package final class PackedWeightsBuilder {
       for input in 0..<inputs {
         floats[input] *= scales[scales.startIndex + input / BlockScales.blockSize]
       }
-      ck_pack_row(storage.format, floats, rowsAppended, inputs, memory.base, nil, nil)
+      ck_pack_row(storage.format, floats, rowsAppended, inputs, base, nil, nil)
     } else {
-      ck_pack_row(type.format, row, rowsAppended, inputs, memory.base, nil, nil)
+      ck_pack_row(type.format, row, rowsAppended, inputs, base, nil, nil)
       let lanes = Int(CK_PANEL)
-      let panel = (memory.base + layout.scaleOffset).assumingMemoryBound(to: Float.self)
+      let panel = (base + layout.scaleOffset).assumingMemoryBound(to: Float.self)
         + rowsAppended / lanes * scales.count * lanes
       for (block, scale) in scales.enumerated() {
         panel[block * lanes + rowsAppended % lanes] = scale

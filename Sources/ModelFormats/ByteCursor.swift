@@ -1,20 +1,24 @@
 /// Reads little-endian values one after another; whatever would pass the end throws.
-struct ByteCursor {
+package struct ByteCursor {
   let bytes: UnsafeRawBufferPointer
   let file: String
-  private(set) var position = 0
+  /// Bytes that have been read.
+  package private(set) var position = 0
 
-  init(_ bytes: UnsafeRawBufferPointer, file: String) {
+  /// - Parameter file: what errors call the bytes.
+  package init(_ bytes: UnsafeRawBufferPointer, file: String) {
     self.bytes = bytes
     self.file = file
   }
 
-  func error(_ code: FormatError.Code, at offset: Int? = nil, _ reason: String) -> FormatError {
+  /// An error at byte `offset`, or at the next byte to be read.
+  package func error(_ code: FormatError.Code, at offset: Int? = nil, _ reason: String) -> FormatError {
     FormatError(code, file: file, offset: UInt64(offset ?? position), reason: reason)
   }
 
   /// - Parameter what: what is being read, for the message.
-  mutating func integer<T: FixedWidthInteger & BitwiseCopyable>(
+  /// - Throws: `FormatError`.
+  package mutating func integer<T: FixedWidthInteger & BitwiseCopyable>(
     _ type: T.Type, _ what: String
   ) throws -> T {
     let size = MemoryLayout<T>.size
@@ -28,7 +32,7 @@ struct ByteCursor {
 
   /// A `uint64` count of things of which each takes at least `bytesEach` bytes of the rest of the
   /// file.
-  mutating func count(_ what: String, limit: Int, bytesEach: Int) throws -> Int {
+  package mutating func count(_ what: String, limit: Int, bytesEach: Int) throws -> Int {
     let start = position
     let count = try integer(UInt64.self, "the count of \(what)")
     guard count <= UInt64(limit) else {
@@ -43,7 +47,7 @@ struct ByteCursor {
   }
 
   /// A `uint64` length and as many bytes of UTF-8.
-  mutating func string(_ what: String, limit: Int) throws -> String {
+  package mutating func string(_ what: String, limit: Int) throws -> String {
     let start = position
     let length = try integer(UInt64.self, "the length of \(what)")
     guard length <= UInt64(limit) else {

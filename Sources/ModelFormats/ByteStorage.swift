@@ -85,6 +85,13 @@ package final class ByteStorage: @unchecked Sendable {
     try withUnsafeBytes(0..<count, body)
   }
 
+  /// The mapping, for bytes that are used in place; nil when an array holds them. Valid as long as
+  /// the storage lives.
+  package var mapping: UnsafeRawBufferPointer? {
+    guard case .mapped(let buffer) = backing else { return nil }
+    return buffer
+  }
+
   /// Copies the bytes of `range`, which the caller has checked against `count`.
   package func bytes(_ range: Range<Int>) -> [UInt8] {
     withUnsafeBytes(range) { [UInt8]($0) }

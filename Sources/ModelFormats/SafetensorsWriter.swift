@@ -15,6 +15,17 @@ package struct SafetensorsWriter: Sendable {
     let type: ElementType
     let shape: [Int]
     let bytes: [UInt8]
+
+    var description: Description {
+      Description(name: name, type: type, shape: shape, byteCount: bytes.count)
+    }
+  }
+
+  private struct Description {
+    let name: String
+    let type: ElementType
+    let shape: [Int]
+    let byteCount: Int
   }
 
   private var entries: [String: Entry] = [:]
@@ -67,7 +78,7 @@ package struct SafetensorsWriter: Sendable {
   /// The file's bytes.
   package func bytes() -> [UInt8] {
     let laidOut = layout()
-    var file = header(laidOut)
+    var file = Self.header(laidOut.map(\.description), metadata: metadata)
     file.reserveCapacity(file.count + laidOut.reduce(0) { $0 + $1.bytes.count })
     for entry in laidOut {
       file.append(contentsOf: entry.bytes)
@@ -96,8 +107,24 @@ package struct SafetensorsWriter: Sendable {
     }
   }
 
+  /// What precedes the bytes of a file's only tensor, for one that is written as it is computed.
+  ///
+  /// - Throws: `FormatError` with code `badLayout` for an impossible shape.
+  package static func header(
+    ofOnly name: String, type: ElementType, shape: [Int]
+  ) throws -> [UInt8] {
+    guard let byteCount = type.byteCount(shape: shape) else {
+      throw FormatError(
+        .badLayout, file: "safetensors", reason: "tensor \(quoted(name)) of shape \(shape)")
+    }
+    let only = Description(name: name, type: type, shape: shape, byteCount: byteCount)
+    return header([only], metadata: [:])
+  }
+
   /// The header with its length in front.
-  private func header(_ laidOut: [Entry]) -> [UInt8] {
+  private static func header(
+    _ laidOut: [Description], metadata: [String: String]
+  ) -> [UInt8] {
     var members: [String] = []
     if !metadata.isEmpty {
       let pairs = metadata.sorted { utf8Order($0.key, $1.key) }
@@ -107,7 +134,7 @@ package struct SafetensorsWriter: Sendable {
     var begin = 0
     var described: [(name: String, text: String)] = []
     for entry in laidOut {
-      let end = begin + entry.bytes.count
+      let end = begin + entry.byteCount
       let shape = entry.shape.map(String.init).joined(separator: ",")
       described.append(
         (
@@ -123,7 +150,7 @@ package struct SafetensorsWriter: Sendable {
     return withUnsafeBytes(of: UInt64(text.count).littleEndian) { [UInt8]($0) } + text
   }
 
-  private func escaped(_ text: String) -> String {
+  private static func escaped(_ text: String) -> String {
     var result = "\""
     for scalar in text.unicodeScalars {
       switch scalar {

@@ -39,12 +39,31 @@ package final class Model: Sendable {
   ///
   /// - Throws: `FormatError` for a description or tensors that do not fit;
   ///   `KernelError.outOfResources`.
-  package init(
+  package convenience init(
     _ description: ModelDescription, from source: any TensorSource,
     options: LoadOptions = LoadOptions()
   ) throws {
+    try self.init(description, WeightLoader(source: source, options: options))
+  }
+
+  /// Uses the packed weights in the file at `place`, mapped; writes that file first where there is
+  /// none that serves. A file that cannot be written is no error: then weights are in memory.
+  ///
+  /// - Parameter source: is read only if the file has to be written; its tensors are those that the
+  ///   place's key stands for.
+  /// - Throws: as `init(_:from:options:)`.
+  package convenience init(
+    _ description: ModelDescription, packedAt place: PackedModelPlace,
+    from source: any TensorSource, options: LoadOptions = LoadOptions()
+  ) throws {
     try description.validate(file: source.name)
-    let loader = WeightLoader(source: source, options: options)
+    var loader = WeightLoader(source: source, options: options)
+    loader.packed = try PackedModelFile.openOrWrite(place, description, loader)
+    try self.init(description, loader)
+  }
+
+  private init(_ description: ModelDescription, _ loader: WeightLoader) throws {
+    try description.validate(file: loader.source.name)
     self.description = description
     embedding = try loader.matrix(
       TensorRequirement(

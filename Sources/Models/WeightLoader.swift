@@ -9,18 +9,44 @@ struct WeightLoader {
 
   let source: any TensorSource
   let options: Model.LoadOptions
+  /// Has everything already; then the source is not read.
+  var packed: PackedModelFile?
 
   /// A matrix, packed for the kernels.
   ///
   /// - Throws: `FormatError` naming the tensor; `KernelError.outOfResources`.
   func matrix(_ requirement: TensorRequirement) throws -> PackedWeights {
+    if let packed { return try packed.matrix(requirement) }
+    let builder = try pack(requirement)
+    return try packing(requirement) { try PackedWeights(builder) }
+  }
+
+  /// The type of the panels that hold a matrix.
+  ///
+  /// - Throws: `FormatError` naming the tensor.
+  func panelType(_ requirement: TensorRequirement) throws -> WeightType {
+    let tensor = try source.tensor(requirement)
+    guard let type = WeightType(tensor.type) else { throw unsupported(requirement, tensor) }
+    return options.weights == .float32 ? .f32 : type.storage
+  }
+
+  /// Packs all rows of a matrix.
+  ///
+  /// - Parameters:
+  ///   - target: as `PackedWeightsBuilder` says.
+  ///   - progress: called after each piece with the bytes of the source so far.
+  /// - Throws: `FormatError` naming the tensor; `KernelError.outOfResources`.
+  func pack(
+    _ requirement: TensorRequirement, into target: UnsafeMutableRawBufferPointer? = nil,
+    progress: (Int) -> Void = { _ in }
+  ) throws -> PackedWeightsBuilder {
     let tensor = try source.tensor(requirement)
     guard let type = WeightType(tensor.type) else { throw unsupported(requirement, tensor) }
     let (rows, columns) = (requirement.shape[0], requirement.shape[1])
     let builder = try packing(requirement) {
       try PackedWeightsBuilder(
         type: type, outputs: rows, inputs: columns,
-        storage: options.weights == .float32 ? .f32 : nil)
+        storage: options.weights == .float32 ? .f32 : nil, into: target)
     }
     let rowBytes = tensor.byteCount / rows
     let rowsPerPiece = max(1, Self.pieceBytes / max(1, rowBytes))
@@ -33,8 +59,9 @@ struct WeightLoader {
       try source.read(requirement.name, offset: row * rowBytes, into: piece)
       try packing(requirement) { try builder.append(UnsafeRawBufferPointer(piece)) }
       source.release(requirement.name, upTo: row * rowBytes + count)
+      progress(row * rowBytes + count)
     }
-    return try packing(requirement) { try PackedWeights(builder) }
+    return builder
   }
 
   /// Names the tensor in the errors of packing, except where memory is what is missing.
@@ -54,6 +81,7 @@ struct WeightLoader {
   ///
   /// - Throws: `FormatError` naming the tensor.
   func vector(_ requirement: TensorRequirement) throws -> [Float] {
+    if let packed { return try packed.vector(requirement) }
     let tensor = try source.tensor(requirement)
     var bytes = [UInt8](repeating: 0, count: tensor.byteCount)
     try bytes.withUnsafeMutableBytes { try source.read(requirement.name, offset: 0, into: $0) }

@@ -1,5 +1,7 @@
 """Fixtures: one fleet for the tests that only look, fresh ones for those that break things."""
 
+import os
+
 import pytest
 
 from processes import Coordinator, Worker
@@ -7,6 +9,12 @@ from tiny_model import write_tiny_model
 
 # A worker that says nothing is given up after seconds, not minutes, and asks for work again after one.
 HURRIED = ("--heartbeat-seconds", "3", "--silence-seconds", "12", "--idle-seconds", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def packed_cache(tmp_path_factory):
+    """Keeps packed models out of the folder of whoever runs the tests."""
+    os.environ["TALLY_PACKED_CACHE"] = str(tmp_path_factory.mktemp("packed"))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,9 @@
 
 import json
 import os
+import resource
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy
@@ -87,6 +89,51 @@ def test_loading_takes_little_more_memory_than_the_weights(tmp_path):
     weights = DEMO_MODEL.stat().st_size
     print(f"{peak / 1e6:.0f} MB, of which {program / 1e6:.0f} MB the program; {weights / 1e6:.0f} MB of weights")
     assert peak - program < 1.3 * weights
+
+
+def generate(cache, *arguments, **options):
+    return tally(
+        "generate", "--model", DEMO_MODEL, "--raw", "--max-tokens", "8", "--threads", "1", *arguments, "Once upon",
+        environment={"TALLY_PACKED_CACHE": str(cache)}, **options,
+    )
+
+
+def test_weights_are_no_memory_of_the_program(tmp_path):
+    """With less memory of its own than the weights take: they are the file's pages, which the system may drop."""
+    weights = DEMO_MODEL.stat().st_size
+
+    def limit():
+        # Private writable memory; what a read-only mapping of a file takes is not counted.
+        resource.setrlimit(resource.RLIMIT_DATA, (weights * 3 // 4, weights * 3 // 4))
+
+    free = generate(tmp_path / "packed", "--no-packed-cache")
+    assert not (tmp_path / "packed").exists()
+    for start in ("packing", "packed"):
+        assert generate(tmp_path / "packed", preexec_fn=limit).stdout == free.stdout, start
+    refused = generate(tmp_path / "packed", "--no-packed-cache", preexec_fn=limit, check=False)
+    assert refused.returncode != 0
+
+
+def test_processes_that_pack_at_once_do_not_disturb_each_other(tmp_path):
+    cache = tmp_path / "packed"
+    with ThreadPoolExecutor() as pool:
+        answers = list(pool.map(lambda _: generate(cache).stdout, range(4)))
+    assert len(set(answers)) == 1
+    (packed,) = cache.iterdir()
+    before = packed.stat()
+    assert generate(cache).stdout == answers[0]
+    (packed,) = cache.iterdir()
+    assert packed.stat().st_ino == before.st_ino
+
+
+def test_a_run_takes_little_more_memory_than_weights_and_cache(tmp_path):
+    weights = DEMO_MODEL.stat().st_size
+    for cache in ("--packed-cache", "--packed-cache", "--no-packed-cache"):
+        peak = peak_bytes("bench", "--model", DEMO_MODEL, "--repeats", "1", "--threads", "2", "--json", cache)
+        # 32 sequences of 160 positions, in blocks of 64, of 30 layers with 3 heads of 64 keys and 64 values of 2 bytes.
+        caches = 32 * 192 * 30 * 3 * (64 + 64) * 2
+        print(f"{cache}: {peak / 1e6:.0f} MB with {weights / 1e6:.0f} MB of weights, {caches / 1e6:.0f} MB of cache")
+        assert peak < 1.15 * weights + caches + 120e6
 
 
 @pytest.mark.parametrize("folder", sorted((FIXTURES / "tokenizers").iterdir()), ids=lambda folder: folder.name)

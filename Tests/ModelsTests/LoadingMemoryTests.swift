@@ -1,6 +1,7 @@
 import Foundation
 import ModelFormats
 import Models
+import TestSupport
 import Testing
 
 #if canImport(Glibc)
@@ -11,6 +12,8 @@ import Testing
 /// program again with `TALLY_MEASURE_LOADING` set, and that second run loads the model and reports.
 @Suite struct LoadingMemoryTests {
   static let variable = "TALLY_MEASURE_LOADING"
+  /// Names the folder for packed files, where there is to be one.
+  static let packedVariable = "TALLY_MEASURE_PACKED"
 
   /// Weights as stored must fit into this multiple of their bytes.
   static let limit = 1.3
@@ -35,14 +38,33 @@ import Testing
     }
   }
 
-  /// Bytes of the weights, and by how much resident memory peaked above what it was before loading.
+  /// What is packed into a file, or mapped from one, is in the file's pages and not in ours.
+  @Test func packedFilesTakeLittleMemory() throws {
+    guard ProcessInfo.processInfo.environment[Self.variable] == nil else { return }
+    let folder = try TemporaryFolder()
+    let file = folder.url.appendingPathComponent("F16.gguf")
+    try writeModel(file, type: 1, blockBytes: 2, blockElements: 1)
+    for start in ["packing", "the next start"] {
+      let (weights, growth) = try measureInAnotherProcess(file, packed: folder.path("packed"))
+      print("\(start) with \(weights >> 20) MiB: own memory grew by \(growth >> 20) MiB")
+      #expect(weights > 100 << 20)
+      #expect(growth < weights / 10)
+    }
+  }
+
+  /// Bytes of the weights, and by how much resident memory peaked above what it was before loading;
+  /// with packed files, by how much memory grew that is in no file.
   func measure(_ path: String) throws -> (weights: Int, growth: Int) {
     // "5" sets the peak back to the current resident size (proc(5), /proc/pid/clear_refs).
     try Data("5".utf8).write(to: URL(fileURLWithPath: "/proc/self/clear_refs"))
     let before = try status("VmRSS")
-    let model = try Model(path: path)
+    let ownBefore = try status("RssAnon")
+    let packed = ProcessInfo.processInfo.environment[Self.packedVariable]
+    let model =
+      try packed.map { try PackedModelFolder(path: $0).load(path: path) } ?? Model(path: path)
     let peak = try status("VmHWM")
-    return (model.weightBytes, peak - before)
+    let own = try status("RssAnon")
+    return (model.weightBytes, packed == nil ? peak - before : own - ownBefore)
   }
 
   /// A size of `/proc/self/status`, in bytes.
@@ -53,15 +75,19 @@ import Testing
     return try #require(Int(digits)) * 1024
   }
 
-  func measureInAnotherProcess(_ file: URL) throws -> (weights: Int, growth: Int) {
+  func measureInAnotherProcess(
+    _ file: URL, packed: String? = nil
+  ) throws -> (weights: Int, growth: Int) {
     let process = Process()
     process.executableURL = URL(
       fileURLWithPath: try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
     process.arguments = [
-      "--testing-library", "swift-testing", "--filter", "LoadingMemoryTests",
+      "--testing-library", "swift-testing", "--filter", "LoadingMemoryTests/peakStaysBelowTheLimit",
     ]
-    process.environment = ProcessInfo.processInfo.environment.merging(
-      [Self.variable: file.path], uniquingKeysWith: { _, new in new })
+    var environment = ProcessInfo.processInfo.environment
+    environment[Self.variable] = file.path
+    environment[Self.packedVariable] = packed
+    process.environment = environment
     let pipe = Pipe()
     process.standardOutput = pipe
     try process.run()

@@ -43,6 +43,42 @@ import WorkerCore
     #expect(cache.freeBytes == 40)
   }
 
+  @Test func whatWasDerivedGoesBeforeBlobsAndTakesNoneOfTheirRoom() {
+    var cache = index(limit: 100, [40])
+    #expect(cache.reserve(digest(7), bytes: 30, isDerived: true) == .reserved(evict: []))
+    cache.commit(digest(7))
+    #expect(cache.totalBytes == 70)
+    // Used later than the blob, and still the first to go.
+    cache.touch(digest(7))
+    #expect(cache.reserve(digest(1), bytes: 50) == .reserved(evict: [digest(7)]))
+    cache.commit(digest(1))
+    guard case .refused = cache.reserve(digest(7), bytes: 11, isDerived: true) else {
+      Issue.record("a blob went for what can be made again")
+      return
+    }
+    #expect(cache.contains(digest(0)) && cache.contains(digest(1)))
+    #expect(cache.reserve(digest(7), bytes: 10, isDerived: true) == .reserved(evict: []))
+    cache.commit(digest(7))
+    // Of two, the least recently used; never one in use.
+    #expect(cache.reserve(digest(8), bytes: 10, isDerived: true) == .reserved(evict: [digest(7)]))
+    cache.commit(digest(8))
+    cache.pin([digest(8)])
+    guard case .refused = cache.reserve(digest(7), bytes: 10, isDerived: true) else {
+      Issue.record("what is in use went")
+      return
+    }
+    #expect(cache.freeBytes == 90)
+  }
+
+  @Test func derivedFilesOfAnEarlierRunGoFirst() {
+    var evict: [Digest] = []
+    let cache = BlobCacheIndex(
+      limitBytes: 50, present: [(digest(1), 30)], derived: [(digest(2), 20), (digest(3), 10)],
+      evict: &evict)
+    #expect(evict == [digest(2)])
+    #expect(cache.totalBytes == 40)
+  }
+
   @Test func aSmallerLimitEvictsAtStart() {
     var evict: [Digest] = []
     let cache = BlobCacheIndex(
@@ -72,12 +108,17 @@ import WorkerCore
       var random = SeededRandom(seed: seed)
       var cache = index(limit: 1000)
       var pinned: [Digest: Int] = [:]
+      let derived = Set((30..<40).map { digest($0) })
       for _ in 0..<500 {
         let blob = digest(Int.random(in: 0..<40, using: &random))
         switch Int.random(in: 0..<4, using: &random) {
         case 0:
           let bytes = Int.random(in: 0...300, using: &random)
-          if case .reserved(let evicted) = cache.reserve(blob, bytes: bytes) {
+          let isDerived = derived.contains(blob)
+          if case .reserved(let evicted) = cache.reserve(
+            blob, bytes: bytes, isDerived: isDerived)
+          {
+            if isDerived { #expect(derived.isSuperset(of: evicted)) }
             #expect(evicted.allSatisfy { pinned[$0, default: 0] == 0 && !cache.contains($0) })
             if random.chance(0.8) { cache.commit(blob) } else { cache.remove(blob) }
           }

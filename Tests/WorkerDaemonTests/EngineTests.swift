@@ -76,6 +76,69 @@ import WorkerEngine
     }
   }
 
+  /// The packed model of the first run serves the second, unless the disk has changed it.
+  @Test func packedModelsOutliveTheWorker() async throws {
+    let (place, authority) = (place, authority)
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let (manifest, chunks) = try Self.chunks()
+      for chunk in chunks { _ = await state.add(chunk) }
+      let model = await state.add(manifest)
+      let folder = place.path("worker") + "/cache/packed"
+      func packed() throws -> (path: String, data: Data) {
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder)
+        let name = try #require(names.first)
+        #expect(names.count == 1)
+        let path = folder + "/" + name
+        return (path, try Data(contentsOf: URL(fileURLWithPath: path)))
+      }
+      func work(_ number: Int) async throws {
+        let lease = try await state.addUnit(number, model: model, inputs: Self.inputs.encoded())
+        var configuration = WorkerConfiguration(dataFolder: place.path("worker"))
+        if number == 1 { configuration.invitation = try await state.invitation(url, authority) }
+        try await withWorker(configuration, runner: ModelUnitRunner(environment: [:])) { reports in
+          try await reports.wait { $0.unitsDone == 1 }
+        }
+        let upload = try #require(await state.uploads.last)
+        #expect(upload.result == (try Self.expected(lease.specification).encoded()))
+      }
+      try await work(1)
+      let first = try packed()
+      let node = try FileManager.default.attributesOfItem(atPath: first.path)[.systemFileNumber]
+      try await work(2)
+      let again = try FileManager.default.attributesOfItem(atPath: first.path)[.systemFileNumber]
+      #expect(node as? Int == again as? Int)
+      // A weight changes on disk; the file is replaced, since mappings of the old one may be alive.
+      var damaged = first.data
+      damaged[damaged.count - 4096] ^= 1
+      try FileManager.default.removeItem(atPath: first.path)
+      try damaged.write(to: URL(fileURLWithPath: first.path))
+      try Data([1]).write(to: URL(fileURLWithPath: first.path + ".new.abcdef"))
+      try await work(3)
+      #expect(try packed().data == first.data)
+    }
+  }
+
+  @Test func aCacheWithoutRoomForAPackedModelWorksWithoutOne() async throws {
+    let (place, authority) = (place, authority)
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let (manifest, chunks) = try Self.chunks()
+      for chunk in chunks { _ = await state.add(chunk) }
+      let model = await state.add(manifest)
+      let lease = try await state.addUnit(1, model: model, inputs: Self.inputs.encoded())
+      var configuration = WorkerConfiguration(dataFolder: place.path("worker"))
+      configuration.invitation = try await state.invitation(url, authority)
+      configuration.cacheLimitBytes = chunks.reduce(manifest.count) { $0 + $1.count } + 100_000
+      try await withWorker(configuration, runner: ModelUnitRunner(environment: [:])) { reports in
+        try await reports.wait { $0.unitsDone == 1 }
+      }
+      let upload = try #require(await state.uploads.first)
+      #expect(upload.result == (try Self.expected(lease.specification).encoded()))
+      let packed = try FileManager.default.contentsOfDirectory(
+        atPath: place.path("worker") + "/cache/packed")
+      #expect(packed == [])
+    }
+  }
+
   @Test func unitsThatCannotRunSayWhy() throws {
     let (manifest, chunks) = try Self.chunks()
     let folder = place

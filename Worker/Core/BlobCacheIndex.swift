@@ -3,11 +3,15 @@ import WireProtocol
 /// Which blobs the worker's cache holds and which go when room is needed: the least recently used,
 /// never one in use.
 ///
+/// What was derived from blobs counts like them. It goes before every blob, as it can be made again
+/// without a download, and no blob goes for it.
+///
 /// Bookkeeping only; the daemon moves the files. A blob is reserved before its download starts, so
 /// that several downloads together stay within the limit.
 package struct BlobCacheIndex: Sendable {
   private struct Entry: Sendable {
     var bytes: Int
+    var isDerived = false
     /// Its files are complete and checked.
     var isPresent: Bool
     /// Larger is more recent.
@@ -39,12 +43,18 @@ package struct BlobCacheIndex: Sendable {
 
   /// Takes what an earlier run left, least recently used first. Returns, in `evict`, what exceeds
   /// the limit.
-  package init(limitBytes: Int, present: [(digest: Digest, bytes: Int)], evict: inout [Digest]) {
+  package init(
+    limitBytes: Int, present: [(digest: Digest, bytes: Int)],
+    derived: [(digest: Digest, bytes: Int)] = [], evict: inout [Digest]
+  ) {
     self.limitBytes = max(0, limitBytes)
-    for blob in present where entries[blob.digest] == nil {
-      uses += 1
-      entries[blob.digest] = Entry(bytes: blob.bytes, isPresent: true, lastUse: uses)
-      totalBytes += blob.bytes
+    for (blobs, isDerived) in [(present, false), (derived, true)] {
+      for blob in blobs where entries[blob.digest] == nil {
+        uses += 1
+        entries[blob.digest] = Entry(
+          bytes: blob.bytes, isDerived: isDerived, isPresent: true, lastUse: uses)
+        totalBytes += blob.bytes
+      }
     }
     evict = makeRoom(for: 0)
   }
@@ -53,6 +63,12 @@ package struct BlobCacheIndex: Sendable {
   package var freeBytes: Int {
     let held = entries.values.reduce(0) { $1.isHeld ? $0 + $1.bytes : $0 }
     return max(0, limitBytes - held)
+  }
+
+  /// Room beside all blobs, in bytes.
+  private var freeBytesForDerived: Int {
+    let kept = entries.values.reduce(0) { $1.isHeld || !$1.isDerived ? $0 + $1.bytes : $0 }
+    return max(0, limitBytes - kept)
   }
 
   /// True when the blob is there, complete and checked.
@@ -67,17 +83,20 @@ package struct BlobCacheIndex: Sendable {
     entries[digest]?.lastUse = uses
   }
 
-  /// Asks for room for a blob of `bytes` (0 or more).
-  package mutating func reserve(_ digest: Digest, bytes: Int) -> Verdict {
+  /// Asks for room for a blob of `bytes` (0 or more), or for something derived from blobs.
+  package mutating func reserve(
+    _ digest: Digest, bytes: Int, isDerived: Bool = false
+  ) -> Verdict {
     if let entry = entries[digest] { return entry.isPresent ? .present : .underway }
-    let free = freeBytes
+    let free = isDerived ? freeBytesForDerived : freeBytes
     guard bytes >= 0, bytes <= free else {
       return .refused(
         CacheRefusal(neededBytes: bytes, limitBytes: limitBytes, heldBytes: limitBytes - free))
     }
     let evicted = makeRoom(for: bytes)
     uses += 1
-    entries[digest] = Entry(bytes: bytes, isPresent: false, lastUse: uses)
+    entries[digest] = Entry(
+      bytes: bytes, isDerived: isDerived, isPresent: false, lastUse: uses)
     totalBytes += bytes
     return .reserved(evict: evicted)
   }
@@ -105,11 +124,15 @@ package struct BlobCacheIndex: Sendable {
     }
   }
 
-  /// Takes the least recently used out until `bytes` more fit, as far as what is not in use allows.
+  /// Takes the least recently used out, what was derived first, until `bytes` more fit, as far as
+  /// what is not in use allows.
   private mutating func makeRoom(for bytes: Int) -> [Digest] {
     guard totalBytes + bytes > limitBytes else { return [] }
     var evicted: [Digest] = []
-    let idle = entries.filter { !$0.value.isHeld }.sorted { $0.value.lastUse < $1.value.lastUse }
+    let idle = entries.filter { !$0.value.isHeld }.sorted { left, right in
+      left.value.isDerived == right.value.isDerived
+        ? left.value.lastUse < right.value.lastUse : left.value.isDerived
+    }
     for (digest, _) in idle where totalBytes + bytes > limitBytes {
       remove(digest)
       evicted.append(digest)

@@ -34,6 +34,20 @@ package final class ModelUnitRunner: UnitRunning {
     }
   }
 
+  /// The packed file, named by its key.
+  package func packedModel(ofManifest manifest: Data, digest: Digest) throws -> BlobReference? {
+    let manifest = try ModelManifest(json: manifest, name: "manifest \(digest)")
+    let source = Self.source(manifest, digest) { $0.hex }
+    guard let name = Digest(hex: Self.packedKey(digest).hex) else { return nil }
+    return BlobReference(
+      digest: name, bytes: try PackedModelFile.byteCount(manifest.description, from: source))
+  }
+
+  /// The manifest's digest stands for every bit of the weights.
+  private static func packedKey(_ manifest: Digest) -> PackedModelKey {
+    PackedModelKey(content: "manifest \(manifest.hex)")
+  }
+
   package func run(_ task: UnitTask) throws -> UnitOutcome {
     do {
       let inputs = try GenerateInputs(decoding: task.inputs)
@@ -91,16 +105,31 @@ package final class ModelUnitRunner: UnitRunning {
       throw UnitFailure.outOfMemory(
         "the model's \(manifest.byteCount) bytes exceed the limit of \(task.memoryLimitBytes)")
     }
-    let path = task.blobPath
-    let source = ManifestTensorSource(manifest, name: "model \(digest)") { name in
+    let source = Self.source(manifest, digest, task.blobPath)
+    let model =
+      if let path = task.packedPath {
+        try Model(
+          manifest.description,
+          // A disk that lies must not make an honest worker's results wrong.
+          packedAt: PackedModelPlace(
+            path: path, key: Self.packedKey(digest), isVerified: true),
+          from: source)
+      } else {
+        try Model(manifest.description, from: source)
+      }
+    loaded.withLock { $0 = Loaded(manifest: digest, model: model) }
+    return model
+  }
+
+  private static func source(
+    _ manifest: ModelManifest, _ digest: Digest, _ path: @escaping @Sendable (Digest) -> String
+  ) -> ManifestTensorSource {
+    ManifestTensorSource(manifest, name: "model \(digest)") { name in
       guard let chunk = Digest(hex: name) else {
         throw UnitFailure.invalid("the manifest names a chunk by something that is no SHA-256")
       }
       return try ByteStorage(mapping: URL(fileURLWithPath: path(chunk)))
     }
-    let model = try Model(manifest.description, from: source)
-    loaded.withLock { $0 = Loaded(manifest: digest, model: model) }
-    return model
   }
 
   /// Which failure of a unit an error is.

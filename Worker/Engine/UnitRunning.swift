@@ -23,6 +23,8 @@ package struct UnitTask: Sendable {
   package var vocabulary: Data?
   /// Where the file of a checked blob is.
   package var blobPath: @Sendable (Digest) -> String
+  /// Where the packed model is or may be made; nil where there is no room for it.
+  package var packedPath: String?
   /// Threads to compute with.
   package var threads: Int
   /// Bytes of weights, cache and scratch together.
@@ -34,7 +36,8 @@ package struct UnitTask: Sendable {
 
   package init(
     specification: UnitSpecification, manifest: Data, inputs: Data, vocabulary: Data?,
-    blobPath: @escaping @Sendable (Digest) -> String, threads: Int, memoryLimitBytes: Int,
+    blobPath: @escaping @Sendable (Digest) -> String, packedPath: String? = nil, threads: Int,
+    memoryLimitBytes: Int,
     progress: @escaping @Sendable (Double) -> Void, isCancelled: @escaping @Sendable () -> Bool
   ) {
     self.specification = specification
@@ -42,6 +45,7 @@ package struct UnitTask: Sendable {
     self.inputs = inputs
     self.vocabulary = vocabulary
     self.blobPath = blobPath
+    self.packedPath = packedPath
     self.threads = threads
     self.memoryLimitBytes = memoryLimitBytes
     self.progress = progress
@@ -89,6 +93,17 @@ package protocol UnitRunning: Sendable {
   /// The chunks that a model's manifest names; throws when its bytes are no manifest.
   func chunks(ofManifest manifest: Data) throws -> [BlobReference]
 
+  /// The file that would spare packing a model again: a name that stands for its content, and its
+  /// size. Nil when there is none. Throws when the bytes are no manifest.
+  func packedModel(ofManifest manifest: Data, digest: Digest) throws -> BlobReference?
+
   /// Computes a unit and returns when it is done; throws `UnitFailure`.
   func run(_ task: UnitTask) throws -> UnitOutcome
+}
+
+extension UnitRunning {
+  /// None.
+  package func packedModel(ofManifest manifest: Data, digest: Digest) throws -> BlobReference? {
+    nil
+  }
 }

@@ -33,6 +33,7 @@ struct BenchModelCommand: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
+  @OptionGroup var packedCache: PackedCacheOptions
   @OptionGroup var compute: ComputeOptions
 
   private struct Report: Encodable {
@@ -55,7 +56,7 @@ struct BenchModelCommand: ParsableCommand {
   }
 
   func run() throws {
-    let model = try Model(path: model)
+    let model = try packedCache.load(model)
     let compute = try compute.makeCompute()
     let bench = Benchmark(executor: Executor(model, compute: compute), cache: cache.element)
     let isAll = prefill.isEmpty && decode.isEmpty

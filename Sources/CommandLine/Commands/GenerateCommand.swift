@@ -41,6 +41,7 @@ struct GenerateCommand: ParsableCommand {
   @Flag(help: "Print one JSON object at the end instead of streaming.")
   var json = false
 
+  @OptionGroup var packedCache: PackedCacheOptions
   @OptionGroup var compute: ComputeOptions
 
   private struct Report: Encodable {
@@ -67,7 +68,8 @@ struct GenerateCommand: ParsableCommand {
       let input = try FileHandle.standardInput.readToEnd() ?? Data()
       text = String(decoding: input, as: UTF8.self)
     }
-    let local = try LocalModel(path: model, compute: try compute.makeCompute())
+    let local = try LocalModel(
+      path: model, cache: packedCache, compute: try compute.makeCompute())
     let tokens = try local.promptTokens(text, isRaw: raw, system: system)
     guard !tokens.isEmpty else { throw CommandError("the prompt has no tokens") }
     let outcome = try local.generate(

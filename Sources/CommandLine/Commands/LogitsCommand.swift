@@ -29,11 +29,14 @@ struct LogitsCommand: ParsableCommand {
   @Flag(help: "Turn the weights into float32 first, so that all arithmetic is float32.")
   var dequantize = false
 
+  @OptionGroup var packedCache: PackedCacheOptions
   @OptionGroup var compute: ComputeOptions
 
   func run() throws {
+    let model = try packedCache.load(
+      model, options: .init(weights: dequantize ? .float32 : .asStored))
     try writeLogits(
-      modelPath: model, inputPath: input, outputPath: output, cache: cache.element,
-      weights: dequantize ? .float32 : .asStored, compute: try compute.makeCompute())
+      model, inputPath: input, outputPath: output, cache: cache.element,
+      compute: try compute.makeCompute())
   }
 }

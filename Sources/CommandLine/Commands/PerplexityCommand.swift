@@ -41,6 +41,7 @@ struct PerplexityCommand: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
+  @OptionGroup var packedCache: PackedCacheOptions
   @OptionGroup var compute: ComputeOptions
 
   private struct Report: Encodable {
@@ -64,7 +65,8 @@ struct PerplexityCommand: ParsableCommand {
   func run() throws {
     let text = try readText()
     let tokenizer = try TokenizerBundle(path: model).tokenizer
-    let model = try Model(path: model, options: .init(weights: dequantize ? .float32 : .asStored))
+    let model = try packedCache.load(
+      model, options: .init(weights: dequantize ? .float32 : .asStored))
     guard context <= model.description.contextLength else {
       throw CommandError(
         "the model's context ends at \(model.description.contextLength) tokens: choose a smaller --context")

@@ -13,9 +13,9 @@ struct LocalModel {
   let model: Model
   let compute: Compute
 
-  init(path: String, compute: Compute) throws {
+  init(path: String, cache: PackedCacheOptions, compute: Compute) throws {
     bundle = try TokenizerBundle(path: path)
-    model = try Model(path: path)
+    model = try cache.load(path)
     self.compute = compute
   }
 

@@ -9,7 +9,7 @@ import WireProtocol
 ///     key.passphrase   what it is encrypted with, unless the passphrase comes from elsewhere
 ///     client.pem       the client certificate          ca.pem    the coordinator's CA
 ///     results/         finished results until the coordinator has answered for them
-///     cache/           blobs                           lock      held while a worker runs
+///     cache/           blobs, packed models            lock      held while a worker runs
 package struct WorkerFolder: Sendable {
   package let path: String
 

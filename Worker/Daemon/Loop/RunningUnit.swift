@@ -13,6 +13,13 @@ struct PreparedUnit: Sendable {
   var vocabulary: Data?
   /// Every blob that is pinned for it.
   var blobs: [Digest]
+  /// The packed model that is kept for it.
+  var packed: Packed?
+
+  struct Packed: Sendable {
+    var model: BlobReference
+    var path: String
+  }
 }
 
 /// What the computing thread and the daemon tell each other about one unit.
@@ -86,7 +93,8 @@ struct UnitThread: Sendable {
     UnitTask(
       specification: prepared.lease.specification, manifest: prepared.manifest,
       inputs: prepared.inputs, vocabulary: prepared.vocabulary, blobPath: blobPath,
-      threads: configuration.threads, memoryLimitBytes: configuration.memoryLimitBytes,
+      packedPath: prepared.packed?.path, threads: configuration.threads,
+      memoryLimitBytes: configuration.memoryLimitBytes,
       progress: { [signals, progress] flops in
         signals.flopsDone = flops
         progress()

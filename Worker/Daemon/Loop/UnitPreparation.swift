@@ -29,9 +29,12 @@ struct UnitPreparation: Sendable {
       try await cache.acquire(blobs, from: client)
       pinned += Self.distinct(blobs.map(\.digest))
       if Task.isCancelled { throw FetchFailure.request(.unreachable(detail: "cancelled")) }
+      let (inputs, vocabulary) = (
+        try read(specification.inputs), try specification.vocabulary.map { try read($0) }
+      )
       return PreparedUnit(
-        lease: lease, manifest: manifest, inputs: try read(specification.inputs),
-        vocabulary: try specification.vocabulary.map { try read($0) }, blobs: pinned)
+        lease: lease, manifest: manifest, inputs: inputs, vocabulary: vocabulary, blobs: pinned,
+        packed: await packed(manifest, specification.model))
     } catch {
       await cache.release(pinned)
       throw error as? FetchFailure ?? .permanent(.failed, detail: "\(error)")
@@ -54,6 +57,14 @@ struct UnitPreparation: Sendable {
     } catch {
       throw .permanent(.invalidUnit, detail: "the model's manifest: \(error)")
     }
+  }
+
+  /// Room for the packed model, if there is such a thing and room beside the blobs.
+  private func packed(_ manifest: Data, _ digest: Digest) async -> PreparedUnit.Packed? {
+    guard let packed = try? runner.packedModel(ofManifest: manifest, digest: digest),
+      let path = await cache.acquirePacked(packed)
+    else { return nil }
+    return PreparedUnit.Packed(model: packed, path: path)
   }
 
   private func read(_ digest: Digest) throws(FetchFailure) -> Data {

@@ -106,6 +106,7 @@ actor WorkerLoop {
       let cache = equipment.cache
       Task {
         await cache.release(unit.blobs)
+        if let packed = unit.packed { await cache.releasePacked(packed.model) }
         // Inputs serve one unit, and no unit comes twice to a worker.
         await cache.discard(unit.lease.specification.inputs)
       }

@@ -7,7 +7,7 @@ import WorkerEngine
 
 /// The worker's blobs on disk, within a limit: `cache/blobs/ab/<digest>`, unfinished ones in
 /// `cache/parts`. The file `cache/manifests/<digest>` (empty) says that a blob is a model's
-/// manifest.
+/// manifest. `cache/packed/<digest>` is a model as the kernels want it, made from its blobs.
 actor BlobCache {
   private let folder: String
   private var index: BlobCacheIndex
@@ -23,11 +23,14 @@ actor BlobCache {
   init(folder: String, limitBytes: Int, logger: Logger) throws {
     self.folder = folder
     self.logger = logger
-    for name in ["blobs", "parts", "manifests"] { try DurableFile.makeFolder("\(folder)/\(name)") }
+    for name in ["blobs", "parts", "manifests", "packed"] {
+      try DurableFile.makeFolder("\(folder)/\(name)")
+    }
     var evict: [Digest] = []
     index = BlobCacheIndex(
-      limitBytes: limitBytes, present: Self.stock(folder + "/blobs"), evict: &evict)
-    for digest in evict { unlink(Self.path(of: digest, in: folder)) }
+      limitBytes: limitBytes, present: Self.stock(folder + "/blobs"),
+      derived: Self.packedStock(folder + "/packed"), evict: &evict)
+    for digest in evict { Self.removeFiles(of: digest, in: folder) }
     Self.dropStaleParts(folder + "/parts")
   }
 
@@ -36,6 +39,16 @@ actor BlobCache {
 
   private static func path(of digest: Digest, in folder: String) -> String {
     "\(folder)/blobs/\(digest.hex.prefix(2))/\(digest.hex)"
+  }
+
+  private static func packedPath(of digest: Digest, in folder: String) -> String {
+    "\(folder)/packed/\(digest.hex)"
+  }
+
+  /// Removes the files of a blob, or of what was derived from blobs.
+  private static func removeFiles(of digest: Digest, in folder: String) {
+    unlink(path(of: digest, in: folder))
+    unlink(packedPath(of: digest, in: folder))
   }
 
   /// Room for another model, in bytes: what the limit leaves, and the disk with what can be
@@ -83,6 +96,37 @@ actor BlobCache {
     index.remove(digest)
     verified.remove(digest)
     unlink(path(of: digest))
+  }
+
+  /// Room for a packed model of this name and size, kept until `releasePacked`: the path at which
+  /// it is or may be made; nil if there is no room beside the blobs.
+  func acquirePacked(_ packed: BlobReference) -> String? {
+    switch index.reserve(packed.digest, bytes: packed.bytes, isDerived: true) {
+    case .present, .underway: break
+    case .reserved(let evicted):
+      for digest in evicted { Self.removeFiles(of: digest, in: folder) }
+    case .refused(let refusal):
+      logger.info(
+        "no room for a packed model", metadata: ["reason": "\(refusal)"])
+      return nil
+    }
+    index.pin([packed.digest])
+    return Self.packedPath(of: packed.digest, in: folder)
+  }
+
+  /// Ends one `acquirePacked`.
+  func releasePacked(_ packed: BlobReference) {
+    index.unpin([packed.digest])
+    guard !index.isPinned(packed.digest) else { return }
+    let path = Self.packedPath(of: packed.digest, in: folder)
+    if DurableFile.size(path) == packed.bytes {
+      index.commit(packed.digest)
+      // The next start orders by this time.
+      utimes(path, nil)
+    } else {
+      index.remove(packed.digest)
+      unlink(path)
+    }
   }
 
   /// Remembers that a blob is a manifest.
@@ -158,24 +202,38 @@ actor BlobCache {
     case .reserved(let evicted):
       for digest in evicted {
         verified.remove(digest)
-        unlink(path(of: digest))
+        Self.removeFiles(of: digest, in: folder)
       }
     case .refused(let refusal):
       throw .permanent(.blobUnavailable, detail: "blob \(digest): \(refusal)")
     }
   }
 
-  /// What is on disk, least recently used first.
+  /// The blobs on disk, least recently used first.
   private static func stock(_ folder: String) -> [(digest: Digest, bytes: Int)] {
-    var found: [(digest: Digest, bytes: Int, used: Int)] = []
-    let files = FileManager.default
-    for prefix in (try? files.contentsOfDirectory(atPath: folder)) ?? [] {
-      for name in (try? files.contentsOfDirectory(atPath: "\(folder)/\(prefix)")) ?? [] {
-        var status = stat()
-        guard let digest = Digest(hex: name), stat("\(folder)/\(prefix)/\(name)", &status) == 0
-        else { continue }
-        found.append((digest, Int(status.st_size), Int(status.st_mtim.tv_sec)))
-      }
+    let prefixes = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return byUse(
+      prefixes.flatMap { prefix in
+        let names = try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/\(prefix)")
+        return (names ?? []).map { "\(folder)/\(prefix)/\($0)" }
+      })
+  }
+
+  /// The packed models on disk, least recently used first. What a killed process did not finish
+  /// goes.
+  private static func packedStock(_ folder: String) -> [(digest: Digest, bytes: Int)] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    for name in names where Digest(hex: name) == nil { unlink("\(folder)/\(name)") }
+    return byUse(names.map { "\(folder)/\($0)" })
+  }
+
+  /// The files whose names are digests, least recently used first.
+  private static func byUse(_ paths: [String]) -> [(digest: Digest, bytes: Int)] {
+    let found = paths.compactMap { path -> (digest: Digest, bytes: Int, used: Int)? in
+      var status = stat()
+      guard let digest = Digest(hex: (path as NSString).lastPathComponent), stat(path, &status) == 0
+      else { return nil }
+      return (digest, Int(status.st_size), Int(status.st_mtim.tv_sec))
     }
     return found.sorted { ($0.used, $0.digest.hex) < ($1.used, $1.digest.hex) }
       .map { ($0.digest, $0.bytes) }

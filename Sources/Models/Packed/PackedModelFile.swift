@@ -1,0 +1,178 @@
+import Crypto
+import Foundation
+import Kernels
+import ModelFormats
+
+/// Where a model's packed weights belong.
+package struct PackedModelPlace: Hashable, Sendable {
+  /// The file; its folder exists.
+  package let path: String
+  /// What the file must be made of.
+  package let key: PackedModelKey
+  /// Whether every byte is hashed before it is used. It reads the whole file.
+  package let isVerified: Bool
+
+  /// See the properties.
+  package init(path: String, key: PackedModelKey, isVerified: Bool) {
+    self.path = path
+    self.key = key
+    self.isVerified = isVerified
+  }
+}
+
+/// The weights of a model as the kernels want them, in a file that is mapped: they are read when
+/// they are touched, processes share them, and the system may drop them from memory at any time,
+/// so that a model larger than memory runs.
+///
+/// A file is complete and synchronised before it gets its name, and nobody changes it afterwards:
+/// it is replaced by renaming or removed, which mappings survive. When it is opened, its length and
+/// every byte of its header are checked; its weights are checked against their hashes only where
+/// the place says so, as a worker's does. Else a disk that changes bytes behind our back is trusted
+/// as with every model file that is mapped.
+package final class PackedModelFile: Sendable {
+  private let storage: ByteStorage
+  private let mapping: MappedBytes
+  private let header: PackedModelHeader
+  private let indexes: [String: Int]
+  private let path: String
+
+  /// - Throws: `FormatError` for a file that is missing, unreadable, damaged or of another key.
+  init(path: String, key: PackedModelKey) throws {
+    storage = try ByteStorage(mapping: URL(fileURLWithPath: path))
+    guard let bytes = storage.mapping else {
+      throw FormatError(.truncated, file: path, reason: "the file is empty")
+    }
+    // Pages of 2 MiB where the file system's cache can hold such: single decoding gains a sixth.
+    madvise(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count, 14)  // MADV_HUGEPAGE
+    header = try PackedModelHeader(bytes, key: key, file: path)
+    mapping = MappedBytes(bytes)
+    self.path = path
+    indexes = Dictionary(
+      header.tensors.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// Bytes of the file that a model would be packed into.
+  ///
+  /// - Throws: `FormatError` for a tensor that is missing or cannot be computed with.
+  package static func byteCount(
+    _ description: ModelDescription, from source: any TensorSource,
+    options: Model.LoadOptions = .init()
+  ) throws -> Int {
+    let loader = WeightLoader(source: source, options: options)
+    return try plan(PackedModelKey(content: ""), description, loader).fileBytes
+  }
+
+  /// The header of the file that holds what a model requires, without hashes.
+  static func plan(
+    _ key: PackedModelKey, _ description: ModelDescription, _ loader: WeightLoader
+  ) throws -> PackedModelHeader {
+    let tensors = try description.requiredTensors.map { requirement in
+      PackedModelHeader.Tensor(
+        name: requirement.name,
+        type: requirement.shape.count == 1 ? .f32 : try loader.panelType(requirement),
+        shape: requirement.shape)
+    }
+    do {
+      return try PackedModelHeader(key: key, tensors: tensors)
+    } catch let error as KernelError {
+      throw FormatError(.badLayout, file: loader.source.name, reason: error.message)
+    }
+  }
+
+  /// The file at `place`, written if need be; nil if that is not possible.
+  ///
+  /// - Throws: what is wrong with the source.
+  static func openOrWrite(
+    _ place: PackedModelPlace, _ description: ModelDescription, _ loader: WeightLoader
+  ) throws -> PackedModelFile? {
+    if let file = try? PackedModelFile(path: place.path, key: place.key), file.serves(description),
+      !place.isVerified || file.damagedTensor() == nil
+    {
+      file.readAhead()
+      return file
+    }
+    do {
+      try PackedModelWriter(place, description, loader).write()
+    } catch is PackedModelWriter.Failure {
+      return nil
+    }
+    let file = try? PackedModelFile(path: place.path, key: place.key)
+    file?.readAhead()
+    return file
+  }
+
+  /// True when the tensors are those that the description requires.
+  private func serves(_ description: ModelDescription) -> Bool {
+    description.requiredTensors
+      == header.tensors.map { TensorRequirement(name: $0.name, shape: $0.shape) }
+  }
+
+  /// The first tensor whose bytes are not what they were when they were written.
+  package func damagedTensor() -> String? {
+    zip(header.tensors, header.ranges).first { tensor, range in
+      !SHA256.hash(data: mapping[range]).elementsEqual(tensor.sha256)
+    }?.0.name
+  }
+
+  /// A matrix, used in place.
+  ///
+  /// - Throws: `FormatError` if there is none of this name and shape.
+  func matrix(_ requirement: TensorRequirement) throws -> PackedWeights {
+    let index = try find(requirement)
+    let (tensor, range) = (header.tensors[index], header.ranges[index])
+    return try PackedWeights(
+      type: tensor.type, outputs: tensor.shape[0], inputs: tensor.shape[1], packed: mapping[range],
+      owner: storage)
+  }
+
+  /// A vector.
+  ///
+  /// - Throws: `FormatError` if there is none of this name and shape.
+  func vector(_ requirement: TensorRequirement) throws -> [Float] {
+    Array(mapping[header.ranges[try find(requirement)]].bindMemory(to: Float.self))
+  }
+
+  private func find(_ requirement: TensorRequirement) throws -> Int {
+    guard let index = indexes[requirement.name], header.tensors[index].shape == requirement.shape
+    else {
+      throw FormatError(
+        .missing, file: path,
+        reason: "there is no tensor \(quoted(requirement.name)) of shape \(requirement.shape)")
+    }
+    return index
+  }
+
+  /// Reads the file into memory, unless that would push out what others use.
+  private func readAhead() {
+    guard header.fileBytes <= SystemMemory.availableBytes() / 2 else { return }
+    // MADV_POPULATE_READ: other ways to read ahead fill the cache with small pages.
+    madvise(UnsafeMutableRawPointer(mutating: mapping.base), header.fileBytes, 22)
+  }
+}
+
+/// The bytes of a mapping.
+///
+/// `@unchecked Sendable`: they are never written.
+private struct MappedBytes: @unchecked Sendable {
+  private let bytes: UnsafeRawBufferPointer
+
+  init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+
+  var base: UnsafeRawPointer? { bytes.baseAddress }
+
+  subscript(range: Range<Int>) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(rebasing: bytes[range])
+  }
+}
+
+/// What the kernel says of this machine's memory.
+private enum SystemMemory {
+  /// Bytes that programs could get without swapping; 0 where the system does not say.
+  static func availableBytes() -> Int {
+    guard let text = try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8),
+      let line = text.split(separator: "\n").first(where: { $0.hasPrefix("MemAvailable:") }),
+      let kilobytes = Int(line.filter(\.isNumber))
+    else { return 0 }
+    return kilobytes << 10
+  }
+}
