@@ -95,29 +95,24 @@ private struct MatmulJob: @unchecked Sendable {
         isQuantised: weight.type.isQuantised))
   }
 
-  /// Multiply-adds that make a task worth its claim: some ten microseconds.
-  private static let taskProducts = 1 << 18
-  /// Rows of a task are a multiple of this, itself one of every variant's row tile.
-  private static let rowChunk = 84
+  /// Tasks that each thread gets, about: the more, the less one waits for another at the end. Few
+  /// rows take longer to fetch weights than to multiply, which goes best in long pieces.
+  private var tasksPerThread: Int { rows <= 3 ? 4 : 8 }
+  /// Rows that a task has at least if there are as many: whole row tiles of every variant.
+  private static let leastRows = 84
   /// Activations of a task: every panel reads them again, so that they should stay in the second
   /// cache.
-  private static let cachedBytes = 1 << 20
+  private static let cachedBytes = 3 << 18
 
   mutating func run(on pool: ThreadPool) {
     let allPanels = parts.reduce(0) { $0 + $1.panels }
-    let wanted = pool.threads * 4
-    let rowTasks =
-      allPanels >= wanted ? 1 : min((rows + Self.rowChunk - 1) / Self.rowChunk, wanted)
-    let cachedRows = max(Self.rowChunk, Self.cachedBytes / rowBytes / Self.rowChunk * Self.rowChunk)
-    let rowsPerTask = min(
-      cachedRows, roundUp((rows + rowTasks - 1) / rowTasks, Self.rowChunk))
+    let wanted = pool.threads * tasksPerThread
+    let rowsPerTask = rowsPerTask(spread: allPanels >= wanted ? 1 : wanted)
     let rowChunks = (rows + rowsPerTask - 1) / rowsPerTask
     var panelTasks = 0
     for index in parts.indices {
-      let products = parts[index].arguments.k * Int(CK_PANEL) * min(rows, rowsPerTask)
-      let least = max(1, Self.taskProducts / max(1, products))
-      let fair = max(1, allPanels / wanted)
-      parts[index].panelsPerTask = min(max(1, parts[index].panels), min(least, fair))
+      let fair = max(1, allPanels * rowChunks / wanted)
+      parts[index].panelsPerTask = roundUp(fair, panelGroup(parts[index]))
       parts[index].firstTask = panelTasks
       panelTasks += parts[index].panelTasks
     }
@@ -130,9 +125,26 @@ private struct MatmulJob: @unchecked Sendable {
     }
   }
 
-  /// Bytes of a row of activations: one a value where it is quantised, four where not.
+  /// Rows in chunks of nearly equal height: as few as the cache allows, or up to `spread`.
+  private func rowsPerTask(spread: Int) -> Int {
+    let cached = max(Self.leastRows, Self.cachedBytes / rowBytes)
+    let chunks = max(
+      (rows + cached - 1) / cached, min((rows + Self.leastRows - 1) / Self.leastRows, spread))
+    return (rows + chunks - 1) / chunks
+  }
+
+  /// Panels that a kernel takes together: with few rows, several hide the latency of float chains.
+  private func panelGroup(_ part: Part) -> Int {
+    part.isQuantised ? 1 : rows <= 3 ? 4 : 2
+  }
+
+  /// Bytes of a row of activations.
   private var rowBytes: Int {
-    parts.reduce(1) { max($0, $1.arguments.k * ($1.isQuantised ? 1 : 4)) }
+    parts.reduce(1) { most, part in
+      let blocks = part.arguments.k / Int(CK_QBLOCK)
+      let quantised = part.arguments.k + blocks * MemoryLayout<ck_qmeta>.stride
+      return max(most, part.isQuantised ? quantised : part.arguments.k * 4)
+    }
   }
 
   private func run(panelTask: Int, rows: Range<Int>) {
@@ -142,8 +154,8 @@ private struct MatmulJob: @unchecked Sendable {
     let first = (panelTask - part.firstTask) * part.panelsPerTask
     withUnsafePointer(to: part.arguments) { arguments in
       ck_matmul_run(
-        kernels.table, part.format, arguments, first, min(part.panels, first + part.panelsPerTask), rows.lowerBound,
-        rows.upperBound)
+        kernels.table, part.format, arguments, first, min(part.panels, first + part.panelsPerTask),
+        rows.lowerBound, rows.upperBound)
     }
   }
 }

@@ -1,6 +1,7 @@
-// Matrix products over v16 for float weights: chains of 256 inputs outermost within a group of
-// panels (so that their part stays in the first cache), then row tiles. Few rows take more panels
-// at once: there must be enough independent chains to hide the latency of the multiply-add. Defines
+// Matrix products over v16 for float weights: parts of the inputs outermost within a group of
+// panels (so that the part of the weights stays in the second cache), then row tiles. Few rows take
+// more panels at once: there must be enough independent chains to hide the latency of the
+// multiply-add. Defines
 // CK_X(matmul_f32), _f16, _bf16 and _f8_e4m3.
 //
 // From the including file: CK_FEW_PANELS and CK_FEW_ROWS (a tile of up to so many rows),
@@ -11,6 +12,9 @@
 #define CK_WIDEN_F16(p, at) v16_half((const uint16_t *)(p) + (at))
 #define CK_WIDEN_BF16(p, at) v16_brain((const uint16_t *)(p) + (at))
 #define CK_WIDEN_F8(p, at) v16_e4m3((const uint8_t *)(p) + (at))
+
+/// Inputs that all rows take before the next ones: a multiple of every chain.
+#define CK_PART 1024
 
 /// Where a product stands: rows [row, row_end), inputs [begin, end) of panels from `panel` on.
 typedef struct float_part {
@@ -33,28 +37,35 @@ typedef struct float_part {
           v16_zero())
 
 #define CK_FLOAT_MATMUL(name, bytes, widen, length, append)                                      \
+  /* R rows of P panels; the totals rest in memory while a chain runs. */                        \
   static CK_INLINE void name##_tile(const float_part *s, size_t row, const int R, const int P) { \
     const ck_matmul *a = s->a;                                                                   \
-    v16 chain[CK_TILE_CHAINS];                                                                   \
+    float *y = a->y + row * a->y_stride + s->panel * CK_PANEL;                                   \
     const float *x = a->x + row * a->x_stride;                                                   \
-    size_t stride = a->x_stride, end = s->end;                                                   \
-    CK_UNROLL for (int i = 0; i < R * P; i++) chain[i] = v16_zero();                             \
-    for (size_t k = s->begin; k < end; k++) {                                                    \
-      v16 w[4];                                                                                  \
-      CK_UNROLL for (int p = 0; p < P; p++)                                                      \
-        w[p] = widen(s->w + (size_t)p * s->panel_bytes, k * CK_PANEL);                           \
-      CK_UNROLL for (int r = 0; r < R; r++) {                                                    \
-        v16 value = v16_set(x[(size_t)r * stride + k]);                                          \
+    size_t stride = a->x_stride;                                                                 \
+    v16 total[CK_TILE_CHAINS];                                                                   \
+    CK_UNROLL for (int i = 0; i < R * P; i++)                                                    \
+      total[i] = s->begin == 0 ? v16_zero()                                                      \
+                               : v16_load(y + (size_t)(i / P) * a->y_stride + 16 * (i % P));     \
+    for (size_t begin = s->begin; begin < s->end; begin += length) {                             \
+      size_t end = begin + length < s->end ? begin + length : s->end;                            \
+      v16 chain[CK_TILE_CHAINS];                                                                 \
+      CK_UNROLL for (int i = 0; i < R * P; i++) chain[i] = v16_zero();                           \
+      for (size_t k = begin; k < end; k++) {                                                     \
+        v16 w[4];                                                                                \
         CK_UNROLL for (int p = 0; p < P; p++)                                                    \
-          chain[r * P + p] = v16_fma(value, w[p], chain[r * P + p]);                             \
+          w[p] = widen(s->w + (size_t)p * s->panel_bytes, k * CK_PANEL);                         \
+        CK_UNROLL for (int r = 0; r < R; r++) {                                                  \
+          v16 value = v16_set(x[(size_t)r * stride + k]);                                        \
+          CK_UNROLL for (int p = 0; p < P; p++)                                                  \
+            chain[r * P + p] = v16_fma(value, w[p], chain[r * P + p]);                           \
+        }                                                                                        \
       }                                                                                          \
+      CK_UNROLL for (int i = 0; i < R * P; i++)                                                  \
+        total[i] = append(total[i], chain[i], a, s->panel + (size_t)(i % P), begin);             \
     }                                                                                            \
-    CK_UNROLL for (int i = 0; i < R * P; i++) {                                                  \
-      float *y = a->y + (row + (size_t)(i / P)) * a->y_stride +                                  \
-                 (s->panel + (size_t)(i % P)) * CK_PANEL;                                        \
-      v16 total = s->begin == 0 ? v16_zero() : v16_load(y);                                      \
-      v16_store(y, append(total, chain[i], a, s->panel + (size_t)(i % P), s->begin));            \
-    }                                                                                            \
+    CK_UNROLL for (int i = 0; i < R * P; i++)                                                    \
+      v16_store(y + (size_t)(i / P) * a->y_stride + 16 * (i % P), total[i]);                     \
   }                                                                                              \
                                                                                                  \
   /* All rows over `panels` panels: CK_FEW_PANELS, CK_WIDE_PANELS or 1. */                       \
@@ -81,8 +92,8 @@ typedef struct float_part {
     while (panel < panel_end) {                                                                  \
       size_t panels = panel_end - panel >= group ? group : 1;                                    \
       const char *w = (const char *)a->w + panel * panel_bytes;                                  \
-      for (size_t begin = 0; begin < a->k; begin += length) {                                    \
-        size_t end = begin + length < a->k ? begin + length : a->k;                              \
+      for (size_t begin = 0; begin < a->k; begin += CK_PART) {                                   \
+        size_t end = begin + CK_PART < a->k ? begin + CK_PART : a->k;                            \
         float_part part = {a, w, panel_bytes, panel, row, row_end, begin, end};                  \
         name##_rows(&part, panels);                                                              \
       }                                                                                          \
