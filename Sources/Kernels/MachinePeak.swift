@@ -31,7 +31,7 @@ package struct MachinePeak: Sendable {
   ) -> Double? {
     guard let multiply else { return nil }
     let rounds = 100_000
-    let seconds = best(of: 100) { pool.run(tasks: pool.threads) { _, _ in multiply(rounds) } }
+    let seconds = best(of: 1000) { pool.run(tasks: pool.threads) { _, _ in multiply(rounds) } }
     return Double(perRound * rounds * pool.threads) / seconds
   }
 

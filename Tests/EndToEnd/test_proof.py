@@ -38,8 +38,8 @@ def check(model, name):
     assert report["inputs"] == expected["inputs"]
     print("variants:", report["variants"])
     for variant, threads, cache in product(report["variants"], (1, 2), CACHES):
-        # Without wide vectors it takes a minute: once is enough.
-        if model == DEMO_MODEL and not variant.startswith("avx") and (threads, cache) != (2, "f16"):
+        # A minute of computing: once is enough.
+        if model == DEMO_MODEL and variant == "scalar" and (threads, cache) != (2, "f16"):
             continue
         digest = prove(model, cache, threads, variant)["digest"]
         assert digest == expected[cache], f"TALLY_CPU={variant}, {threads} threads, {cache} cache"

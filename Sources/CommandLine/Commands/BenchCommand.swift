@@ -11,7 +11,7 @@ struct BenchCommand: ParsableCommand {
 
       EXAMPLES:
         tally bench --model model.gguf --threads 2 --json
-        tally bench products --shape 1536x576 --rows 1 --rows 512 --type f32 --type q8_0
+        tally bench products --shape 1536x576 --rows 512 --type q8_0
         tally bench peak
       """,
     subcommands: [BenchModelCommand.self, BenchProductsCommand.self, BenchPeakCommand.self],

@@ -13,7 +13,7 @@ struct BenchProductsCommand: ParsableCommand {
       is the median of --repeats runs after a warm-up.
 
       EXAMPLE:
-        tally bench products --shape 1536x576 --shape 576x1536 --rows 1 --rows 512 --type f32 --type q4_k --json
+        tally bench products --shape 1536x576 --rows 1 --rows 8 --type f32 --json
       """)
 
   @Option(help: "NxK; may be repeated.")
@@ -22,7 +22,7 @@ struct BenchProductsCommand: ParsableCommand {
   @Option(help: "M, rows of activations; may be repeated.")
   var rows: [Int] = [1, 8, 32, 512]
 
-  @Option(help: "How weights are stored; may be repeated: \(allTypes).")
+  @Option(help: "How weights are stored; may be repeated.")
   var type: [WeightType] = [.f32]
 
   @Option(help: "Seconds of one run, at least.")
@@ -34,8 +34,6 @@ struct BenchProductsCommand: ParsableCommand {
   var json = false
 
   @OptionGroup var compute: ComputeOptions
-
-  private static let allTypes = WeightType.allCases.map(\.rawValue).joined(separator: ", ")
 
   struct Shape: ExpressibleByArgument, CustomStringConvertible {
     let outputs: Int

@@ -17,7 +17,7 @@ struct PerplexityCommand: ParsableCommand {
 
       EXAMPLES:
         tally perplexity --model model.gguf text.txt
-        tally perplexity --model model.gguf text.txt --tokens 20000 --context 512 --json
+        tally perplexity --model model.gguf text.txt --tokens 20000 --json
       """)
 
   @Option(help: "A GGUF file or a Hugging Face folder.", completion: .file())

@@ -59,10 +59,12 @@ extension ModelCommand {
     }
 
     private func list(_ source: any TensorSource) throws {
-      let rows = try source.tensorNames.map { name in
-        let tensor = try source.tensor(name)
+      let rows = source.tensorNames.map { name in
+        // A type that is not known here is no reason to hide the others.
+        let tensor = try? source.tensor(name)
         return Row(
-          name: name, type: tensor.type.rawValue, shape: tensor.shape, bytes: tensor.byteCount)
+          name: name, type: tensor?.type.rawValue ?? "not supported", shape: tensor?.shape ?? [],
+          bytes: tensor?.byteCount ?? 0)
       }
       if json { return try printJSON(rows) }
       var table = TextTable(.text("TENSOR"), .text("TYPE"), .text("SHAPE"), .number("SIZE"))
