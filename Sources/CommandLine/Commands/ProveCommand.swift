@@ -33,6 +33,7 @@ struct ProveCommand: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
+  @OptionGroup var packedCache: PackedCacheOptions
   @OptionGroup var compute: ComputeOptions
 
   private struct Report: Encodable {
@@ -49,7 +50,7 @@ struct ProveCommand: ParsableCommand {
   }
 
   func run() throws {
-    let model = try Model(path: model)
+    let model = try packedCache.load(model)
     let compute = try compute.makeCompute()
     let inputs = ProofUnit.inputs(
       vocabulary: model.description.vocabularySize, context: model.description.contextLength)
