@@ -24,12 +24,23 @@ package struct AttentionShape: Sendable, Equatable {
   package var scale: Float
   /// Keys that a query sees, itself included; nil: all before it.
   package var window: Int?
+  /// Scores become `cap * tanh(score / cap)` (Gemma 2); nil: as they are.
+  package var cap: Float?
+  /// A logit for each query head that joins the sum of exponentials without a value (gpt-oss); empty:
+  /// none.
+  package var sinks: [Float]
 
-  package init(heads: Int, scale: Float, window: Int? = nil) {
+  /// See the properties.
+  package init(
+    heads: Int, scale: Float, window: Int? = nil, cap: Float? = nil, sinks: [Float] = []
+  ) {
     precondition(heads > 0 && (window ?? 1) > 0)
+    precondition((cap ?? 1) > 0 && (sinks.isEmpty || sinks.count == heads))
     self.heads = heads
     self.scale = scale
     self.window = window
+    self.cap = cap
+    self.sinks = sinks
   }
 }
 
@@ -75,20 +86,24 @@ extension Compute {
     for sequence in sequences {
       let cached = sequence.cache.layers[layer]
       floats = max(floats, ck_attention_scratch(cached.keyDimension, cached.valueStride))
-      addTasks(queries, layer, shape, sequence, output)
     }
     let perThread = roundUp(floats, 16)
-    let job = AttentionJob(
-      tasks: scratch.attentionTasks, kernels: kernels,
-      scratch: try scratch.attention(floats: perThread * pool.threads), perThread: perThread)
-    withExtendedLifetime(sequences) {
-      pool.run(tasks: job.tasks.count) { task, thread in job.run(task, thread) }
+    let memory = try scratch.attention(floats: perThread * pool.threads)
+    shape.sinks.withUnsafeBufferPointer { sinks in
+      for sequence in sequences {
+        addTasks(queries, layer, shape, sinks.isEmpty ? nil : sinks.baseAddress, sequence, output)
+      }
+      let job = AttentionJob(
+        tasks: scratch.attentionTasks, kernels: kernels, scratch: memory, perThread: perThread)
+      withExtendedLifetime(sequences) {
+        pool.run(tasks: job.tasks.count) { task, thread in job.run(task, thread) }
+      }
     }
   }
 
   private func addTasks(
-    _ queries: Tensor, _ layer: Int, _ shape: AttentionShape, _ sequence: SequenceRows,
-    _ output: Tensor
+    _ queries: Tensor, _ layer: Int, _ shape: AttentionShape, _ sinks: UnsafePointer<Float>?,
+    _ sequence: SequenceRows, _ output: Tensor
   ) {
     let (cache, cached) = (sequence.cache, sequence.cache.layers[layer])
     precondition(shape.heads % cached.heads == 0)
@@ -109,7 +124,8 @@ extension Compute {
         value_offset: offset + Int(CK_KEYS) * cached.keyDimension,
         value_stride: cached.valueStride, key_dim: cached.keyDimension,
         value_dim: cached.valueDimension, heads: group, first_position: sequence.startPosition,
-        window: shape.window ?? 0, scale: shape.scale, half: cache.element == .f16, scratch: nil)
+        window: shape.window ?? 0, scale: shape.scale, cap: shape.cap ?? 0,
+        sinks: sinks.map { $0 + head * group }, half: cache.element == .f16, scratch: nil)
       for first in stride(from: 0, to: sequence.rows.count, by: rowsPerTask) {
         scratch.attentionTasks.append(
           AttentionTask(

@@ -6,6 +6,8 @@ package enum GatedActivation: String, Sendable, CaseIterable {
   case silu
   /// The tanh form of GELU.
   case geluTanh = "gelu_tanh"
+  /// x times the normal distribution's cumulative function: GELU by way of erf.
+  case gelu
 }
 
 extension Compute {
@@ -57,7 +59,12 @@ extension Compute {
     let kernels = kernels
     overRows(gate.rows, columns: columns) { rows in
       let table = kernels.table.pointee
-      let function = activation == .silu ? table.gated.0 : table.gated.1
+      let function =
+        switch activation {
+        case .silu: table.gated.0
+        case .geluTanh: table.gated.1
+        case .gelu: table.gated.2
+        }
       for row in rows { function?(a[row], b[row], columns, target[row]) }
     }
   }

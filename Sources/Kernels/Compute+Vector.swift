@@ -8,6 +8,8 @@ extension Compute {
   package func log(_ x: [Float]) -> [Float] { map(x, table.log) }
   /// The hyperbolic tangent of each value.
   package func tanh(_ x: [Float]) -> [Float] { map(x, table.tanh) }
+  /// The error function of each value.
+  package func erf(_ x: [Float]) -> [Float] { map(x, table.erf) }
   /// 1 / (1 + exp(-x)) of each value.
   package func sigmoid(_ x: [Float]) -> [Float] { map(x, table.sigmoid) }
 

@@ -6,6 +6,7 @@ import Testing
 
 /// The C library's exp in double: truth for tests only.
 func exactExp(_ x: Double) -> Double { Foundation.exp(x) }
+func exactTanh(_ x: Double) -> Double { Foundation.tanh(x) }
 
 /// Distance of `value` from `truth` in units of the last place of float32 at `truth`.
 private func error(_ value: Float, _ truth: Double) -> Double {
@@ -56,6 +57,19 @@ private func error(_ value: Float, _ truth: Double) -> Double {
     }
     #expect(try worst(x, { $0.tanh($1) }, { Foundation.tanh($0) }) < 2)
     #expect(try worst(x, { $0.sigmoid($1) }, { 1 / (1 + Foundation.exp(-$0)) }) < 2.5)
+  }
+
+  @Test func errorFunctionsAreWithinTwoUlp() throws {
+    var random = SeededRandom(seed: 7)
+    let x = (0..<200_000).map { _ in
+      Float.random(in: -4.5...4.5, using: &random) * (random.chance(0.3) ? 0.01 : 1)
+    }
+    #expect(try worst(x, { $0.erf($1) }, { Foundation.erf($0) }) < 1.1)
+    let best = try compute(try #require(KernelSet.available.last))
+    let tiny = Float(bitPattern: 1000)
+    let y = best.erf([0, -0.0, .infinity, -.infinity, .nan, tiny, 30])
+    #expect(y[0].bitPattern == 0 && y[1].bitPattern == 0x8000_0000 && y[2] == 1 && y[3] == -1)
+    #expect(y[4].isNaN && y[5].bitPattern == 1128 && y[6] == 1)
   }
 
   @Test func rotationTablesAreCorrectlyRounded() {

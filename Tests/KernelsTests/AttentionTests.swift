@@ -11,6 +11,8 @@ struct AttentionCase: Sendable {
   var positions = 10
   var window: Int?
   var element = CacheElement.f16
+  var cap: Float?
+  var hasSinks = false
 }
 
 @Suite struct AttentionTests {
@@ -25,7 +27,39 @@ struct AttentionCase: Sendable {
     AttentionCase(heads: 2, keyDimension: 16, valueDimension: 33, positions: 260, window: 70),
     AttentionCase(heads: 7, keyValueHeads: 7, positions: 64, window: 1, element: .f32),
     AttentionCase(heads: 30, keyDimension: 32, valueDimension: 128, positions: 129, window: 64),
+    AttentionCase(heads: 4, keyDimension: 40, valueDimension: 40, positions: 150, cap: 2),
+    AttentionCase(
+      heads: 8, keyValueHeads: 2, keyDimension: 64, valueDimension: 64, positions: 140, window: 33,
+      hasSinks: true),
+    AttentionCase(
+      heads: 6, keyValueHeads: 3, keyDimension: 192, valueDimension: 128, positions: 90, window: 80,
+      element: .f32, cap: 0.5, hasSinks: true),
+    AttentionCase(heads: 4, keyValueHeads: 2, keyDimension: 256, valueDimension: 256, positions: 67),
   ]
+
+  /// A case with the sizes that models have, or odd ones.
+  private func drawn(_ random: inout SeededRandom) -> AttentionCase {
+    let dimensions = [16, 24, 40, 64, 80, 96, 112, 128, 192, 256]
+    func dimension(_ random: inout SeededRandom) -> Int {
+      random.chance(0.7)
+        ? dimensions[Int.random(in: 0..<dimensions.count, using: &random)]
+        : Int.random(in: 1...256, using: &random)
+    }
+    let (heads, group) = (Int.random(in: 1...3, using: &random), Int.random(in: 1...9, using: &random))
+    let positions = Int.random(in: 1...150, using: &random)
+    return AttentionCase(
+      heads: heads * group, keyValueHeads: heads, keyDimension: dimension(&random),
+      valueDimension: dimension(&random), positions: positions,
+      window: random.chance(0.4) ? Int.random(in: 1...positions, using: &random) : nil,
+      element: random.chance(0.5) ? .f16 : .f32,
+      cap: random.chance(0.3) ? Float.random(in: 0.5...50, using: &random) : nil,
+      hasSinks: random.chance(0.3))
+  }
+
+  /// Sinks that matter beside scores of these cases.
+  private func sinks(_ test: AttentionCase) -> [Float] {
+    test.hasSinks ? (0..<test.heads).map { Float($0 % 5) - 2 } : []
+  }
 
   /// Runs a prefill in the given chunks and returns every row's output.
   private func run(
@@ -38,7 +72,8 @@ struct AttentionCase: Sendable {
           heads: test.keyValueHeads, keyDimension: test.keyDimension,
           valueDimension: test.valueDimension),
       ], element: test.element)
-    let shape = AttentionShape(heads: test.heads, scale: 0.25, window: test.window)
+    let shape = AttentionShape(
+      heads: test.heads, scale: 0.25, window: test.window, cap: test.cap, sinks: sinks(test))
     let output = try Tensor(rows: 0, columns: test.heads * test.valueDimension)
     var result: [[Float]] = []
     for first in stride(from: 0, to: test.positions, by: chunks) {
@@ -73,6 +108,22 @@ struct AttentionCase: Sendable {
       for variant in variants {
         let values = try run(test, compute(variant), inputs: inputs, chunks: test.positions)
         #expect(sameBits(truth, values), "\(variant) seed \(seed)")
+      }
+    }
+  }
+
+  @Test func drawnShapesGiveTheReferenceBits() throws {
+    for seed in testSeeds(40) {
+      var random = SeededRandom(seed: seed)
+      let test = drawn(&random)
+      let inputs = inputs(test, seed: seed)
+      let truth = try run(test, try reference(), inputs: inputs, chunks: test.positions)
+      for variant in variants {
+        let chunk = Int.random(in: 1...test.positions, using: &random)
+        let values = try run(
+          test, compute(variant, threads: Int.random(in: 1...4, using: &random)), inputs: inputs,
+          chunks: max(chunk, test.positions / 8))
+        #expect(sameBits(truth, values), "\(variant) seed \(seed) \(test)")
       }
     }
   }
@@ -112,11 +163,13 @@ struct AttentionCase: Sendable {
               Double(inputs[0][position][q + d])
               * Double(inputs[1][key][kv * test.keyDimension + d])
           }
-          return dot * 0.25
+          let score = dot * 0.25
+          return test.cap.map { Double($0) * exactTanh(score / Double($0)) } ?? score
         }
-        let top = weights.max() ?? 0
+        let sink = test.hasSinks ? [Double(sinks(test)[head])] : []
+        let top = (weights + sink).max() ?? 0
         let exponentials = weights.map { exactExp($0 - top) }
-        let sum = exponentials.reduce(0, +)
+        let sum = (exponentials + sink.map { exactExp($0 - top) }).reduce(0, +)
         for d in 0..<test.valueDimension {
           var truth = 0.0
           for (offset, weight) in exponentials.enumerated() {

@@ -20,6 +20,7 @@ import Testing
           #expect(sameBits(expected.log(x), other.log(x)), "log \(place)")
           #expect(sameBits(expected.tanh(x), other.tanh(x)), "tanh \(place)")
           #expect(sameBits(expected.sigmoid(x), other.sigmoid(x)), "sigmoid \(place)")
+          #expect(sameBits(expected.erf(x), other.erf(x)), "erf \(place)")
           #expect(sameBits(expected.softmax(x), other.softmax(x)), "softmax \(place)")
           let row = try Tensor([x])
           let (a, b) = (expected.logSoftmax(row[0]), other.logSoftmax(row[0]))
@@ -46,6 +47,7 @@ import Testing
       #expect(sameBits(expected.log(x), other.log(x)), "log \(variant)")
       #expect(sameBits(expected.tanh(x), other.tanh(x)), "tanh \(variant)")
       #expect(sameBits(expected.sigmoid(x), other.sigmoid(x)), "sigmoid \(variant)")
+      #expect(sameBits(expected.erf(x), other.erf(x)), "erf \(variant)")
     }
   }
 
@@ -58,10 +60,11 @@ import Testing
         let weight = random.values(columns, .ordinary)
         func run(_ compute: Compute) throws -> [[[Float]]] {
           let (a, b) = (try Tensor(x), try Tensor(y))
-          let results = try (0..<3).map { _ in try Tensor(rows: 0, columns: columns) }
+          let results = try (0..<4).map { _ in try Tensor(rows: 0, columns: columns) }
           try compute.rmsNorm(a, weight: weight, epsilon: 1e-5, into: results[0])
           try compute.gate(.silu, a, b, into: results[1])
           try compute.gate(.geluTanh, a, b, into: results[2])
+          try compute.gate(.gelu, a, b, into: results[3])
           compute.add(b, to: a)
           compute.add(bias: weight, to: b)
           return results.map(\.values) + [a.values, b.values]

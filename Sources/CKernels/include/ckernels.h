@@ -70,7 +70,7 @@ ck_sizes ck_sizes_of(ck_format format);
 /// The format of the panels that hold weights of `format`.
 ck_format ck_panel_format(ck_format format);
 
-typedef enum ck_activation { CK_SILU = 0, CK_GELU_TANH, CK_ACTIVATIONS } ck_activation;
+typedef enum ck_activation { CK_SILU = 0, CK_GELU_TANH, CK_GELU_ERF, CK_ACTIVATIONS } ck_activation;
 
 /// What belongs to one block of 32 quantised activations.
 typedef struct ck_qmeta {
@@ -121,6 +121,8 @@ typedef struct ck_attention {
   size_t first_position;  // position of query row 0; row r is at first_position + r
   size_t window;          // keys seen by a query including itself; 0: all
   float scale;
+  float cap;           // soft limit of the scores: cap * tanh(score / cap); 0: none
+  const float *sinks;  // a logit of each head that joins the sum without a value; NULL: none
   bool half;       // cache elements are f16 instead of f32
   float *scratch;  // ck_attention_scratch floats
 } ck_attention;
@@ -149,6 +151,7 @@ typedef struct ck_table {
   void (*exp)(const float *x, size_t n, float *y);
   void (*log)(const float *x, size_t n, float *y);
   void (*tanh)(const float *x, size_t n, float *y);
+  void (*erf)(const float *x, size_t n, float *y);
   void (*sigmoid)(const float *x, size_t n, float *y);
   void (*softmax)(const float *x, size_t n, float *y);
   /// The maximum m, and the sum of exp(x - m).

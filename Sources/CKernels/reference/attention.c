@@ -18,7 +18,8 @@ static float score(const ck_attention *a, const float *q, const void *block, siz
       chain = ck_fma(q[d], element(block, a->key_offset + d * CK_KEYS + j, a->half), chain);
     total = total + chain;
   }
-  return total * a->scale;
+  float scaled = total * a->scale;
+  return a->cap == 0 ? scaled : a->cap * CK_FN(tanh1)(scaled / a->cap);
 }
 
 typedef struct partial {
@@ -53,7 +54,17 @@ static partial merge(const ck_attention *a, partial x, partial y, float *out, co
   return (partial){maximum, ck_fma(y.sum, take, x.sum * keep)};
 }
 
-static void attend_row(const ck_attention *a, const float *q, size_t position, float *out) {
+/// The factor of the output: 1 / sum, after a sink has joined the sum.
+static float normaliser(partial x, const float *sink) {
+  if (!sink) return 1.0f / x.sum;
+  float maximum = *sink > x.maximum ? *sink : x.maximum;
+  float keep = CK_FN(exp1)(x.maximum - maximum);
+  float sum = x.sum * keep + CK_FN(exp1)(*sink - maximum);
+  return keep * (1.0f / sum);
+}
+
+static void attend_row(const ck_attention *a, const float *q, size_t position, const float *sink,
+                       float *out) {
   size_t low = a->window != 0 && position + 1 > a->window ? position + 1 - a->window : 0;
   partial whole = {0, 0};
   float *next = a->scratch;
@@ -65,7 +76,7 @@ static void attend_row(const ck_attention *a, const float *q, size_t position, f
     partial part = attend_block(a, q, a->blocks[b], from, to, first ? out : next);
     whole = first ? part : merge(a, whole, part, out, next);
   }
-  float inverse = 1.0f / whole.sum;
+  float inverse = normaliser(whole, sink);
   for (size_t d = 0; d < a->value_dim; d++) out[d] = out[d] * inverse;
 }
 
@@ -73,5 +84,6 @@ void CK_FN(attention)(const ck_attention *a, size_t row, size_t row_end) {
   for (size_t r = row; r < row_end; r++)
     for (size_t h = 0; h < a->heads; h++)
       attend_row(a, a->q + r * a->q_stride + h * a->key_dim, a->first_position + r,
+                 a->sinks ? a->sinks + h : NULL,
                  a->out + r * a->out_stride + h * a->value_dim);
 }

@@ -101,3 +101,4 @@ static inline float ck_halving(const float *lanes) {
 float CK_FN(exp1)(float x);
 float CK_FN(log1)(float x);
 float CK_FN(tanh1)(float x);
+float CK_FN(erf1)(float x);

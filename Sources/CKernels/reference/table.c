@@ -21,12 +21,14 @@ MATMUL(matmul_q6_k);
 MAP(exp);
 MAP(log);
 MAP(tanh);
+MAP(erf);
 MAP(sigmoid);
 MAP(softmax);
 void CK_FN(quantise)(const float *, size_t, int8_t *, ck_qmeta *);
 void CK_FN(rms_norm)(const float *, const float *, float, size_t, float *);
 void CK_FN(silu)(const float *, const float *, size_t, float *);
 void CK_FN(gelu_tanh)(const float *, const float *, size_t, float *);
+void CK_FN(gelu_erf)(const float *, const float *, size_t, float *);
 void CK_FN(add)(const float *, const float *, size_t, float *);
 void CK_FN(exp_sum)(const float *, size_t, float *, float *);
 void CK_FN(rope)(float *, size_t, size_t, size_t, const float *, const float *, bool);
@@ -54,11 +56,12 @@ const ck_table CK_FN(table) = {
                [CK_Q6_K] = CK_FN(matmul_q6_k)},
     .quantise = CK_FN(quantise),
     .rms_norm = CK_FN(rms_norm),
-    .gated = {CK_FN(silu), CK_FN(gelu_tanh)},
+    .gated = {CK_FN(silu), CK_FN(gelu_tanh), CK_FN(gelu_erf)},
     .add = CK_FN(add),
     .exp = CK_FN(exp),
     .log = CK_FN(log),
     .tanh = CK_FN(tanh),
+    .erf = CK_FN(erf),
     .sigmoid = CK_FN(sigmoid),
     .softmax = CK_FN(softmax),
     .exp_sum = CK_FN(exp_sum),

@@ -19,6 +19,7 @@ typedef struct attention_state {
   float block_maximum[CK_ATTENTION_LANES], block_sum[CK_ATTENTION_LANES];
   float maximum[CK_ATTENTION_LANES], sum[CK_ATTENTION_LANES];
   float keep[CK_ATTENTION_LANES], take[CK_ATTENTION_LANES];  // factors of the merge
+  float sink[CK_ATTENTION_LANES];
   float *scores;                                             // [rows][64], then probabilities
   float *q;                                                  // [rows][key_dim]
   float *out;                                                // [rows][value_stride], merged
@@ -191,12 +192,15 @@ static CK_INLINE v16 among(v16 x, int first, size_t low, size_t high, v16 other)
   return v16_select(below, other, v16_select(within, x, other));
 }
 
-/// Scales a row's scores, masks those it does not see, and returns the maximum of the rest.
-static CK_INLINE float scaled_maximum(float *scores, float scale, size_t low, size_t high) {
+/// Scales a row's scores and caps them, masks those it does not see, and returns the maximum of the
+/// rest.
+static CK_INLINE float scaled_maximum(float *scores, float scale, float cap, size_t low,
+                                      size_t high) {
   v16 s[4], lowest = v16_set(-__builtin_inff()), factor = v16_set(scale);
   bool whole = low == 0 && high == CK_KEYS;
   CK_UNROLL for (int c = 0; c < 4; c++) {
     s[c] = v16_mul(v16_load(scores + 16 * c), factor);
+    if (cap != 0) s[c] = v16_mul(v16_set(cap), v16_tanh(v16_div(s[c], v16_set(cap))));
     if (!whole) s[c] = among(s[c], 16 * c, low, high, lowest);
     v16_store(scores + 16 * c, s[c]);
   }
@@ -241,7 +245,7 @@ static void attend_block(attention_state *s, size_t b) {
   score_rows(s, first, last, block);
   for (size_t r = first; r < last; r++)
     s->block_maximum[r] =
-        scaled_maximum(s->scores + r * CK_KEYS, s->a->scale, s->low[r], s->high[r]);
+        scaled_maximum(s->scores + r * CK_KEYS, s->a->scale, s->a->cap, s->low[r], s->high[r]);
   for (size_t r = first; r < last; r++)
     s->block_sum[r] =
         exponentiate(s->scores + r * CK_KEYS, s->block_maximum[r], s->low[r], s->high[r]);
@@ -249,9 +253,24 @@ static void attend_block(attention_state *s, size_t b) {
   value_rows(s, first, last, block);
 }
 
+/// The factor of every row's output, into s->take: 1 / sum, after a sink has joined the sum.
+static void normalise(attention_state *s) {
+  const v16 one = v16_set(1.0f);
+  for (size_t r = 0; r < s->rows; r += 16) {
+    v16 sum = v16_load(s->sum + r), factor = v16_div(one, sum);
+    if (s->a->sinks) {
+      v16 maximum = v16_load(s->maximum + r), sink = v16_load(s->sink + r);
+      v16 top = v16_max(sink, maximum), keep = v16_exp(v16_sub(maximum, top));
+      sum = v16_add(v16_mul(sum, keep), v16_exp(v16_sub(sink, top)));
+      factor = v16_mul(keep, v16_div(one, sum));
+    }
+    v16_store(s->take + r, factor);
+  }
+}
+
 static void finish_row(const attention_state *s, size_t row, float *to) {
   const float *out = s->out + row * s->a->value_stride;
-  float inverse = 1.0f / s->sum[row];
+  float inverse = s->take[row];
   v16 factor = v16_set(inverse);
   size_t d = 0;
   for (; d + 16 <= s->a->value_dim; d += 16) v16_store(to + d, v16_mul(v16_load(out + d), factor));
@@ -265,6 +284,7 @@ static void begin_row(attention_state *s, size_t row, size_t token, size_t head)
   s->position[row] = a->first_position + token;
   s->maximum[row] = -__builtin_inff();
   s->sum[row] = 0;
+  s->sink[row] = a->sinks ? a->sinks[head] : 0;
 }
 
 void CK_X(attention)(const ck_attention *a, size_t row, size_t row_end) {
@@ -278,6 +298,7 @@ void CK_X(attention)(const ck_attention *a, size_t row, size_t row_end) {
       begin_row(&s, i, (s.first + i) / a->heads, (s.first + i) % a->heads);
     size_t b = window_start(a, s.position[0]) / CK_KEYS;
     for (; b <= s.position[s.rows - 1] / CK_KEYS; b++) attend_block(&s, b);
+    normalise(&s);
     for (size_t i = 0; i < s.rows; i++) {
       size_t token = (s.first + i) / a->heads, head = (s.first + i) % a->heads;
       finish_row(&s, i, a->out + token * a->out_stride + head * a->value_dim);

@@ -18,12 +18,14 @@ CK_DECLARE_MATMUL(CK_Q(matmul_q6_k));
 void CK_X(exp)(const float *, size_t, float *);
 void CK_X(log)(const float *, size_t, float *);
 void CK_X(tanh)(const float *, size_t, float *);
+void CK_X(erf)(const float *, size_t, float *);
 void CK_X(sigmoid)(const float *, size_t, float *);
 void CK_X(softmax)(const float *, size_t, float *);
 void CK_X(quantise)(const float *, size_t, int8_t *, ck_qmeta *);
 void CK_X(rms_norm)(const float *, const float *, float, size_t, float *);
 void CK_X(silu)(const float *, const float *, size_t, float *);
 void CK_X(gelu_tanh)(const float *, const float *, size_t, float *);
+void CK_X(gelu_erf)(const float *, const float *, size_t, float *);
 void CK_X(add)(const float *, const float *, size_t, float *);
 void CK_X(exp_sum)(const float *, size_t, float *, float *);
 void CK_X(rope)(float *, size_t, size_t, size_t, const float *, const float *, bool);
@@ -48,11 +50,12 @@ void CK_X(from_f16)(const uint16_t *, size_t, float *);
                  [CK_Q6_K] = CK_Q(matmul_q6_k)},                                             \
       .quantise = CK_X(quantise),                                                            \
       .rms_norm = CK_X(rms_norm),                                                            \
-      .gated = {CK_X(silu), CK_X(gelu_tanh)},                                                \
+      .gated = {CK_X(silu), CK_X(gelu_tanh), CK_X(gelu_erf)},                                \
       .add = CK_X(add),                                                                      \
       .exp = CK_X(exp),                                                                      \
       .log = CK_X(log),                                                                      \
       .tanh = CK_X(tanh),                                                                    \
+      .erf = CK_X(erf),                                                                      \
       .sigmoid = CK_X(sigmoid),                                                              \
       .softmax = CK_X(softmax),                                                              \
       .exp_sum = CK_X(exp_sum),                                                              \

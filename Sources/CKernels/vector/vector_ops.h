@@ -63,6 +63,30 @@ static CK_INLINE v16 v16_tanh(v16 x) {
 
 static CK_INLINE v16 v16_negated(v16 x) { return v16_sub(v16_set(-0.0f), x); }
 
+static CK_INLINE v16 v16_erf(v16 x) {
+  v16i sign = v16i_and(v16_bits(x), v16i_set((int32_t)0x80000000));
+  v16 magnitude = v16_float(v16i_and(v16_bits(x), v16i_set(0x7fffffff)));
+  v16 t = v16_min(magnitude, v16_set(4.0f));
+  v16 q = v16_set(0x1.82befep-17f);
+  q = v16_fma(q, t, v16_set(-0x1.559448p-12f));
+  q = v16_fma(q, t, v16_set(0x1.deffb2p-9f));
+  q = v16_fma(q, t, v16_set(-0x1.85bbfap-6f));
+  q = v16_fma(q, t, v16_set(0x1.b3446ep-4f));
+  q = v16_fma(q, t, v16_set(0x1.453036p-1f));
+  q = v16_fma(q, t, v16_set(0x1.077b2cp-3f));
+  v16 e = v16_exp(v16_negated(v16_fma(q, t, t)));
+  v16 large = v16_float(v16i_or(v16_bits(v16_sub(v16_set(1.0f), e)), sign));
+  v16 z = v16_mul(x, x);
+  v16 p = v16_set(0x1.5d76dcp-14f);
+  p = v16_fma(p, z, v16_set(-0x1.aa6fbcp-11f));
+  p = v16_fma(p, z, v16_set(0x1.54cd6p-8f));
+  p = v16_fma(p, z, v16_set(-0x1.b80f1ep-6f));
+  p = v16_fma(p, z, v16_set(0x1.ce2e1p-4f));
+  p = v16_fma(p, z, v16_set(-0x1.812742p-2f));
+  p = v16_fma(p, z, v16_set(0x1.06eba8p-3f));
+  return v16_select(v16_less(v16_set(0x1.dbp-1f), magnitude), large, v16_fma(x, p, x));
+}
+
 static CK_INLINE v16 v16_sigmoid(v16 x) {
   v16 one = v16_set(1.0f);
   return v16_div(one, v16_add(one, v16_exp(v16_negated(x))));
@@ -76,6 +100,11 @@ static CK_INLINE v16 v16_gelu_tanh(v16 g, v16 up) {
   v16 cube = v16_fma(v16_mul(v16_mul(v16_set(0x1.6e4e26p-5f), g), g), g, g);
   v16 t = v16_tanh(v16_mul(v16_set(0x1.988454p-1f), cube));
   return v16_mul(v16_mul(v16_mul(v16_set(0.5f), g), v16_add(v16_set(1.0f), t)), up);
+}
+
+static CK_INLINE v16 v16_gelu_erf(v16 g, v16 up) {
+  v16 e = v16_erf(v16_mul(g, v16_set(0x1.6a09e6p-1f)));
+  return v16_mul(v16_mul(v16_mul(v16_set(0.5f), g), v16_add(v16_set(1.0f), e)), up);
 }
 
 #define CK_MAP(name, function)                                                                  \
@@ -97,8 +126,10 @@ CK_MAP(exp, v16_exp)
 CK_MAP(log, v16_log)
 CK_MAP(tanh, v16_tanh)
 CK_MAP(sigmoid, v16_sigmoid)
+CK_MAP(erf, v16_erf)
 CK_MAP2(silu, v16_silu)
 CK_MAP2(gelu_tanh, v16_gelu_tanh)
+CK_MAP2(gelu_erf, v16_gelu_erf)
 CK_MAP2(add, v16_add)
 
 static CK_INLINE float maximum_of(const float *x, size_t n) {
