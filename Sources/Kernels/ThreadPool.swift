@@ -13,26 +13,34 @@ import CKernels
 /// waits for a thread that has claimed nothing: when another program holds a core, the others
 /// simply take its share. Idle threads spin shortly, then sleep on a futex.
 ///
-/// `@unchecked Sendable`: all shared state is in `PoolWords`, read and written through atomics;
-/// jobs are serialised by a mutex.
+/// The caller does wait for a thread that lost its core while it held a task. Two habits make that
+/// rare: a thread offers its core to others every millisecond, between tasks, so that it is
+/// seldom taken away within one; and threads whose waits cost more than they give are left out for
+/// a while (`ThreadBudget`).
+///
+/// `@unchecked Sendable`: what threads share is in `PoolWords`, read and written through atomics;
+/// jobs are serialised by a mutex, which also guards `budget`.
 package final class ThreadPool: @unchecked Sendable {
   /// Threads including the caller.
   package let threads: Int
   private let words: PoolWords
   private var members: [pthread_t] = []
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+  private var budget: ThreadBudget
 
   /// - Parameter threads: including the caller, 1 to 1024.
   /// - Throws: `KernelError.outOfResources` if the system gives no thread.
   package init(threads: Int) throws(KernelError) {
     self.threads = max(1, min(threads, 1024))
-    words = PoolWords(memory: try AlignedMemory(byteCount: 256))
+    words = PoolWords(memory: try AlignedMemory(byteCount: 320))
+    budget = ThreadBudget(limit: self.threads)
+    ck_store32(words.active, UInt32(self.threads))
     mutex = .allocate(capacity: 1)
     mutex.initialize(to: pthread_mutex_t())
     pthread_mutex_init(mutex, nil)
     for slot in 1..<max(1, self.threads) {
-      let context = UnsafeMutablePointer<MemberContext>.allocate(capacity: 1)
-      context.initialize(to: MemberContext(words: words, slot: slot))
+      let context = UnsafeMutablePointer<Member>.allocate(capacity: 1)
+      context.initialize(to: Member(words: words, slot: slot))
       var member = pthread_t()
       guard pthread_create(&member, nil, runMember, context) == 0 else {
         context.deallocate()
@@ -44,6 +52,8 @@ package final class ThreadPool: @unchecked Sendable {
 
   deinit {
     ck_store32(words.stopping, 1)
+    ck_store32(words.active, UInt32.max)
+    ck_futex_wake(words.active, Int32.max)
     _ = ck_add32(words.wakeWord, 1)
     ck_futex_wake(words.wakeWord, Int32.max)
     for member in members { pthread_join(member, nil) }
@@ -64,11 +74,25 @@ package final class ThreadPool: @unchecked Sendable {
     }
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
+    let start = nanoseconds()
+    let active = budget.threads(at: start)
+    if active != Int(ck_load32(words.active)) {
+      ck_store32(words.active, UInt32(active))
+      ck_futex_wake(words.active, Int32.max)
+    }
+    guard active > 1 else {
+      for task in 0..<tasks { body(task, 0) }
+      return
+    }
     withoutActuallyEscaping(body) { body in
       withUnsafePointer(to: body) { pointer in
         publish(tasks: tasks, body: UnsafeRawPointer(pointer))
-        let done = words.work(slot: 0)
-        finish(tasks: UInt32(tasks), done: done)
+        var done: UInt32 = 0
+        while let claim = words.claimTask() {
+          claim.body.pointee(claim.task, 0)
+          done += 1
+        }
+        finish(tasks: UInt32(tasks), done: done, start: start)
       }
     }
   }
@@ -88,15 +112,20 @@ package final class ThreadPool: @unchecked Sendable {
     }
   }
 
-  /// Waits for the tasks that others have claimed.
-  private func finish(tasks: UInt32, done: UInt32) {
+  /// Waits for the tasks that others have claimed, and tells the budget how much of that was more
+  /// than a task should take by the caller's own.
+  private func finish(tasks: UInt32, done: UInt32, start: UInt64) {
     var completed = ck_add32(words.completed, done)
+    guard completed != tasks else { return }
+    let waitStart = nanoseconds()
     var spins = 0
     while completed != tasks {
       if spins < spinLimit {
         spins += 1
         ck_pause()
       } else {
+        // Either this sees the last completion, or the thread that completes sees the sleeper: each
+        // writes its own word before it reads the other's, in one order for all threads.
         ck_store32(words.callerSleeps, 1)
         completed = ck_load32(words.completed)
         if completed != tasks { ck_futex_wait(words.completed, completed) }
@@ -104,7 +133,20 @@ package final class ThreadPool: @unchecked Sendable {
       }
       completed = ck_load32(words.completed)
     }
+    let (end, ownTasks) = (nanoseconds(), UInt64(max(1, done)))
+    let fair = max(Self.patience, 2 * (waitStart - start) / ownTasks)
+    budget.jobEnded(at: end, late: end - waitStart - min(fair, end - waitStart))
   }
+
+  /// Nanoseconds that the caller waits at the end of a job without calling it late.
+  private static let patience: UInt64 = 200_000
+}
+
+/// A steady clock.
+private func nanoseconds() -> UInt64 {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
 
 /// Pauses before a thread sleeps: ten to fifty microseconds, by processor.
@@ -132,74 +174,117 @@ private struct PoolWords: @unchecked Sendable {
   let callerSleeps: UnsafeMutablePointer<UInt32>
   /// Tasks that have ended.
   let completed: UnsafeMutablePointer<UInt32>
+  /// Members with this slot or a higher one take no part: they sleep on this word. A member that reads
+  /// it late may still claim a task, which is harmless.
+  let active: UnsafeMutablePointer<UInt32>
 
   init(memory: AlignedMemory) {
     self.memory = memory
     let long = memory.base.bindMemory(to: UInt64.self, capacity: 24)
     (claim, body, tasks) = (long, long + 8, long + 9)
     let short = (memory.base + 192).bindMemory(to: UInt32.self, capacity: 16)
+    active = (memory.base + 256).bindMemory(to: UInt32.self, capacity: 16)
     wakeWord = (memory.base + 128).bindMemory(to: UInt32.self, capacity: 16)
     (sleepers, stopping, callerSleeps, completed) = (
       wakeWord + 1, wakeWord + 2, wakeWord + 3, short
     )
   }
 
-  /// Claims and runs tasks of the current job until none is left; returns how many it ran.
-  func work(slot: Int) -> UInt32 {
-    var done: UInt32 = 0
+  /// A task that nobody else has or gets.
+  struct Claim {
+    let body: UnsafePointer<Body>
+    let task: Int
+    /// Tasks of its job.
+    let count: UInt64
+  }
+
+  /// Claims the next task of the current job.
+  func claimTask() -> Claim? {
     var word = ck_load64(claim)
     while true {
       let address = ck_load64(body)
       let count = ck_load64(tasks)
-      guard word & Self.taskMask < count else { return done }
+      guard word & Self.taskMask < count else { return nil }
       // Succeeds only if the job is still the one whose body and tasks were read: they change only
       // once all its tasks are claimed and ended.
       guard ck_swap64(claim, &word, word &+ 1) else { continue }
-      guard let body = UnsafePointer<Body>(bitPattern: UInt(address)) else { return done }
-      body.pointee(Int(word & Self.taskMask), slot)
-      done += 1
-      word = ck_load64(claim)
+      guard let body = UnsafePointer<Body>(bitPattern: UInt(address)) else { return nil }
+      return Claim(body: body, task: Int(word & Self.taskMask), count: count)
     }
   }
 }
 
-private struct MemberContext {
+/// A thread of the pool other than the caller.
+private struct Member {
   let words: PoolWords
   let slot: Int
-}
+  /// When it last gave up its core, in nanoseconds.
+  private var rested: UInt64 = 0
 
-/// A member's life: wait for a job, work, report, until the pool stops.
-private func runMember(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-  guard let argument else { return nil }
-  let pointer = argument.assumingMemoryBound(to: MemberContext.self)
-  let context = pointer.move()
-  pointer.deallocate()
-  let words = context.words
-  _ = ck_enter()
-  var seen: UInt32 = 0
-  while true {
-    seen = awaitJob(words, after: seen)
-    if ck_load32(words.stopping) != 0 { return nil }
-    let done = words.work(slot: context.slot)
-    if done > 0 {
-      _ = ck_add32(words.completed, done)
-      if ck_load32(words.callerSleeps) != 0 { ck_futex_wake(words.completed, 1) }
+  init(words: PoolWords, slot: Int) {
+    self.words = words
+    self.slot = slot
+  }
+
+  /// Waits for jobs and takes part in them, until the pool stops.
+  mutating func live() {
+    _ = ck_enter()
+    var seen: UInt32 = 0
+    while true {
+      seen = awaitJob(after: seen)
+      if ck_load32(words.stopping) != 0 { return }
+      while slot < Int(ck_load32(words.active)), let claim = words.claimTask() {
+        claim.body.pointee(claim.task, slot)
+        // Whatever the task wrote is visible to the caller once it has seen this sum.
+        let completed = ck_add32(words.completed, 1)
+        if completed == claim.count, ck_load32(words.callerSleeps) != 0 {
+          ck_futex_wake(words.completed, 1)
+        }
+        rest()
+      }
+    }
+  }
+
+  /// Lets others have the core for a moment if it was long this thread's: now, when it holds no task
+  /// for which all would wait, rather than when the system takes it.
+  private mutating func rest() {
+    let now = nanoseconds()
+    guard now - min(now, rested) > Self.restInterval else { return }
+    sched_yield()
+    rested = nanoseconds()
+  }
+
+  /// A fraction of the time slices that Linux gives, of 3 ms and more.
+  private static let restInterval: UInt64 = 1_000_000
+
+  /// Returns the wake word once it differs from `seen` and this member takes part.
+  private mutating func awaitJob(after seen: UInt32) -> UInt32 {
+    while true {
+      let active = ck_load32(words.active)
+      guard slot >= Int(active) else { break }
+      ck_futex_wait(words.active, active)
+    }
+    for _ in 0..<spinLimit {
+      let word = ck_load32(words.wakeWord)
+      if word != seen { return word }
+      ck_pause()
+    }
+    defer { rested = nanoseconds() }
+    _ = ck_add32(words.sleepers, 1)
+    defer { _ = ck_add32(words.sleepers, UInt32.max) }
+    while true {
+      let word = ck_load32(words.wakeWord)
+      if word != seen { return word }
+      ck_futex_wait(words.wakeWord, seen)
     }
   }
 }
 
-/// Returns the wake word once it differs from `seen`.
-private func awaitJob(_ words: PoolWords, after seen: UInt32) -> UInt32 {
-  for _ in 0..<spinLimit {
-    let word = ck_load32(words.wakeWord)
-    if word != seen { return word }
-    ck_pause()
-  }
-  _ = ck_add32(words.sleepers, 1)
-  defer { _ = ck_add32(words.sleepers, UInt32.max) }
-  while true {
-    let word = ck_load32(words.wakeWord)
-    if word != seen { return word }
-    ck_futex_wait(words.wakeWord, seen)
-  }
+private func runMember(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+  guard let argument else { return nil }
+  let pointer = argument.assumingMemoryBound(to: Member.self)
+  var member = pointer.move()
+  pointer.deallocate()
+  member.live()
+  return nil
 }
