@@ -35,4 +35,10 @@ struct Tally: AsyncParsableCommand {
           BenchCommand.self, PerplexityCommand.self, ProveCommand.self,
         ]),
     ])
+
+  static func main() async {
+    // Before there are other threads, which have the priority of those that start them.
+    ProcessPriority.giveWayIfNice()
+    await main(nil)
+  }
 }

@@ -25,6 +25,19 @@ package enum KernelVariant: String, CaseIterable, Sendable {
     }
   }
 
+  /// True where it makes do without the vector instructions of x86 processors since about 2013.
+  var lacksExtensions: Bool {
+    switch self {
+    case .scalarSoftware, .scalar: true
+    #if arch(x86_64)
+      case .portable: true
+    #else
+      case .portable: false
+    #endif
+    case .avx2, .avx2VNNI, .avx512, .avx512VNNI: false
+    }
+  }
+
   /// What `TALLY_CPU` calls a variant: the family, without its optional extension.
   var family: String {
     switch self {

@@ -1,3 +1,4 @@
+import Foundation
 import Kernels
 import Synchronization
 import TestSupport
@@ -8,6 +9,8 @@ private final class Counter: Sendable {
   func add() { count.add(1, ordering: .relaxed) }
   var value: Int { count.load(ordering: .relaxed) }
 }
+
+private func yieldThread() { sched_yield() }
 
 @Suite struct ThreadPoolTests {
   @Test(arguments: [1, 2, 5, 16])
@@ -21,6 +24,28 @@ private final class Counter: Sendable {
         counts.withLock { $0[task] += 1 }
       }
       #expect(counts.withLock { $0.allSatisfy { $0 == 1 } }, "round \(round)")
+    }
+  }
+
+  /// The caller runs all other tasks while a member is stuck in its first, and the member's own
+  /// counts in the end.
+  @Test func aStalledMemberHoldsOneTask() throws {
+    let pool = try ThreadPool(threads: 2)
+    for tasks in [2, 3, 40] {
+      let (started, others) = (Counter(), Counter())
+      let counts = Mutex([Int](repeating: 0, count: tasks))
+      pool.run(tasks: tasks) { task, thread in
+        counts.withLock { $0[task] += 1 }
+        if thread == 1 {
+          started.add()
+          while others.value < tasks - 1 { yieldThread() }
+        } else {
+          while started.value == 0 { yieldThread() }
+          others.add()
+        }
+      }
+      #expect(counts.withLock { $0.allSatisfy { $0 == 1 } })
+      #expect(started.value == 1 && others.value == tasks - 1)
     }
   }
 
@@ -68,5 +93,18 @@ private final class Counter: Sendable {
   @Test(arguments: ["sse9", "AVX2", "avx2-vnni", " "])
   func unknownNamesAreErrors(name: String) {
     #expect(throws: KernelError.self) { try KernelSet.best(environment: ["TALLY_CPU": name]) }
+  }
+}
+
+@Suite struct MachineSpeedTests {
+  @Test func whatAMachineIsWorthIsSaid() throws {
+    let speed = try MachineSpeed.measure(compute(.portable, threads: 2))
+    #expect(speed.operationsPerSecond > 1e6)
+    #expect(speed.description.hasPrefix("kernels portable, 2 threads: "))
+    #expect(speed.description.contains(" Gop/s"))
+    let figure = MachineSpeed(variant: .avx512VNNI, threads: 1, operationsPerSecond: 1_230_400_000_000)
+    #expect(figure.description == "kernels avx512-vnni, 1 thread: 1,230 Gop/s")
+    let slow = MachineSpeed(variant: .avx2, threads: 3, operationsPerSecond: 1_250_000_000)
+    #expect(slow.description == "kernels avx2, 3 threads: 1.3 Gop/s")
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Kernels
 import WireProtocol
 import WorkerDaemon
 
@@ -68,8 +69,12 @@ struct WorkerCommand: AsyncParsableCommand {
         Ctrl-C or SIGTERM ends it cleanly: the running unit is finished if that takes less than --grace-seconds, else \
         given back. Results that could not be sent are kept and sent at the next start.
 
+        It starts by measuring what the machine is worth. At `nice 19` it computes only when nothing else wants to; \
+        with `setsid` before it, that holds against programs of other terminals too.
+
         EXAMPLES:
           tally worker run
+          setsid nice -n 19 tally worker run
           tally worker run --threads 2 --memory 4 --cache-size 10
         """)
 
@@ -134,11 +139,18 @@ struct WorkerCommand: AsyncParsableCommand {
         configuration.resultTransformer = .wrongTokens(rate: falsifyShare, seed: 1)
       }
       parent.watch()
+      Terminal.error.line(try machineSpeed(threads: configuration.threads).description)
       let line = WorkerStatusLine()
       defer { line.finish() }
       try await WorkerDaemon.run(
         configuration: configuration, logger: logging.makeLogger("worker")
       ) { line.show($0) }
+    }
+
+    /// What this machine will be worth to the coordinator.
+    private func machineSpeed(threads: Int) throws -> MachineSpeed {
+      let kernels = try KernelSet.best(environment: ProcessInfo.processInfo.environment)
+      return try MachineSpeed.measure(Compute(kernels: kernels, threads: threads))
     }
   }
 }
