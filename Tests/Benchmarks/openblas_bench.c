@@ -9,22 +9,28 @@
 typedef struct {
   int m, n, k;
   float *x, *w, *y;
+  size_t next, copies;  // of w, which products take in turn, as layers do
 } product;
 
-static void gemm(const product *p) {
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, p->m, p->n, p->k, 1, p->x, p->k, p->w, p->k, 0, p->y, p->n);
+/// Bytes of all copies, about.
+static const size_t spread = 128 << 20;
+
+static const float *weights(product *p) { return p->w + p->next++ % p->copies * p->n * p->k; }
+
+static void gemm(product *p) {
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, p->m, p->n, p->k, 1, p->x, p->k, weights(p), p->k, 0, p->y, p->n);
 }
 
-static void gemm_transposed(const product *p) {
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, p->m, p->n, p->k, 1, p->x, p->k, p->w, p->n, 0, p->y, p->n);
+static void gemm_transposed(product *p) {
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, p->m, p->n, p->k, 1, p->x, p->k, weights(p), p->n, 0, p->y, p->n);
 }
 
-static void gemv(const product *p) {
-  cblas_sgemv(CblasRowMajor, CblasNoTrans, p->n, p->k, 1, p->w, p->k, p->x, 1, 0, p->y, 1);
+static void gemv(product *p) {
+  cblas_sgemv(CblasRowMajor, CblasNoTrans, p->n, p->k, 1, weights(p), p->k, p->x, 1, 0, p->y, 1);
 }
 
-static void gemv_transposed(const product *p) {
-  cblas_sgemv(CblasRowMajor, CblasTrans, p->k, p->n, 1, p->w, p->n, p->x, 1, 0, p->y, 1);
+static void gemv_transposed(product *p) {
+  cblas_sgemv(CblasRowMajor, CblasTrans, p->k, p->n, 1, weights(p), p->n, p->x, 1, 0, p->y, 1);
 }
 
 static double now(void) {
@@ -33,7 +39,7 @@ static double now(void) {
   return time.tv_sec + time.tv_nsec * 1e-9;
 }
 
-static double rate(void (*run)(const product *), const product *p, double seconds) {
+static double rate(void (*run)(product *), product *p, double seconds) {
   double start = now(), end;
   long count = 0;
   do {
@@ -49,7 +55,7 @@ static int rising(const void *a, const void *b) {
   return (left > right) - (left < right);
 }
 
-static double median_rate(void (*run)(const product *), const product *p, double seconds) {
+static double median_rate(void (*run)(product *), product *p, double seconds) {
   double rates[3];
   rate(run, p, seconds);
   for (int i = 0; i < 3; i++) rates[i] = rate(run, p, seconds);
@@ -74,9 +80,11 @@ int main(int count, char **arguments) {
     product p;
     if (sscanf(arguments[i], "%dx%dx%d", &p.n, &p.k, &p.m) != 3) return 64;
     p.x = numbers((size_t)p.m * p.k);
-    p.w = numbers((size_t)p.n * p.k);
+    p.next = 0;
+    p.copies = 1 + spread / ((size_t)p.n * p.k * sizeof *p.w);
+    p.w = numbers(p.copies * p.n * p.k);
     p.y = numbers((size_t)p.m * p.n);
-    void (*ways[])(const product *) = {gemm, gemm_transposed, gemv, gemv_transposed};
+    void (*ways[])(product *) = {gemm, gemm_transposed, gemv, gemv_transposed};
     double best = 0;
     for (int way = 0; way < (p.m == 1 ? 4 : 2); way++) {
       double found = median_rate(ways[way], &p, seconds);

@@ -8,7 +8,7 @@ struct BenchProductsCommand: ParsableCommand {
     commandName: "products", abstract: "Measure matrix products alone, by format and shape.",
     discussion: """
       y[M, N] = x[M, K] times the transpose of w[N, K]. Shapes are written NxK: 1536x576 has 1536 outputs. The weights \
-      are packed once, as when a model is loaded, and used again and again; quantised formats quantise the activations \
+      are packed before, as when a model is loaded, and products take 128 MB of them in turn, as layers do; quantised formats quantise the activations \
       in every product, which is counted as time but not as operations. A multiply-add is two operations. Each figure \
       is the median of --repeats runs after a warm-up.
 

@@ -7,7 +7,12 @@ struct ProductBenchmark {
   /// N and K of the weights.
   let outputs: Int
   let inputs: Int
-  private let weights: PackedWeights
+  /// Equal matrices that products take in turn.
+  private let weights: [PackedWeights]
+
+  /// Bytes of all weights, about: in a model every layer has weights of its own, which no cache
+  /// holds until they are used again.
+  private static let spreadBytes = 128 << 20
 
   /// Packs weights whose bytes are any of 0x20 to 0x2f: small positive numbers in every format.
   ///
@@ -30,9 +35,11 @@ struct ProductBenchmark {
         outputs: outputs, inputs: inputs,
         values: Array(repeating: 1, count: blocks(outputs) * blocks(inputs)))
       : nil
-    weights = try bytes.withUnsafeBytes {
-      try PackedWeights(
-        type: type, outputs: outputs, inputs: inputs, rows: $0, scales: scales)
+    weights = try bytes.withUnsafeBytes { bytes in
+      try (0...Self.spreadBytes / bytes.count).map { _ in
+        try PackedWeights(
+          type: type, outputs: outputs, inputs: inputs, rows: bytes, scales: scales)
+      }
     }
   }
 
@@ -50,7 +57,7 @@ struct ProductBenchmark {
     let start = clock.now
     var count = 0
     repeat {
-      try compute.matmul(x, weights, into: y)
+      try compute.matmul(x, weights[count % weights.count], into: y)
       count += 1
     } while (clock.now - start).inSeconds < seconds
     return Double(2 * rows * outputs * inputs) * Double(count)
