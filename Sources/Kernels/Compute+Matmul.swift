@@ -1,13 +1,33 @@
 import CKernels
 
+/// RMSNorm of rows: x / sqrt(mean(x^2) + epsilon) * weight.
+package struct RowNorm: Sendable {
+  /// One value per column.
+  package let weight: [Float]
+  package let epsilon: Float
+
+  package init(weight: [Float], epsilon: Float) {
+    self.weight = weight
+    self.epsilon = epsilon
+  }
+}
+
 extension Compute {
   /// outputs[i][M, N_i] = x[M, K] times the transpose of weights[i][N_i, K]. Outputs get M rows.
   /// For quantised weights the activations are quantised once for all matrices of the call: give
   /// query, key and value together, gate and up.
+  /// - Parameter norm: applied to the rows of x first; for quantised weights in one go with their
+  ///   quantisation.
   /// - Throws: `KernelError.outOfResources` if scratch memory is not to be had.
   package func matmul(
-    _ x: Tensor, _ weights: [PackedWeights], into outputs: [Tensor]
+    _ x: Tensor, norm: RowNorm? = nil, _ weights: [PackedWeights], into outputs: [Tensor]
   ) throws(KernelError) {
+    precondition(norm == nil || norm?.weight.count == x.columns)
+    if let norm, weights.contains(where: { !$0.type.isQuantised }) {
+      let normed = try scratch.normed(columns: x.columns)
+      try rmsNorm(x, weight: norm.weight, epsilon: norm.epsilon, into: normed)
+      return try matmul(normed, weights, into: outputs)
+    }
     precondition(weights.count == outputs.count)
     var job = MatmulJob(rows: x.rows, kernels: kernels)
     for (weight, output) in zip(weights, outputs) {
@@ -17,7 +37,7 @@ extension Compute {
     }
     guard x.rows > 0 else { return }
     var quantised: QuantisedRows?
-    if weights.contains(where: \.type.isQuantised) { quantised = try quantise(x) }
+    if weights.contains(where: \.type.isQuantised) { quantised = try quantise(x, norm) }
     for (weight, output) in zip(weights, outputs) {
       job.add(arguments(x, quantised, weight, output), weight)
     }
@@ -31,17 +51,24 @@ extension Compute {
     try matmul(x, [weight], into: [output])
   }
 
-  private func quantise(_ x: Tensor) throws(KernelError) -> QuantisedRows {
+  private func quantise(_ x: Tensor, _ norm: RowNorm?) throws(KernelError) -> QuantisedRows {
     let blocks = x.columns / Int(CK_QBLOCK)
     let quantised = QuantisedRows(
       bytes: try scratch.quantised(bytes: x.rows * x.columns),
       meta: try scratch.meta(count: x.rows * blocks), blocks: blocks)
     let source = Rows(x)
-    let (columns, table) = (x.columns, kernels)
+    let (columns, kernels) = (x.columns, kernels)
     overRows(x.rows, columns: columns) { rows in
-      for row in rows {
-        table.table.pointee.quantise(
-          source[row], columns, quantised.bytes + row * columns, quantised.meta + row * blocks)
+      guard let norm else {
+        for row in rows { quantised.fill(row, source[row], columns, kernels) }
+        return
+      }
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { normed in
+        guard let values = normed.baseAddress else { return }
+        for row in rows {
+          kernels.table.pointee.rms_norm(source[row], norm.weight, norm.epsilon, columns, values)
+          quantised.fill(row, values, columns, kernels)
+        }
       }
     }
     return quantised
@@ -62,6 +89,10 @@ private struct QuantisedRows: @unchecked Sendable {
   let bytes: UnsafeMutablePointer<Int8>
   let meta: UnsafeMutablePointer<ck_qmeta>
   let blocks: Int
+
+  func fill(_ row: Int, _ x: UnsafePointer<Float>, _ columns: Int, _ kernels: KernelSet) {
+    kernels.table.pointee.quantise(x, columns, bytes + row * columns, meta + row * blocks)
+  }
 }
 
 /// Several products over the same rows as one job: tasks are ranges of panels, and of rows where

@@ -59,6 +59,7 @@ final class Scratch {
   private var quantised: AlignedMemory?
   private var meta: AlignedMemory?
   private var attention: AlignedMemory?
+  private var normed: Tensor?
   var attentionTasks: [AttentionTask] = []
 
   func quantised(bytes: Int) throws(KernelError) -> UnsafeMutablePointer<Int8> {
@@ -72,6 +73,14 @@ final class Scratch {
 
   func attention(floats: Int) throws(KernelError) -> UnsafeMutablePointer<Float> {
     try Self.grow(&attention, floats * 4).bindMemory(to: Float.self, capacity: floats)
+  }
+
+  /// A tensor for normalised rows.
+  func normed(columns: Int) throws(KernelError) -> Tensor {
+    if let normed, normed.columns == columns { return normed }
+    let tensor = try Tensor(rows: 0, columns: columns)
+    normed = tensor
+    return tensor
   }
 
   private static func grow(

@@ -115,8 +115,8 @@ package final class Executor {
     let logits = try context.tensor(.logits, columns: model.description.vocabularySize)
     let gathered = try context.tensor(.gathered, columns: hidden.columns)
     try context.compute.gather(hidden, rows: wantedRows, into: gathered)
-    try model.finalNorm.run(gathered, into: gathered, context)
-    try LinearBlock.run(gathered, [model.output], into: [logits], context)
+    try LinearBlock.run(
+      gathered, norm: model.finalNorm, [model.output], into: [logits], context)
     return logits
   }
 

@@ -31,7 +31,7 @@ package final class Model: Sendable {
   let inverseFrequencies: [[Float]]
   let embedding: PackedWeights
   let layers: [LayerBlock]
-  let finalNorm: NormBlock
+  let finalNorm: RowNorm
   let output: LinearBlock
 
   /// Loads the weights that `description` requires; each tensor is streamed, so that memory peaks
@@ -75,7 +75,7 @@ package final class Model: Sendable {
     layers = try description.layers.map {
       try LayerBlock($0, ropes: description.ropes, loader)
     }
-    finalNorm = try NormBlock(description.finalNorm, loader)
+    finalNorm = try RowNorm(description.finalNorm, loader)
     output = try LinearBlock(
       description.output, loader,
       shared: description.hasTiedEmbeddings ? embedding : nil)

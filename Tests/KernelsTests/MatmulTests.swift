@@ -94,6 +94,29 @@ struct Shape: Sendable, CustomStringConvertible {
     }
   }
 
+  /// A norm in the same go gives the bits of a norm before.
+  @Test(arguments: WeightType.allCases)
+  func aNormOnTheWayDoesNotChangeBits(type: WeightType) throws {
+    var random = SeededRandom(seed: 14)
+    let (rows, inputs, outputs) = (70, type.whole(512), 19)
+    let x = try Tensor(random.matrix(rows, inputs, .extreme))
+    let norm = RowNorm(weight: random.values(inputs, .ordinary), epsilon: 1e-5)
+    let weights = try PackedWeights(
+      type, outputs: outputs, inputs: inputs,
+      bytes: random.weightRows(type, outputs: outputs, inputs: inputs, .ordinary))
+    let normed = try Tensor(rows: 0, columns: inputs)
+    let (before, together) = (
+      try Tensor(rows: 0, columns: outputs), try Tensor(rows: 0, columns: outputs)
+    )
+    for variant in KernelSet.available {
+      let compute = try compute(variant, threads: 2)
+      try compute.rmsNorm(x, weight: norm.weight, epsilon: norm.epsilon, into: normed)
+      try compute.matmul(normed, [weights], into: [before])
+      try compute.matmul(x, norm: norm, [weights], into: [together])
+      #expect(sameBits(before.values, together.values), "\(variant)")
+    }
+  }
+
   /// Float formats differ from double arithmetic by rounding alone; quantised ones by the rounding
   /// of activations too, of which half a step each is the bound.
   @Test(arguments: WeightType.allCases)

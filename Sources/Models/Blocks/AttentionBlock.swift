@@ -9,8 +9,8 @@ struct AttentionBlock: Sendable {
   private let key: LinearBlock
   private let value: LinearBlock
   private let output: LinearBlock
-  private let queryNorm: NormBlock?
-  private let keyNorm: NormBlock?
+  private let queryNorm: RowNorm?
+  private let keyNorm: RowNorm?
 
   init(
     _ description: ModelDescription.Attention, ropes: [ModelDescription.Rope],
@@ -24,22 +24,25 @@ struct AttentionBlock: Sendable {
     key = try LinearBlock(description.key, loader)
     value = try LinearBlock(description.value, loader)
     output = try LinearBlock(description.output, loader)
-    queryNorm = try description.queryNorm.map { try NormBlock($0, loader) }
-    keyNorm = try description.keyNorm.map { try NormBlock($0, loader) }
+    queryNorm = try description.queryNorm.map { try RowNorm($0, loader) }
+    keyNorm = try description.keyNorm.map { try RowNorm($0, loader) }
   }
 
   var byteCount: Int {
     query.byteCount + key.byteCount + value.byteCount + output.byteCount
   }
 
-  /// update[rows, D] from the normalised x[rows, D]; stores the rows' keys and values in layer
+  /// update[rows, D] from x[rows, D], normalised first; stores the rows' keys and values in layer
   /// `layer` of the caches.
-  func run(_ x: Tensor, layer: Int, into update: Tensor, _ context: StepContext) throws {
+  func run(
+    _ x: Tensor, norm: RowNorm, layer: Int, into update: Tensor, _ context: StepContext
+  ) throws {
     let compute = context.compute
     let queries = try context.tensor(.query, columns: query.weights.outputs)
     let keys = try context.tensor(.key, columns: key.weights.outputs)
     let values = try context.tensor(.value, columns: value.weights.outputs)
-    try LinearBlock.run(x, [query, key, value], into: [queries, keys, values], context)
+    try LinearBlock.run(
+      x, norm: norm, [query, key, value], into: [queries, keys, values], context)
     normalise(queries, queryNorm, context)
     normalise(keys, keyNorm, context)
     if let index = description.rope, let style = rope {
@@ -57,7 +60,7 @@ struct AttentionBlock: Sendable {
     try LinearBlock.run(mixed, [output], into: [update], context)
   }
 
-  private func normalise(_ heads: Tensor, _ norm: NormBlock?, _ context: StepContext) {
+  private func normalise(_ heads: Tensor, _ norm: RowNorm?, _ context: StepContext) {
     guard let norm else { return }
     context.compute.rmsNormHeads(
       heads, dimension: description.keyDimension, weight: norm.weight, epsilon: norm.epsilon)

@@ -10,20 +10,20 @@ struct LayerBlock: Sendable {
     case gated(GatedFeedForwardBlock)
   }
 
-  private let mixerNorm: NormBlock
+  private let mixerNorm: RowNorm
   private let mixer: Mixer
-  private let feedForwardNorm: NormBlock
+  private let feedForwardNorm: RowNorm
   private let feedForward: FeedForward
 
   init(
     _ description: ModelDescription.Layer, ropes: [ModelDescription.Rope], _ loader: WeightLoader
   ) throws {
-    mixerNorm = try NormBlock(description.mixerNorm, loader)
+    mixerNorm = try RowNorm(description.mixerNorm, loader)
     switch description.mixer {
     case .attention(let attention):
       mixer = .attention(try AttentionBlock(attention, ropes: ropes, loader))
     }
-    feedForwardNorm = try NormBlock(description.feedForwardNorm, loader)
+    feedForwardNorm = try RowNorm(description.feedForwardNorm, loader)
     switch description.feedForward {
     case .gated(let gated): feedForward = .gated(try GatedFeedForwardBlock(gated, loader))
     }
@@ -41,17 +41,14 @@ struct LayerBlock: Sendable {
 
   /// x[rows, D] += mixer, then feed-forward.
   func run(_ x: Tensor, layer: Int, _ context: StepContext) throws {
-    let normed = try context.tensor(.normed, columns: x.columns)
     let update = try context.tensor(.update, columns: x.columns)
-    try mixerNorm.run(x, into: normed, context)
     switch mixer {
     case .attention(let block):
-      try block.run(normed, layer: layer, into: update, context)
+      try block.run(x, norm: mixerNorm, layer: layer, into: update, context)
     }
     context.compute.add(update, to: x)
-    try feedForwardNorm.run(x, into: normed, context)
     switch feedForward {
-    case .gated(let block): try block.run(normed, into: update, context)
+    case .gated(let block): try block.run(x, norm: feedForwardNorm, into: update, context)
     }
     context.compute.add(update, to: x)
   }

@@ -21,28 +21,22 @@ struct LinearBlock: Sendable {
 
   var byteCount: Int { weights.byteCount }
 
-  /// x [rows, inputs] through several matrices at once, which quantises the activations once.
+  /// x [rows, inputs], normalised first where a norm is given, through several matrices at once,
+  /// which quantises the activations once.
   static func run(
-    _ x: Tensor, _ blocks: [LinearBlock], into outputs: [Tensor], _ context: StepContext
+    _ x: Tensor, norm: RowNorm? = nil, _ blocks: [LinearBlock], into outputs: [Tensor],
+    _ context: StepContext
   ) throws {
-    try context.compute.matmul(x, blocks.map(\.weights), into: outputs)
+    try context.compute.matmul(x, norm: norm, blocks.map(\.weights), into: outputs)
     for (block, output) in zip(blocks, outputs) {
       if let bias = block.bias { context.compute.add(bias: bias, to: output) }
     }
   }
 }
 
-/// Root mean square normalisation.
-struct NormBlock: Sendable {
-  let weight: [Float]
-  let epsilon: Float
-
+extension RowNorm {
   init(_ description: ModelDescription.Norm, _ loader: WeightLoader) throws {
-    weight = try loader.vector(description.requirement)
-    epsilon = Float(description.epsilon)
-  }
-
-  func run(_ x: Tensor, into output: Tensor, _ context: StepContext) throws {
-    try context.compute.rmsNorm(x, weight: weight, epsilon: epsilon, into: output)
+    self.init(
+      weight: try loader.vector(description.requirement), epsilon: Float(description.epsilon))
   }
 }

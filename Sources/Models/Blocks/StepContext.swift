@@ -5,7 +5,7 @@ import Kernels
 final class StepContext {
   /// The uses of reusable tensors. Two tensors that live at once have different uses.
   enum Use: Hashable {
-    case residual, normed, query, key, value, mixed, gate, up, update, gathered, logits
+    case residual, query, key, value, mixed, gate, up, update, gathered, logits
   }
 
   private struct Slot: Hashable {
