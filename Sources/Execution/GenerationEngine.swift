@@ -9,7 +9,7 @@ package struct BatchLimits: Sendable, Hashable {
   /// Rows in one pass: one for each decoding sequence, the rest for prompts.
   package var rows: Int
 
-  package init(activeSequences: Int = 32, rows: Int = 256) {
+  package init(activeSequences: Int = 32, rows: Int = 512) {
     self.activeSequences = max(1, activeSequences)
     self.rows = max(1, rows)
   }

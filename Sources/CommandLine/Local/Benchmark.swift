@@ -15,7 +15,7 @@ struct Benchmark {
   }
 
   /// Tokens a second of one prompt.
-  func prefill(tokens count: Int, chunk: Int = 256) throws -> Double {
+  func prefill(tokens count: Int, chunk: Int = 512) throws -> Double {
     let sequence = executor.model.makeSequence(cache: cache)
     let prompt = tokens(count, salt: 1)
     return try rate(count) {
@@ -29,7 +29,7 @@ struct Benchmark {
   func decode(sequences count: Int, context: Int, tokens steps: Int) throws -> Double {
     let sequences = try (0..<count).map { index in
       let sequence = executor.model.makeSequence(cache: cache)
-      try run(tokens(context, salt: index), through: sequence, chunk: 256)
+      try run(tokens(context, salt: index), through: sequence, chunk: 512)
       return sequence
     }
     return try rate(count * steps) {
