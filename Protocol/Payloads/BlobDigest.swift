@@ -16,6 +16,7 @@ package enum BlobDigest {
   }
 
   fileprivate static func digest(_ hash: SHA256Digest) -> Digest {
+    // The type has no other length, whatever was hashed.
     guard let digest = Digest(bytes: Array(hash)) else {
       preconditionFailure("SHA-256 gives 32 bytes")
     }

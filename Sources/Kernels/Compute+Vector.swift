@@ -63,6 +63,7 @@ package enum Logits {
 
   /// The id of the largest logit; ties go to the lower id. `row` is not empty and finite.
   package static func argMax(_ row: UnsafeMutableBufferPointer<Float>) -> Int {
+    // No model has an empty vocabulary: its description is refused before it is loaded.
     guard let base = row.baseAddress else { preconditionFailure("an empty row has no maximum") }
     return ck_argmax(base, row.count)
   }

@@ -141,9 +141,10 @@ package final class PackedWeightsBuilder {
         code: .invalidWeights,
         message: "\(type.rawValue) weights \(scales == nil ? "need" : "have no") block scales")
     }
-    if let scales {
-      // Made for this very shape.
-      _ = try BlockScales(outputs: outputs, inputs: inputs, values: scales.values)
+    guard scales.map({ $0.outputs == outputs && $0.inputs == inputs }) ?? true else {
+      throw KernelError(
+        code: .invalidWeights,
+        message: "block scales of another matrix than \(outputs) x \(inputs)")
     }
     layout = try PackedLayout(storage: storage, outputs: outputs, inputs: inputs)
     rowBytes = try type.rowBytes(columns: inputs)

@@ -86,6 +86,8 @@ package struct BlockScales: Sendable {
   /// Weights of a block in either direction.
   package static let blockSize = Int(CK_F8_BLOCK)
 
+  let outputs: Int
+  let inputs: Int
   /// Blocks across the inputs.
   package let columns: Int
   /// [outputs / 128, inputs / 128], both rounded up.
@@ -94,14 +96,16 @@ package struct BlockScales: Sendable {
   /// - Throws: `KernelError.invalidWeights` if `values` is not one for each block.
   package init(outputs: Int, inputs: Int, values: [Float]) throws(KernelError) {
     let size = Self.blockSize
-    let (rows, columns) = ((outputs - 1) / size + 1, (inputs - 1) / size + 1)
-    let (count, overflow) = rows.multipliedReportingOverflow(by: columns)
-    guard outputs > 0, inputs > 0, !overflow, count == values.count else {
+    guard outputs > 0, inputs > 0,
+      case let (rows, columns) = ((outputs - 1) / size + 1, (inputs - 1) / size + 1),
+      case let (count, overflow) = rows.multipliedReportingOverflow(by: columns),
+      !overflow, count == values.count
+    else {
       throw KernelError(
         code: .invalidWeights,
         message: "\(values.count) scales for \(outputs) x \(inputs) weights in blocks of \(size)")
     }
-    self.columns = columns
+    (self.outputs, self.inputs, self.columns) = (outputs, inputs, columns)
     self.values = values
   }
 

@@ -12,53 +12,35 @@ static CK_INLINE size_t tile_height(size_t rows, size_t most) {
     case 1: call(1); break;  \
     default: call(2); break; \
   }
-#define CK_SWITCH_3(R, call) \
-  switch (R) {               \
-    case 1: call(1); break;  \
-    case 2: call(2); break;  \
-    default: call(3); break; \
+#define CK_SWITCH_3(R, call)      \
+  switch (R) {                    \
+    case 3: call(3); break;       \
+    default: CK_SWITCH_2(R, call) \
   }
-#define CK_SWITCH_4(R, call) \
-  switch (R) {               \
-    case 1: call(1); break;  \
-    case 2: call(2); break;  \
-    case 3: call(3); break;  \
-    default: call(4); break; \
+#define CK_SWITCH_4(R, call)      \
+  switch (R) {                    \
+    case 4: call(4); break;       \
+    default: CK_SWITCH_3(R, call) \
   }
-#define CK_SWITCH_6(R, call) \
-  switch (R) {               \
-    case 1: call(1); break;  \
-    case 2: call(2); break;  \
-    case 3: call(3); break;  \
-    case 4: call(4); break;  \
-    case 5: call(5); break;  \
-    default: call(6); break; \
+#define CK_SWITCH_6(R, call)      \
+  switch (R) {                    \
+    case 5: call(5); break;       \
+    case 6: call(6); break;       \
+    default: CK_SWITCH_4(R, call) \
   }
-#define CK_SWITCH_8(R, call) \
-  switch (R) {               \
-    case 1: call(1); break;  \
-    case 2: call(2); break;  \
-    case 3: call(3); break;  \
-    case 4: call(4); break;  \
-    case 5: call(5); break;  \
-    case 6: call(6); break;  \
-    case 7: call(7); break;  \
-    default: call(8); break; \
+#define CK_SWITCH_8(R, call)      \
+  switch (R) {                    \
+    case 7: call(7); break;       \
+    case 8: call(8); break;       \
+    default: CK_SWITCH_6(R, call) \
   }
-#define CK_SWITCH_12(R, call) \
-  switch (R) {                \
-    case 1: call(1); break;   \
-    case 2: call(2); break;   \
-    case 3: call(3); break;   \
-    case 4: call(4); break;   \
-    case 5: call(5); break;   \
-    case 6: call(6); break;   \
-    case 7: call(7); break;   \
-    case 8: call(8); break;   \
-    case 9: call(9); break;   \
-    case 10: call(10); break; \
-    case 11: call(11); break; \
-    default: call(12); break; \
+#define CK_SWITCH_12(R, call)     \
+  switch (R) {                    \
+    case 9: call(9); break;       \
+    case 10: call(10); break;     \
+    case 11: call(11); break;     \
+    case 12: call(12); break;     \
+    default: CK_SWITCH_8(R, call) \
   }
 #define CK_SWITCH_14(R, call)      \
   switch (R) {                     \
