@@ -10,6 +10,21 @@ package enum GatedActivation: String, Sendable, CaseIterable {
   case gelu
 }
 
+extension KernelSet {
+  func gated(_ activation: GatedActivation) -> GatedFunction? {
+    switch activation {
+    case .silu: table.pointee.gated.0
+    case .geluTanh: table.pointee.gated.1
+    case .gelu: table.pointee.gated.2
+    }
+  }
+}
+
+typealias GatedFunction =
+  @convention(c) (
+    UnsafePointer<Float>?, UnsafePointer<Float>?, Int, UnsafeMutablePointer<Float>?
+  ) -> Void
+
 extension Compute {
   /// output = x / sqrt(mean(x^2) + epsilon) * weight, row by row; output may be x. `weight` has one
   /// value per column.
@@ -58,13 +73,7 @@ extension Compute {
     let (a, b, target, columns) = (Rows(gate), Rows(up), Rows(output), gate.columns)
     let kernels = kernels
     overRows(gate.rows, columns: columns) { rows in
-      let table = kernels.table.pointee
-      let function =
-        switch activation {
-        case .silu: table.gated.0
-        case .geluTanh: table.gated.1
-        case .gelu: table.gated.2
-        }
+      let function = kernels.gated(activation)
       for row in rows { function?(a[row], b[row], columns, target[row]) }
     }
   }

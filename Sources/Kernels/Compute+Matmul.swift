@@ -1,32 +1,18 @@
 import CKernels
 
-/// RMSNorm of rows: x / sqrt(mean(x^2) + epsilon) * weight.
-package struct RowNorm: Sendable {
-  /// One value per column.
-  package let weight: [Float]
-  package let epsilon: Float
-
-  package init(weight: [Float], epsilon: Float) {
-    self.weight = weight
-    self.epsilon = epsilon
-  }
-}
-
 extension Compute {
   /// outputs[i][M, N_i] = x[M, K] times the transpose of weights[i][N_i, K]. Outputs get M rows.
   /// For quantised weights the activations are quantised once for all matrices of the call: give
   /// query, key and value together, gate and up.
-  /// - Parameter norm: applied to the rows of x first; for quantised weights in one go with their
-  ///   quantisation.
+  /// - Parameter preparation: done to the rows of x first; for quantised weights in one go with
+  ///   their quantisation.
   /// - Throws: `KernelError.outOfResources` if scratch memory is not to be had.
   package func matmul(
-    _ x: Tensor, norm: RowNorm? = nil, _ weights: [PackedWeights], into outputs: [Tensor]
+    _ x: Tensor, prepared preparation: RowPreparation = .none, _ weights: [PackedWeights],
+    into outputs: [Tensor]
   ) throws(KernelError) {
-    precondition(norm == nil || norm?.weight.count == x.columns)
-    if let norm, weights.contains(where: { !$0.type.isQuantised }) {
-      let normed = try scratch.normed(columns: x.columns)
-      try rmsNorm(x, weight: norm.weight, epsilon: norm.epsilon, into: normed)
-      return try matmul(normed, weights, into: outputs)
+    if weights.contains(where: { !$0.type.isQuantised }), let prepared = try prepare(x, preparation) {
+      return try matmul(prepared, weights, into: outputs)
     }
     precondition(weights.count == outputs.count)
     var job = MatmulJob(rows: x.rows, kernels: kernels)
@@ -37,7 +23,7 @@ extension Compute {
     }
     guard x.rows > 0 else { return }
     var quantised: QuantisedRows?
-    if weights.contains(where: \.type.isQuantised) { quantised = try quantise(x, norm) }
+    if weights.contains(where: \.type.isQuantised) { quantised = try quantise(x, preparation) }
     for (weight, output) in zip(weights, outputs) {
       job.add(arguments(x, quantised, weight, output), weight)
     }
@@ -51,24 +37,33 @@ extension Compute {
     try matmul(x, [weight], into: [output])
   }
 
-  private func quantise(_ x: Tensor, _ norm: RowNorm?) throws(KernelError) -> QuantisedRows {
+  /// The prepared rows as floats; nil where they are those of x.
+  private func prepare(
+    _ x: Tensor, _ preparation: RowPreparation
+  ) throws(KernelError) -> Tensor? {
+    if case .none = preparation { return nil }
+    let prepared = try scratch.prepared(columns: x.columns)
+    try prepared.resize(rows: x.rows)
+    let (preparer, target) = (RowPreparer(x, preparation, kernels), Rows(prepared))
+    overRows(x.rows, columns: x.columns * preparer.cost) { rows in
+      for row in rows { _ = preparer.row(row, target[row]) }
+    }
+    return prepared
+  }
+
+  private func quantise(
+    _ x: Tensor, _ preparation: RowPreparation
+  ) throws(KernelError) -> QuantisedRows {
     let blocks = x.columns / Int(CK_QBLOCK)
     let quantised = QuantisedRows(
       bytes: try scratch.quantised(bytes: x.rows * x.columns),
       meta: try scratch.meta(count: x.rows * blocks), blocks: blocks)
-    let source = Rows(x)
+    let preparer = RowPreparer(x, preparation, kernels)
     let (columns, kernels) = (x.columns, kernels)
-    overRows(x.rows, columns: columns) { rows in
-      guard let norm else {
-        for row in rows { quantised.fill(row, source[row], columns, kernels) }
-        return
-      }
-      withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { normed in
-        guard let values = normed.baseAddress else { return }
-        for row in rows {
-          kernels.table.pointee.rms_norm(source[row], norm.weight, norm.epsilon, columns, values)
-          quantised.fill(row, values, columns, kernels)
-        }
+    overRows(x.rows, columns: columns * preparer.cost) { rows in
+      withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { buffer in
+        guard let buffer = buffer.baseAddress else { return }
+        for row in rows { quantised.fill(row, preparer.row(row, buffer), columns, kernels) }
       }
     }
     return quantised

@@ -59,7 +59,7 @@ final class Scratch {
   private var quantised: AlignedMemory?
   private var meta: AlignedMemory?
   private var attention: AlignedMemory?
-  private var normed: Tensor?
+  private var prepared: Tensor?
   var attentionTasks: [AttentionTask] = []
 
   func quantised(bytes: Int) throws(KernelError) -> UnsafeMutablePointer<Int8> {
@@ -75,11 +75,11 @@ final class Scratch {
     try Self.grow(&attention, floats * 4).bindMemory(to: Float.self, capacity: floats)
   }
 
-  /// A tensor for normalised rows.
-  func normed(columns: Int) throws(KernelError) -> Tensor {
-    if let normed, normed.columns == columns { return normed }
+  /// A tensor for prepared rows.
+  func prepared(columns: Int) throws(KernelError) -> Tensor {
+    if let prepared, prepared.columns == columns { return prepared }
     let tensor = try Tensor(rows: 0, columns: columns)
-    normed = tensor
+    prepared = tensor
     return tensor
   }
 

@@ -50,9 +50,11 @@ package final class Executor {
     let tokens = try prepare(chunks, &wantedRows, &ranges)
     let hidden = try context.tensor(.residual, columns: model.description.hiddenSize)
     try context.compute.embed(tokens, table: model.embedding, into: hidden)
+    var update: Tensor?
     for (index, layer) in model.layers.enumerated() {
-      try layer.run(hidden, layer: index, context)
+      update = try layer.run(hidden, adding: update, layer: index, context)
     }
+    if let update { context.compute.add(update, to: hidden) }
     let logits = try self.logits(hidden, wantedRows)
     let outputs = zip(context.sequences, ranges).map { rows, range in
       ChunkOutput(rows: range, firstNonFinitePosition: firstNonFinite(hidden, rows, logits, range))
@@ -88,7 +90,6 @@ package final class Executor {
     _ chunks: [SequenceChunk], _ wantedRows: inout [Int], _ ranges: inout [Range<Int>]
   ) throws -> [Int32] {
     context.sequences.removeAll(keepingCapacity: true)
-    context.positions.removeAll(keepingCapacity: true)
     var tokens: [Int32] = []
     var longest = 0
     for chunk in chunks {
@@ -96,7 +97,6 @@ package final class Executor {
       try chunk.sequence.cache.prepare(start..<start + rows.count)
       context.sequences.append(
         SequenceRows(cache: chunk.sequence.cache, rows: rows, startPosition: start))
-      context.positions.append(contentsOf: (start..<start + rows.count).lazy.map { Int32($0) })
       tokens.append(contentsOf: chunk.tokens)
       longest = max(longest, start + rows.count)
       let first = wantedRows.count
@@ -116,7 +116,7 @@ package final class Executor {
     let gathered = try context.tensor(.gathered, columns: hidden.columns)
     try context.compute.gather(hidden, rows: wantedRows, into: gathered)
     try LinearBlock.run(
-      gathered, norm: model.finalNorm, [model.output], into: [logits], context)
+      gathered, prepared: .norm(model.finalNorm), [model.output], into: [logits], context)
     return logits
   }
 

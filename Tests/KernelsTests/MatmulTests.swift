@@ -112,7 +112,7 @@ struct Shape: Sendable, CustomStringConvertible {
       let compute = try compute(variant, threads: 2)
       try compute.rmsNorm(x, weight: norm.weight, epsilon: norm.epsilon, into: normed)
       try compute.matmul(normed, [weights], into: [before])
-      try compute.matmul(x, norm: norm, [weights], into: [together])
+      try compute.matmul(x, prepared: .norm(norm), [weights], into: [together])
       #expect(sameBits(before.values, together.values), "\(variant)")
     }
   }

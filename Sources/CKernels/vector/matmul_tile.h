@@ -1,8 +1,7 @@
 // Matrix products over v16 for float weights: parts of the inputs outermost within a group of
 // panels (so that the part of the weights stays in the second cache), then row tiles. Few rows take
-// more panels at once: there must be enough independent chains to hide the latency of the
-// multiply-add. Defines
-// CK_X(matmul_f32), _f16, _bf16 and _f8_e4m3.
+// as many panels at once as hide the latency of the multiply-add. Defines CK_X(matmul_f32), _f16,
+// _bf16 and _f8_e4m3.
 //
 // From the including file: CK_FEW_PANELS and CK_FEW_ROWS (a tile of up to so many rows),
 // CK_WIDE_PANELS and CK_MAX_ROWS (every other tile).
@@ -16,6 +15,10 @@
 /// Inputs that all rows take before the next ones: a multiple of every chain.
 #define CK_PART 1024
 
+/// Inputs ahead of use at which few rows fetch weights narrower than float32: the hardware's own
+/// prefetch stops at pages, of which several panels cross many. Float32 gains nothing by it.
+#define CK_FLOAT_AHEAD 64
+
 /// Where a product stands: rows [row, row_end), inputs [begin, end) of panels from `panel` on.
 typedef struct float_part {
   const ck_matmul *a;
@@ -23,6 +26,15 @@ typedef struct float_part {
   size_t panel_bytes;  // from one panel to the next
   size_t panel, row, row_end, begin, end;
 } float_part;
+
+/// What the reader of the first of P panels wants CK_FLOAT_AHEAD inputs later: beyond its end that
+/// is the beginning of the first of the next P.
+static CK_INLINE const char *ahead_of(const float_part *s, size_t k, const int P,
+                                      const size_t bytes) {
+  size_t at = k + CK_FLOAT_AHEAD;
+  size_t skipped = at < s->a->k ? 0 : (size_t)(P - 1) * s->panel_bytes;
+  return s->w + at * CK_PANEL * bytes + skipped;
+}
 
 /// An output after one more chain.
 #define CK_PLAIN(total, chain, a, panel, begin) v16_add(total, chain)
@@ -53,6 +65,9 @@ typedef struct float_part {
       CK_UNROLL for (int i = 0; i < R * P; i++) chain[i] = v16_zero();                           \
       for (size_t k = begin; k < end; k++) {                                                     \
         v16 w[4];                                                                                \
+        if (R <= CK_FEW_ROWS && bytes < 4 && k % (4 / bytes) == 0)                               \
+          CK_UNROLL for (int p = 0; p < P; p++)                                                  \
+            __builtin_prefetch(ahead_of(s, k, P, bytes) + (size_t)p * s->panel_bytes);           \
         CK_UNROLL for (int p = 0; p < P; p++)                                                    \
           w[p] = widen(s->w + (size_t)p * s->panel_bytes, k * CK_PANEL);                         \
         CK_UNROLL for (int r = 0; r < R; r++) {                                                  \
@@ -70,11 +85,11 @@ typedef struct float_part {
                                                                                                  \
   /* All rows over `panels` panels: CK_FEW_PANELS, CK_WIDE_PANELS or 1. */                       \
   static void name##_rows(const float_part *s, size_t panels) {                                  \
-    size_t most = panels == CK_FEW_PANELS ? CK_FEW_ROWS : CK_MAX_ROWS;                           \
-    size_t height = tile_height(s->row_end - s->row, most);                                      \
+    bool few = panels == CK_FEW_PANELS && s->row_end - s->row <= CK_FEW_ROWS;                    \
+    size_t height = tile_height(s->row_end - s->row, few ? CK_FEW_ROWS : CK_MAX_ROWS);           \
     for (size_t row = s->row; row < s->row_end; row += height) {                                 \
       size_t count = s->row_end - row < height ? s->row_end - row : height;                      \
-      if (panels == CK_FEW_PANELS) {                                                             \
+      if (few) {                                                                                 \
         CK_FEW_SWITCH(count, CK_FEW_##name)                                                      \
       } else if (panels == 1) {                                                                  \
         CK_TILE_SWITCH(count, CK_ONE_##name)                                                     \

@@ -14,7 +14,7 @@
 #define CK_X(name) ck_##name##_avx512
 #define CK_Q(name) ck_##name##_avx512
 #define CK_FEW_ROWS 3
-#define CK_FEW_PANELS 4
+#define CK_FEW_PANELS 2
 #define CK_FEW_SWITCH CK_SWITCH_3
 #define CK_MAX_ROWS 12
 #define CK_WIDE_PANELS 2

@@ -19,12 +19,13 @@ struct GatedFeedForwardBlock: Sendable {
 
   var byteCount: Int { gate.byteCount + up.byteCount + down.byteCount }
 
-  /// update[rows, D] from x[rows, D], normalised first.
-  func run(_ x: Tensor, norm: RowNorm, into update: Tensor, _ context: StepContext) throws {
+  /// update[rows, D] from x[rows, D], prepared first, which may read `update`.
+  func run(
+    _ x: Tensor, _ preparation: RowPreparation, into update: Tensor, _ context: StepContext
+  ) throws {
     let gates = try context.tensor(.gate, columns: gate.weights.outputs)
     let ups = try context.tensor(.up, columns: up.weights.outputs)
-    try LinearBlock.run(x, norm: norm, [gate, up], into: [gates, ups], context)
-    try context.compute.gate(activation, gates, ups, into: gates)
-    try LinearBlock.run(gates, [down], into: [update], context)
+    try LinearBlock.run(x, prepared: preparation, [gate, up], into: [gates, ups], context)
+    try LinearBlock.run(gates, prepared: .gate(activation, up: ups), [down], into: [update], context)
   }
 }

@@ -40,16 +40,21 @@ struct LayerBlock: Sendable {
   }
 
   /// x[rows, D] += mixer, then feed-forward.
-  func run(_ x: Tensor, layer: Int, _ context: StepContext) throws {
+  ///
+  /// - Parameter pending: an update that x has yet to take, added on x's way into the first matrix.
+  /// - Returns: the update that x has yet to take afterwards.
+  func run(
+    _ x: Tensor, adding pending: Tensor?, layer: Int, _ context: StepContext
+  ) throws -> Tensor {
     let update = try context.tensor(.update, columns: x.columns)
+    let intoMixer = RowPreparation.norm(mixerNorm, adding: pending)
     switch mixer {
-    case .attention(let block):
-      try block.run(x, norm: mixerNorm, layer: layer, into: update, context)
+    case .attention(let block): try block.run(x, intoMixer, layer: layer, into: update, context)
     }
-    context.compute.add(update, to: x)
+    let intoFeedForward = RowPreparation.norm(feedForwardNorm, adding: update)
     switch feedForward {
-    case .gated(let block): try block.run(x, norm: feedForwardNorm, into: update, context)
+    case .gated(let block): try block.run(x, intoFeedForward, into: update, context)
     }
-    context.compute.add(update, to: x)
+    return update
   }
 }

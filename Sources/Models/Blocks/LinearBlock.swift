@@ -21,13 +21,13 @@ struct LinearBlock: Sendable {
 
   var byteCount: Int { weights.byteCount }
 
-  /// x [rows, inputs], normalised first where a norm is given, through several matrices at once,
-  /// which quantises the activations once.
+  /// x [rows, inputs], prepared first, through several matrices at once, which quantises the
+  /// activations once.
   static func run(
-    _ x: Tensor, norm: RowNorm? = nil, _ blocks: [LinearBlock], into outputs: [Tensor],
-    _ context: StepContext
+    _ x: Tensor, prepared preparation: RowPreparation = .none, _ blocks: [LinearBlock],
+    into outputs: [Tensor], _ context: StepContext
   ) throws {
-    try context.compute.matmul(x, norm: norm, blocks.map(\.weights), into: outputs)
+    try context.compute.matmul(x, prepared: preparation, blocks.map(\.weights), into: outputs)
     for (block, output) in zip(blocks, outputs) {
       if let bias = block.bias { context.compute.add(bias: bias, to: output) }
     }

@@ -16,8 +16,6 @@ final class StepContext {
   let compute: Compute
   /// Which rows belong to which sequence.
   var sequences: [SequenceRows] = []
-  /// The position of each row.
-  var positions: [Int32] = []
   /// The description's ropes, for the positions in use.
   var ropes: [RopeTable]
   private var tensors: [Slot: Tensor] = [:]
