@@ -159,10 +159,8 @@ private struct MatmulJob: @unchecked Sendable {
     return (rows + chunks - 1) / chunks
   }
 
-  /// Panels that a kernel takes together: with few rows, several hide the latency of float chains.
-  private func panelGroup(_ part: Part) -> Int {
-    part.isQuantised ? 1 : rows <= 3 ? 4 : 2
-  }
+  /// Panels that a kernel takes together: for floats two, which hide the latency of chains.
+  private func panelGroup(_ part: Part) -> Int { part.isQuantised ? 1 : 2 }
 
   /// Bytes of a row of activations.
   private var rowBytes: Int {

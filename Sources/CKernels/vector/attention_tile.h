@@ -4,10 +4,6 @@
 // widens fewer f16 for as many products.
 #pragma once
 
-/// Hides how a pointer came about, so that the compiler keeps one register and constant offsets
-/// instead of one register for each row.
-#define CK_KEEP(pointer) __asm__("" : "+r"(pointer))
-
 /// Rows rounded up to whole v16.
 #define CK_ATTENTION_LANES ((CK_ATTENTION_ROWS + 15) / 16 * 16)
 
