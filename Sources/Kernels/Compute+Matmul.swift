@@ -122,8 +122,14 @@ private struct MatmulJob: @unchecked Sendable {
   }
 
   /// Tasks that each thread gets, about: the more, the less one waits for another at the end. Few
-  /// rows take longer to fetch weights than to multiply, which goes best in long pieces.
-  private var tasksPerThread: Int { rows <= 3 ? 4 : 8 }
+  /// rows take longer to fetch weights than to multiply, which goes best in long pieces: in one
+  /// where that is over in microseconds.
+  private var tasksPerThread: Int {
+    guard rows <= 3 else { return 8 }
+    let weights = parts.reduce(0) { $0 + $1.panels * $1.arguments.k * Int(CK_PANEL) }
+    return weights < Self.fewWeights ? 1 : 4
+  }
+  private static let fewWeights = 1 << 18
   /// Rows that a task has at least if there are as many: whole row tiles of every variant.
   private static let leastRows = 84
   /// Activations of a task: every panel reads them again, so that they should stay in the second
