@@ -114,7 +114,7 @@ let package = Package(
       "WorkerDaemon", path: "Worker/Daemon",
       [
         "COpenSSL", "WorkerCore", "WorkerEngine", "WireProtocol", "WirePayloads", asyncHTTPClient,
-        crypto, lifecycle, logging, nioCore, nioPosix, nioSSL, unixSignals,
+        crypto, hummingbird, lifecycle, logging, nioCore, nioHTTP1, nioPosix, nioSSL, unixSignals,
       ]),
 
     // The program.

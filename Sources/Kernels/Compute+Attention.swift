@@ -56,7 +56,7 @@ extension Compute {
     _ rows: AttentionRows, queryHeads: Int, _ parts: [SequencePart], _ sequences: [SequenceRows]
   ) {
     let placement = HeadPlacement(rows, queryHeads: queryHeads, kernels)
-    let columns = rows.keys.columns + rows.values.columns + queryHeads
+    let columns = rows.queries.columns + rows.keys.columns + rows.values.columns
     withExtendedLifetime(sequences) {
       for part in parts {
         overRows(part.rows.count, columns: columns) { range in

@@ -23,15 +23,22 @@ import CKernels
 package final class ThreadPool: @unchecked Sendable {
   /// Threads including the caller.
   package let threads: Int
+  /// Asked before each job with the pool's threads; returns those that may run it, once it may run.
+  private let admission: (@Sendable (Int) -> Int)?
   private let words: PoolWords
   private var members: [pthread_t] = []
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private var budget: ThreadBudget
 
-  /// - Parameter threads: including the caller, 1 to 1024.
+  /// - Parameters:
+  ///   - threads: including the caller, 1 to 1024.
+  ///   - admission: see the property; on the calling thread, which it may hold up.
   /// - Throws: `KernelError.outOfResources` if the system gives no thread.
-  package init(threads: Int) throws(KernelError) {
+  package init(
+    threads: Int, admission: (@Sendable (Int) -> Int)? = nil
+  ) throws(KernelError) {
     self.threads = max(1, min(threads, 1024))
+    self.admission = admission
     words = PoolWords(memory: try AlignedMemory(byteCount: 320))
     budget = ThreadBudget(limit: self.threads)
     ck_store32(words.active, UInt32(self.threads))
@@ -66,16 +73,17 @@ package final class ThreadPool: @unchecked Sendable {
   /// floating-point state is the default within. Tasks must not call `run` of the same pool.
   package func run(tasks: Int, _ body: @Sendable (_ task: Int, _ thread: Int) -> Void) {
     precondition(tasks >= 0 && tasks < 1 << 31)
+    let admitted = admission?(threads) ?? threads
     let floatingPoint = ck_enter()
     defer { ck_leave(floatingPoint) }
-    if threads == 1 || tasks <= 1 {
+    if admitted == 1 || tasks <= 1 {
       for task in 0..<tasks { body(task, 0) }
       return
     }
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     let start = nanoseconds()
-    let active = budget.threads(at: start)
+    let active = min(admitted, budget.threads(at: start))
     if active != Int(ck_load32(words.active)) {
       ck_store32(words.active, UInt32(active))
       ck_futex_wake(words.active, Int32.max)

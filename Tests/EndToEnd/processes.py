@@ -204,15 +204,18 @@ class Coordinator:
 
 
 class Worker:
-    """An enrolled worker's folder and, while it runs, its process."""
+    """An enrolled worker's folder and, while it runs, its process. It computes beside everything else that tests do."""
 
-    def __init__(self, coordinator, folder, account, *, invite=(), environment=None, arguments=()):
+    priority = ("--always", "--nice", "0")
+
+    def __init__(self, coordinator, folder, account, *, invite=(), environment=None, arguments=(), threads=1):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.data = self.folder / "data"
         self.account = account
         self.environment = environment or {}
         self.arguments = arguments
+        self.threads = threads
         self.process = None
         invitation = coordinator.invitation(account, *invite)
         tally("worker", "join", invitation, "--data", self.data, "--name", f"{account}-machine")
@@ -225,7 +228,8 @@ class Worker:
             "--data",
             self.data,
             "--threads",
-            "1",
+            self.threads,
+            *self.priority,
             *self.arguments,
             environment=self.environment,
         )

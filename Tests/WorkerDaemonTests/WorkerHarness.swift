@@ -94,10 +94,12 @@ extension LifecycleSettings {
   }
 }
 
-/// Runs a worker against a stub while `body` runs, then ends it as SIGTERM would.
+/// Runs a worker against a stub while `body` runs, then ends it as SIGTERM would. Without a root for
+/// its sensors it sees nothing of this machine, which is busy with tests.
 func withWorker(
   _ configuration: WorkerConfiguration, runner: any UnitRunning = FakeRunner(),
-  clock: WorkerClock = .system(), watch: @escaping @Sendable (WorkerReport) -> Void = { _ in },
+  clock: WorkerClock = .system(), sensorRoot: String = "/nowhere",
+  watch: @escaping @Sendable (WorkerReport) -> Void = { _ in },
   _ body: @escaping @Sendable (Observations) async throws -> Void
 ) async throws {
   let observations = Observations()
@@ -105,6 +107,7 @@ func withWorker(
   logger.logLevel = .critical
   let daemon = WorkerDaemon(
     configuration: configuration, runner: runner, logger: logger, clock: clock, seed: 1, settings: .quick,
+    sensorRoot: sensorRoot,
     observer: { [observer = observations.observer] report in
       watch(report)
       observer(report)

@@ -73,6 +73,10 @@ package enum WorkerEvent: Hashable, Sendable {
   case timer
   /// The system or the user asks the worker to end.
   case terminate
+  /// The user asks the worker to end once what it holds is computed and delivered.
+  case finish
+  /// Whether units may be computed now. What runs is held where it is, by others.
+  case computingAllowed(Bool)
 
   case enrolled(CertificateTerm)
   case enrolmentFailed(RequestFailure)

@@ -21,6 +21,19 @@ extension WorkerLifecycle {
     }
   }
 
+  /// Ends a worker that was asked to finish and holds nothing any more. A result that nobody takes
+  /// at the moment stays in the data folder for the next start.
+  mutating func stopIfFinished(_ actions: inout [WorkerAction]) {
+    guard isFinishing, units.isEmpty, farewells.isEmpty, leasing != .requesting else { return }
+    let isSending = outbox.contains { result in
+      switch result.attempt {
+      case .underway: true
+      case .due(_, let failures): failures == 0
+      }
+    }
+    if !isSending { stop(.drained, &actions) }
+  }
+
   mutating func advanceDraining(at now: Moment, _ actions: inout [WorkerAction]) {
     if case .draining(let until) = phase, until <= now { close(at: now, &actions) }
     if case .closing(let until) = phase, until <= now {

@@ -19,7 +19,7 @@ extension WorkerLifecycle {
       case .running, .cancelling: false
       }
     }
-    return !waiting && units.count < settings.maximumUnits
+    return mayCompute && !isFinishing && !waiting && units.count < settings.maximumUnits
       && outbox.count < settings.maximumWaitingResults
   }
 

@@ -11,7 +11,7 @@ extension WorkerLifecycle {
       }
     }
     guard case .active = phase else { return }
-    if !units.contains(where: \.isOnProcessor),
+    if mayCompute, !units.contains(where: \.isOnProcessor),
       let next = units.firstIndex(where: { $0.stage == .ready })
     {
       units[next].stage = .running

@@ -51,6 +51,10 @@ package struct WorkerLifecycle: Sendable {
   var units: [HeldUnit] = []
   var outbox: [PendingResult] = []
   var certificate: Certificate?
+  /// Whether units may be computed: else none is asked for, and none is started.
+  var mayCompute = true
+  /// Whether it ends once nothing is held any more.
+  var isFinishing = false
   /// Abandonments under way.
   var farewells: Set<String> = []
 
@@ -75,6 +79,8 @@ package struct WorkerLifecycle: Sendable {
     case .started(let term, let results): start(term, results, at: now)
     case .timer: break
     case .terminate: beginDraining(at: now, &actions)
+    case .finish: isFinishing = true
+    case .computingAllowed(let isAllowed): mayCompute = isAllowed
     case .enrolled(let term): joined(term)
     case .enrolmentFailed(let failure): joiningFailed(failure, at: now, &actions)
     case .renewed(let term): certificate = Certificate(term)
@@ -124,6 +130,7 @@ package struct WorkerLifecycle: Sendable {
       advanceUnits(at: now, &actions)
       advanceOutbox(at: now, &actions)
       advanceLeasing(at: now, &actions)
+      stopIfFinished(&actions)
     case .draining, .closing:
       advanceUnits(at: now, &actions)
       advanceOutbox(at: now, &actions)

@@ -18,9 +18,9 @@ package struct WorkerConfiguration: Sendable {
   package var threads = ProcessInfo.processInfo.activeProcessorCount
   /// Disk that models and inputs may take, in bytes. Default: 20 GiB.
   package var cacheLimitBytes = 20 << 30
-  /// Memory that a unit may take, in bytes: weights, cache and scratch. Default: half of the
-  /// machine's.
-  package var memoryLimitBytes = Int(clamping: ProcessInfo.processInfo.physicalMemory / 2)
+  /// Memory that a unit may take, in bytes: weights, cache and scratch; the owner's preferences may
+  /// allow less. Default: the machine's.
+  package var memoryLimitBytes = Int(clamping: ProcessInfo.processInfo.physicalMemory)
   /// Seconds of work to ask for at a time. Default: 60.
   package var secondsWanted = 60
   /// Units held at one time; with 2 or more the next one's blobs are fetched while one runs.
@@ -28,6 +28,8 @@ package struct WorkerConfiguration: Sendable {
   package var maximumUnits = 1
   /// Seconds that a running unit may go on after SIGTERM before it is given back. Default: 30.
   package var graceSeconds = 30
+  /// Whether the worker computes whatever hours, battery, people and other programs say. Default: no.
+  package var computesAlways = false
   /// Changes results before they are signed and sent. Nil but in tests, which need workers that are
   /// wrong.
   package var resultTransformer: ResultTransformer?

@@ -25,6 +25,8 @@ package struct WorkerDaemon: Service {
   let observer: @Sendable (WorkerReport) -> Void
   /// Tests shorten these times; a volunteer's settings override what they name.
   let settings: LifecycleSettings
+  /// Where `/proc`, `/sys` and `/dev` are.
+  let sensorRoot: String
   private let inbox = Inbox()
 
   /// What happens comes in here, from the start of the process on.
@@ -38,11 +40,12 @@ package struct WorkerDaemon: Service {
   /// - Parameters:
   ///   - runner: computes the units.
   ///   - seed: of the jitter between attempts.
+  ///   - sensorRoot: before `/proc`, `/sys` and `/dev`, for tests.
   ///   - observer: told whenever something changes; called one at a time, must not block.
   package init(
     configuration: WorkerConfiguration, runner: any UnitRunning, logger: Logger,
     clock: WorkerClock = .system(), seed: UInt64 = .random(in: .min ... .max),
-    settings: LifecycleSettings = LifecycleSettings(),
+    settings: LifecycleSettings = LifecycleSettings(), sensorRoot: String = "",
     observer: @escaping @Sendable (WorkerReport) -> Void = { _ in }
   ) {
     self.configuration = configuration
@@ -51,6 +54,7 @@ package struct WorkerDaemon: Service {
     self.clock = clock
     self.seed = seed
     self.settings = settings
+    self.sensorRoot = sensorRoot
     self.observer = observer
   }
 
@@ -71,18 +75,31 @@ package struct WorkerDaemon: Service {
     let key = try folder.loadKey(passphrase: passphrase)
     let cache = try BlobCache(
       folder: folder.cache, limitBytes: configuration.cacheLimitBytes, logger: logger)
+    let board = StatusBoard()
+    let governor = try WorkerGovernor(
+      folder: folder, sensors: MachineSensors(root: sensorRoot), runner: runner, clock: clock,
+      isAlways: configuration.computesAlways, logger: logger
+    ) { [inbox] allowance in
+      board.show(allowance)
+      inbox.tell.yield(.computingAllowed(allowance.computes))
+    }
+    _ = await governor.state
     let http = CoordinatorClient.makeHTTPClient()
     let loop = WorkerLoop(
       WorkerLoop.Equipment(
         configuration: configuration, folder: folder, key: key, http: http, cache: cache,
         results: ResultStore(folder: folder.results), runner: runner, clock: clock,
-        logger: logger, observer: observer),
+        logger: logger, allowance: { board.allowance },
+        observer: { [observer, clock] report in
+          observer(board.show(report, at: clock.now()))
+        }),
       settings: lifecycleSettings, seed: seed, inbox: inbox)
+    let control = controlServer(folder, governor, board, cache)
     let outcome: Result<StopReason, any Error>
     do {
       outcome = .success(
         try await withGracefulShutdownHandler {
-          try await loop.run()
+          try await Self.beside([governor.run, control.run]) { try await loop.run() }
         } onGracefulShutdown: {
           terminate()
         })
@@ -93,6 +110,48 @@ package struct WorkerDaemon: Service {
     withExtendedLifetime(lock) {}
     let reason = try outcome.get()
     if reason != .drained { throw WorkerStopped(reason: reason) }
+  }
+
+  /// Runs `services`, which end when cancelled, as long as `work` takes.
+  private static func beside(
+    _ services: [@Sendable () async -> Void],
+    _ work: @escaping @Sendable () async throws -> StopReason
+  ) async throws -> StopReason {
+    try await withThrowingTaskGroup(of: StopReason?.self) { group in
+      for service in services {
+        group.addTask {
+          await service()
+          return nil
+        }
+      }
+      group.addTask { try await work() }
+      defer { group.cancelAll() }
+      while let ended = try await group.next() {
+        if let reason = ended { return reason }
+      }
+      return .drained
+    }
+  }
+
+  private func controlServer(
+    _ folder: WorkerFolder, _ governor: WorkerGovernor, _ board: StatusBoard, _ cache: BlobCache
+  ) -> ControlServer {
+    let started = clock.now()
+    return ControlServer(
+      path: ControlSocket.path(in: folder.path),
+      handlers: ControlServer.Handlers(
+        status: { [configuration, clock] in
+          let member = try? Membership(in: folder)
+          return await board.document(
+            governor.state, configuration, coordinator: member?.record.url,
+            cacheUsedBytes: cache.usedBytes, uptime: started.duration(to: clock.now()),
+            at: clock.now())
+        },
+        order: { try await governor.give($0) },
+        preferences: { await governor.state.preferences },
+        replacePreferences: { try await governor.replace($0) },
+        finish: { [inbox] in inbox.tell.yield(.finish) }),
+      clock: clock, logger: logger)
   }
 
   private var lifecycleSettings: LifecycleSettings {

@@ -12,6 +12,8 @@ package struct WorkerReport: Hashable, Sendable {
   }
 
   package var activity: WorkerActivity
+  /// Why it does not compute though it might, in words.
+  package var pauses: [String] = []
   /// `activity` as a sentence.
   package var summary: String
   /// Nil before the worker has joined.

@@ -17,6 +17,7 @@ package final class ModelUnitRunner: UnitRunning {
 
   private let kernels: KernelSet
   private let loaded = Mutex<Loaded?>(nil)
+  private let gate = ComputeGate()
 
   /// - Parameter environment: `TALLY_CPU` forces an instruction set.
   /// - Throws: `KernelError` for an instruction set that this machine cannot run.
@@ -63,11 +64,16 @@ package final class ModelUnitRunner: UnitRunning {
     }
   }
 
+  package func limit(_ limit: ComputeLimit) { gate.set(limit) }
+
   private func generate(
     _ task: UnitTask, _ inputs: GenerateInputs, _ vocabulary: VocabularyBytes?, _ model: Model,
     _ limits: BatchLimits
   ) throws -> UnitOutcome {
-    let compute = try Compute(kernels: kernels, threads: max(1, task.threads))
+    let pool = try ThreadPool(threads: max(1, task.threads)) { [gate] threads in
+      gate.pass(threads: threads, isCancelled: task.isCancelled)
+    }
+    let compute = Compute(kernels: kernels, pool: pool)
     let flopsPerToken = Self.flopsPerToken(inputs, model.description)
     let result = try UnitExecutor.run(
       task.specification, inputs: inputs, vocabulary: vocabulary,

@@ -1,4 +1,5 @@
 import Foundation
+import Kernels
 import WireProtocol
 
 /// A blob with its size.
@@ -99,9 +100,19 @@ package protocol UnitRunning: Sendable {
 
   /// Computes a unit and returns when it is done; throws `UnitFailure`.
   func run(_ task: UnitTask) throws -> UnitOutcome
+
+  /// Holds the running unit and those that follow to a limit, within a fraction of a second. A unit
+  /// that is held still can be cancelled.
+  func limit(_ limit: ComputeLimit)
 }
 
+/// How much a worker's units may compute.
+package typealias ComputeLimit = ComputeGate.Limit
+
 extension UnitRunning {
+  /// Nothing to hold.
+  package func limit(_ limit: ComputeLimit) {}
+
   /// None.
   package func packedModel(ofManifest manifest: Data, digest: Digest) throws -> BlobReference? {
     nil

@@ -16,8 +16,14 @@ struct WorkerCommand: AsyncParsableCommand {
       EXAMPLE:
         tally worker join tally1.eyJhdXRob3JpdHki...
         tally worker run --threads 2
+        tally worker status --watch
+        tally worker pause --for 2h
+        tally worker preferences cpu_percent=50 "hours=mon-fri 20:00-07:00, sat-sun 00:00-24:00"
       """,
-    subcommands: [Join.self, Run.self])
+    subcommands: [
+      Join.self, Run.self, WorkerStatusCommand.self, WorkerPauseCommand.self,
+      WorkerResumeCommand.self, WorkerFinishCommand.self, WorkerPreferencesCommand.self,
+    ])
 
   /// Where a worker keeps what it has.
   struct FolderOptions: ParsableArguments {
@@ -69,12 +75,14 @@ struct WorkerCommand: AsyncParsableCommand {
         Ctrl-C or SIGTERM ends it cleanly: the running unit is finished if that takes less than --grace-seconds, else \
         given back. Results that could not be sent are kept and sent at the next start.
 
-        It starts by measuring what the machine is worth. At `nice 19` it computes only when nothing else wants to; \
-        with `setsid` before it, that holds against programs of other terminals too.
+        It starts by measuring what the machine is worth. Unless --nice says otherwise it computes only when nothing \
+        else wants to; with `setsid` before it, that holds against programs of other terminals too. What it may take \
+        and when it computes are the owner's preferences (see `tally worker preferences`), which may be changed while it \
+        runs.
 
         EXAMPLES:
           tally worker run
-          setsid nice -n 19 tally worker run
+          setsid tally worker run
           tally worker run --threads 2 --memory 4 --cache-size 10
         """)
 
@@ -83,7 +91,7 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "Threads to compute with; every processor when left out.")
     var threads: Int?
 
-    @Option(help: "Memory for a unit, in GB; half of the machine's when left out.")
+    @Option(help: "Memory for a unit, in GB, at most; the preferences may allow less.")
     var memory: Double?
 
     @Option(help: "Disk for downloaded models, in GB.")
@@ -94,6 +102,15 @@ struct WorkerCommand: AsyncParsableCommand {
 
     @Option(help: "Seconds that a running unit may go on after a request to stop.")
     var graceSeconds = 30
+
+    @Option(help: "The priority, 19 (only when nothing else wants to compute) to 0 (as any program).")
+    var nice = 19
+
+    @Flag(
+      help: ArgumentHelp(
+        "Compute whatever else the machine does.",
+        discussion: "Hours, battery, people at the machine and other programs do not count then."))
+    var always = false
 
     @Option(
       help: ArgumentHelp(
@@ -119,6 +136,7 @@ struct WorkerCommand: AsyncParsableCommand {
       guard cacheSize > 0, cacheSize < 1e6 else {
         throw ValidationError("--cache-size takes GB, more than 0")
       }
+      guard (0...19).contains(nice) else { throw ValidationError("--nice takes 0 to 19") }
       guard (1...86400).contains(secondsWanted) else {
         throw ValidationError("--seconds-wanted takes 1 to 86400")
       }
@@ -138,6 +156,8 @@ struct WorkerCommand: AsyncParsableCommand {
       if falsifyShare > 0 {
         configuration.resultTransformer = .wrongTokens(rate: falsifyShare, seed: 1)
       }
+      configuration.computesAlways = always
+      ProcessPriority.lower(to: nice)
       parent.watch()
       Terminal.error.line(try machineSpeed(threads: configuration.threads).description)
       let line = WorkerStatusLine()

@@ -71,7 +71,7 @@ final class DemoFleet {
         "worker of \(account)",
         arguments: [
           "worker", "run", "--data", workerFolder, "--threads", String(threads),
-          "--grace-seconds", "0", "--log-level", "notice",
+          "--grace-seconds", "0", "--log-level", "notice", "--always", "--nice", "0",
         ], logPath: folder.appending(path: "worker-\(account).log").path))
   }
 

@@ -5,6 +5,26 @@ enum ProcessPriority {
   /// SCHED_IDLE (sched(7)), which Swift's Glibc does not import.
   private static let idlePolicy: Int32 = 5
 
+  /// Lowers the priority of the whole process, never raises it. Linux keeps one for each thread, and
+  /// new threads have that of the one which starts them.
+  static func lower(to niceness: Int) {
+    let which = __priority_which_t(PRIO_PROCESS.rawValue)
+    guard niceness > Int(getpriority(which, 0)) else { return }
+    for thread in threads { setpriority(which, thread, Int32(niceness)) }
+    giveWayIfNice()
+  }
+
+  private static var threads: [id_t] {
+    let names = try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")
+    return (names ?? []).compactMap { id_t($0) }
+  }
+
+  private static func giveWay(_ thread: id_t) {
+    var parameter = sched_param()
+    parameter.sched_priority = 0
+    _ = sched_setscheduler(pid_t(thread), idlePolicy, &parameter)
+  }
+
   /// At `nice 19`, the lowest, says the same in the words that Linux heeds.
   ///
   /// Threads that sleep and wake thousands of times a second, as threads that share out small tasks
@@ -14,9 +34,7 @@ enum ProcessPriority {
   /// lowers the session too. What the system refuses stays as it is: all this is a courtesy.
   static func giveWayIfNice() {
     guard getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0) == 19 else { return }
-    var parameter = sched_param()
-    parameter.sched_priority = 0
-    _ = sched_setscheduler(0, idlePolicy, &parameter)
+    for thread in threads { giveWay(thread) }
     if getsid(0) == getpid() {
       try? Data("19".utf8).write(to: URL(fileURLWithPath: "/proc/self/autogroup"))
     }

@@ -10,6 +10,8 @@ import WireProtocol
 ///     client.pem       the client certificate          ca.pem    the coordinator's CA
 ///     results/         finished results until the coordinator has answered for them
 ///     cache/           blobs, packed models            lock      held while a worker runs
+///     preferences.json what the owner allows           paused.json   that the owner paused it
+///     control          the socket for the owner's commands, while a worker runs
 package struct WorkerFolder: Sendable {
   package let path: String
 

@@ -52,6 +52,7 @@ struct UnitThread: Sendable {
   let signals: UnitSignals
   let blobPath: @Sendable (Digest) -> String
   let configuration: WorkerConfiguration
+  let memoryLimitBytes: Int
   let key: any WorkerKey
   let results: ResultStore
   let clock: WorkerClock
@@ -94,7 +95,7 @@ struct UnitThread: Sendable {
       specification: prepared.lease.specification, manifest: prepared.manifest,
       inputs: prepared.inputs, vocabulary: prepared.vocabulary, blobPath: blobPath,
       packedPath: prepared.packed?.path, threads: configuration.threads,
-      memoryLimitBytes: configuration.memoryLimitBytes,
+      memoryLimitBytes: memoryLimitBytes,
       progress: { [signals, progress] flops in
         signals.flopsDone = flops
         progress()

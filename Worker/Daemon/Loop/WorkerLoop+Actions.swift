@@ -93,9 +93,9 @@ extension WorkerLoop {
   }
 
   private func leaseRequest(_ maximum: Int) async -> LeaseRequest {
-    let configuration = equipment.configuration
+    let (configuration, limits) = (equipment.configuration, unitLimits)
     return LeaseRequest(
-      threads: configuration.threads, memoryLimitBytes: configuration.memoryLimitBytes,
+      threads: limits.threads, memoryLimitBytes: limits.memoryBytes,
       cacheFreeBytes: await equipment.cache.freeBytes, cachedModels: await cachedModels(),
       measuredFlopsPerSecond: tallies.flopsPerSecond, secondsWanted: configuration.secondsWanted,
       maximumUnits: maximum)
@@ -198,7 +198,8 @@ extension WorkerLoop {
     let thread = UnitThread(
       runner: equipment.runner, prepared: unit, signals: signals,
       blobPath: { [cache = equipment.cache] in cache.path(of: $0) },
-      configuration: equipment.configuration, key: equipment.key, results: equipment.results,
+      configuration: equipment.configuration, memoryLimitBytes: unitLimits.memoryBytes,
+      key: equipment.key, results: equipment.results,
       clock: equipment.clock, progress: { Task { await self.reportProgress() } })
     thread.start { end in Task { await self.ended(lease.id, end) } }
     return nil

@@ -16,6 +16,8 @@ extension WorkerLoop {
           "waitingResults": "\(results.count)", "member": "\(certificate != nil)",
         ])
     case .terminate: logger.info("asked to end")
+    case .finish: logger.info("asked to finish")
+    case .computingAllowed: break
     case .enrolled: logger.info("joined", metadata: identity)
     case .renewed: logger.info("certificate renewed", metadata: identity)
     case .enrolmentFailed(let failure): warn("joining failed", failure)

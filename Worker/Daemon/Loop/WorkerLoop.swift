@@ -20,6 +20,8 @@ actor WorkerLoop {
     let runner: any UnitRunning
     let clock: WorkerClock
     let logger: Logger
+    /// What the owner allows now.
+    let allowance: @Sendable () -> Allowance?
     let observer: @Sendable (WorkerReport) -> Void
   }
 
@@ -73,6 +75,9 @@ actor WorkerLoop {
         lease: $0.lease, finishedAt: equipment.clock.moment(unixSeconds: $0.finishedAt))
     }
     await withDiscardingTaskGroup { group in
+      if let allowance = equipment.allowance() {
+        take(.computingAllowed(allowance.computes), &group)
+      }
       take(.started(certificate: term, results: results), &group)
       // A cancelled task leaves the loop here.
       for await event in events where stopReason == nil {
@@ -180,5 +185,14 @@ actor WorkerLoop {
         workerID: membership?.record.workerID, accountName: membership?.record.accountName,
         unit: unit, unitsDone: tallies.unitsDone, tokensDone: tallies.tokensDone,
         waitingResults: lifecycle.waitingResults, flopsPerSecond: tallies.flopsPerSecond))
+  }
+
+  /// What a unit may take now, by the configuration and the owner's preferences.
+  var unitLimits: (threads: Int, memoryBytes: Int) {
+    let (configuration, allowance) = (equipment.configuration, equipment.allowance())
+    return (
+      min(configuration.threads, allowance?.threads ?? .max),
+      min(configuration.memoryLimitBytes, allowance?.memoryBytes ?? .max)
+    )
   }
 }

@@ -51,6 +51,9 @@ actor BlobCache {
     unlink(packedPath(of: digest, in: folder))
   }
 
+  /// Bytes of all blobs and packed models.
+  var usedBytes: Int { index.totalBytes }
+
   /// Room for another model, in bytes: what the limit leaves, and the disk with what can be
   /// evicted.
   var freeBytes: Int {

@@ -1,0 +1,49 @@
+import ArgumentParser
+import WorkerDaemon
+
+/// Shows and changes what the owner allows.
+struct WorkerPreferencesCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "preferences", abstract: "Show or change what the worker may take, and when.",
+    discussion: """
+      Without settings, shows those in the worker's folder. KEY=VALUE changes one, for a running worker within a second; \
+      an empty value brings the default back.
+
+        cpu_percent             of the time of its threads, 1 to 100 (100)
+        threads                 at most (as started)
+        memory_in_use_percent   of the machine's memory while somebody uses it (50)
+        memory_idle_percent     and while nobody does (90)
+        computes_in_use         whether to compute while somebody uses the machine (true)
+        idle_after_seconds      without typing after which nobody uses it (180)
+        other_load_percent      of all processors taken by other programs, above which it stops; 0: never (25)
+        computes_on_battery     (false)
+        temperature_celsius     of the warmest sensor, above which it stops (none)
+        hours                   "always", "never", or ranges as in "mon-fri 20:00-07:00, sat-sun 00:00-24:00" (always)
+
+      EXAMPLES:
+        tally worker preferences
+        tally worker preferences cpu_percent=50 threads=2
+        tally worker preferences temperature_celsius=
+      """)
+
+  @OptionGroup var folder: WorkerCommand.FolderOptions
+
+  @Argument(help: "KEY=VALUE; may be repeated.")
+  var settings: [String] = []
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  func run() async throws {
+    let file = PreferencesFile(in: try WorkerFolder(folder.path))
+    var preferences = try file.load()
+    if !settings.isEmpty {
+      preferences = try preferences.changed(by: settings)
+      try file.save(preferences)
+    }
+    if json { return try printJSON(preferences) }
+    var table = TextTable(.text("SETTING"), .text("VALUE"))
+    for (key, value) in try preferences.spelled { table.add(key, value) }
+    Terminal.output.line(table.rendered())
+  }
+}

@@ -1,0 +1,42 @@
+import Foundation
+import WorkerDaemon
+
+/// A worker's status for people.
+enum WorkerStatusText {
+  static func lines(_ status: StatusDocument) -> [String] {
+    var lines = [status.summary]
+    func add(_ name: String, _ value: String?) {
+      guard let value else { return }
+      lines.append("  " + name.padding(toLength: 14, withPad: " ", startingAt: 0) + value)
+    }
+    if let unit = status.unit {
+      add("unit", "\(unit.unit.prefix(12)), \(Int((unit.share * 100).rounded(.down))) % done")
+    }
+    add("done", "\(Spelled.count(status.results)) results, \(Spelled.count(status.tokens)) tokens in "
+      + duration(status.uptime_seconds))
+    if status.waiting_results > 0 { add("to be sent", "\(status.waiting_results) results") }
+    if let speed = status.flops_per_second {
+      add("speed", String(format: "%.0f GFLOP/s over the last units", speed / 1e9))
+    }
+    let limits = status.limits
+    add(
+      "limits",
+      "\(limits.cpu_percent) % of \(limits.threads) threads, \(Spelled.bytes(limits.memory_bytes)) of memory")
+    add("cache", "\(Spelled.bytes(status.cache_used_bytes)) of \(Spelled.bytes(limits.cache_bytes))")
+    if status.mode == "always" { add("mode", "always: whatever else the machine does") }
+    add("for", status.account.map { account in
+      account + (status.coordinator.map { " at \($0)" } ?? "")
+    })
+    add("attention", status.preferences_problem)
+    return lines
+  }
+
+  private static func duration(_ seconds: Int) -> String {
+    switch seconds {
+    case ..<120: "\(seconds) s"
+    case ..<7200: "\(seconds / 60) min"
+    case ..<172_800: "\(seconds / 3600) h"
+    default: "\(seconds / 86400) days"
+    }
+  }
+}

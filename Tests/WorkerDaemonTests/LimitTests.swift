@@ -1,0 +1,240 @@
+import Foundation
+import Synchronization
+import Testing
+import TestSupport
+import WireProtocol
+import WorkerCore
+import WorkerDaemon
+import WorkerEngine
+
+/// A worker whose machine is a folder of files, driven through its control socket and its preferences.
+@Suite(.timeLimit(.minutes(5))) struct LimitTests {
+  let place: TemporaryFolder
+  let authority: TestAuthority
+  let machine: FakeMachine
+
+  init() throws {
+    place = try TemporaryFolder()
+    authority = try TestAuthority()
+    machine = try FakeMachine(place.path("machine"))
+  }
+
+  private func configuration(_ url: String, _ state: StubState) async throws -> WorkerConfiguration {
+    var configuration = WorkerConfiguration(dataFolder: place.path("w"))
+    configuration.invitation = try await state.invitation(url, authority)
+    configuration.graceSeconds = 5
+    return configuration
+  }
+
+  /// Runs a worker without work, and waits for what its status becomes.
+  private func withIdleWorker(
+    _ body: @escaping @Sendable (ControlSocket, StubState) async throws -> Void
+  ) async throws {
+    let (authority, place, machine) = (authority, place, machine)
+    try await StubCoordinator.run(authority: authority) { url, state in
+      try await withWorker(
+        try await configuration(url, state), sensorRoot: machine.root
+      ) { reports in
+        try await reports.wait { $0.workerID != nil }
+        try await body(ControlSocket(dataFolder: place.path("w")), state)
+      }
+    }
+  }
+
+  private static func wait(
+    _ socket: ControlSocket, until condition: (StatusDocument) -> Bool
+  ) async throws -> StatusDocument {
+    while true {
+      if let status = try? await socket.status(), condition(status) { return status }
+      try await Task.sleep(for: .milliseconds(20))
+    }
+  }
+
+  @Test func theOwnerPausesAndResumes() async throws {
+    try await withIdleWorker { socket, _ in
+      _ = try await Self.wait(socket) { $0.mode == "preferences" && $0.paused_because.isEmpty }
+      let paused = try await socket.pause(seconds: nil)
+      #expect(paused.mode == "paused")
+      #expect(paused.summary == "paused: by its owner, until resumed")
+      let brief = try await socket.pause(seconds: 7200)
+      #expect(brief.summary == "paused: by its owner, for 120 min more")
+      let resumed = try await socket.resume(always: false)
+      #expect(resumed.paused_because == [])
+      #expect(try await socket.resume(always: true).mode == "always")
+      await #expect(throws: ControlError.self) { try await socket.pause(seconds: 0) }
+    }
+  }
+
+  @Test func aPauseOutlastsARestart() async throws {
+    let (authority, machine, place) = (authority, machine, place)
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let configuration = try await configuration(url, state)
+      let socket = ControlSocket(dataFolder: place.path("w"))
+      func started(_ body: @escaping @Sendable (StatusDocument) async throws -> Void) async throws {
+        try await withWorker(configuration, sensorRoot: machine.root) { reports in
+          try await reports.wait { $0.workerID != nil }
+          try await body(try await Self.wait(socket) { _ in true })
+        }
+      }
+      try await started { _ in _ = try await socket.pause(seconds: 3600) }
+      try await started { status in
+        #expect(status.mode == "paused")
+        #expect(status.paused_because.first?.contains("60 min") == true)
+        _ = try await socket.resume(always: false)
+      }
+      try await started { #expect($0.mode == "preferences") }
+    }
+  }
+
+  @Test func editedPreferencesHoldWithinTwoSeconds() async throws {
+    let place = place
+    try await withIdleWorker { socket, _ in
+      let before = try await Self.wait(socket) { _ in true }
+      #expect(before.limits.cpu_percent == 100)
+      let file = URL(fileURLWithPath: place.path("w/preferences.json"))
+      try Data(#"{"cpu_percent": 30, "threads": 1, "hours": "never"}"#.utf8).write(to: file)
+      let started = ContinuousClock.now
+      let after = try await Self.wait(socket) { $0.limits.cpu_percent == 30 }
+      #expect(ContinuousClock.now - started < .seconds(2))
+      #expect(after.limits.threads == 1)
+      #expect(after.summary == "paused: outside its hours (never)")
+      // A misspelt limit is named, and what held before goes on to hold.
+      try Data(#"{"cpu_procent": 10}"#.utf8).write(to: file)
+      let problem = try await Self.wait(socket) { $0.preferences_problem != nil }
+      #expect(problem.preferences_problem?.contains("cpu_procent: no such setting") == true)
+      #expect(problem.limits.cpu_percent == 30)
+      var preferences = WorkerPreferences()
+      preferences.cpuPercent = 70
+      #expect(try await socket.replace(preferences).limits.cpu_percent == 70)
+      preferences.cpuPercent = 700
+      await #expect(throws: ControlError.self) { try await socket.replace(preferences) }
+    }
+  }
+
+  @Test func aWorkerDoesNotStartWithPreferencesItCannotRead() async throws {
+    let folder = place.path("w")
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    try Data(#"{"threads": "many"}"#.utf8).write(
+      to: URL(fileURLWithPath: folder + "/preferences.json"))
+    await #expect { try await withIdleWorker { _, _ in } } throws: {
+      "\($0)".contains("preferences.json: threads")
+    }
+  }
+
+  @Test func itSeesTheMachineAroundIt() async throws {
+    let machine = machine
+    try await withIdleWorker { socket, state in
+      _ = try await Self.wait(socket) { $0.paused_because.isEmpty }
+      try machine.write("sys/class/power_supply/BAT0/type", "Battery")
+      try machine.write("sys/class/power_supply/BAT0/status", "Discharging")
+      let battery = try await Self.wait(socket) { !$0.paused_because.isEmpty }
+      #expect(battery.paused_because == ["the machine runs on battery"])
+      try machine.write("sys/class/power_supply/AC/type", "Mains")
+      try machine.write("sys/class/power_supply/AC/online", "1")
+      _ = try await Self.wait(socket) { $0.paused_because.isEmpty }
+      // 60 of 100 ticks busy, 10 of them its own.
+      try machine.write("proc/self/stat", FakeMachine.process(user: 5, system: 5))
+      try machine.write("proc/stat", FakeMachine.processors(busy: 60, idle: 40))
+      let loaded = try await Self.wait(socket) { !$0.paused_because.isEmpty }
+      #expect(
+        loaded.paused_because == ["other programs take 50 % of the processors (limit 25 %)"])
+      // While paused it asks for no work.
+      let asked = await state.leaseRequests.count
+      _ = try await socket.resume(always: true)
+      while await state.leaseRequests.count == asked {
+        try await Task.sleep(for: .milliseconds(20))
+      }
+    }
+  }
+
+  @Test func finishingEndsTheWorker() async throws {
+    let ended = Mutex(false)
+    try await withIdleWorker { socket, _ in
+      _ = try await Self.wait(socket) { _ in true }
+      _ = try await socket.finish()
+      while (try? await socket.status()) != nil { try await Task.sleep(for: .milliseconds(20)) }
+      ended.withLock { $0 = true }
+    }
+    #expect(ended.withLock { $0 })
+  }
+
+  @Test func aUnitIsHeldWhereItIsAndGoesOn() async throws {
+    let (authority, machine, place) = (authority, machine, place)
+    let limits = Mutex<[ComputeLimit]>([])
+    let mayEnd = Mutex(false)
+    let runner = LimitedRunner(limits: { limit in limits.withLock { $0.append(limit) } }) {
+      while !mayEnd.withLock({ $0 }) { usleep(1000) }
+    }
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let model = try await state.addModel(chunks: [Data("chunk".utf8)])
+      try await state.addUnit(1, model: model, inputs: Data("inputs".utf8))
+      try await withWorker(
+        try await configuration(url, state), runner: runner, sensorRoot: machine.root
+      ) { reports in
+        try await reports.wait { $0.unit != nil }
+        let socket = ControlSocket(dataFolder: place.path("w"))
+        let paused = try await socket.pause(seconds: nil)
+        #expect(paused.summary.hasSuffix("(a unit waits)"))
+        #expect(limits.withLock { $0.last } == ComputeLimit(share: 0))
+        _ = try await socket.resume(always: false)
+        #expect(limits.withLock { $0.last } == ComputeLimit(share: 1))
+        mayEnd.withLock { $0 = true }
+        try await reports.wait { $0.unitsDone == 1 }
+      }
+      #expect(await state.uploads.count == 1)
+    }
+  }
+
+  @Test func whoAsksAFolderWithoutWorkerIsToldSo() async throws {
+    let socket = ControlSocket(dataFolder: place.path("nothing"))
+    await #expect { _ = try await socket.status() } throws: { "\($0)".contains("no worker answers") }
+  }
+}
+
+/// A runner that notes its limits.
+private struct LimitedRunner: UnitRunning {
+  let fake: FakeRunner
+  let limits: @Sendable (ComputeLimit) -> Void
+
+  init(
+    limits: @escaping @Sendable (ComputeLimit) -> Void, during: @escaping @Sendable () -> Void
+  ) {
+    fake = FakeRunner { _ in during() }
+    self.limits = limits
+  }
+
+  func chunks(ofManifest manifest: Data) throws -> [BlobReference] {
+    try fake.chunks(ofManifest: manifest)
+  }
+
+  func run(_ task: UnitTask) throws -> UnitOutcome { try fake.run(task) }
+
+  func limit(_ limit: ComputeLimit) { limits(limit) }
+}
+
+/// The files of a machine that sensors read.
+struct FakeMachine: Sendable {
+  let root: String
+
+  init(_ root: String) throws {
+    self.root = root
+    try write("proc/stat", Self.processors(busy: 0, idle: 0))
+    try write("proc/self/stat", Self.process(user: 0, system: 0))
+  }
+
+  func write(_ path: String, _ text: String) throws {
+    let file = URL(fileURLWithPath: root).appending(path: path)
+    try FileManager.default.createDirectory(
+      at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try Data((text + "\n").utf8).write(to: file, options: .atomic)
+  }
+
+  static func processors(busy: Int, idle: Int) -> String {
+    "cpu  \(1000 + busy) 0 0 \(5000 + idle) 0 0 0 0 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10"
+  }
+
+  /// proc_pid_stat(5), with a name as bad as names may be.
+  static func process(user: Int, system: Int) -> String {
+    "42 (a ) (b) S 1 2 3 4 5 6 7 8 9 10 \(user) \(system) 0 0 20 0 3 0"
+  }
+}

@@ -1,0 +1,71 @@
+/// What was seen of the machine around the worker at one moment. What cannot be read is nil, and
+/// then limits nothing.
+package struct Surroundings: Hashable, Sendable {
+  /// Seconds since somebody last used keyboard, mouse or terminal.
+  package var idleSeconds: Double?
+  package var isOnBattery = false
+  /// The share of all processors that other programs took lately, 0 to 1.
+  package var otherLoad: Double?
+  /// Of the warmest sensor, in degrees Celsius.
+  package var temperatureCelsius: Double?
+  /// In the machine's time zone; 0 is Sunday.
+  package var weekday = 0
+  /// Minutes since midnight in the machine's time zone.
+  package var minuteOfDay = 0
+  /// The machine's memory, in bytes.
+  package var memoryBytes = 0
+
+  package init() {}
+}
+
+/// Why a worker does not compute though it might.
+package enum PauseReason: Hashable, Sendable {
+  /// Its owner said so; nil: until further notice.
+  case owner(until: Moment?)
+  case hours(WeeklyHours)
+  case battery
+  case inUse
+  /// Shares in per cent of all processors.
+  case otherLoad(percent: Int, limit: Int)
+  case temperature(celsius: Int, limit: Int)
+
+  /// A few words for people, to stand after "paused: ".
+  ///
+  /// - Parameter now: tells how long a pause still is.
+  package func words(at now: Moment) -> String {
+    switch self {
+    case .owner(nil): return "by its owner, until resumed"
+    case .owner(let until?):
+      let seconds = max(0, Int(now.duration(to: until).inSeconds.rounded(.up)))
+      return "by its owner, for \(seconds < 120 ? "\(seconds) s" : "\((seconds + 59) / 60) min") more"
+    case .hours(let hours): return "outside its hours (\(hours.spelled))"
+    case .battery: return "the machine runs on battery"
+    case .inUse: return "somebody uses the machine"
+    case .otherLoad(let percent, let limit):
+      return "other programs take \(percent) % of the processors (limit \(limit) %)"
+    case .temperature(let celsius, let limit):
+      return "the machine is at \(celsius) °C (limit \(limit) °C)"
+    }
+  }
+}
+
+/// What a worker may do now.
+package struct Allowance: Hashable, Sendable {
+  /// Why it may not compute; empty when it may.
+  package var pauses: [PauseReason]
+  /// Of its threads' time, 0 to 1.
+  package var cpuShare: Double
+  /// Threads at most; nil: as it was started.
+  package var threads: Int?
+  /// What a unit may take, in bytes.
+  package var memoryBytes: Int
+
+  package init(pauses: [PauseReason], cpuShare: Double, threads: Int?, memoryBytes: Int) {
+    self.pauses = pauses
+    self.cpuShare = cpuShare
+    self.threads = threads
+    self.memoryBytes = memoryBytes
+  }
+
+  package var computes: Bool { pauses.isEmpty }
+}

@@ -1,0 +1,117 @@
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOHTTP1
+import WorkerCore
+
+/// Speaks with the worker that runs on a folder.
+package struct ControlSocket: Sendable {
+  /// What a Unix socket's address holds on Linux, less its closing zero (unix(7)).
+  static let longestPath = 107
+
+  private let path: String
+
+  /// - Parameter dataFolder: the worker's.
+  package init(dataFolder: String) { path = Self.path(in: dataFolder) }
+
+  static func path(in folder: String) -> String { folder + "/control" }
+
+  /// What the worker does.
+  ///
+  /// - Throws: `ControlError`.
+  package func status() async throws(ControlError) -> StatusDocument {
+    try Self.decode(await send(.GET, "/status"))
+  }
+
+  /// Pauses computing; nil: until further notice.
+  ///
+  /// - Throws: `ControlError`.
+  package func pause(seconds: Int?) async throws(ControlError) -> StatusDocument {
+    try Self.decode(await send(.POST, "/pause", PauseRequest(seconds: seconds)))
+  }
+
+  /// Ends a pause; with `always`, computes whatever else the machine does.
+  ///
+  /// - Throws: `ControlError`.
+  package func resume(always: Bool) async throws(ControlError) -> StatusDocument {
+    try Self.decode(await send(.POST, always ? "/always" : "/resume"))
+  }
+
+  /// Lets the worker end once what it holds is computed and delivered.
+  ///
+  /// - Throws: `ControlError`.
+  package func finish() async throws(ControlError) -> StatusDocument {
+    try Self.decode(await send(.POST, "/finish"))
+  }
+
+  /// Puts preferences in force.
+  ///
+  /// - Throws: `ControlError`.
+  package func replace(
+    _ preferences: WorkerPreferences
+  ) async throws(ControlError) -> StatusDocument {
+    try Self.decode(await send(.PUT, "/preferences", preferences))
+  }
+
+  private func send(
+    _ method: HTTPMethod, _ route: String, _ body: (any Encodable & Sendable)? = nil
+  ) async throws(ControlError) -> Data {
+    guard FileManager.default.fileExists(atPath: path) else { throw .notRunning(path: path) }
+    guard let url = URL(httpURLWithSocketPath: path, uri: route) else {
+      throw .notRunning(path: path)
+    }
+    let client = HTTPClient(eventLoopGroupProvider: .singleton)
+    let outcome: Result<(status: UInt, body: Data), any Error>
+    do {
+      var request = HTTPClientRequest(url: url.absoluteString)
+      request.method = method
+      if let body {
+        request.headers.add(name: "content-type", value: "application/json")
+        request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(body)))
+      }
+      let response = try await client.execute(request, timeout: .seconds(10))
+      let data = Data(buffer: try await response.body.collect(upTo: 1 << 20))
+      outcome = .success((response.status.code, data))
+    } catch {
+      outcome = .failure(error)
+    }
+    try? await client.shutdown()
+    switch outcome {
+    case .success((200, let data)): return data
+    case .success((_, let data)): throw .refused(Self.message(data))
+    // A worker that was killed leaves its socket behind.
+    case .failure: throw .notRunning(path: path)
+    }
+  }
+
+  private static func message(_ body: Data) -> String {
+    struct Answer: Decodable {
+      struct Content: Decodable { var message: String }
+      var error: Content
+    }
+    return (try? JSONDecoder().decode(Answer.self, from: body))?.error.message
+      ?? String(decoding: body.prefix(500), as: UTF8.self)
+  }
+
+  private static func decode(_ data: Data) throws(ControlError) -> StatusDocument {
+    do {
+      return try JSONDecoder().decode(StatusDocument.self, from: data)
+    } catch {
+      throw .refused("the worker's answer is not understood: \(error)")
+    }
+  }
+}
+
+/// Why a worker did not do what its owner asked.
+package enum ControlError: Error, Hashable, Sendable, CustomStringConvertible {
+  case notRunning(path: String)
+  case refused(String)
+
+  package var description: String {
+    switch self {
+    case .notRunning(let path):
+      "no worker answers at \(path): start one with `tally worker run`, or name its folder with --data"
+    case .refused(let message): message
+    }
+  }
+}

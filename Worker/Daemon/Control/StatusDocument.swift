@@ -1,0 +1,41 @@
+import WorkerCore
+
+/// What `tally worker status --json` prints. Keys are only ever added.
+package struct StatusDocument: Codable, Hashable, Sendable {
+  /// The unit at work.
+  package struct Unit: Codable, Hashable, Sendable {
+    package var unit: String
+    package var lease: String
+    /// The share that is done, 0 to 1.
+    package var share: Double
+  }
+
+  /// What is in force now.
+  package struct Limits: Codable, Hashable, Sendable {
+    package var cpu_percent: Int
+    package var threads: Int
+    package var memory_bytes: Int
+    package var cache_bytes: Int
+  }
+
+  /// One sentence.
+  package var summary: String
+  /// Why it does not compute, in words; empty when nothing keeps it from that.
+  package var paused_because: [String]
+  /// `preferences`, `always` or `paused`.
+  package var mode: String
+  package var coordinator: String?
+  package var account: String?
+  package var worker: String?
+  package var unit: Unit?
+  package var limits: Limits
+  /// Results that the coordinator has answered for, and the tokens in them, since the start.
+  package var results: Int
+  package var tokens: Int
+  package var waiting_results: Int
+  package var cache_used_bytes: Int
+  package var flops_per_second: Double?
+  package var uptime_seconds: Int
+  /// Why the preferences' file is not in force.
+  package var preferences_problem: String?
+}

@@ -1,0 +1,146 @@
+import Foundation
+import Glibc
+import WorkerCore
+
+/// Reads what the governor wants to know from `/proc`, `/sys` and `/dev`. What is missing or makes no
+/// sense is left unknown: no machine has everything.
+struct MachineSensors: Sendable {
+  /// What two readings of the processors' time are compared by, in clock ticks.
+  private struct Load {
+    var processors: Double
+    var total: Double
+    var busy: Double
+    var own: Double
+  }
+
+  /// Before every path; empty but in tests.
+  let root: String
+  private var previous: Load?
+  private var otherLoad: Double?
+
+  init(root: String = "") { self.root = root }
+
+  /// What is seen now; load is that since the call before, if that was a moment ago.
+  ///
+  /// - Parameters:
+  ///   - date: the calendar's time.
+  ///   - calendar: whose days and hours the owner means.
+  mutating func sample(at date: Date, calendar: Calendar = .current) -> Surroundings {
+    var around = Surroundings()
+    around.otherLoad = sampleLoad()
+    around.isOnBattery = isOnBattery
+    around.temperatureCelsius = temperature
+    around.idleSeconds = lastInput.map { max(0, date.timeIntervalSince1970 - $0) }
+    let parts = calendar.dateComponents([.weekday, .hour, .minute], from: date)
+    around.weekday = (parts.weekday ?? 1) - 1
+    around.minuteOfDay = (parts.hour ?? 0) * 60 + (parts.minute ?? 0)
+    around.memoryBytes = memoryBytes
+    return around
+  }
+
+  // MARK: Load
+
+  private mutating func sampleLoad() -> Double? {
+    guard let load = load() else { return nil }
+    guard let before = previous else {
+      previous = load
+      return nil
+    }
+    let total = load.total - before.total
+    // Nearly a second of every processor: in less, the owner's own command is a high load.
+    guard total >= 90 * load.processors else { return otherLoad }
+    let other = (load.busy - before.busy) - (load.own - before.own)
+    previous = load
+    otherLoad = max(0, min(1, other / total))
+    return otherLoad
+  }
+
+  /// proc_stat(5) and proc_pid_stat(5).
+  private func load() -> Load? {
+    guard let lines = text("/proc/stat")?.split(separator: "\n").filter({ $0.hasPrefix("cpu") }),
+      let line = lines.first, line.hasPrefix("cpu "), let own = text("/proc/self/stat")
+    else { return nil }
+    let ticks = line.split(separator: " ").dropFirst().prefix(8).map { Double($0) ?? 0 }
+    guard ticks.count >= 5 else { return nil }
+    let total = ticks.reduce(0, +)
+    // Not busy: idle, waiting for a disk, and what another virtual machine took.
+    let idle = ticks[3] + ticks[4] + (ticks.count > 7 ? ticks[7] : 0)
+    // The command's name may hold anything, parentheses too; then come fields 3 and on.
+    guard let close = own.lastIndex(of: ")") else { return nil }
+    let fields = own[own.index(after: close)...].split(separator: " ")
+    guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else {
+      return nil
+    }
+    return Load(
+      processors: Double(max(1, lines.count - 1)), total: total, busy: total - idle, own: user + system)
+  }
+
+  // MARK: Power and heat
+
+  /// True when a battery of the machine itself (not of a mouse) is what it runs on.
+  private var isOnBattery: Bool {
+    let supplies = names("/sys/class/power_supply").map { "/sys/class/power_supply/\($0)" }
+    func says(_ supply: String, _ file: String, _ value: String) -> Bool {
+      word("\(supply)/\(file)") == value
+    }
+    let batteries = supplies.filter { says($0, "type", "Battery") && !says($0, "scope", "Device") }
+    let isPlugged = supplies.contains { !says($0, "type", "Battery") && says($0, "online", "1") }
+    return !isPlugged && batteries.contains { says($0, "status", "Discharging") }
+  }
+
+  /// Of the warmest sensor, in degrees.
+  private var temperature: Double? {
+    let zones = names("/sys/class/thermal").filter { $0.hasPrefix("thermal_zone") }
+      .map { "/sys/class/thermal/\($0)/temp" }
+    let chips = names("/sys/class/hwmon").flatMap { chip in
+      names("/sys/class/hwmon/\(chip)").filter { $0.hasPrefix("temp") && $0.hasSuffix("_input") }
+        .map { "/sys/class/hwmon/\(chip)/\($0)" }
+    }
+    return (zones + chips).compactMap { word($0).flatMap { Double($0) } }.map { $0 / 1000 }
+      .filter { (-50...200).contains($0) }.max()
+  }
+
+  /// In bytes.
+  private var memoryBytes: Int {
+    let line = text("/proc/meminfo")?.split(separator: "\n").first { $0.hasPrefix("MemTotal:") }
+    let kibibytes = line?.split(separator: " ").dropFirst().first.flatMap { Int($0) }
+    return kibibytes.map { Int(clamping: $0).multipliedReportingOverflow(by: 1024) }
+      .flatMap { $0.overflow ? nil : $0.partialValue }
+      ?? Int(clamping: ProcessInfo.processInfo.physicalMemory)
+  }
+
+  // MARK: People
+
+  /// When somebody last typed at a terminal, in seconds since 1970: Linux notes it as the terminal's
+  /// time of access.
+  private var lastInput: Double? {
+    let consoles = names("/dev").filter { name in
+      name.hasPrefix("tty") && name.dropFirst(3).first?.isNumber == true
+    }
+    let terminals = names("/dev/pts").filter { $0 != "ptmx" }.map { "pts/\($0)" }
+    return (consoles + terminals).compactMap { accessTime("/dev/\($0)") }.max()
+  }
+
+  private func accessTime(_ path: String) -> Double? {
+    var status = stat()
+    guard stat(root + path, &status) == 0 else { return nil }
+    return Double(status.st_atim.tv_sec)
+  }
+
+  // MARK: Files
+
+  private func names(_ folder: String) -> [String] {
+    (try? FileManager.default.contentsOfDirectory(atPath: root + folder)) ?? []
+  }
+
+  private func text(_ path: String) -> String? {
+    // Such files have no size, and none that is meant here is long.
+    guard let file = FileHandle(forReadingAtPath: root + path) else { return nil }
+    defer { try? file.close() }
+    return (try? file.read(upToCount: 1 << 16)).map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  private func word(_ path: String) -> String? {
+    text(path)?.trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+}

@@ -1,0 +1,55 @@
+import Foundation
+import Glibc
+import WorkerCore
+
+/// The owner's preferences in the worker's folder. They may be edited while a worker runs, which takes
+/// them up within a second.
+package struct PreferencesFile: Sendable {
+  package let path: String
+
+  package init(in folder: WorkerFolder) { path = folder.path + "/preferences.json" }
+
+  /// What tells one version of the file from another.
+  struct Version: Hashable, Sendable {
+    var inode: UInt64
+    var seconds: Int
+    var nanoseconds: Int
+  }
+
+  /// Nil when there is no file.
+  var version: Version? {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    return Version(
+      inode: UInt64(status.st_ino), seconds: status.st_mtim.tv_sec,
+      nanoseconds: status.st_mtim.tv_nsec)
+  }
+
+  /// Defaults where there is no file.
+  ///
+  /// - Throws: `FileError` that names the file and the setting.
+  package func load() throws -> WorkerPreferences {
+    guard let data = try DurableFile.read(path, limitBytes: 1 << 16) else {
+      return WorkerPreferences()
+    }
+    do {
+      return try JSONDecoder().decode(WorkerPreferences.self, from: data)
+    } catch let error as PreferenceError {
+      throw FileError(doing: "reading", path: path, reason: "\(error)")
+    } catch let DecodingError.typeMismatch(_, context) {
+      let key = context.codingPath.map(\.stringValue).joined(separator: ".")
+      throw FileError(doing: "reading", path: path, reason: "\(key): \(context.debugDescription)")
+    } catch {
+      throw FileError(doing: "reading", path: path, reason: "not a JSON object of settings")
+    }
+  }
+
+  /// Replaces the file.
+  ///
+  /// - Throws: `FileError`.
+  package func save(_ preferences: WorkerPreferences) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    try DurableFile.write([encoder.encode(preferences), Data("\n".utf8)], to: path)
+  }
+}

@@ -1,0 +1,147 @@
+import Foundation
+import Logging
+import WorkerCore
+import WorkerEngine
+
+/// Looks around once a second and holds the worker to what its owner allows: the shell around
+/// `Governor`. Preferences that cannot be read leave the former ones in force.
+actor WorkerGovernor {
+  /// What holds, for whoever wants to see or change it.
+  struct State: Sendable {
+    var allowance: Allowance
+    var preferences: WorkerPreferences
+    var order: Governor.Order
+    /// Why the file's preferences are not in force.
+    var problem: String?
+  }
+
+  private var governor: Governor
+  private var sensors: MachineSensors
+  private let file: PreferencesFile
+  private let pauseFile: PauseFile
+  private let runner: any UnitRunning
+  private let clock: WorkerClock
+  private let logger: Logger
+  private let changed: @Sendable (Allowance) -> Void
+  private var version: PreferencesFile.Version?
+  private var problem: String?
+  private var last: Allowance?
+
+  private static let interval = Duration.seconds(1)
+
+  /// - Parameters:
+  ///   - isAlways: start with the order to compute whatever else happens.
+  ///   - changed: told what holds at first and when it changes.
+  /// - Throws: `FileError` for preferences that cannot be read: a worker does not start without the
+  ///   limits that its owner set.
+  init(
+    folder: WorkerFolder, sensors: MachineSensors, runner: any UnitRunning, clock: WorkerClock,
+    isAlways: Bool, logger: Logger, changed: @escaping @Sendable (Allowance) -> Void
+  ) throws {
+    file = PreferencesFile(in: folder)
+    pauseFile = PauseFile(in: folder)
+    version = file.version
+    governor = Governor(preferences: try file.load())
+    governor.order = try pauseFile.load(clock) ?? (isAlways ? .always : .none)
+    self.sensors = sensors
+    self.runner = runner
+    self.clock = clock
+    self.logger = logger
+    self.changed = changed
+  }
+
+  /// Until its task is cancelled.
+  func run() async {
+    while !Task.isCancelled {
+      look()
+      if (try? await clock.sleep(clock.now() + Self.interval)) == nil { return }
+    }
+  }
+
+  /// Pauses, resumes, or computes whatever else happens; holds at once and, a pause, over restarts.
+  ///
+  /// - Throws: `FileError`.
+  func give(_ order: Governor.Order) throws {
+    try pauseFile.save(order, clock)
+    governor.order = order
+    logger.info("owner's order", metadata: ["order": "\(order)"])
+    look()
+  }
+
+  /// Replaces the preferences, in force and in the file.
+  ///
+  /// - Throws: `PreferenceError`, `FileError`.
+  func replace(_ preferences: WorkerPreferences) throws {
+    try preferences.check()
+    try file.save(preferences)
+    look()
+  }
+
+  /// What holds now.
+  var state: State {
+    if last == nil { look() }
+    return State(
+      allowance: last ?? Allowance(pauses: [], cpuShare: 1, threads: nil, memoryBytes: 0),
+      preferences: governor.preferences, order: governor.order, problem: problem)
+  }
+
+  private func look() {
+    takeUpPreferences()
+    let date = Date(timeIntervalSince1970: Double(clock.unixSeconds()))
+    let allowance = governor.decide(sensors.sample(at: date), at: clock.now())
+    guard allowance != last else { return }
+    if allowance.computes != last?.computes {
+      let reasons = allowance.pauses.map { $0.words(at: clock.now()) }.joined(separator: "; ")
+      logger.info(
+        "computing \(allowance.computes ? "allowed" : "paused")", metadata: ["reasons": "\(reasons)"])
+    }
+    last = allowance
+    runner.limit(
+      ComputeLimit(
+        share: allowance.computes ? allowance.cpuShare : 0, threads: allowance.threads))
+    changed(allowance)
+  }
+
+  private func takeUpPreferences() {
+    let present = file.version
+    guard present != version else { return }
+    version = present
+    do {
+      governor.preferences = try file.load()
+      problem = nil
+      logger.info("preferences taken up")
+    } catch {
+      problem = "\(error)"
+      logger.warning("preferences not taken up", metadata: ["error": "\(error)"])
+    }
+  }
+}
+
+/// Remembers over restarts that the owner paused the worker, and until when by the calendar.
+private struct PauseFile: Sendable {
+  private struct Content: Codable {
+    /// Seconds since 1970; missing: until further notice.
+    var until: Int?
+  }
+
+  let path: String
+
+  init(in folder: WorkerFolder) { path = folder.path + "/paused.json" }
+
+  /// Nil where there is no pause. What cannot be understood is one: nobody else writes the file.
+  func load(_ clock: WorkerClock) throws -> Governor.Order? {
+    guard let data = try DurableFile.read(path, limitBytes: 1 << 12) else { return nil }
+    let content = try? JSONDecoder().decode(Content.self, from: data)
+    return .pause(until: content?.until.map { clock.moment(unixSeconds: $0) })
+  }
+
+  func save(_ order: Governor.Order, _ clock: WorkerClock) throws {
+    guard case .pause(let until) = order else {
+      if DurableFile.size(path) != nil { try DurableFile.remove(path) }
+      return
+    }
+    let seconds = until.map { clock.now().duration(to: $0).inSeconds.rounded(.up) }
+    let content = Content(until: seconds.map { clock.unixSeconds() + Int($0) })
+    try DurableFile.write([JSONEncoder().encode(content)], to: path)
+  }
+}
