@@ -18,7 +18,7 @@ package final class PackedWeights: Sendable {
   /// Packs all rows at once.
   /// - Parameter rows: `outputs` rows of `type.rowBytes(columns: inputs)` bytes, as in GGUF or
   ///   safetensors.
-  /// - Parameter storage: `.f32` widens the weights; nil holds them as `type.storage`.
+  /// - Parameter storage: as `PackedWeightsBuilder` says.
   /// - Parameter scales: of `.f8E4M3` weights, and of no others.
   /// - Throws: `KernelError.invalidWeights` if the byte count does not fit; `outOfResources`.
   package convenience init(
@@ -120,9 +120,11 @@ package final class PackedWeightsBuilder {
   private let rowBytes: Int
   private let blockScales: BlockScales?
   private var floats: [Float] = []
+  private var narrow: [UInt8] = []
 
   /// - Parameters:
-  ///   - storage: `.f32` widens the weights; nil holds them as `type.storage`.
+  ///   - storage: `.f32` widens the weights, `.f24`, `.bf16` and `.f16` narrow those of float32 that
+  ///     lose nothing by it; nil holds them as `type.storage`.
   ///   - scales: of `.f8E4M3` weights, and of no others.
   ///   - target: `PackedLayout.byteCount` zeroed bytes at a multiple of 64 that outlive the
   ///     builder, to be filled instead of memory of its own.
@@ -132,7 +134,8 @@ package final class PackedWeightsBuilder {
     scales: BlockScales? = nil, into target: UnsafeMutableRawBufferPointer? = nil
   ) throws(KernelError) {
     let storage = storage ?? type.storage
-    guard storage == type.storage || storage == .f32 else {
+    let narrows = type == .f32 && [.f24, .bf16, .f16].contains(storage)
+    guard storage == type.storage || storage == .f32 || narrows else {
       throw KernelError(
         code: .invalidWeights, message: "\(type.rawValue) cannot be held as \(storage.rawValue)")
     }
@@ -166,10 +169,12 @@ package final class PackedWeightsBuilder {
       (memory, base) = (own, own.base)
     }
     if storage == .f32 { floats = [Float](repeating: 0, count: inputs) }
+    if narrows { narrow = [UInt8](repeating: 0, count: try storage.rowBytes(columns: inputs)) }
   }
 
   /// Packs the next rows.
-  /// - Throws: `KernelError.invalidWeights` if `rows` is not whole rows or there are too many.
+  /// - Throws: `KernelError.invalidWeights` if `rows` is not whole rows, there are too many, or
+  ///   weights would lose bits.
   package func append(_ rows: UnsafeRawBufferPointer) throws(KernelError) {
     guard rows.count % rowBytes == 0, rows.count / rowBytes <= outputs - rowsAppended else {
       throw KernelError(
@@ -182,6 +187,8 @@ package final class PackedWeightsBuilder {
       if let blockScales {
         try check(UnsafeRawBufferPointer(start: from, count: rowBytes))
         append(row: from, scales: blockScales.row(rowsAppended))
+      } else if !narrow.isEmpty {
+        try append(narrowing: from)
       } else {
         append(row: from)
       }
@@ -196,6 +203,18 @@ package final class PackedWeightsBuilder {
       ck_dequantise_row(type.format, row, inputs, &floats)
       ck_pack_row(storage.format, floats, rowsAppended, inputs, base, scales, minima)
     }
+    rowsAppended += 1
+  }
+
+  /// A row of float32 that the storage holds to the bit.
+  private func append(narrowing row: UnsafeRawPointer) throws(KernelError) {
+    guard ck_exact_formats(row, inputs) >> storage.format.rawValue & 1 == 1 else {
+      throw KernelError(
+        code: .invalidWeights,
+        message: "row \(rowsAppended) would lose bits as \(storage.rawValue)")
+    }
+    ck_narrow(storage.format, row, inputs, &narrow)
+    ck_pack_row(storage.format, narrow, rowsAppended, inputs, base, nil, nil)
     rowsAppended += 1
   }
 

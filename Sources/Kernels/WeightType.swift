@@ -1,8 +1,11 @@
 import CKernels
 
-/// How a weight matrix is stored in a file.
+/// How a weight matrix is stored.
 package enum WeightType: String, CaseIterable, Sendable {
   case f32, f16, bf16
+  /// Float32 without its last eight bits, which are zero, in blocks of 4. Not a type of files:
+  /// float32 weights that need no more bits are held so.
+  case f24
   /// OCP FP8 E4M3 with a float32 scale for each 128 x 128 weights.
   case f8E4M3 = "f8_e4m3"
   /// GGUF blocks of 32 weights, with a scale and, in those that end in 1, a minimum.
@@ -21,13 +24,33 @@ package enum WeightType: String, CaseIterable, Sendable {
   package var blockBytes: Int { ck_sizes_of(format).file_bytes }
 
   /// True if activations are quantised for products with such weights.
-  package var isQuantised: Bool { blockSize > 1 }
+  package var isQuantised: Bool { format.rawValue >= CK_Q8_0.rawValue }
 
   /// The type whose panels hold such weights: another one where it represents every value exactly.
   package var storage: WeightType {
     let format = ck_panel_format(format)
     return Self.allCases.first { $0.format == format } ?? self
   }
+
+  /// The narrowest type that holds every one of some float32 weights to the bit.
+  ///
+  /// - Parameters:
+  ///   - columns: of their rows.
+  ///   - pieces: the weights in pieces; no more are asked for than decide.
+  package static func narrowest(
+    columns: Int, _ pieces: () throws -> UnsafeRawBufferPointer?
+  ) rethrows -> WeightType {
+    let narrow = [WeightType.bf16, .f16, .f24].filter { columns % $0.blockSize == 0 }
+    var formats = UInt32.max
+    while let piece = try pieces(), let bytes = piece.baseAddress {
+      formats &= ck_exact_formats(bytes, piece.count / 4)
+      if !narrow.contains(where: { $0.isAmong(formats) }) { break }
+    }
+    return narrow.first { $0.isAmong(formats) } ?? .f32
+  }
+
+  /// Whether this is one of the formats that are given as bits.
+  private func isAmong(_ formats: UInt32) -> Bool { formats >> format.rawValue & 1 == 1 }
 
   /// Bytes of a row of `columns` weights in the file.
   /// - Throws: `KernelError.invalidWeights` if `columns` is no multiple of the block or the size
@@ -65,6 +88,7 @@ package enum WeightType: String, CaseIterable, Sendable {
     case .f32: CK_F32
     case .f16: CK_F16
     case .bf16: CK_BF16
+    case .f24: CK_F24
     case .f8E4M3: CK_F8_E4M3
     case .q8_0: CK_Q8_0
     case .q4_0: CK_Q4_0

@@ -27,26 +27,50 @@ struct WeightLoader {
   func panelType(_ requirement: TensorRequirement) throws -> WeightType {
     let tensor = try source.tensor(requirement)
     guard let type = WeightType(tensor.type) else { throw unsupported(requirement, tensor) }
-    return options.weights == .float32 ? .f32 : type.storage
+    if options.weights == .float32 { return .f32 }
+    return type == .f32 ? try narrowestType(requirement, tensor) : type.storage
+  }
+
+  /// The type that holds a matrix of float32 in the fewest bytes: many a file is wider than what
+  /// went into it, and single decoding takes as long as reading its weights does.
+  private func narrowestType(_ requirement: TensorRequirement, _ tensor: SourceTensor) throws
+    -> WeightType
+  {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: min(Self.pieceBytes, tensor.byteCount), alignment: 64)
+    defer { buffer.deallocate() }
+    var offset = 0
+    return try WeightType.narrowest(columns: requirement.shape[1]) {
+      let count = min(buffer.count, tensor.byteCount - offset)
+      guard count > 0 else { return nil }
+      let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+      try source.read(requirement.name, offset: offset, into: piece)
+      offset += count
+      source.release(requirement.name, upTo: offset)
+      return UnsafeRawBufferPointer(piece)
+    }
   }
 
   /// Packs all rows of a matrix.
   ///
   /// - Parameters:
+  ///   - storage: as `panelType` says, to which it leads if it is nil.
   ///   - target: as `PackedWeightsBuilder` says.
   ///   - progress: called after each piece with the bytes of the source so far.
   /// - Throws: `FormatError` naming the tensor; `KernelError.outOfResources`.
   func pack(
-    _ requirement: TensorRequirement, into target: UnsafeMutableRawBufferPointer? = nil,
+    _ requirement: TensorRequirement, as storage: WeightType? = nil,
+    into target: UnsafeMutableRawBufferPointer? = nil,
     progress: (Int) -> Void = { _ in }
   ) throws -> PackedWeightsBuilder {
     let tensor = try source.tensor(requirement)
     guard let type = WeightType(tensor.type) else { throw unsupported(requirement, tensor) }
     let (rows, columns) = (requirement.shape[0], requirement.shape[1])
+    let storage = try storage ?? panelType(requirement)
     let builder = try packing(requirement) {
       try PackedWeightsBuilder(
         type: type, outputs: rows, inputs: columns,
-        storage: options.weights == .float32 ? .f32 : nil, into: target)
+        storage: storage, into: target)
     }
     let rowBytes = tensor.byteCount / rows
     let rowsPerPiece = max(1, Self.pieceBytes / max(1, rowBytes))

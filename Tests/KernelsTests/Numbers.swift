@@ -47,6 +47,10 @@ extension SeededRandom {
       case .f16:
         append(Float16(value(draw == .extreme ? .extreme : .ordinary)).bitPattern, to: &bytes)
       case .bf16: append(UInt16(value(draw).bitPattern >> 16), to: &bytes)
+      case .f24:
+        for value in values(4, draw) {
+          withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes += $0.dropFirst() }
+        }
       case .f8E4M3: bytes.append(UInt8.random(in: 0..<0x7f, using: &self) | (chance(0.5) ? 0x80 : 0))
       default: bytes += quantisedBlock(type)
       }
@@ -75,7 +79,7 @@ extension WeightType {
   /// Where a block holds its f16 scale and minimum (ggml-common.h).
   fileprivate var halves: [Int] {
     switch self {
-    case .f32, .f16, .bf16, .f8E4M3: []
+    case .f32, .f16, .bf16, .f24, .f8E4M3: []
     case .q8_0, .q4_0, .q5_0, .iq4NL: [0]
     case .q4_1, .q5_1, .q4K, .q5K: [0, 2]
     case .q2K: [80, 82]

@@ -68,6 +68,36 @@ import Testing
     }
   }
 
+  /// What narrow types hold, at the edges of each: the value of the last weight decides.
+  @Test(arguments: [
+    (0x3f80_0000, [.bf16, .f16, .f24]), (0x8000_0000, [.bf16, .f16, .f24]),
+    (0x3f81_0000, [.bf16, .f16, .f24]), (0x3f80_2000, [.f16, .f24]), (0x3f80_1000, [.f24]),
+    (0x3f80_0100, [.f24]), (0x3f80_0001, []), (0x7f80_0000, [.bf16, .f24]),
+    (0x7fc0_0000, [.bf16, .f24]), (0x7fc0_0001, []), (0x0001_0000, [.bf16, .f24]),
+    (0x0000_0100, [.f24]), (0x477f_e000, [.f16, .f24]), (0x4780_0000, [.bf16, .f24]),
+    (0x3380_0000, [.bf16, .f16, .f24]), (0x3300_0000, [.bf16, .f24]),
+  ] as [(UInt32, [WeightType])])
+  func wideWeightsAreHeldNarrowlyWhereNoBitIsLost(word: UInt32, types: [WeightType]) throws {
+    let weights = [Float](repeating: -0.5, count: 103) + [Float(bitPattern: word)]
+    let bytes = weights.withUnsafeBytes { Array($0) }
+    let narrowest = weights.withUnsafeBytes { all in
+      var pieces = [UnsafeRawBufferPointer(rebasing: all[..<412]), .init(rebasing: all[412...])]
+      return WeightType.narrowest(columns: 52) { pieces.isEmpty ? nil : pieces.removeFirst() }
+    }
+    #expect(narrowest == types.first ?? .f32)
+    for type in [WeightType.bf16, .f16, .f24] {
+      if types.contains(type) {
+        let held = try PackedWeights(.f32, outputs: 2, inputs: 52, bytes: bytes, storage: type)
+        #expect(held.type == type)
+        #expect(held.rows.joined().map(\.bitPattern) == weights.map(\.bitPattern))
+      } else {
+        #expect(throws: KernelError.self) {
+          try PackedWeights(.f32, outputs: 2, inputs: 52, bytes: bytes, storage: type)
+        }
+      }
+    }
+  }
+
   @Test func eightBitFloatsWithBlockScales() throws {
     // 0x38 is 1, 0x01 the smallest subnormal 2^-9, 0x7e the largest, 448; with the sign, -448.
     var bytes = [UInt8](repeating: 0, count: 130)

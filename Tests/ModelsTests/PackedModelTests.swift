@@ -67,6 +67,21 @@ import Testing
     #expect(size == planned)
   }
 
+  /// A file wider than what went into it takes no more memory, and gives the bits of its own values.
+  @Test(arguments: [ElementType.bfloat16, .float16])
+  func float32WeightsAreHeldAsNarrowlyAsTheyCanBe(_ type: ElementType) throws {
+    let narrow = TestModel.make(matrices: type, tied: false)
+    var wide = narrow
+    wide.source = MemoryTensorSource(try narrow.source.entries.mapValues { try $0.widened() })
+    let (model, expected) = (try wide.load(), try narrow.load())
+    #expect(model.weightBytes == expected.weightBytes)
+    #expect(try bits(model) == bits(expected))
+    #expect(try packedBits(wide, place()) == bits(expected))
+    let whole = try wide.load(Model.LoadOptions(weights: .float32))
+    #expect(whole.weightBytes > 19 * expected.weightBytes / 10)
+    #expect(try bits(whole) == bits(expected))
+  }
+
   /// As if the system had needed the memory at any time.
   @Test func pagesThatWereDroppedComeBack() throws {
     let test = TestModel.make(matrices: .q8_0)
@@ -301,5 +316,18 @@ func dropFileMappings(of path: String) throws {
     #expect(
       madvise(UnsafeMutableRawPointer(bitPattern: ends[0]), Int(ends[1] - ends[0]), MADV_DONTNEED)
         == 0)
+  }
+}
+
+extension MemoryTensorSource.Entry {
+  /// The same values as float32.
+  fileprivate func widened() throws -> Self {
+    guard let kernels = WeightType(rawValue: type == .float16 ? "f16" : "bf16"), shape.count == 2
+    else { return self }
+    var values = [Float](repeating: 0, count: shape[0] * shape[1])
+    try bytes.withUnsafeBytes { bytes in
+      try values.withUnsafeMutableBufferPointer { try kernels.dequantise(bytes, into: $0) }
+    }
+    return Self(type: .float32, shape: shape, bytes: values.withUnsafeBytes { [UInt8]($0) })
   }
 }

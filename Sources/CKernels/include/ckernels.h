@@ -38,8 +38,9 @@ typedef enum ck_format {
   CK_F32 = 0,
   CK_F16,
   CK_BF16,
+  CK_F24,      // float32 without its last eight bits, which are zero, in fours
   CK_F8_E4M3,  // with a float32 scale for each CK_F8_BLOCK x CK_F8_BLOCK weights
-  CK_Q8_0,
+  CK_Q8_0,     // from here on: quantised
   CK_Q4_0,
   CK_Q4_1,
   CK_Q5_1,
@@ -69,6 +70,12 @@ typedef struct ck_sizes {
 ck_sizes ck_sizes_of(ck_format format);
 /// The format of the panels that hold weights of `format`.
 ck_format ck_panel_format(ck_format format);
+
+/// The formats that represent each of n float32 values in a file to the bit, as 1 << format: always
+/// CK_F32, besides any of CK_F24, CK_BF16 and CK_F16.
+uint32_t ck_exact_formats(const void *raw, size_t n);
+/// n float32 values of a file in one of those formats, as a file would have them.
+void ck_narrow(ck_format format, const void *raw, size_t n, void *narrow);
 
 typedef enum ck_activation { CK_SILU = 0, CK_GELU_TANH, CK_GELU_ERF, CK_ACTIVATIONS } ck_activation;
 

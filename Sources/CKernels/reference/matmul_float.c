@@ -4,11 +4,11 @@
 
 #pragma STDC FP_CONTRACT OFF
 
-#define MATMUL(name, type, widen)                                                           \
+#define MATMUL(name, bytes, widen)                                                          \
   void CK_FN(name)(const ck_matmul *a, size_t panel, size_t panel_end, size_t row,          \
                    size_t row_end) {                                                        \
     for (size_t p = panel; p < panel_end; p++) {                                            \
-      const type *w = (const type *)a->w + p * a->k * CK_PANEL;                             \
+      const void *w = (const char *)a->w + p * a->k * CK_PANEL * bytes;                     \
       for (size_t r = row; r < row_end; r++) {                                              \
         const float *x = a->x + r * a->x_stride;                                            \
         float total[CK_PANEL] = {0};                                                        \
@@ -16,8 +16,8 @@
           size_t end = begin + CK_CHAIN < a->k ? begin + CK_CHAIN : a->k;                   \
           float chain[CK_PANEL] = {0};                                                      \
           for (size_t k = begin; k < end; k++)                                              \
-            for (int c = 0; c < CK_PANEL; c++)                                              \
-              chain[c] = ck_fma(x[k], widen(w[k * CK_PANEL + c]), chain[c]);                \
+            for (size_t c = 0; c < CK_PANEL; c++)                                           \
+              chain[c] = ck_fma(x[k], widen(w, k, c), chain[c]);                            \
           for (int c = 0; c < CK_PANEL; c++) total[c] = total[c] + chain[c];                \
         }                                                                                   \
         memcpy(a->y + r * a->y_stride + p * CK_PANEL, total, sizeof total);                 \
@@ -25,10 +25,13 @@
     }                                                                                       \
   }
 
-#define AS_IS(x) (x)
-MATMUL(matmul_f32, float, AS_IS)
-MATMUL(matmul_f16, uint16_t, ck_half)
-MATMUL(matmul_bf16, uint16_t, ck_brain)
+#define WIDEN_F32(w, k, c) ((const float *)(w))[(k) * CK_PANEL + (c)]
+#define WIDEN_F16(w, k, c) ck_half(((const uint16_t *)(w))[(k) * CK_PANEL + (c)])
+#define WIDEN_BF16(w, k, c) ck_brain(((const uint16_t *)(w))[(k) * CK_PANEL + (c)])
+MATMUL(matmul_f32, 4, WIDEN_F32)
+MATMUL(matmul_f16, 2, WIDEN_F16)
+MATMUL(matmul_bf16, 2, WIDEN_BF16)
+MATMUL(matmul_f24, 3, ck_f24)
 
 static float scaled_output(const ck_matmul *a, size_t panel, size_t lane, const float *x) {
   const uint8_t *w = (const uint8_t *)a->w + panel * a->k * CK_PANEL + lane;

@@ -17,6 +17,7 @@ ck_sizes ck_sizes_of(ck_format format) {
     case CK_F32: return (ck_sizes){1, 4, 64, 0, 0};
     case CK_F16:
     case CK_BF16: return (ck_sizes){1, 2, 32, 0, 0};
+    case CK_F24: return (ck_sizes){4, 12, 192, 0, 0};
     case CK_F8_E4M3: return (ck_sizes){1, 1, 16, 0, 0};
     case CK_Q8_0: return (ck_sizes){32, 34, 512, 32, 0};
     case CK_Q4_0: return (ck_sizes){32, 18, 256, 32, 0};
@@ -33,16 +34,51 @@ ck_sizes ck_sizes_of(ck_format format) {
   }
 }
 
-static bool is_quantised(ck_format format) { return ck_sizes_of(format).block > 1; }
+static bool is_quantised(ck_format format) { return format >= CK_Q8_0; }
 
-/// A value of the formats that have no blocks, as float32; the scale of F8_E4M3 left out.
+/// A value of the formats that are not quantised, as float32; the scale of F8_E4M3 left out.
 static float plain_value(ck_format format, const uint8_t *from, size_t i) {
   uint32_t word;
   switch (format) {
     case CK_F32: memcpy(&word, from + 4 * i, 4); return ck_float(word);
     case CK_F16: return ck_half((uint16_t)(from[2 * i] | from[2 * i + 1] << 8));
     case CK_BF16: return ck_brain((uint16_t)(from[2 * i] | from[2 * i + 1] << 8));
+    case CK_F24: return ck_float((uint32_t)(from[3 * i] << 8 | from[3 * i + 1] << 16) |
+                                 (uint32_t)from[3 * i + 2] << 24);
     default: return ck_e4m3(from[i]);
+  }
+}
+
+uint32_t ck_exact_formats(const void *raw, size_t n) {
+  const uint8_t *from = raw;
+  uint32_t lost = 0;
+  bool halves = true;
+  for (size_t i = 0; i < n; i++) {
+    uint32_t word;
+    memcpy(&word, from + 4 * i, 4);
+    lost |= word;
+    halves = halves && (word & 0x7fffffff) < 0x7f800000 &&
+             ck_bits(ck_half(ck_f16_of(ck_float(word)))) == word;
+    if (!halves && lost & 0xff) break;
+  }
+  return 1u << CK_F32 | (lost & 0xff ? 0 : 1u << CK_F24) | (lost & 0xffff ? 0 : 1u << CK_BF16) |
+         (halves ? 1u << CK_F16 : 0);
+}
+
+void ck_narrow(ck_format format, const void *raw, size_t n, void *narrow) {
+  const uint8_t *from = raw;
+  uint8_t *to = narrow;
+  ck_sizes sizes = ck_sizes_of(format);
+  size_t bytes = sizes.file_bytes / sizes.block;
+  for (size_t i = 0; i < n; i++) {
+    uint32_t word;
+    memcpy(&word, from + 4 * i, 4);
+    if (format == CK_F16) {
+      uint16_t half = ck_f16_of(ck_float(word));
+      memcpy(to + 2 * i, &half, 2);
+    } else {
+      for (size_t b = 0; b < bytes; b++) to[bytes * i + b] = (uint8_t)(word >> 8 * (4 - bytes + b));
+    }
   }
 }
 
@@ -72,6 +108,12 @@ void ck_pack_row(ck_format format, const void *raw, size_t row, size_t k, void *
   size_t panel = row / CK_PANEL, lane = row % CK_PANEL, blocks = k / sizes.block;
   const uint8_t *from = raw;
   uint8_t *panels = (uint8_t *)w + panel * blocks * sizes.panel_bytes;
+  if (format == CK_F24) {
+    for (size_t i = 0; i < k; i++)
+      for (int byte = 0; byte < 3; byte++)
+        panels[ck_f24_offset(i, lane, byte)] = from[3 * i + (size_t)byte];
+    return;
+  }
   if (!is_quantised(format)) {
     size_t bytes = sizes.file_bytes;
     for (size_t i = 0; i < k; i++)
@@ -110,7 +152,8 @@ void ck_unpack_row(ck_format format, const void *w, const void *scales, const vo
     size_t shares = (k + CK_F8_BLOCK - 1) / CK_F8_BLOCK;
     const float *scale = (const float *)scales + panel * shares * CK_PANEL + lane;
     for (size_t i = 0; i < k; i++) {
-      float value = plain_value(format, panels, i * CK_PANEL + lane);
+      float value = format == CK_F24 ? ck_f24(panels, i, lane)
+                                     : plain_value(format, panels, i * CK_PANEL + lane);
       y[i] = format == CK_F8_E4M3 ? value * scale[i / CK_F8_BLOCK * CK_PANEL] : value;
     }
     return;

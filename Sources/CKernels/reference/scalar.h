@@ -68,6 +68,18 @@ static inline float ck_half(uint16_t h) {
 }
 
 static inline float ck_brain(uint16_t b) { return ck_float((uint32_t)b << 16); }
+/// Where a panel of CK_F24 has byte 0 (the lowest) to 2 of a weight. Four inputs are three times 16
+/// words: the upper bytes of the words are the first three inputs, their lowest bytes the fourth.
+static inline size_t ck_f24_offset(size_t input, size_t lane, int byte) {
+  size_t four = input / 4 * 192 + lane * 4, at = input % 4;
+  return at < 3 ? four + at * 64 + 1 + (size_t)byte : four + (size_t)byte * 64;
+}
+static inline float ck_f24(const uint8_t *panel, size_t input, size_t lane) {
+  uint32_t word = 0;
+  for (int byte = 0; byte < 3; byte++)
+    word |= (uint32_t)panel[ck_f24_offset(input, lane, byte)] << (8 + 8 * byte);
+  return ck_float(word);
+}
 
 /// Exact. One sign, four exponent (bias 7) and three mantissa bits, no infinities; NaN is 0x7f and
 /// 0xff (OCP 8-bit floating point specification, E4M3).

@@ -8,6 +8,7 @@
 MATMUL(matmul_f32);
 MATMUL(matmul_f16);
 MATMUL(matmul_bf16);
+MATMUL(matmul_f24);
 MATMUL(matmul_f8_e4m3);
 MATMUL(matmul_q8_0);
 MATMUL(matmul_q4_0);
@@ -45,6 +46,7 @@ const ck_table CK_FN(table) = {
     .matmul = {[CK_F32] = CK_FN(matmul_f32),
                [CK_F16] = CK_FN(matmul_f16),
                [CK_BF16] = CK_FN(matmul_bf16),
+               [CK_F24] = CK_FN(matmul_f24),
                [CK_F8_E4M3] = CK_FN(matmul_f8_e4m3),
                [CK_Q8_0] = CK_FN(matmul_q8_0),
                [CK_Q4_0] = CK_FN(matmul_q4_0),

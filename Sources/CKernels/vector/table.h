@@ -6,6 +6,7 @@
 CK_DECLARE_MATMUL(CK_X(matmul_f32));
 CK_DECLARE_MATMUL(CK_X(matmul_f16));
 CK_DECLARE_MATMUL(CK_X(matmul_bf16));
+CK_DECLARE_MATMUL(CK_X(matmul_f24));
 CK_DECLARE_MATMUL(CK_X(matmul_f8_e4m3));
 CK_DECLARE_MATMUL(CK_Q(matmul_q8_0));
 CK_DECLARE_MATMUL(CK_Q(matmul_q4_0));
@@ -39,6 +40,7 @@ void CK_X(from_f16)(const uint16_t *, size_t, float *);
       .matmul = {[CK_F32] = CK_X(matmul_f32),                                                \
                  [CK_F16] = CK_X(matmul_f16),                                                \
                  [CK_BF16] = CK_X(matmul_bf16),                                              \
+                 [CK_F24] = CK_X(matmul_f24),                                                \
                  [CK_F8_E4M3] = CK_X(matmul_f8_e4m3),                                        \
                  [CK_Q8_0] = CK_Q(matmul_q8_0),                                              \
                  [CK_Q4_0] = CK_Q(matmul_q4_0),                                              \

@@ -119,7 +119,7 @@ struct PackedModelWriter {
       return
     }
     var released = 0
-    let builder = try loader.pack(requirement, into: target) { bytes in
+    let builder = try loader.pack(requirement, as: tensor.type, into: target) { bytes in
       guard bytes - released >= Self.residentBytes else { return }
       released = bytes
       giveBack(target)
