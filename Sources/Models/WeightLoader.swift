@@ -21,14 +21,22 @@ struct WeightLoader {
     return try packing(requirement) { try PackedWeights(builder) }
   }
 
-  /// The type of the panels that hold a matrix.
+  /// The type of the panels that hold a matrix. Of float32 weights it takes reading them.
   ///
   /// - Throws: `FormatError` naming the tensor.
   func panelType(_ requirement: TensorRequirement) throws -> WeightType {
+    let type = try widestPanelType(requirement)
+    guard type == .f32, options.weights == .asStored else { return type }
+    return try narrowestType(requirement, source.tensor(requirement))
+  }
+
+  /// The same without reading weights: the type that takes the most bytes which they may need.
+  ///
+  /// - Throws: `FormatError` naming the tensor.
+  func widestPanelType(_ requirement: TensorRequirement) throws -> WeightType {
     let tensor = try source.tensor(requirement)
     guard let type = WeightType(tensor.type) else { throw unsupported(requirement, tensor) }
-    if options.weights == .float32 { return .f32 }
-    return type == .f32 ? try narrowestType(requirement, tensor) : type.storage
+    return options.weights == .float32 ? .f32 : type.storage
   }
 
   /// The type that holds a matrix of float32 in the fewest bytes: many a file is wider than what

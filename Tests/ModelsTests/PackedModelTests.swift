@@ -62,7 +62,7 @@ import Testing
     #expect(counter.count == read)
     #expect(second.weightBytes == (try test.load(options)).weightBytes)
     let size = try FileManager.default.attributesOfItem(atPath: place.path)[.size] as? Int
-    let planned = try PackedModelFile.byteCount(
+    let planned = try PackedModelFile.largestByteCount(
       test.description, from: test.source, options: options)
     #expect(size == planned)
   }
@@ -77,6 +77,11 @@ import Testing
     #expect(model.weightBytes == expected.weightBytes)
     #expect(try bits(model) == bits(expected))
     #expect(try packedBits(wide, place()) == bits(expected))
+    let counter = Counter()
+    let planned = try PackedModelFile.largestByteCount(
+      wide.description, from: CountingSource(source: wide.source, counter: counter))
+    let size = try FileManager.default.attributesOfItem(atPath: place().path)[.size] as? Int
+    #expect(counter.count == 0 && planned > (size ?? .max))
     let whole = try wide.load(Model.LoadOptions(weights: .float32))
     #expect(whole.weightBytes > 19 * expected.weightBytes / 10)
     #expect(try bits(whole) == bits(expected))

@@ -70,6 +70,18 @@ import WorkerCore
     #expect(cache.freeBytes == 90)
   }
 
+  @Test func whatTurnsOutSmallerGivesRoomBack() {
+    var cache = index(limit: 100, [40])
+    #expect(cache.reserve(digest(7), bytes: 60, isDerived: true) == .reserved(evict: []))
+    cache.commit(digest(7), bytes: 30)
+    #expect(cache.totalBytes == 70)
+    #expect(cache.reserve(digest(1), bytes: 30) == .reserved(evict: []))
+    cache.commit(digest(1), bytes: 31)
+    #expect(cache.totalBytes == 100)
+    cache.remove(digest(7))
+    #expect(cache.totalBytes == 70)
+  }
+
   @Test func derivedFilesOfAnEarlierRunGoFirst() {
     var evict: [Digest] = []
     let cache = BlobCacheIndex(

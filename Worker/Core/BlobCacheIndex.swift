@@ -102,7 +102,16 @@ package struct BlobCacheIndex: Sendable {
   }
 
   /// The reserved blob is complete and checked.
-  package mutating func commit(_ digest: Digest) { entries[digest]?.isPresent = true }
+  ///
+  /// - Parameter bytes: where they turned out to be fewer than were reserved.
+  package mutating func commit(_ digest: Digest, bytes: Int? = nil) {
+    guard let reserved = entries[digest]?.bytes else { return }
+    entries[digest]?.isPresent = true
+    if let bytes, bytes < reserved {
+      entries[digest]?.bytes = bytes
+      totalBytes -= reserved - bytes
+    }
+  }
 
   /// The blob is gone, or its download was given up.
   package mutating func remove(_ digest: Digest) {

@@ -41,7 +41,8 @@ package final class ModelUnitRunner: UnitRunning {
     let source = Self.source(manifest, digest) { $0.hex }
     guard let name = Digest(hex: Self.packedKey(digest).hex) else { return nil }
     return BlobReference(
-      digest: name, bytes: try PackedModelFile.byteCount(manifest.description, from: source))
+      digest: name, bytes: try PackedModelFile.largestByteCount(
+        manifest.description, from: source))
   }
 
   /// The manifest's digest stands for every bit of the weights.

@@ -51,25 +51,29 @@ package final class PackedModelFile: Sendable {
       header.tensors.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
-  /// Bytes of the file that a model would be packed into.
+  /// Bytes of the file that a model would be packed into, at most: float32 weights may turn out to
+  /// need fewer. Reads no weights.
   ///
   /// - Throws: `FormatError` for a tensor that is missing or cannot be computed with.
-  package static func byteCount(
+  package static func largestByteCount(
     _ description: ModelDescription, from source: any TensorSource,
     options: Model.LoadOptions = .init()
   ) throws -> Int {
     let loader = WeightLoader(source: source, options: options)
-    return try plan(PackedModelKey(content: ""), description, loader).fileBytes
+    return try plan(
+      PackedModelKey(content: ""), description, loader, type: loader.widestPanelType
+    ).fileBytes
   }
 
   /// The header of the file that holds what a model requires, without hashes.
   static func plan(
-    _ key: PackedModelKey, _ description: ModelDescription, _ loader: WeightLoader
+    _ key: PackedModelKey, _ description: ModelDescription, _ loader: WeightLoader,
+    type: (TensorRequirement) throws -> WeightType
   ) throws -> PackedModelHeader {
     let tensors = try description.requiredTensors.map { requirement in
       PackedModelHeader.Tensor(
         name: requirement.name,
-        type: requirement.shape.count == 1 ? .f32 : try loader.panelType(requirement),
+        type: requirement.shape.count == 1 ? .f32 : try type(requirement),
         shape: requirement.shape)
     }
     do {

@@ -28,7 +28,7 @@ struct PackedModelWriter {
   ) throws {
     self.place = place
     self.loader = loader
-    plan = try PackedModelFile.plan(place.key, description, loader)
+    plan = try PackedModelFile.plan(place.key, description, loader, type: loader.panelType)
   }
 
   /// Writes the file and gives it its name.

@@ -101,7 +101,7 @@ actor BlobCache {
     unlink(path(of: digest))
   }
 
-  /// Room for a packed model of this name and size, kept until `releasePacked`: the path at which
+  /// Room for a packed model of this name and at most this size, kept until `releasePacked`: the path at which
   /// it is or may be made; nil if there is no room beside the blobs.
   func acquirePacked(_ packed: BlobReference) -> String? {
     switch index.reserve(packed.digest, bytes: packed.bytes, isDerived: true) {
@@ -122,8 +122,8 @@ actor BlobCache {
     index.unpin([packed.digest])
     guard !index.isPinned(packed.digest) else { return }
     let path = Self.packedPath(of: packed.digest, in: folder)
-    if DurableFile.size(path) == packed.bytes {
-      index.commit(packed.digest)
+    if let size = DurableFile.size(path), size <= packed.bytes {
+      index.commit(packed.digest, bytes: size)
       // The next start orders by this time.
       utimes(path, nil)
     } else {
