@@ -14,11 +14,14 @@ package enum CoordinatorServer {
   /// Everything that was acknowledged is durable before, so that a SIGKILL loses nothing: the next
   /// run takes up batches that were being validated or written, leases that run, and replays.
   ///
-  /// - Parameter onListening: called with the port once connections are accepted.
+  /// - Parameters:
+  ///   - onListening: called with the port once connections are accepted.
+  ///   - onTick: called every `tickSeconds` as long as the store answers.
   /// - Throws: `ServerError`; what opening the data folder or binding the port throws.
   package static func run(
     _ configuration: CoordinatorConfiguration, logger: Logger,
-    onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
+    onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in },
+    onTick: @escaping @Sendable () -> Void = {}
   ) async throws {
     let folder = try DataFolder(opening: configuration.dataFolder, policy: configuration.policy)
     let lock = try folder.lock()
@@ -29,7 +32,8 @@ package enum CoordinatorServer {
       configuration, folder: folder, environment: environment, logger: logger,
       onListening: onListening)
     var services: [any Service] = [application]
-    services += backgroundServices(configuration, folder: folder, environment, logger)
+    services += backgroundServices(
+      configuration, folder: folder, environment, logger, onTick: onTick)
     var group = ServiceGroupConfiguration(
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
     group.maximumGracefulShutdownDuration = .seconds(configuration.shutdownSeconds)
@@ -85,7 +89,7 @@ package enum CoordinatorServer {
 
   private static func backgroundServices(
     _ configuration: CoordinatorConfiguration, folder: DataFolder, _ environment: APIEnvironment,
-    _ logger: Logger
+    _ logger: Logger, onTick: @escaping @Sendable () -> Void
   ) -> [any Service] {
     var services: [any Service] = [
       ValidationService(
@@ -93,7 +97,9 @@ package enum CoordinatorServer {
         pollSeconds: configuration.pollSeconds, logger: logger),
       FinalisationService(
         environment: environment, pollSeconds: configuration.pollSeconds, logger: logger),
-      TickService(environment: environment, tickSeconds: configuration.tickSeconds, logger: logger),
+      TickService(
+        environment: environment, tickSeconds: configuration.tickSeconds, logger: logger,
+        onTick: onTick),
     ]
     if configuration.replayThreads > 0 {
       services.append(

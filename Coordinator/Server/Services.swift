@@ -123,11 +123,17 @@ package struct TickService: Service {
   let environment: APIEnvironment
   let tickSeconds: Int
   let logger: Logger
+  /// Called after every tick that the store answered.
+  let onTick: @Sendable () -> Void
 
-  package init(environment: APIEnvironment, tickSeconds: Int, logger: Logger) {
+  package init(
+    environment: APIEnvironment, tickSeconds: Int, logger: Logger,
+    onTick: @escaping @Sendable () -> Void = {}
+  ) {
     self.environment = environment
     self.tickSeconds = tickSeconds
     self.logger = logger
+    self.onTick = onTick
   }
 
   package func run() async throws {
@@ -137,6 +143,7 @@ package struct TickService: Service {
           let report = try await environment.store.tick(now: environment.now())
           if report.expiredBatches > 0 { environment.wakeups.finalisation.signal() }
           if report.expiredLeases > 0 { environment.wakeups.replay.signal() }
+          onTick()
         } catch is CancellationError {
           return
         } catch {

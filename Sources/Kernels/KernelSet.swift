@@ -67,6 +67,14 @@ package struct KernelSet: Sendable {
     self.table = table
   }
 
+  /// A variant with a table of the caller's, as it is needed to test what finds wrong kernels.
+  ///
+  /// - Parameter table: neither changed nor freed as long as the result lives.
+  package init(_ variant: KernelVariant, table: UnsafePointer<ck_table>) {
+    self.variant = variant
+    self.table = table
+  }
+
   /// The variants that this machine can run, slowest first.
   package static var available: [KernelVariant] {
     KernelVariant.allCases.filter { ck_table_of($0.code) != nil }

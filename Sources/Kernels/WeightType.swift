@@ -23,6 +23,18 @@ package enum WeightType: String, CaseIterable, Sendable {
   /// Bytes of one block in the file (of one weight for the float formats).
   package var blockBytes: Int { ck_sizes_of(format).file_bytes }
 
+  /// Where a block holds its f16 scale and minimum (`ggml-common.h`).
+  package var scaleOffsets: [Int] {
+    switch self {
+    case .f32, .f16, .bf16, .f24, .f8E4M3: []
+    case .q8_0, .q4_0, .q5_0, .iq4NL: [0]
+    case .q4_1, .q5_1, .q4K, .q5K: [0, 2]
+    case .q2K: [80, 82]
+    case .q3K: [108]
+    case .q6K: [208]
+    }
+  }
+
   /// True if activations are quantised for products with such weights.
   package var isQuantised: Bool { format.rawValue >= CK_Q8_0.rawValue }
 

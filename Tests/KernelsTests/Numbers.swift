@@ -61,7 +61,7 @@ extension SeededRandom {
   /// Every byte may be anything; the f16 scales and minima are small.
   private mutating func quantisedBlock(_ type: WeightType) -> [UInt8] {
     var block = self.bytes(type.blockBytes)
-    for offset in type.halves {
+    for offset in type.scaleOffsets {
       let half = Float16(value(.ordinary) / 16).bitPattern
       (block[offset], block[offset + 1]) = (UInt8(half & 0xff), UInt8(half >> 8))
     }
@@ -76,18 +76,6 @@ extension SeededRandom {
 }
 
 extension WeightType {
-  /// Where a block holds its f16 scale and minimum (ggml-common.h).
-  fileprivate var halves: [Int] {
-    switch self {
-    case .f32, .f16, .bf16, .f24, .f8E4M3: []
-    case .q8_0, .q4_0, .q5_0, .iq4NL: [0]
-    case .q4_1, .q5_1, .q4K, .q5K: [0, 2]
-    case .q2K: [80, 82]
-    case .q3K: [108]
-    case .q6K: [208]
-    }
-  }
-
   /// `inputs` rounded to whole blocks, at least one.
   func whole(_ inputs: Int) -> Int { max(1, inputs / blockSize) * blockSize }
 }

@@ -30,12 +30,26 @@ package struct WorkerConfiguration: Sendable {
   package var graceSeconds = 30
   /// Whether the worker computes whatever hours, battery, people and other programs say. Default: no.
   package var computesAlways = false
+  /// Told as long as the worker's parts answer each other. Default: nobody is.
+  package var pulse: Pulse?
   /// Changes results before they are signed and sent. Nil but in tests, which need workers that are
   /// wrong.
   package var resultTransformer: ResultTransformer?
 
   /// Takes the one setting without a default.
   package init(dataFolder: String) { self.dataFolder = dataFolder }
+}
+
+/// Says again and again that the worker's parts still answer: a watchdog restarts one that is silent.
+package struct Pulse: Sendable {
+  /// Between two beats.
+  package var interval: Duration
+  package var beat: @Sendable () -> Void
+
+  package init(every interval: Duration, beat: @escaping @Sendable () -> Void) {
+    self.interval = interval
+    self.beat = beat
+  }
 }
 
 /// A test tool: changes what a worker sends, so that a coordinator's verification can be seen at

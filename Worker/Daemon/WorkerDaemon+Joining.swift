@@ -26,7 +26,8 @@ extension WorkerDaemon {
     let passphrase = try folder.passphrase(
       from: configuration.passphrase, environment: ProcessInfo.processInfo.environment)
     let key = try folder.loadKey(passphrase: passphrase)
-    let http = CoordinatorClient.makeHTTPClient()
+    let http = try CoordinatorClient.makeHTTPClient(
+      for: invitation.url, environment: ProcessInfo.processInfo.environment)
     let outcome: Result<Membership, any Error>
     do {
       let enroller = Enroller(http: http, key: key, workerName: configuration.workerName)

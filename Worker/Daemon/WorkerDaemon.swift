@@ -63,7 +63,7 @@ package struct WorkerDaemon: Service {
 
   /// Works until a graceful shutdown or the task's cancellation.
   ///
-  /// - Throws: `FileError` and `LibcryptoError` for a data folder that cannot be used,
+  /// - Throws: `FileError` and `LibcryptoError` for a data folder that cannot be used, `ProxyError`,
   ///   `ConfigurationError` for settings that contradict it, `WorkerStopped` when the worker ended
   ///   for a reason that no retry cures.
   package func run() async throws {
@@ -84,7 +84,9 @@ package struct WorkerDaemon: Service {
       inbox.tell.yield(.computingAllowed(allowance.computes))
     }
     _ = await governor.state
-    let http = CoordinatorClient.makeHTTPClient()
+    let http = try CoordinatorClient.makeHTTPClient(
+      for: Membership(in: folder)?.record.url ?? configuration.invitation?.url ?? "",
+      environment: ProcessInfo.processInfo.environment)
     let loop = WorkerLoop(
       WorkerLoop.Equipment(
         configuration: configuration, folder: folder, key: key, http: http, cache: cache,
@@ -99,7 +101,7 @@ package struct WorkerDaemon: Service {
     do {
       outcome = .success(
         try await withGracefulShutdownHandler {
-          try await Self.beside([governor.run, control.run]) { try await loop.run() }
+          try await Self.beside([governor.run, control.run, { await beat(loop, governor) }]) { try await loop.run() }
         } onGracefulShutdown: {
           terminate()
         })
@@ -130,6 +132,17 @@ package struct WorkerDaemon: Service {
         if let reason = ended { return reason }
       }
       return .drained
+    }
+  }
+
+  /// Beats while both actors answer.
+  private func beat(_ loop: WorkerLoop, _ governor: WorkerGovernor) async {
+    guard let pulse = configuration.pulse else { return }
+    while !Task.isCancelled {
+      _ = await governor.state
+      await loop.answer()
+      pulse.beat()
+      if (try? await clock.sleep(clock.now() + pulse.interval)) == nil { return }
     }
   }
 

@@ -4,6 +4,7 @@ import NIOCore
 import NIOHTTP1
 import NIOSSL
 import WireProtocol
+import WorkerDaemon
 
 /// Speaks to a coordinator's public API.
 struct APIClient: Sendable {
@@ -23,6 +24,8 @@ struct APIClient: Sendable {
   ) async throws -> Result {
     var settings = HTTPClient.Configuration()
     settings.httpVersion = .http1Only
+    settings.proxy = try HTTPClient.Configuration.Proxy.named(
+      for: configuration.url.absoluteString, by: ProcessInfo.processInfo.environment)
     settings.timeout.connect = .seconds(10)
     settings.connectionPool.retryConnectionEstablishment = false
     if let path = configuration.authorityPath {

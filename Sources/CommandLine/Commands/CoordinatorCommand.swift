@@ -83,17 +83,22 @@ struct CoordinatorCommand: AsyncParsableCommand {
     configuration.replayThreads = replayThreads
     configuration.policy = scheduling.policy
     parent.watch()
-    try await CoordinatorServer.run(configuration, logger: logging.makeLogger("coordinator")) {
-      [publicURL, host, folder = data.url] port in
-      let reachable = ["0.0.0.0", "::", ""].contains(host) ? "localhost" : host
-      let address = publicURL ?? "https://\(reachable):\(port)"
-      do {
-        try PublicAddress.save(address, in: folder)
-      } catch {
-        Terminal.error.line("cannot write the address into \(folder.path): \(error)")
-      }
-      Terminal.output.line("coordinator ready at \(address), authority in \(folder.path)/ca.pem")
-    }
+    let manager = ServiceManager()
+    try await CoordinatorServer.run(
+      configuration, logger: logging.makeLogger("coordinator"),
+      onListening: { [publicURL, host, folder = data.url] port in
+        let reachable = ["0.0.0.0", "::", ""].contains(host) ? "localhost" : host
+        let address = publicURL ?? "https://\(reachable):\(port)"
+        do {
+          try PublicAddress.save(address, in: folder)
+        } catch {
+          Terminal.error.line("cannot write the address into \(folder.path): \(error)")
+        }
+        Terminal.output.line("coordinator ready at \(address), authority in \(folder.path)/ca.pem")
+        manager?.tell("serves \(address)")
+      },
+      onTick: { if manager?.pulse != nil { manager?.beat() } })
+    manager?.tellStopping()
   }
 }
 

@@ -23,6 +23,7 @@ struct WorkerCommand: AsyncParsableCommand {
     subcommands: [
       Join.self, Run.self, WorkerStatusCommand.self, WorkerPauseCommand.self,
       WorkerResumeCommand.self, WorkerFinishCommand.self, WorkerPreferencesCommand.self,
+      WorkerDoctorCommand.self, WorkerLeaveCommand.self,
     ])
 
   /// Where a worker keeps what it has.
@@ -30,7 +31,10 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(
       help: ArgumentHelp(
         "The worker's folder: its key, certificate, results and downloaded models.",
-        discussion: "~/.local/share/tally/worker when left out.", valueName: "folder"),
+        discussion: """
+          When left out: ~/.local/share/tally/worker, or for root the installed service's, \
+          /var/lib/tallystick-worker.
+          """, valueName: "folder"),
       completion: .directory)
     var data: String?
 
@@ -43,10 +47,12 @@ struct WorkerCommand: AsyncParsableCommand {
       discussion: """
         The coordinator's operator makes invitations with `tally invite`. This machine makes a key of its own and gets a \
         certificate for it; the coordinator is recognised by the fingerprint in the invitation before anything secret \
-        is sent.
+        is sent. Where the Debian package's service is installed, root's join starts it too, so that nothing is left to \
+        do. An invitation may serve several machines; joining again renews a membership that was lost.
 
-        EXAMPLE:
+        EXAMPLES:
           tally worker join tally1.eyJhdXRob3JpdHki... --name attic
+          sudo tally worker join tally1.eyJhdXRob3JpdHki...
         """)
 
     @Argument(help: "The invitation, one line that starts with \"tally1.\"")
@@ -64,7 +70,14 @@ struct WorkerCommand: AsyncParsableCommand {
       let member = try await WorkerDaemon.join(configuration)
       Terminal.output.line(
         "\(member.record.workerID) of \(member.record.accountName) at \(member.record.url)")
-      Terminal.error.line("Start it with: tally worker run" + (folder.data.map { " --data \($0)" } ?? ""))
+      let service = SystemService("worker")
+      guard folder.path == service.folder, service.isManaged else {
+        let option = folder.data.map { " --data \($0)" } ?? ""
+        return Terminal.error.line("Start it with: tally worker run\(option)")
+      }
+      SystemService.handOver(folder.path)
+      try service.control("restart")
+      Terminal.error.line("It works now, and after every start. See it with: sudo tally worker status")
     }
   }
 
@@ -80,13 +93,25 @@ struct WorkerCommand: AsyncParsableCommand {
         and when it computes are the owner's preferences (see `tally worker preferences`), which may be changed while it \
         runs.
 
+        With --invitation it joins first if it has not yet: one command for containers and clusters.
+
         EXAMPLES:
           tally worker run
+          tally worker run --invitation tally1.eyJhdXRob3JpdHki...
           setsid tally worker run
           tally worker run --threads 2 --memory 4 --cache-size 10
         """)
 
     @OptionGroup var folder: FolderOptions
+
+    @Option(
+      help: ArgumentHelp(
+        "Joins with this invitation unless the worker has joined; TALLY_INVITATION when left out.",
+        discussion: "In the environment it is hidden from other users of the machine."))
+    var invitation: String?
+
+    @Option(help: "What statistics call this machine, if it joins; its host name when left out.")
+    var name: String?
 
     @Option(help: "Threads to compute with; every processor when left out.")
     var threads: Int?
@@ -146,7 +171,12 @@ struct WorkerCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+      let environment = ProcessInfo.processInfo.environment
       var configuration = WorkerConfiguration(dataFolder: folder.path)
+      configuration.invitation = try (invitation ?? environment["TALLY_INVITATION"]).map {
+        try Invitation(spelled: $0)
+      }
+      if let name { configuration.workerName = name }
       if let threads { configuration.threads = threads }
       if let memory { configuration.memoryLimitBytes = Int(memory * 1e9) }
       configuration.cacheLimitBytes = Int(cacheSize * 1e9)
@@ -162,15 +192,32 @@ struct WorkerCommand: AsyncParsableCommand {
       Terminal.error.line(try machineSpeed(threads: configuration.threads).description)
       let line = WorkerStatusLine()
       defer { line.finish() }
+      let manager = ServiceManager()
+      if let manager, let pulse = manager.pulse {
+        configuration.pulse = Pulse(every: pulse) { manager.beat() }
+      }
       try await WorkerDaemon.run(
         configuration: configuration, logger: logging.makeLogger("worker")
-      ) { line.show($0) }
+      ) { report in
+        line.show(report)
+        manager?.tell(report.summary)
+      }
+      manager?.tellStopping()
     }
 
-    /// What this machine will be worth to the coordinator.
+    /// What this machine will be worth to the coordinator, once its kernels were tried: a machine
+    /// that computes wrong is better told now than suspended after its first result.
     private func machineSpeed(threads: Int) throws -> MachineSpeed {
       let kernels = try KernelSet.best(environment: ProcessInfo.processInfo.environment)
-      return try MachineSpeed.measure(Compute(kernels: kernels, threads: threads))
+      let compute = try Compute(kernels: kernels, threads: threads)
+      do {
+        var test = try KernelSelfTest(compute, seed: .random(in: .min ... .max))
+        try test.run()
+      } catch let difference as KernelSelfTest.Difference {
+        throw CommandError(
+          "this machine computes wrong: \(difference). See more with: tally worker doctor")
+      }
+      return try MachineSpeed.measure(compute)
     }
   }
 }

@@ -7,16 +7,21 @@ struct DataOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "The coordinator's data folder; made if it is missing.",
-      discussion: "~/.local/share/tally/coordinator when left out.", valueName: "folder"),
+      discussion: """
+        When left out: ~/.local/share/tally/coordinator, or for root the installed service's, \
+        /var/lib/tallystick-coordinator.
+        """, valueName: "folder"),
     completion: .directory)
   var data: String?
 
   var url: URL { data.map { URL(filePath: $0) } ?? Self.shared("coordinator") }
 
-  /// `$XDG_DATA_HOME/tally/NAME`.
+  /// The folder of the service `NAME` for itself and for root, else `$XDG_DATA_HOME/tally/NAME`.
   static func shared(
     _ name: String, environment: [String: String] = ProcessInfo.processInfo.environment
   ) -> URL {
+    let service = SystemService(name)
+    if let folder = service.folder(environment: environment) { return URL(filePath: folder) }
     let base =
       environment["XDG_DATA_HOME"].map { URL(filePath: $0) }
       ?? FileManager.default.homeDirectoryForCurrentUser.appending(path: ".local/share")
@@ -24,7 +29,12 @@ struct DataOptions: ParsableArguments {
   }
 
   /// Opens the folder beside a coordinator that may be running: the database is the truth.
-  func open() throws -> DataFolder { try DataFolder(opening: url) }
+  ///
+  /// Root becomes the user whose folder it is, since the service could not read what root makes.
+  func open() throws -> DataFolder {
+    try SystemService.become(ownerOf: url.path)
+    return try DataFolder(opening: url)
+  }
 }
 
 /// The address that a coordinator told its folder, so that invitations can name it.

@@ -29,9 +29,14 @@ struct CoordinatorClient: Sendable {
   }
 
   /// An HTTP client as workers use it: HTTP/1.1 alone, no redirects, a refused connection reported
-  /// at once.
-  static func makeHTTPClient() -> HTTPClient {
+  /// at once, through the proxy that the environment names.
+  ///
+  /// - Throws: `ProxyError`.
+  static func makeHTTPClient(
+    for url: String, environment: [String: String]
+  ) throws(ProxyError) -> HTTPClient {
     var configuration = HTTPClient.Configuration()
+    configuration.proxy = try HTTPClient.Configuration.Proxy.named(for: url, by: environment)
     configuration.httpVersion = .http1Only
     configuration.redirectConfiguration = .disallow
     configuration.timeout.connect = .seconds(10)
