@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from batches import submit
-from processes import CHECKOUT, chat_line, eventually
+from processes import CHECKOUT, chat_line, eventually, free_port
 
 PACKAGES = Path(os.environ.get("TALLY_PACKAGES", CHECKOUT / ".build-package/output"))
 SUITE = "bookworm"
@@ -22,6 +22,9 @@ SECONDS_TO_FIRST_UNIT = 60
 def package(pattern):
     [found] = PACKAGES.glob(pattern)
     return found
+
+
+AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "--preserve-env"]
 
 
 def run(*command, **options):
@@ -41,36 +44,51 @@ class Root:
 
     def __init__(self, folder):
         self.folder = folder
-        run("debootstrap", "--variant=minbase", SUITE, folder, mirror())
+        run(*AS_ROOT, "debootstrap", "--variant=minbase", SUITE, folder, mirror())
         for settings in Path("/etc/apt/apt.conf.d").glob("*artifact*"):
-            shutil.copy(settings, folder / "etc/apt/apt.conf.d")
-        shutil.copy("/etc/resolv.conf", folder / "etc/resolv.conf")
-        # Of its own: nothing of this machine's hangs below a folder that is removed later.
-        run("mount", "-t", "proc", "proc", folder / "proc")
+            self.copy(settings, "etc/apt/apt.conf.d")
+        self.copy("/etc/resolv.conf", "etc/resolv.conf")
+        self.mount()
+
+    def mount(self):
+        """Of its own: nothing of this machine's hangs below a folder that is removed later."""
+        run(*AS_ROOT, "mount", "-t", "proc", "proc", self.folder / "proc")
+
+    def unmount(self):
+        run(*AS_ROOT, "umount", "--lazy", self.folder / "proc")
+
+    def copy(self, file, path):
+        run(*AS_ROOT, "cp", file, self.folder / path)
+
+    def install(self, *names):
+        self.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *names)
 
     def run(self, *command, **variables):
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"}
-        return run("chroot", self.folder, *command, env={**environment, **variables})
+        return run(*AS_ROOT, "chroot", self.folder, *command, env={**environment, **variables})
 
     def start(self, log, *command):
         return subprocess.Popen(
-            ["chroot", self.folder, *map(str, command)],
+            [*AS_ROOT, "chroot", self.folder, *map(str, command)],
             stdout=log.open("wb"),
             stderr=subprocess.STDOUT,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"},
         )
 
     def close(self):
-        run("umount", "--lazy", self.folder / "proc")
-        shutil.rmtree(self.folder)
+        self.unmount()
+        run(*AS_ROOT, "rm", "-rf", "--one-file-system", self.folder)
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = Root(tmp_path_factory.mktemp("debian") / "root")
     try:
-        shutil.copy(package("tallystick-worker_*.deb"), root.folder / "worker.deb")
-        root.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "/worker.deb")
+        root.copy(package("tallystick-worker_*.deb"), "worker.deb")
+        root.copy(package("tallystick-coordinator_*.deb"), "coordinator.deb")
+        began = time.monotonic()
+        root.install("/worker.deb")
+        print(f"the worker's package and what it needs: installed in {time.monotonic() - began:.1f} s")
         yield root
     finally:
         root.close()
@@ -113,6 +131,8 @@ def test_from_an_empty_debian_to_an_accepted_unit(root, fresh_fleet, tmp_path):
     finally:
         worker.terminate()
         assert worker.wait(60) == 0
+    assert root.run("tally", "worker", "leave", "--yes").startswith("left; ")
+    assert not (root.folder / "var/lib/tallystick-worker/key.pem").exists()
 
 
 def test_the_package_has_what_a_person_looks_for(root):
@@ -131,13 +151,122 @@ def test_the_package_has_what_a_person_looks_for(root):
 
 def test_removing_keeps_and_purging_forgets(root):
     folder = root.folder / "var/lib/tallystick-worker"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "worker.json").write_text("{}")
+    root.run("mkdir", "-p", "/var/lib/tallystick-worker")
+    root.run("touch", "/var/lib/tallystick-worker/worker.json")
     root.run("apt-get", "remove", "-y", "-qq", "tallystick-worker")
     assert folder.exists() and not (root.folder / "usr/bin/tally").exists()
-    root.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "/worker.deb")
+    root.install("/worker.deb")
     root.run("apt-get", "purge", "-y", "-qq", "tallystick-worker")
     assert not folder.exists()
+
+
+class Machine:
+    """A Debian that systemd has started, sharing this machine's network."""
+
+    def __init__(self, root, log):
+        self.root, self.log = root, log
+        self.process = subprocess.Popen(
+            [*AS_ROOT, "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "-D", root.folder],
+            stdin=subprocess.DEVNULL,
+            stdout=log.open("wb"),
+            stderr=subprocess.STDOUT,
+        )
+        self.leader = eventually(self.find_leader, "the machine has a first process", 30)
+        eventually(lambda: self.ask("systemctl", "is-system-running") in ("running", "degraded"), "it has started", 60)
+
+    def find_leader(self):
+        """The process 1 inside: the only descendant of nspawn's with a root folder of its own."""
+        found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout.split()
+        return next((pid for pid in found if Path(f"/proc/{pid}/exe").exists()), None)
+
+    def command(self, *command):
+        inside = ["nsenter", "-t", self.leader, "-m", "-u", "-i", "-p", "-C"]
+        clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]
+        return [*AS_ROOT, *inside, *clean, *map(str, command)]
+
+    def run(self, *command):
+        try:
+            return run(*self.command(*command))
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}\n{self.ask('journalctl', '--no-pager', '-n', '40')}") from None
+
+    def ask(self, *command):
+        """What a command says, whatever its exit code."""
+        return subprocess.run(self.command(*command), capture_output=True, text=True, timeout=60).stdout.strip()
+
+    def shows(self, unit, name):
+        return self.ask("systemctl", "show", "--value", "-p", name, unit)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.ask("systemctl", "--no-block", "poweroff")
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            run(*AS_ROOT, "kill", "-KILL", self.leader)
+            self.process.wait(30)
+
+
+@pytest.fixture
+def machine(root, tmp_path):
+    root.install("systemd-sysv", "dbus", "/worker.deb")
+    (tmp_path / "settings").write_text(f'TALLY_COORDINATOR_ARGUMENTS="--port {free_port()} --idle-seconds 1"\n')
+    root.copy(tmp_path / "settings", "etc/default/tallystick-coordinator")
+    root.install("/coordinator.deb")
+    # A machine's processes have numbers of their own, and so its own view of them.
+    root.unmount()
+    try:
+        machine = Machine(root, tmp_path / "machine.log")
+        try:
+            yield machine
+        finally:
+            machine.close()
+    finally:
+        root.mount()
+
+
+def test_the_services_live_under_systemd(machine):
+    """One command joins and starts; the watchdog restarts what hangs; leaving leaves nothing."""
+    assert machine.shows("tallystick-coordinator", "ActiveState") == "active"
+    assert machine.shows("tallystick-coordinator", "StatusText").startswith("serves https://")
+    assert machine.shows("tallystick-worker", "ConditionResult") == "no"
+
+    invitation = machine.run("tally", "invite", "ada", "--uses", "2").strip()
+    machine.run("tally", "worker", "join", invitation)
+    assert machine.shows("tallystick-worker", "ActiveState") == "active"
+    eventually(lambda: "no job waits" in machine.shows("tallystick-worker", "StatusText"), "it asks for work", 30)
+    assert "for           ada at" in machine.run("tally", "worker", "status")
+    worker = machine.run("grep", "-o", "worker_[a-z0-9]*", "/var/lib/tallystick-worker/worker.json")
+
+    main = machine.shows("tallystick-worker", "MainPID")
+    status = machine.run("cat", f"/proc/{main}/status")
+    assert not re.search(r"^Uid:\t0", status, re.MULTILINE) and "NoNewPrivs:\t1" in status
+    # SCHED_IDLE at nice 19 (proc_pid_stat(5)).
+    assert machine.run("cat", f"/proc/{main}/stat").rpartition(")")[2].split()[16] == "19"
+    journal = machine.run("journalctl", "--no-pager", "-u", "tallystick-worker", "-u", "tallystick-coordinator")
+    assert "thread priority" not in journal and "tally1." not in journal
+
+    for unit in ("worker", "coordinator"):
+        unit = f"tallystick-{unit}"
+        machine.run("systemctl", "service-watchdogs", "yes")
+        machine.run("mkdir", "-p", f"/run/systemd/system/{unit}.service.d")
+        override = f"/run/systemd/system/{unit}.service.d/hurry.conf"
+        machine.run("sh", "-c", f"printf '[Service]\\nWatchdogSec=6\\nRestartSec=1\\n' > {override}")
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", unit)
+        time.sleep(8)
+        assert machine.shows(unit, "NRestarts") == "0", "a worker that lives was restarted"
+        machine.run("systemctl", "kill", "--signal=STOP", unit)
+        eventually(lambda unit=unit: machine.shows(unit, "NRestarts") == "1", "the watchdog restarts it", 40)
+        eventually(lambda unit=unit: machine.shows(unit, "ActiveState") == "active", "it is back", 30)
+    assert machine.run("grep", "-o", "worker_[a-z0-9]*", "/var/lib/tallystick-worker/worker.json") == worker
+
+    assert machine.run("tally", "worker", "leave", "--yes").startswith("left; ")
+    assert machine.shows("tallystick-worker", "ActiveState") == "inactive"
+    assert machine.run("ls", "-A", "/var/lib/tallystick-worker/") == ""
+    # Back again, into a folder that belongs to the service's user by now.
+    machine.run("tally", "worker", "join", invitation)
+    eventually(lambda: "no job waits" in machine.shows("tallystick-worker", "StatusText"), "it asks for work", 30)
 
 
 def test_the_tarball_runs_from_any_folder(tmp_path):

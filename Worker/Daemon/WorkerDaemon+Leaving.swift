@@ -11,6 +11,12 @@ extension WorkerDaemon {
     return try Membership(in: WorkerFolder(path))
   }
 
+  /// Whether a worker runs in a folder.
+  package static func runs(in path: String) -> Bool {
+    guard let folder = try? WorkerFolder(path) else { return false }
+    return (try? folder.lock()) == nil
+  }
+
   /// Removes a worker's folder with everything in it; returns the bytes that were freed.
   ///
   /// - Parameter evenUndelivered: whether results that nobody has yet may go too.
@@ -39,11 +45,11 @@ extension WorkerDaemon {
   }
 
   private static func size(_ path: String) -> Int {
-    let files = FileManager.default.enumerator(
-      at: URL(filePath: path), includingPropertiesForKeys: [.totalFileAllocatedSizeKey])
-    return (files?.allObjects ?? []).reduce(0) { total, file in
-      let size = try? (file as? URL)?.resourceValues(forKeys: [.totalFileAllocatedSizeKey])
-      return total + (size?.totalFileAllocatedSize ?? 0)
+    // A service's folder is behind a link, at which listing would stop.
+    let path = URL(filePath: path).resolvingSymlinksInPath().path
+    let names = FileManager.default.enumerator(atPath: path)?.allObjects ?? []
+    return names.reduce(0) { total, name in
+      total + ((name as? String).flatMap { DurableFile.size("\(path)/\($0)") } ?? 0)
     }
   }
 }

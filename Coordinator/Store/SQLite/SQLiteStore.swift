@@ -39,6 +39,8 @@ package final class SQLiteStore: Store {
 
   private static func configuration() -> Configuration {
     var configuration = Configuration()
+    // GRDB's own wish is a higher priority, which Linux refuses to users, and libdispatch says so.
+    configuration.qos = .default
     configuration.foreignKeysEnabled = true
     configuration.busyMode = .timeout(20)
     configuration.maximumReaderCount = 4

@@ -52,11 +52,13 @@ struct WorkerLeaveCommand: AsyncParsableCommand {
     guard let status = try? await (now ? socket.status() : socket.finish()) else { return }
     if now { throw CommandError("a worker runs (\(status.summary)): stop it first, or leave out --now") }
     var last = ""
-    // A worker that has ended answers no more.
-    while let status = try? await socket.status() {
-      if status.summary != last { Terminal.error.line(status.summary) }
-      last = status.summary
-      try await Task.sleep(for: .seconds(1))
+    // It stops answering a moment before it has ended.
+    while WorkerDaemon.runs(in: folder.path) {
+      if let status = try? await socket.status(), status.summary != last {
+        Terminal.error.line(status.summary)
+        last = status.summary
+      }
+      try await Task.sleep(for: .milliseconds(500))
     }
   }
 }

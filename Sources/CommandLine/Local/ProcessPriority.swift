@@ -10,6 +10,8 @@ enum ProcessPriority {
   static func lower(to niceness: Int) {
     let which = __priority_which_t(PRIO_PROCESS.rawValue)
     guard niceness > Int(getpriority(which, 0)) else { return }
+    // libdispatch wants its threads' priority back, and would complain of each that stays as it is.
+    setenv("LIBDISPATCH_LOG", "NO", 0)
     for thread in threads { setpriority(which, thread, Int32(niceness)) }
     giveWayIfNice()
   }

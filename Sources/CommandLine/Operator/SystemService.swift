@@ -30,10 +30,13 @@ struct SystemService: Sendable {
   }
 
   /// The data folder that a command means which names none: its own for the service (systemd.exec(5),
-  /// `STATE_DIRECTORY`), the service's for root; nil for everybody else.
-  func folder(environment: [String: String], isRoot: Bool = geteuid() == 0) -> String? {
+  /// `STATE_DIRECTORY`), the service's for root and for the service's user; nil for everybody else.
+  func folder(environment: [String: String], user: uid_t = geteuid()) -> String? {
     if let own = environment["STATE_DIRECTORY"]?.split(separator: ":").first { return String(own) }
-    return isRoot && isInstalled ? folder : nil
+    guard isInstalled else { return nil }
+    var status = stat()
+    let isOwner = stat(folder, &status) == 0 && status.st_uid == user
+    return user == 0 || isOwner ? folder : nil
   }
 
   /// Makes root the owner of a folder for good, so that what it writes there is the owner's.
@@ -52,6 +55,8 @@ struct SystemService: Sendable {
   /// Gives what root made in a folder to the folder's owner: a service finds its folder as its own
   /// and looks no further.
   static func handOver(_ folder: String) {
+    // A dynamic user's folder is behind a link, at which listing would stop.
+    let folder = URL(filePath: folder).resolvingSymlinksInPath().path
     var owner = stat()
     guard geteuid() == 0, stat(folder, &owner) == 0, owner.st_uid != 0 else { return }
     for name in FileManager.default.enumerator(atPath: folder) ?? .init() {
