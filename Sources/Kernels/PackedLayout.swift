@@ -5,7 +5,7 @@ import CKernels
 package struct PackedLayout: Sendable, Equatable {
   /// Changes whenever the bytes of a packed matrix would: packed files of another version are of no
   /// use.
-  package static let version = 3
+  package static let version = 4
 
   package let scaleOffset: Int
   package let minimumOffset: Int
