@@ -115,6 +115,7 @@ class Coordinator:
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         self.arguments = arguments
+        self.environment = {}
         self.process = None
         self.peak = 0
 
@@ -139,6 +140,7 @@ class Coordinator:
             "--public-url",
             self.url,
             *self.arguments,
+            environment=self.environment,
         )
         eventually(self.is_ready, "the coordinator is ready", 60, self.process)
         return self
