@@ -115,7 +115,7 @@ class Coordinator:
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         self.arguments = arguments
-        self.environment = {}
+        self.variables = {}
         self.process = None
         self.peak = 0
 
@@ -140,7 +140,7 @@ class Coordinator:
             "--public-url",
             self.url,
             *self.arguments,
-            environment=self.environment,
+            environment=self.variables,
         )
         eventually(self.is_ready, "the coordinator is ready", 60, self.process)
         return self

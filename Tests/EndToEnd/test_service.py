@@ -46,7 +46,7 @@ def test_a_worker_tells_what_it_does_and_that_it_lives(fresh_fleet, tmp_path):
 def test_a_coordinator_in_an_abstract_socket(tmp_path):
     manager = Manager(f"\0tally-{tmp_path.name}-{time.monotonic_ns()}")
     coordinator = Coordinator(tmp_path / "coordinator", arguments=HURRIED)
-    coordinator.environment = manager.environment(9)
+    coordinator.variables = manager.environment(9)
     coordinator.start()
     try:
         eventually(lambda: manager.has(f"READY=1\nSTATUS=serves {coordinator.url}"), "it says where it is", 10)

@@ -193,6 +193,7 @@ struct WorkerCommand: AsyncParsableCommand {
       let line = WorkerStatusLine()
       defer { line.finish() }
       let manager = ServiceManager()
+      let memory = IdleMemory()
       if let manager, let pulse = manager.pulse {
         configuration.pulse = Pulse(every: pulse) { manager.beat() }
       }
@@ -200,6 +201,7 @@ struct WorkerCommand: AsyncParsableCommand {
         configuration: configuration, logger: logging.makeLogger("worker")
       ) { report in
         line.show(report)
+        memory.look(at: report)
         manager?.tell(report.summary)
       }
       manager?.tellStopping()

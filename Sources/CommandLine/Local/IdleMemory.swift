@@ -1,0 +1,36 @@
+import Foundation
+import Glibc
+import Synchronization
+import WorkerCore
+import WorkerDaemon
+
+/// Gives memory back to the system while a worker has nothing to do: the pages of the program itself
+/// that only its start and its units need. They come again when they are touched.
+final class IdleMemory: Sendable {
+  private let wasIdle = Mutex(false)
+
+  /// Looks at what the worker does now; gives back when that has just become nothing.
+  func look(at report: WorkerReport) {
+    var isIdle = false
+    if case .idle = report.activity { isIdle = report.unit == nil }
+    let becameIdle = wasIdle.withLock { was in
+      defer { was = isIdle }
+      return isIdle && !was
+    }
+    if becameIdle { Self.giveBack() }
+  }
+
+  private static func giveBack() {
+    let maps = (try? String(contentsOfFile: "/proc/self/maps", encoding: .utf8)) ?? ""
+    let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+    for line in maps.split(separator: "\n") where line.hasSuffix(" " + program) {
+      // Code: never written, so that nothing is lost with its pages (madvise(2)).
+      let fields = line.split(separator: " ", maxSplits: 2)
+      guard fields.count == 3, fields[1] == "r-xp" else { continue }
+      let ends = fields[0].split(separator: "-").compactMap { UInt($0, radix: 16) }
+      guard ends.count == 2, ends[0] < ends[1], let start = UnsafeMutableRawPointer(bitPattern: ends[0])
+      else { continue }
+      madvise(start, Int(ends[1] - ends[0]), MADV_DONTNEED)
+    }
+  }
+}
