@@ -82,12 +82,23 @@ final class DemoFleet {
     }
   }
 
+  /// SQLite removes files of its own when connections close, a moment after their last use; what
+  /// vanishes while the folder is listed would end its removal.
+  private func removeFolder() async {
+    for _ in 0..<100 {
+      try? FileManager.default.removeItem(at: folder)
+      guard FileManager.default.fileExists(atPath: folder.path) else { return }
+      // Also when the task is cancelled, as it is here after an interruption.
+      await Task.detached { try? await Task.sleep(for: .milliseconds(50)) }.value
+    }
+  }
+
   /// Stops every process, last started first, and removes the folder.
   func close(keepingFolder: Bool) async {
     for child in children.reversed() { child.terminate() }
     for child in children { await child.waitUntilExit(atMost: .seconds(20)) }
     children = []
-    if !keepingFolder { try? FileManager.default.removeItem(at: folder) }
+    if !keepingFolder { await removeFolder() }
   }
 
   private func waitFor<Value>(
