@@ -26,7 +26,7 @@ package enum KernelVariant: String, CaseIterable, Sendable {
   }
 
   /// True where it makes do without the vector instructions of x86 processors since about 2013.
-  var lacksExtensions: Bool {
+  package var lacksExtensions: Bool {
     switch self {
     case .scalarSoftware, .scalar: true
     #if arch(x86_64)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Kernels
+import Models
 import WireProtocol
 import WorkerCore
 import WorkerDaemon
@@ -70,7 +71,7 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
 
   private var memoryBytes: Int {
     if let memory { return Int(memory * 1e9) }
-    return max(64 << 20, min(2 << 30, ProcessMemory.availableBytes / 4))
+    return max(64 << 20, min(2 << 30, SystemMemory.availableBytes() / 4))
   }
 
   private static func show(_ finding: Finding) {

@@ -12,9 +12,9 @@ struct ProcessorExamination {
     do {
       let speed = try MachineSpeed.measure(
         Compute(kernels: KernelSet.best(environment: environment), threads: threads))
-      let isOld = speed.description.contains("has no AVX2")
       return Finding(
-        subject: "processor", outcome: isOld ? .note : .good, detail: speed.description)
+        subject: "processor", outcome: speed.variant.lacksExtensions ? .note : .good,
+        detail: speed.description)
     } catch {
       return .bad("processor", "\(error)")
     }

@@ -7,17 +7,23 @@ import WorkerDaemon
 /// Gives memory back to the system while a worker has nothing to do: the pages of the program itself
 /// that only its start and its units need. They come again when they are touched.
 final class IdleMemory: Sendable {
-  private let wasIdle = Mutex(false)
+  /// Whether more than asking for work was done since the last time.
+  private let hasWorked = Mutex(true)
 
-  /// Looks at what the worker does now; gives back when that has just become nothing.
+  /// Looks at what the worker does now; gives back when it has nothing to do for the first time since
+  /// it started or worked.
   func look(at report: WorkerReport) {
-    var isIdle = false
-    if case .idle = report.activity { isIdle = report.unit == nil }
-    let becameIdle = wasIdle.withLock { was in
-      defer { was = isIdle }
-      return isIdle && !was
+    let gives = hasWorked.withLock { hasWorked in
+      switch report.activity {
+      case .idle where report.unit == nil:
+        defer { hasWorked = false }
+        return hasWorked
+      case .fetching, .running, .uploading: hasWorked = true
+      default: break
+      }
+      return false
     }
-    if becameIdle { Self.giveBack() }
+    if gives { Self.giveBack() }
   }
 
   private static func giveBack() {

@@ -168,15 +168,3 @@ private struct MappedBytes: @unchecked Sendable {
     UnsafeRawBufferPointer(rebasing: bytes[range])
   }
 }
-
-/// What the kernel says of this machine's memory.
-private enum SystemMemory {
-  /// Bytes that programs could get without swapping; 0 where the system does not say.
-  static func availableBytes() -> Int {
-    guard let text = try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8),
-      let line = text.split(separator: "\n").first(where: { $0.hasPrefix("MemAvailable:") }),
-      let kilobytes = Int(line.filter(\.isNumber))
-    else { return 0 }
-    return kilobytes << 10
-  }
-}
