@@ -68,6 +68,9 @@ let package = Package(
       name: "CPCRE2", path: "Sources/CPCRE2", pkgConfig: "libpcre2-8",
       providers: [.apt(["libpcre2-dev"])]),
     .systemLibrary(
+      name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib",
+      providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(
       name: "CZstd", path: "Sources/CZstd", pkgConfig: "libzstd",
       providers: [.apt(["libzstd-dev"])]),
 
@@ -92,16 +95,19 @@ let package = Package(
       "CoordinatorStore", path: "Coordinator/Store",
       ["CoordinatorCore", "WireProtocol", "WirePayloads", crypto, grdb, logging]),
     module(
+      "CoordinatorStatistics", path: "Coordinator/Statistics",
+      ["CoordinatorCore", "CoordinatorStore", "CZlib", crypto]),
+    module(
       "CoordinatorAPI", path: "Coordinator/API",
       [
-        "CoordinatorCore", "CoordinatorStore", "ModelFormats", "Models", "Tokenizers",
-        "WirePayloads", "WireProtocol", asn1, crypto, hummingbird, logging, nioCore, nioSSL, x509,
+        "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "ModelFormats", "Models",
+        "Tokenizers", "WirePayloads", "WireProtocol", asn1, crypto, hummingbird, logging, nioCore, nioSSL, x509,
       ]),
     module(
       "CoordinatorServer", path: "Coordinator/Server",
       [
-        "CoordinatorAPI", "CoordinatorCore", "CoordinatorStore", "Execution", "Kernels",
-        "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1, crypto, hummingbird, hummingbirdTLS, lifecycle, logging, nioCore,
+        "CoordinatorAPI", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore",
+        "Execution", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1, crypto, hummingbird, hummingbirdTLS, lifecycle, logging, nioCore,
         nioPosix, nioSSL, x509,
       ]),
 
@@ -121,8 +127,8 @@ let package = Package(
     .executableTarget(
       name: "tally",
       dependencies: [
-        "CoordinatorAPI", "CoordinatorServer", "CoordinatorStore", "Execution", "Kernels", "ModelFormats",
-        "CoordinatorCore", "Models", "Tokenizers", "WireProtocol", "WirePayloads", "WorkerCore",
+        "CoordinatorAPI", "CoordinatorServer", "CoordinatorStatistics", "CoordinatorStore", "Execution",
+        "Kernels", "ModelFormats", "CoordinatorCore", "Models", "Tokenizers", "WireProtocol", "WirePayloads", "WorkerCore",
         "WorkerDaemon", "WorkerEngine", argumentParser,
         asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
       ],
@@ -143,6 +149,9 @@ let package = Package(
     tests(
       "CoordinatorStoreTests",
       ["CoordinatorCore", "CoordinatorStore", "TestSupport", "WirePayloads", "WireProtocol", grdb]),
+    tests(
+      "CoordinatorStatisticsTests",
+      ["CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "TestSupport"]),
     tests(
       "CoordinatorAPITests",
       [

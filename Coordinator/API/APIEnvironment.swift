@@ -1,4 +1,5 @@
 import CoordinatorCore
+import CoordinatorStatistics
 import CoordinatorStore
 import Foundation
 
@@ -10,11 +11,15 @@ package struct APIEnvironment: Sendable {
   package var catalog: ModelCatalog
   package var wakeups: Wakeups
   package var limits: APILimits
+  package var metrics: RequestMetrics
+  /// Where BOINC's statistics files are; nil: none are served.
+  package var statistics: StatisticsFolder?
   package var now: @Sendable () -> Timestamp
 
   package init(
     store: any Store, blobs: any BlobStore, authority: Authority, catalog: ModelCatalog,
     wakeups: Wakeups = Wakeups(), limits: APILimits = APILimits(),
+    metrics: RequestMetrics = RequestMetrics(), statistics: StatisticsFolder? = nil,
     now: @escaping @Sendable () -> Timestamp = APIEnvironment.systemTime
   ) {
     self.store = store
@@ -23,6 +28,8 @@ package struct APIEnvironment: Sendable {
     self.catalog = catalog
     self.wakeups = wakeups
     self.limits = limits
+    self.metrics = metrics
+    self.statistics = statistics
     self.now = now
   }
 

@@ -27,6 +27,8 @@ package struct CoordinatorConfiguration: Sendable {
   package var pollSeconds = 2
   /// Batches that are validated side by side, so that a small one need not wait for a large one.
   package var validationsAtOnce = 3
+  /// Seconds between two writings of BOINC's statistics files; 0 writes none.
+  package var statisticsSeconds = 3600
   /// Seconds after which a connection on which nothing happens is closed.
   package var idleConnectionSeconds = 120
   /// Seconds that requests get to end at a graceful stop.

@@ -101,6 +101,12 @@ package enum CoordinatorServer {
         environment: environment, tickSeconds: configuration.tickSeconds, logger: logger,
         onTick: onTick),
     ]
+    if configuration.statisticsSeconds > 0 {
+      services.append(
+        StatisticsService(
+          environment: environment, folder: folder.statistics,
+          seconds: configuration.statisticsSeconds, logger: logger))
+    }
     if configuration.replayThreads > 0 {
       services.append(
         ReplayService(

@@ -1,5 +1,6 @@
 import CoordinatorAPI
 import CoordinatorCore
+import CoordinatorStatistics
 import CoordinatorStore
 import Foundation
 import WireProtocol
@@ -37,7 +38,13 @@ package struct DataFolder: Sendable {
   ) -> APIEnvironment {
     APIEnvironment(
       store: store, blobs: blobs, authority: authority,
-      catalog: ModelCatalog(store: store, blobs: blobs), limits: limits, now: now)
+      catalog: ModelCatalog(store: store, blobs: blobs), limits: limits, statistics: statistics,
+      now: now)
+  }
+
+  /// BOINC's statistics files.
+  package var statistics: StatisticsFolder {
+    StatisticsFolder(url.appendingPathComponent("statistics"))
   }
 
   /// The key is written first: a certificate that is there has its key.

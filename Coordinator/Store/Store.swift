@@ -4,8 +4,8 @@ import WireProtocol
 /// The coordinator's memory. Every call is one decision in one transaction: when it returns, its
 /// effect is durable; when it throws, nothing happened. Calls may be repeated after a lost answer
 /// without counting anything twice.
-package protocol Store: FileStore, BatchStore, WorkStore, FleetStore, KeyStore, ModelStore,
-  StatisticsStore
+package protocol Store: FileStore, BatchStore, WorkStore, FleetStore, AccountStore, KeyStore,
+  ModelStore, StatisticsStore
 {}
 
 /// Files of the Files API. A file belongs to an API key and is invisible to others.
@@ -139,6 +139,24 @@ package protocol FleetStore: Sendable {
   func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool
 }
 
+/// What is public of accounts, and their teams.
+package protocol AccountStore: Sendable {
+  /// All accounts, oldest first, without those that were deleted.
+  func accounts() async throws -> [AccountProfile]
+  /// Changes what is known of an account. A team is made when it is new, with this account for its
+  /// founder.
+  ///
+  /// - Throws: `StoreError.notFound` for an unknown name; `.invalid` for a value out of bounds.
+  func changeAccount(
+    named name: String, _ change: AccountChange, now: Timestamp
+  ) async throws -> AccountProfile
+  /// Forgets everything that tells who an account was, ends its workers and invitations, and lists it
+  /// as deleted. Its credit stays in the totals.
+  ///
+  /// - Throws: `StoreError.notFound` for an unknown name.
+  func deleteAccount(named name: String, now: Timestamp) async throws
+}
+
 /// API keys.
 package protocol KeyStore: Sendable {
   func createKey(_ key: NewKey, now: Timestamp) async throws -> KeyRecord
@@ -165,6 +183,15 @@ package protocol ModelStore: Sendable {
 /// Contributions and receipts.
 package protocol StatisticsStore: Sendable {
   func statistics(now: Timestamp) async throws -> StatisticsSnapshot
+  /// What was contributed on each day of UTC from `first` to `last` on which there was something, in
+  /// order.
+  func history(
+    of scope: HistoryScope, from first: Day, through last: Day
+  ) async throws -> [DayContribution]
+  /// Everything that BOINC's statistics files say, of one moment.
+  func export(now: Timestamp) async throws -> StatisticsExport
+  /// Figures of what waits and runs, for an operator's monitoring.
+  func gauges(now: Timestamp) async throws -> FleetGauges
   /// Receipts after number `after` (0: from the first), in order.
   func receipts(after: Int, limit: Int) async throws -> [ReceiptRecord]
   /// Recomputes every hash of the chain.

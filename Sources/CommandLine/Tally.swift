@@ -25,8 +25,8 @@ struct Tally: AsyncParsableCommand {
       CommandGroup(
         name: "Run a coordinator",
         subcommands: [
-          CoordinatorCommand.self, InviteCommand.self, KeyCommand.self, ModelCommand.self,
-          DemoCommand.self,
+          CoordinatorCommand.self, InviteCommand.self, AccountCommand.self, KeyCommand.self,
+          ModelCommand.self, DemoCommand.self,
         ]),
       CommandGroup(
         name: "Look closer, on this machine alone",

@@ -43,7 +43,8 @@ struct TestWorker {
     _ = try await coordinator.store.createInvitation(
       NewInvitation(
         secretHash: BlobDigest.sha256(Array("secret-\(name)".utf8)), accountName: account, uses: 1,
-        expiresAt: coordinator.clock.now.adding(seconds: 3600), trusted: trusted),
+        expiresAt: coordinator.clock.now.adding(seconds: 3600), trusted: trusted,
+        isNamed: true),
       now: coordinator.clock.now)
     let answer = try await post(
       WorkerRoute.enroll,

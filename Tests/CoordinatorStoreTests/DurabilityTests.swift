@@ -132,6 +132,55 @@ struct DurabilityTests {
     }
   }
 
+  @Test("a database from before history was kept has it afterwards, from its receipts")
+  func historyOfBefore() async throws {
+    let folder = Folder()
+    let (store, blobs) = try await folder.open()
+    let lab = try await Laboratory(store, blobs)
+    let workers = [
+      try await lab.worker("a", account: "ann"), try await lab.worker("b", account: "bob"),
+    ]
+    for day in 0..<3 {
+      let now = Laboratory.start.adding(seconds: day * 86_400)
+      _ = try await lab.runningBatch(lines: 6, now: now)
+      let lease = try #require(try await lab.lease(workers[0], now: now).first)
+      try await lab.submit(lease, by: workers[0], lyingAs: day == 1 ? "ann" : nil, now: now)
+      try await lab.drain(workers, now: now)
+      try await lab.replayAll(now: now)
+    }
+    let now = Laboratory.start.adding(seconds: 2 * 86_400)
+    func seen(_ store: SQLiteStore) async throws -> ([DayContribution], [[Int]]) {
+      let first = Day(containing: Laboratory.start)
+      return (
+        try await store.history(of: .everyone, from: first, through: first.adding(days: 9)),
+        try await store.statistics(now: now).accounts.map {
+          [$0.streakDays, $0.longestStreakDays]
+        }
+      )
+    }
+    let before = try await seen(store)
+    #expect(before.0.count == 3 && before.0.contains { $0.rejected > 0 })
+    try store.close()
+    let path = try folder.url.appendingPathComponent("data/coordinator.sqlite").path
+    try await DatabaseQueue(path: path).write { db in
+      for change in [
+        "DROP TABLE contribution", "DROP INDEX account_of_team", "DROP INDEX account_number",
+        "DROP INDEX worker_number", "DELETE FROM grdb_migrations WHERE identifier >= '4'",
+      ] { try db.execute(sql: change) }
+      for column in [
+        "number", "named", "team", "country", "url", "email", "cross_project_id", "streak",
+        "longest_streak", "streak_day", "deleted_at",
+      ] { try db.execute(sql: "ALTER TABLE account DROP COLUMN \(column)") }
+      for column in ["number", "deleted_at"] {
+        try db.execute(sql: "ALTER TABLE worker DROP COLUMN \(column)")
+      }
+      try db.execute(sql: "DROP TABLE team")
+    }
+    let (reopened, _) = try await folder.open()
+    let after = try await seen(reopened)
+    #expect(after == before)
+  }
+
   @Test("a decision that fails changes nothing and disturbs no other of its group")
   func failedDecision() async throws {
     let folder = Folder()

@@ -8,7 +8,7 @@ from processes import Coordinator, Worker
 from tiny_model import write_tiny_model
 
 # A worker that says nothing is given up after seconds, not minutes, and asks for work again after one.
-HURRIED = ("--heartbeat-seconds", "3", "--silence-seconds", "12", "--idle-seconds", "1")
+HURRIED = ("--heartbeat-seconds", "3", "--silence-seconds", "12", "--idle-seconds", "1", "--statistics-seconds", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -182,7 +182,7 @@ class Coordinator:
         return answer["key"]
 
     def invitation(self, account, *arguments):
-        answer = tally("invite", account, "--data", self.data, "--url", self.url, "--json", *arguments)
+        answer = tally("invite", account, "--data", self.data, "--url", self.url, "--json", "--public", *arguments)
         return json.loads(answer.stdout)["invitation"]
 
     def client(self, key, **options):

@@ -8,7 +8,7 @@ private struct Layer {
   let mayImport: Set<String>
 }
 
-private let systemLibraries: Set<String> = ["COpenSSL", "CPCRE2", "CZstd"]
+private let systemLibraries: Set<String> = ["COpenSSL", "CPCRE2", "CZlib", "CZstd"]
 private let engine: Set<String> = ["Kernels", "ModelFormats", "Models"]
 private let wire: Set<String> = ["WireProtocol", "WirePayloads"]
 
@@ -29,14 +29,19 @@ private let layers = [
     name: "CoordinatorStore", folder: "Coordinator/Store/",
     mayImport: wire.union(["CoordinatorCore", "ModelFormats"])),
   Layer(
+    name: "CoordinatorStatistics", folder: "Coordinator/Statistics/",
+    mayImport: ["CZlib", "CoordinatorCore", "CoordinatorStore"]),
+  Layer(
     name: "CoordinatorAPI", folder: "Coordinator/API/",
     mayImport: wire.union([
-      "CoordinatorCore", "CoordinatorStore", "ModelFormats", "Models", "Tokenizers",
+      "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "ModelFormats", "Models",
+      "Tokenizers",
     ])),
   Layer(
     name: "CoordinatorServer", folder: "Coordinator/Server/",
     mayImport: wire.union(engine).union([
-      "CoordinatorAPI", "CoordinatorCore", "CoordinatorStore", "Execution", "Tokenizers",
+      "CoordinatorAPI", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore",
+      "Execution", "Tokenizers",
     ])),
   Layer(name: "WorkerCore", folder: "Worker/Core/", mayImport: ["WireProtocol"]),
   Layer(
@@ -48,8 +53,8 @@ private let layers = [
   Layer(
     name: "tally", folder: "Sources/CommandLine/",
     mayImport: wire.union(engine).union([
-      "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStore", "Execution",
-      "Tokenizers", "WorkerCore", "WorkerDaemon", "WorkerEngine",
+      "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStatistics",
+      "CoordinatorStore", "Execution", "Tokenizers", "WorkerCore", "WorkerDaemon", "WorkerEngine",
     ])),
   Layer(name: "TestSupport", folder: "Sources/TestSupport/", mayImport: []),
 ]

@@ -1,6 +1,7 @@
 import CoordinatorStore
 
-/// `GET /stats`: what everyone has contributed. Times are seconds since 1970.
+/// `GET /stats`: what everyone has contributed. Times are seconds since 1970. Accounts and workers are
+/// listed whose owner agreed to be named; the totals count everyone.
 package struct StatisticsObject: Encodable, Hashable, Sendable {
   package struct Numbers: Encodable, Hashable, Sendable {
     package var accepted: Int
@@ -26,12 +27,36 @@ package struct StatisticsObject: Encodable, Hashable, Sendable {
   package struct Account: Encodable, Hashable, Sendable {
     package var id: String
     package var name: String
+    @Nullable package var team: String?
     package var createdAt: Int
     package var workers: Int
+    /// Days in a row with an accepted result, and the longest run of them.
+    package var streakDays: Int
+    package var longestStreakDays: Int
+    package var badges: [Badge]
     package var contribution: Numbers
 
     private enum CodingKeys: String, CodingKey {
-      case id, name, workers, contribution
+      case id, name, team, workers, badges, contribution
+      case createdAt = "created_at"
+      case streakDays = "streak_days"
+      case longestStreakDays = "longest_streak_days"
+    }
+  }
+
+  package struct Badge: Encodable, Hashable, Sendable {
+    package var name: String
+    package var title: String
+  }
+
+  package struct Team: Encodable, Hashable, Sendable {
+    package var name: String
+    package var createdAt: Int
+    package var members: Int
+    package var contribution: Numbers
+
+    private enum CodingKeys: String, CodingKey {
+      case name, members, contribution
       case createdAt = "created_at"
     }
   }
@@ -63,6 +88,10 @@ package struct StatisticsObject: Encodable, Hashable, Sendable {
   package var requestsCompleted: Int
   package var batches: Int
   package var totals: Numbers
+  /// All there are, also those that are not listed.
+  package var accountsTotal: Int
+  package var workersTotal: Int
+  package var teams: [Team]
   package var accounts: [Account]
   package var workers: [Worker]
 
@@ -72,12 +101,23 @@ package struct StatisticsObject: Encodable, Hashable, Sendable {
     requestsCompleted = snapshot.requestsCompleted
     batches = snapshot.batches
     totals = Numbers(snapshot.totals)
-    accounts = snapshot.accounts.map {
-      Account(
-        id: $0.id, name: $0.name, createdAt: $0.createdAt.seconds, workers: $0.workers,
+    accountsTotal = snapshot.accounts.count
+    workersTotal = snapshot.workers.count
+    teams = snapshot.teams.map {
+      Team(
+        name: $0.name, createdAt: $0.createdAt.seconds, members: $0.members,
         contribution: Numbers($0.contribution))
     }
-    workers = snapshot.workers.map {
+    let named = snapshot.accounts.filter(\.isNamed)
+    accounts = named.map {
+      Account(
+        id: $0.id, name: $0.name, team: $0.team, createdAt: $0.createdAt.seconds,
+        workers: $0.workers, streakDays: $0.streakDays, longestStreakDays: $0.longestStreakDays,
+        badges: $0.badges.map { Badge(name: $0.name, title: $0.title) },
+        contribution: Numbers($0.contribution))
+    }
+    let shown = Set(named.map(\.id))
+    workers = snapshot.workers.filter { shown.contains($0.accountID) }.map {
       Worker(
         id: $0.id, accountID: $0.accountID, name: $0.name, trusted: $0.trusted,
         createdAt: $0.createdAt.seconds, lastSeenAt: $0.lastSeen?.seconds,
@@ -87,7 +127,9 @@ package struct StatisticsObject: Encodable, Hashable, Sendable {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case object, batches, totals, accounts, workers
+    case object, batches, totals, teams, accounts, workers
+    case accountsTotal = "accounts_total"
+    case workersTotal = "workers_total"
     case takenAt = "taken_at"
     case unitsAccepted = "units_accepted"
     case requestsCompleted = "requests_completed"

@@ -8,6 +8,7 @@ package enum APIRouter {
     _ environment: APIEnvironment, identify: WorkerAuthentication.Identify? = nil
   ) -> Router<CoordinatorRequestContext> {
     let router = Router(context: CoordinatorRequestContext.self)
+    router.add(middleware: MetricsMiddleware(metrics: environment.metrics))
     router.add(middleware: ErrorMiddleware())
     let authenticated = KeyAuthentication(store: environment.store)
     let worker =
@@ -19,6 +20,7 @@ package enum APIRouter {
     FileRoutes(environment: environment, authenticated: authenticated).add(to: router)
     BatchRoutes(environment: environment, authenticated: authenticated).add(to: router)
     PublicRoutes(environment: environment, authenticated: authenticated).add(to: router)
+    StatisticsRoutes(environment: environment).add(to: router)
     EnrolmentRoutes(environment: environment, worker: worker).add(to: router)
     WorkRoutes(environment: environment, worker: worker).add(to: router)
     return router

@@ -3,7 +3,7 @@ import HTTPTypes
 import Hummingbird
 import Logging
 
-/// Models, statistics, health, and the parts of OpenAI's API that batches take the place of.
+/// Models, health, and the parts of OpenAI's API that batches take the place of.
 struct PublicRoutes {
   let environment: APIEnvironment
   let authenticated: KeyAuthentication
@@ -23,7 +23,6 @@ struct PublicRoutes {
           }
         ])
     }
-    router.route("/stats", [.get: statistics])
     router.route("/healthz", [.get: alive])
     router.route("/readyz", [.get: ready])
   }
@@ -45,12 +44,6 @@ struct PublicRoutes {
         param: "model", code: "model_not_found")
     }
     return try .json(ModelObject(model))
-  }
-
-  @Sendable private func statistics(
-    _ request: Request, _ context: CoordinatorRequestContext
-  ) async throws -> Response {
-    try .json(StatisticsObject(await environment.store.statistics(now: environment.now())))
   }
 
   @Sendable private func alive(

@@ -36,15 +36,20 @@ package struct NewInvitation: Hashable, Sendable {
   package var expiresAt: Timestamp
   /// Whether these workers serve the trusted pool.
   package var trusted: Bool
+  /// Whether the account's owner agreed that its name and contribution are public; what was agreed
+  /// before stays.
+  package var isNamed: Bool
 
   package init(
-    secretHash: Digest, accountName: String, uses: Int, expiresAt: Timestamp, trusted: Bool
+    secretHash: Digest, accountName: String, uses: Int, expiresAt: Timestamp, trusted: Bool,
+    isNamed: Bool = false
   ) {
     self.secretHash = secretHash
     self.accountName = accountName
     self.uses = uses
     self.expiresAt = expiresAt
     self.trusted = trusted
+    self.isNamed = isNamed
   }
 }
 

@@ -19,8 +19,29 @@ package struct StatisticsSnapshot: Hashable, Sendable, Codable {
   package struct Account: Hashable, Sendable, Codable {
     package var id: String
     package var name: String
+    /// Whether its owner agreed that its name is public.
+    package var isNamed: Bool
+    /// The name of its team.
+    package var team: String?
     package var createdAt: Timestamp
     package var workers: Int
+    /// Days in a row with an accepted result, up to the snapshot, and the longest run ever.
+    package var streakDays: Int
+    package var longestStreakDays: Int
+    package var contribution: Contribution
+
+    /// What it has earned.
+    package var badges: [Badge] {
+      Badge.earned(
+        results: contribution.accepted, tokens: contribution.tokens,
+        longestStreak: longestStreakDays)
+    }
+  }
+  package struct Team: Hashable, Sendable, Codable {
+    package var id: Int
+    package var name: String
+    package var createdAt: Timestamp
+    package var members: Int
     package var contribution: Contribution
   }
   package struct Worker: Hashable, Sendable, Codable {
@@ -45,6 +66,7 @@ package struct StatisticsSnapshot: Hashable, Sendable, Codable {
   /// By credit, falling.
   package var accounts: [Account]
   package var workers: [Worker]
+  package var teams: [Team]
 }
 
 /// A link of the receipt chain. Each hash covers the body and the hash before it, so none can be

@@ -1,3 +1,4 @@
+import CoordinatorCore
 import GRDB
 
 /// The tables. A migration that was released is never changed; a new one is added.
@@ -13,7 +14,28 @@ enum Migrations {
     migrator.registerMigration("3: batches, requests, units, replicas, receipts") {
       try $0.execute(sql: batches + work)
     }
+    migrator.registerMigration("4: teams, history by day") { db in
+      try db.execute(sql: history)
+      try fillStreaks(db)
+    }
     return migrator
+  }
+
+  /// Streaks as they would stand had they been counted from the first receipt on.
+  private static func fillStreaks(_ db: Database) throws {
+    var streaks: [String: Streak] = [:]
+    let days = try Row.fetchCursor(
+      db,
+      sql: """
+        SELECT DISTINCT worker.account, day FROM contribution
+        JOIN worker ON worker.id = contribution.worker WHERE contribution.accepted > 0 ORDER BY day
+        """)
+    while let row = try days.next() {
+      streaks[try row.value("account"), default: Streak()].add(Day(number: try row.value("day")))
+    }
+    for (account, streak) in streaks {
+      try streak.store(for: account, db)
+    }
   }
 
   private static let clients = """
@@ -148,5 +170,51 @@ enum Migrations {
       sequence INTEGER PRIMARY KEY, previous TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL,
       replica INTEGER NOT NULL UNIQUE REFERENCES replica
     ) STRICT;
+    """
+
+  /// An account is named in public only when its owner agreed (`named`). Its `cross_project_id` is
+  /// BOINC's: with the e-mail address it makes the identifier that joins one person's statistics of
+  /// many projects. A `number` is what BOINC's statistics call a person or machine by. `contribution`
+  /// has a row for each worker and day of UTC, filled from the
+  /// receipts of before.
+  private static let history = """
+    CREATE TABLE team (
+      id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, founder TEXT NOT NULL,
+      created_at INTEGER NOT NULL
+    ) STRICT;
+    ALTER TABLE account ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE account ADD COLUMN named INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE account ADD COLUMN team INTEGER REFERENCES team;
+    ALTER TABLE account ADD COLUMN country TEXT;
+    ALTER TABLE account ADD COLUMN url TEXT;
+    ALTER TABLE account ADD COLUMN email TEXT;
+    ALTER TABLE account ADD COLUMN cross_project_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE account ADD COLUMN streak INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE account ADD COLUMN longest_streak INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE account ADD COLUMN streak_day INTEGER;
+    ALTER TABLE account ADD COLUMN deleted_at INTEGER;
+    UPDATE account SET number = rowid, cross_project_id = lower(hex(randomblob(16)));
+    ALTER TABLE worker ADD COLUMN number INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE worker ADD COLUMN deleted_at INTEGER;
+    UPDATE worker SET number = rowid;
+    CREATE UNIQUE INDEX account_number ON account (number);
+    CREATE UNIQUE INDEX worker_number ON worker (number);
+    CREATE INDEX account_of_team ON account (team) WHERE team IS NOT NULL;
+    CREATE TABLE contribution (
+      worker TEXT NOT NULL REFERENCES worker, day INTEGER NOT NULL,
+      accepted INTEGER NOT NULL DEFAULT 0, rejected INTEGER NOT NULL DEFAULT 0,
+      tokens INTEGER NOT NULL DEFAULT 0, credit INTEGER NOT NULL DEFAULT 0,
+      PRIMARY KEY (worker, day)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX contribution_day ON contribution (day);
+    INSERT INTO contribution (worker, day, accepted, rejected, tokens, credit)
+      SELECT body ->> 'worker', (body ->> '$.time.milliseconds') / 86400000,
+        sum(body ->> 'verdict' = 'accepted'), sum(body ->> 'verdict' = 'rejected'),
+        sum(CASE WHEN body ->> 'verdict' = 'accepted' THEN
+          (SELECT coalesce(sum(value ->> 'tokens'), 0) FROM json_each(replica.summaries))
+          ELSE 0 END),
+        sum(body ->> 'microcredit')
+      FROM receipt JOIN replica ON replica.number = receipt.replica
+      WHERE body ->> 'worker' IS NOT NULL GROUP BY 1, 2;
     """
 }

@@ -12,6 +12,9 @@ package extension SQLiteStore {
     return try await write { transaction in
       let db = transaction.db
       let account = try transaction.account(named: invitation.accountName, now: now)
+      if invitation.isNamed {
+        try db.run("UPDATE account SET named = 1 WHERE id = ?", [account.id])
+      }
       let id = transaction.identifiers.make("invitation_")
       try db.run(
         """
@@ -81,9 +84,9 @@ package extension SQLiteStore {
       let id = transaction.identifiers.make("worker_")
       try db.run(
         """
-        INSERT INTO worker (id, account, name, trusted, invitation, public_key, created_at,
+        INSERT INTO worker (id, number, account, name, trusted, invitation, public_key, created_at,
           average_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        VALUES (?, (SELECT coalesce(max(number), 0) + 1 FROM worker), ?, ?, ?, ?, ?, ?, ?)
         """,
         [
           id, try invitation.value("account", as: String.self), String(worker.name.prefix(100)),
@@ -134,9 +137,10 @@ extension Transaction {
   fileprivate func account(named name: String, now: Timestamp) throws -> AccountRecord {
     try db.run(
       """
-      INSERT INTO account (id, name, created_at, average_at) VALUES (?, ?, ?, ?)
+      INSERT INTO account (id, number, name, cross_project_id, created_at, average_at)
+      VALUES (?, (SELECT coalesce(max(number), 0) + 1 FROM account), ?, ?, ?, ?)
       ON CONFLICT (name) DO NOTHING
-      """, [identifiers.make("account_"), name, now, now])
+      """, [identifiers.make("account_"), name, identifiers.make(""), now, now])
     guard let row = try db.first("SELECT * FROM account WHERE name = ?", [name]) else {
       throw Row.damaged("account.name")
     }

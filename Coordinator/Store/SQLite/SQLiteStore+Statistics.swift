@@ -5,34 +5,26 @@ import WireProtocol
 package extension SQLiteStore {
   func statistics(now: Timestamp) async throws -> StatisticsSnapshot {
     try await read { db in
-      let accounts = try db.all(
+      let rows = try db.all(
         """
-        SELECT account.*, (SELECT count(*) FROM worker WHERE worker.account = account.id) AS workers
-        FROM account ORDER BY credit DESC, created_at, id
-        """
-      ).map { row in
-        StatisticsSnapshot.Account(
-          id: try row.value("id"), name: try row.value("name"),
-          createdAt: try row.value("created_at"), workers: try row.value("workers"),
-          contribution: try Contribution(row: row, now: now))
-      }
-      let workers = try db.all("SELECT * FROM worker ORDER BY credit DESC, created_at, id").map {
-        row in
-        StatisticsSnapshot.Worker(
-          id: try row.value("id"), accountID: try row.value("account"),
-          name: try row.value("name"), trusted: try row.value("trusted"),
-          createdAt: try row.value("created_at"), lastSeen: try row.optional("last_seen"),
-          suspendedUntil: try row.optional("suspended_until"),
-          consecutiveValid: try row.value("consecutive_valid"),
-          contribution: try Contribution(row: row, now: now))
-      }
+        SELECT account.*, team.name AS team_name,
+          (SELECT count(*) FROM worker WHERE worker.account = account.id) AS workers
+        FROM account LEFT JOIN team ON team.id = account.team
+        ORDER BY credit DESC, account.created_at, account.id
+        """)
+      let accounts = try rows.filter { try $0.optional("deleted_at", as: Timestamp.self) == nil }
+        .map { try StatisticsSnapshot.Account(row: $0, now: now) }
+      let workers = try db.all(
+        "SELECT * FROM worker WHERE deleted_at IS NULL ORDER BY credit DESC, created_at, id"
+      ).map { try StatisticsSnapshot.Worker(row: $0, now: now) }
       return StatisticsSnapshot(
         takenAt: now,
         unitsAccepted: try db.integer("SELECT count(*) FROM unit WHERE state = 'accepted'"),
         requestsCompleted: try db.integer("SELECT sum(completed) FROM batch"),
         batches: try db.integer("SELECT count(*) FROM batch"),
-        totals: Contribution(summing: accounts.map(\.contribution)), accounts: accounts,
-        workers: workers)
+        totals: Contribution(summing: try rows.map { try Contribution(row: $0, now: now) }),
+        accounts: accounts,
+        workers: workers, teams: try StatisticsSnapshot.teams(accounts, db))
     }
   }
 
@@ -77,9 +69,47 @@ package extension SQLiteStore {
   }
 }
 
+extension StatisticsSnapshot {
+  /// Teams with what their present members contributed, by credit, falling.
+  fileprivate static func teams(
+    _ accounts: [StatisticsSnapshot.Account], _ db: Database
+  ) throws -> [StatisticsSnapshot.Team] {
+    let members = Dictionary(grouping: accounts, by: \.team)
+    return try db.all("SELECT * FROM team ORDER BY id").map { row in
+      let name: String = try row.value("name")
+      let own = members[name] ?? []
+      return StatisticsSnapshot.Team(
+        id: try row.value("id"), name: name, createdAt: try row.value("created_at"),
+        members: own.count, contribution: Contribution(summing: own.map(\.contribution)))
+    }.sorted { ($1.contribution.credit, $0.id) < ($0.contribution.credit, $1.id) }
+  }
+}
+
+extension StatisticsSnapshot.Account {
+  fileprivate init(row: Row, now: Timestamp) throws {
+    let streak = try Streak(row: row)
+    self.init(
+      id: try row.value("id"), name: try row.value("name"), isNamed: try row.value("named"),
+      team: try row.optional("team_name"), createdAt: try row.value("created_at"),
+      workers: try row.value("workers"), streakDays: streak.current(on: Day(containing: now)),
+      longestStreakDays: streak.longest, contribution: try Contribution(row: row, now: now))
+  }
+}
+
+extension StatisticsSnapshot.Worker {
+  fileprivate init(row: Row, now: Timestamp) throws {
+    self.init(
+      id: try row.value("id"), accountID: try row.value("account"), name: try row.value("name"),
+      trusted: try row.value("trusted"), createdAt: try row.value("created_at"),
+      lastSeen: try row.optional("last_seen"), suspendedUntil: try row.optional("suspended_until"),
+      consecutiveValid: try row.value("consecutive_valid"),
+      contribution: try Contribution(row: row, now: now))
+  }
+}
+
 extension Contribution {
   /// From the columns that `account` and `worker` share.
-  fileprivate init(row: Row, now: Timestamp) throws {
+  init(row: Row, now: Timestamp) throws {
     let average = RecentAverage(
       value: try row.value("average"), time: try row.value("average_at"))
     self.init(
@@ -88,7 +118,7 @@ extension Contribution {
       recentAverageCredit: average.value(at: now))
   }
 
-  fileprivate init(summing parts: [Contribution]) {
+  init(summing parts: [Contribution]) {
     self.init(
       accepted: parts.reduce(0) { $0 + $1.accepted },
       rejected: parts.reduce(0) { $0 + $1.rejected }, tokens: parts.reduce(0) { $0 + $1.tokens },

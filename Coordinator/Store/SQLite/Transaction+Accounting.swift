@@ -28,6 +28,10 @@ extension Transaction {
       UPDATE worker SET accepted = accepted + 1, tokens = tokens + ?, credit = credit + ?,
         average = ?, average_at = ? WHERE id = ?
       """, one.worker, now: now)
+    try count(worker: one.worker, accepted: 1, tokens: tokens, credit: credit, now: now)
+    var streak = try Streak(account: one.account, db)
+    streak.add(Day(containing: now))
+    try streak.store(for: one.account, db)
     var trust = TrustRecord(
       consecutiveValid: try db.integer(
         "SELECT consecutive_valid FROM worker WHERE id = ?", [one.worker]))
@@ -66,6 +70,7 @@ extension Transaction {
     try db.run(
       "UPDATE worker SET rejected = rejected + 1, consecutive_valid = ? WHERE id = ?",
       [trust.consecutiveValid, one.worker])
+    try count(worker: one.worker, rejected: 1, now: now)
     let rejections = try db.integer("SELECT rejected FROM worker WHERE id = ?", [one.worker])
     try db.run(
       "UPDATE worker SET suspended_until = ? WHERE id = ?",

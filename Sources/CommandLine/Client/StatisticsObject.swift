@@ -10,7 +10,18 @@ struct StatisticsObject: Decodable, Sendable {
   struct Account: Decodable, Sendable {
     let id: String
     let name: String
+    let team: String?
     let workers: Int
+    let streak_days: Int
+    let badges: [Badge]
+    let contribution: Contribution
+  }
+  struct Badge: Decodable, Sendable {
+    let title: String
+  }
+  struct Team: Decodable, Sendable {
+    let name: String
+    let members: Int
     let contribution: Contribution
   }
   struct Worker: Decodable, Sendable {
@@ -23,6 +34,9 @@ struct StatisticsObject: Decodable, Sendable {
   let units_accepted: Int
   let requests_completed: Int
   let totals: Contribution
+  let accounts_total: Int
+  let workers_total: Int
+  let teams: [Team]
   let accounts: [Account]
   let workers: [Worker]
 
@@ -44,6 +58,27 @@ struct StatisticsObject: Decodable, Sendable {
       }
     }
     add("total", totals)
+    return table
+  }
+
+  /// How many contribute unnamed; nil when nobody does.
+  var unnamed: String? {
+    let accounts = accounts_total - accounts.count
+    guard accounts > 0 else { return nil }
+    return "\(Spelled.count(accounts)) account\(accounts == 1 ? "" : "s") not named here count in the total."
+  }
+
+  /// A row for each team.
+  func teamTable() -> TextTable {
+    var table = TextTable(
+      .text("TEAM"), .number("MEMBERS"), .number("RESULTS"), .number("TOKENS"), .number("CREDIT"),
+      .number("PER DAY"))
+    for team in teams {
+      table.add(
+        team.name, Spelled.count(team.members), Spelled.count(team.contribution.accepted),
+        Spelled.count(team.contribution.tokens), Spelled.credit(team.contribution.credit),
+        Spelled.credit(team.contribution.recent_average_credit))
+    }
     return table
   }
 }

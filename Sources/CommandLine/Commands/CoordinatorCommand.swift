@@ -21,6 +21,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
         tally coordinator --certificate fullchain.pem --certificate-key privkey.pem
       """)
 
+  @Option(help: "Seconds between two writings of BOINC's statistics files; 0 writes none.")
+  var statisticsSeconds = CoordinatorConfiguration(dataFolder: URL(filePath: "/")).statisticsSeconds
+
   @OptionGroup var data: DataOptions
 
   @Option(help: "The address to listen on; 0.0.0.0 for all.")
@@ -59,6 +62,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
     guard (0...1024).contains(replayThreads) else {
       throw ValidationError("--replay-threads takes 0 to 1024")
     }
+    guard (0...31_536_000).contains(statisticsSeconds) else {
+      throw ValidationError("--statistics-seconds takes 0 to 31536000")
+    }
     if let publicURL {
       guard let url = URL(string: publicURL), url.scheme == "https", url.host() != nil else {
         throw ValidationError("--public-url takes https://HOST:PORT")
@@ -82,6 +88,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
     }
     configuration.replayThreads = replayThreads
     configuration.policy = scheduling.policy
+    configuration.statisticsSeconds = statisticsSeconds
     parent.watch()
     let manager = ServiceManager()
     try await CoordinatorServer.run(

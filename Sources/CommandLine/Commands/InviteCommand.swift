@@ -18,8 +18,11 @@ struct InviteCommand: AsyncParsableCommand {
       --trusted workers serve the trusted pool too: they see private prompts, and nobody runs their units again. Keep \
       that for machines that you would trust with both.
 
+      Only accounts whose owner agreed are named in public statistics: --public says so (`tally account` changes it \
+      later). What others contribute counts in the totals.
+
       EXAMPLES:
-        tally invite ada
+        tally invite ada --public
         tally invite physics-lab --trusted --uses 20 --days 1
       """)
 
@@ -34,6 +37,11 @@ struct InviteCommand: AsyncParsableCommand {
 
   @Flag(help: "These machines may run the trusted pool's prompts.")
   var trusted = false
+
+  @Flag(
+    name: .customLong("public"),
+    help: "Its owner agreed that the account's name and contribution are public.")
+  var isNamed = false
 
   @Option(help: "How workers reach the coordinator, where it does not know: https://HOST:PORT.")
   var url: String?
@@ -74,7 +82,7 @@ struct InviteCommand: AsyncParsableCommand {
     let record = try await folder.store.createInvitation(
       NewInvitation(
         secretHash: BlobDigest.sha256(Array(secret.utf8)), accountName: account, uses: uses,
-        expiresAt: now.adding(seconds: days * 86400), trusted: trusted), now: now)
+        expiresAt: now.adding(seconds: days * 86400), trusted: trusted, isNamed: isNamed), now: now)
     let invitation = try Invitation(
       url: address, secret: secret, authority: folder.authority.fingerprint()
     ).spelled()

@@ -40,8 +40,7 @@ struct WorkerLeaveCommand: AsyncParsableCommand {
     guard Terminal.error.isInteractive else {
       throw CommandError("this removes \(worker) and the folder \(path): say --yes")
     }
-    Terminal.error.write("Remove \(worker) and the folder \(path)? [y/N] ")
-    return ["y", "yes"].contains((readLine() ?? "").lowercased())
+    return Terminal.error.confirms("Remove \(worker) and the folder \(path)?")
   }
 
   /// Lets a running worker end, and waits until it has.

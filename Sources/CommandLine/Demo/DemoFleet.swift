@@ -58,7 +58,8 @@ final class DemoFleet {
     _ = try await data.store.createInvitation(
       NewInvitation(
         secretHash: BlobDigest.sha256(Array(secret.utf8)), accountName: account, uses: 1,
-        expiresAt: now.adding(seconds: 3600), trusted: false), now: now)
+        expiresAt: now.adding(seconds: 3600), trusted: false, isNamed: true),
+      now: now)
     let workerFolder = folder.appending(path: "worker-\(account)").path
     var configuration = WorkerConfiguration(dataFolder: workerFolder)
     configuration.workerName = "\(account)'s machine"

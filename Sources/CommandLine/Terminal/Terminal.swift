@@ -54,6 +54,13 @@ struct Terminal: Sendable {
 
   func line(_ text: String = "") { write(text + "\n") }
 
+  /// Asks a person; where there is nobody, `false`.
+  func confirms(_ question: String) -> Bool {
+    guard isInteractive else { return false }
+    write("\(question) [y/N] ")
+    return ["y", "yes"].contains((readLine() ?? "").lowercased())
+  }
+
   /// Columns of the terminal; 80 where it does not say.
   var columns: Int {
     var size = winsize()

@@ -1,0 +1,91 @@
+import CoordinatorCore
+import CoordinatorStatistics
+import CoordinatorStore
+import Foundation
+import HTTPTypes
+import Hummingbird
+import WireProtocol
+
+/// What everyone contributed, for people, for statistics sites, and for the operator's monitoring. No
+/// key is needed, and only accounts are named that agreed to it.
+struct StatisticsRoutes {
+  let environment: APIEnvironment
+
+  func add(to router: some RouterMethods<CoordinatorRequestContext>) {
+    router.route("/stats", [.get: statistics])
+    router.route("/stats/history", [.get: history])
+    router.route("/statistics/{name}", [.get: file])
+    router.route("/metrics", [.get: metrics])
+  }
+
+  @Sendable private func statistics(
+    _ request: Request, _ context: CoordinatorRequestContext
+  ) async throws -> Response {
+    try .json(StatisticsObject(await environment.store.statistics(now: environment.now())))
+  }
+
+  /// `?days=30&account=NAME`, or `team=NAME`, or neither for everyone.
+  @Sendable private func history(
+    _ request: Request, _ context: CoordinatorRequestContext
+  ) async throws -> Response {
+    let query = request.uri.queryParameters
+    var days = 30
+    if let text = query["days"] {
+      guard let number = Int(text), (1...3660).contains(number) else {
+        throw APIError.invalid(
+          "Invalid 'days': expected an integer from 1 to 3660.", param: "days",
+          code: "invalid_value")
+      }
+      days = number
+    }
+    let now = environment.now()
+    let today = Day(containing: now)
+    let scope = try await scope(
+      account: query["account"].map(String.init), team: query["team"].map(String.init), now: now)
+    let history = try await environment.store.history(
+      of: scope, from: today.adding(days: 1 - days), through: today)
+    return try .json(HistoryObject(history))
+  }
+
+  private func scope(account: String?, team: String?, now: Timestamp) async throws -> HistoryScope {
+    if account == nil, team == nil { return .everyone }
+    let snapshot = try await environment.store.statistics(now: now)
+    if let account {
+      guard let found = snapshot.accounts.first(where: { $0.name == account && $0.isNamed })
+      else { throw APIError.noSuch("account", account, param: "account") }
+      return .account(id: found.id)
+    }
+    guard let found = snapshot.teams.first(where: { $0.name == team }) else {
+      throw APIError.noSuch("team", team ?? "", param: "team")
+    }
+    return .team(id: found.id)
+  }
+
+  @Sendable private func file(
+    _ request: Request, _ context: CoordinatorRequestContext
+  ) async throws -> Response {
+    let name = try context.pathID("name")
+    guard let bytes = environment.statistics?.read(name) else {
+      throw APIError.noSuch("statistics file", name, param: nil)
+    }
+    return Response(
+      status: .ok,
+      headers: [.contentType: name.hasSuffix(".gz") ? "application/gzip" : "application/xml"],
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+  }
+
+  @Sendable private func metrics(
+    _ request: Request, _ context: CoordinatorRequestContext
+  ) async throws -> Response {
+    var text = MetricsText()
+    text.metric(
+      "tally_build_info", .gauge, "The program's version.",
+      [([("version", ProtocolVersion.program)], 1)])
+    try await environment.store.gauges(now: environment.now()).write(to: &text)
+    environment.metrics.write(to: &text)
+    ProcessGauges.read().write(to: &text)
+    return Response(
+      status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+      body: ResponseBody(byteBuffer: ByteBuffer(string: text.text)))
+  }
+}

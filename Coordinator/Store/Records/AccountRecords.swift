@@ -1,0 +1,55 @@
+import CoordinatorCore
+
+/// What is known of an account beside its contribution.
+package struct AccountProfile: Hashable, Sendable {
+  package var account: AccountRecord
+  /// Whether its owner agreed that name and contribution are public. Others count in totals only.
+  package var isNamed: Bool
+  /// The name of its team.
+  package var team: String?
+  /// As BOINC's statistics spell it: the country's English name.
+  package var country: String?
+  package var url: String?
+  /// Never shown; joins one person's statistics of several BOINC projects.
+  package var email: String?
+}
+
+/// A change of an account; nil leaves a thing as it is, an empty text removes it.
+package struct AccountChange: Hashable, Sendable {
+  package var isNamed: Bool?
+  package var team: String?
+  package var country: String?
+  package var url: String?
+  package var email: String?
+
+  package init(
+    isNamed: Bool? = nil, team: String? = nil, country: String? = nil, url: String? = nil,
+    email: String? = nil
+  ) {
+    self.isNamed = isNamed
+    self.team = team
+    self.country = country
+    self.url = url
+    self.email = email
+  }
+
+  /// Longest text of any of these, in characters.
+  package static let longest = 254
+}
+
+/// Whose history is asked for.
+package enum HistoryScope: Hashable, Sendable {
+  case everyone
+  case account(id: String)
+  case team(id: Int)
+  case worker(id: String)
+}
+
+/// What was contributed on one day.
+package struct DayContribution: Hashable, Sendable {
+  package var day: Day
+  package var accepted: Int
+  package var rejected: Int
+  package var tokens: Int
+  package var credit: Credit
+}

@@ -1,0 +1,154 @@
+import CoordinatorCore
+import CoordinatorStore
+import Testing
+import WireProtocol
+
+@Suite("Store contract: history, teams, consent")
+struct StatisticsContractTests {
+  private static let start = Laboratory.start
+  private static let today = Day(containing: start)
+
+  /// Two accounts that answer a batch on each of these days, counted from the first.
+  private func compute(
+    _ lab: Laboratory, on days: [Int]
+  ) async throws -> (ann: WorkerRecord, bob: WorkerRecord) {
+    let ann = try await lab.worker("a", account: "ann")
+    let bob = try await lab.worker("b", account: "bob")
+    for day in days {
+      let now = Self.start.adding(seconds: day * 86_400)
+      _ = try await lab.runningBatch(lines: 3, now: now)
+      try await lab.drain([ann, bob], now: now)
+    }
+    return (ann, bob)
+  }
+
+  @Test(
+    "history by day adds up to the totals, for everyone, an account, a team, a worker",
+    arguments: StoreKind.allCases)
+  func history(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let (ann, _) = try await compute(lab, on: [0, 1, 3])
+      let now = Self.start.adding(seconds: 3 * 86_400 + 60)
+      _ = try await lab.store.changeAccount(
+        named: "bob", AccountChange(team: "Engines"), now: now)
+      let totals = try await lab.store.statistics(now: now)
+      func history(_ scope: HistoryScope) async throws -> [DayContribution] {
+        try await lab.store.history(
+          of: scope, from: Self.today, through: Self.today.adding(days: 9))
+      }
+      let all = try await history(.everyone)
+      #expect(all.map(\.day) == [0, 1, 3].map { Self.today.adding(days: $0) })
+      #expect(all.reduce(0) { $0 + $1.accepted } == totals.totals.accepted)
+      #expect(all.reduce(0) { $0 + $1.tokens } == totals.totals.tokens)
+      #expect(
+        abs(all.reduce(0) { $0 + $1.credit.value } - totals.totals.credit) < 1e-9)
+      let own = try await history(.worker(id: ann.id))
+      #expect(own.reduce(0) { $0 + $1.accepted } == totals.totals.accepted / 2)
+      #expect(try await history(.account(id: ann.accountID)) == own)
+      let team = try #require(totals.teams.first)
+      #expect(team.name == "Engines" && team.members == 1)
+      #expect(try await history(.team(id: team.id)).map(\.day) == all.map(\.day))
+      #expect(team.contribution.accepted == totals.totals.accepted / 2)
+      let part = try await lab.store.history(
+        of: .everyone, from: Self.today.adding(days: 1), through: Self.today.adding(days: 2))
+      #expect(part == [all[1]])
+    }
+  }
+
+  @Test("streaks and badges follow from the days with results", arguments: StoreKind.allCases)
+  func streaks(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await compute(lab, on: [0, 1, 2, 3, 4, 5, 6, 10])
+      func ann(day: Int) async throws -> StatisticsSnapshot.Account {
+        try #require(
+          try await lab.store.statistics(now: Self.start.adding(seconds: day * 86_400)).accounts
+            .first { $0.name == "ann" })
+      }
+      let later = try await ann(day: 11)
+      #expect(later.streakDays == 1 && later.longestStreakDays == 7)
+      #expect(later.badges.map(\.name) == ["first_result", "streak_7"])
+      #expect(try await ann(day: 12).streakDays == 0)
+    }
+  }
+
+  @Test("only who agreed is exported; totals count everyone", arguments: StoreKind.allCases)
+  func consent(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let (ann, bob) = try await compute(lab, on: [0])
+      let now = Self.start.adding(seconds: 60)
+      var export = try await lab.store.export(now: now)
+      #expect(export.accounts.isEmpty && export.accountsTotal == 2)
+      #expect(export.workers.map(\.account) == [nil, nil])
+      #expect(export.credit.micro > 0)
+      let profile = try await lab.store.changeAccount(
+        named: "ann", AccountChange(isNamed: true, team: "Engines", url: "https://example.org"),
+        now: now)
+      #expect(profile.isNamed && profile.team == "Engines")
+      _ = try await lab.store.changeAccount(
+        named: "bob", AccountChange(team: "engines"), now: now)
+      export = try await lab.store.export(now: now)
+      let account = try #require(export.accounts.first)
+      #expect(export.accounts.count == 1 && account.name == "ann")
+      #expect(export.workers.first { $0.id == ann.id }?.account == account.number)
+      #expect(export.workers.first { $0.id == bob.id }?.account == nil)
+      // Capital letters make no other team; its credit counts members that are not public.
+      #expect(export.teams.count == 1)
+      #expect(export.teams.first?.standing.credit == export.credit)
+      #expect(export.teams.first?.founderName == "ann")
+    }
+  }
+
+  @Test(
+    "a deleted account loses its name, its machines and its invitations, and no credit is lost",
+    arguments: StoreKind.allCases)
+  func deletion(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let (ann, _) = try await compute(lab, on: [0])
+      let now = Self.start.adding(seconds: 60)
+      let before = try await lab.store.statistics(now: now).totals
+      try await lab.store.deleteAccount(named: "ann", now: now)
+      let after = try await lab.store.statistics(now: now)
+      #expect(after.totals == before)
+      #expect(after.accounts.map(\.name) == ["bob"])
+      #expect(!after.workers.contains { $0.id == ann.id })
+      let export = try await lab.store.export(now: now)
+      #expect(export.deletedAccounts.count == 1 && export.deletedWorkers.count == 1)
+      await #expect {
+        try await lab.store.deleteAccount(named: "ann", now: now)
+      } throws: { ($0 as? StoreError)?.code == .notFound }
+      // The name is free again, for another account.
+      #expect(try await lab.worker("n", account: "ann").accountID != ann.accountID)
+    }
+  }
+
+  @Test("what would break a page or a file is refused", arguments: StoreKind.allCases)
+  func bounds(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.worker("a", account: "ann")
+      for change in [
+        AccountChange(team: String(repeating: "x", count: 255)), AccountChange(country: "a\nb"),
+        AccountChange(url: "javascript:alert(1)"),
+      ] {
+        await #expect {
+          try await lab.store.changeAccount(named: "ann", change, now: Self.start)
+        } throws: { ($0 as? StoreError)?.code == .invalid }
+      }
+    }
+  }
+
+  @Test("gauges count what waits and runs", arguments: StoreKind.allCases)
+  func gauges(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let ann = try await lab.worker("a", account: "ann")
+      _ = try await lab.runningBatch(lines: 10)
+      let leases = try await lab.lease(ann)
+      let gauges = try await lab.store.gauges(now: Self.start.adding(seconds: 30))
+      #expect(gauges.runningLeases == leases.count && gauges.units["open"] == 1)
+      #expect(gauges.batches == ["in_progress": 1])
+      #expect(gauges.waitingRequests + 4 == 10)
+      #expect(gauges.missingReplicas == 1)
+      #expect(gauges.workers == 1 && gauges.activeWorkers == 1)
+      #expect(gauges.oldestBatchSeconds == 30)
+    }
+  }
+}
