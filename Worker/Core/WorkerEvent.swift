@@ -6,6 +6,8 @@ package enum RequestFailure: Error, Hashable, Sendable {
   case unreachable(detail: String)
   /// 408, 425, 429 or 5xx: the same request may succeed later.
   case busy(status: Int, retryAfter: Duration?)
+  /// Nothing was asked: the owner's limits do not allow the transfer now.
+  case heldBack(reason: String)
   /// 426: the versions do not match; the message says what to upgrade.
   case upgradeRequired(message: String)
   /// 401: the coordinator does not know this worker's certificate.
@@ -19,6 +21,7 @@ extension RequestFailure: CustomStringConvertible {
     switch self {
     case .unreachable(let detail): "the coordinator cannot be reached (\(detail))"
     case .busy(let status, _): "the coordinator is busy (status \(status))"
+    case .heldBack(let reason): "the owner's limits hold it back (\(reason))"
     case .upgradeRequired(let message), .notAdmitted(let message): message
     case .refused(let status, let code, let message):
       "the coordinator refused: \(message) (status \(status)\(code.map { ", \($0)" } ?? ""))"
@@ -77,6 +80,8 @@ package enum WorkerEvent: Hashable, Sendable {
   case finish
   /// Whether units may be computed now. What runs is held where it is, by others.
   case computingAllowed(Bool)
+  /// Whether blobs and results may be transferred now. Transfers under way end by themselves.
+  case transferAllowed(Bool)
 
   case enrolled(CertificateTerm)
   case enrolmentFailed(RequestFailure)

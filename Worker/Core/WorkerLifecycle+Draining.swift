@@ -28,7 +28,7 @@ extension WorkerLifecycle {
     let isSending = outbox.contains { result in
       switch result.attempt {
       case .underway: true
-      case .due(_, let failures): failures == 0
+      case .due(_, let failures): mayTransfer && failures == 0
       }
     }
     if !isSending { stop(.drained, &actions) }

@@ -19,8 +19,8 @@ extension WorkerLifecycle {
       case .running, .cancelling: false
       }
     }
-    return mayCompute && !isFinishing && !waiting && units.count < settings.maximumUnits
-      && outbox.count < settings.maximumWaitingResults
+    return mayCompute && mayTransfer && !isFinishing && !waiting
+      && units.count < settings.maximumUnits && outbox.count < settings.maximumWaitingResults
   }
 
   private var leasingWake: Moment? {

@@ -19,6 +19,7 @@ extension WorkerLifecycle {
         actions.append(.discardResult(lease: result.lease, .tooOld))
         continue
       }
+      guard mayTransfer else { continue }
       outbox[index].attempt = .underway(failures: failures)
       actions.append(.upload(lease: result.lease))
     }

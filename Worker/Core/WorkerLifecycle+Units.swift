@@ -17,7 +17,7 @@ extension WorkerLifecycle {
       units[next].stage = .running
       actions.append(.run(units[next].lease))
     }
-    if !units.contains(where: \.isFetching),
+    if mayTransfer, !units.contains(where: \.isFetching),
       let next = units.firstIndex(where: { $0.fetchFailuresIfDue(at: now) != nil }),
       let failures = units[next].fetchFailuresIfDue(at: now)
     {
@@ -48,6 +48,11 @@ extension WorkerLifecycle {
       failed(lease, reason, detail, at: now, &actions)
     case .request(let failure):
       if stopped(by: failure, &actions) { return }
+      guard mayTransfer else {
+        // The limit ended it. What arrived is kept, and the fetch goes on once it may.
+        units[index].stage = .fetchDue(at: now, failures: before)
+        return
+      }
       let failures = before + 1
       guard failures < settings.fetchAttempts else {
         units.remove(at: index)

@@ -53,6 +53,8 @@ package struct WorkerLifecycle: Sendable {
   var certificate: Certificate?
   /// Whether units may be computed: else none is asked for, and none is started.
   var mayCompute = true
+  /// Whether blobs and results may be transferred: else none is, and no unit is asked for.
+  var mayTransfer = true
   /// Whether it ends once nothing is held any more.
   var isFinishing = false
   /// Abandonments under way.
@@ -81,6 +83,7 @@ package struct WorkerLifecycle: Sendable {
     case .terminate: beginDraining(at: now, &actions)
     case .finish: isFinishing = true
     case .computingAllowed(let isAllowed): mayCompute = isAllowed
+    case .transferAllowed(let isAllowed): mayTransfer = isAllowed
     case .enrolled(let term): joined(term)
     case .enrolmentFailed(let failure): joiningFailed(failure, at: now, &actions)
     case .renewed(let term): certificate = Certificate(term)
@@ -151,9 +154,11 @@ package struct WorkerLifecycle: Sendable {
     case .draining(let until), .closing(let until): moments.append(until)
     }
     moments += units.compactMap(\.heartbeatAt)
-    // A fetch that is due waits for the one under way.
-    if !units.contains(where: \.isFetching) { moments += units.compactMap(\.fetchAt) }
-    moments += outbox.compactMap(\.attempt.timer)
+    if mayTransfer {
+      // A fetch that is due waits for the one under way.
+      if !units.contains(where: \.isFetching) { moments += units.compactMap(\.fetchAt) }
+      moments += outbox.compactMap(\.attempt.timer)
+    }
     return moments.min()
   }
 
@@ -180,7 +185,7 @@ package struct WorkerLifecycle: Sendable {
     case .notAdmitted(let message):
       stop(.notAdmitted(message: message), &actions)
       return true
-    case .unreachable, .busy, .refused: return false
+    case .unreachable, .busy, .heldBack, .refused: return false
     }
   }
 

@@ -73,15 +73,18 @@ package struct WorkerDaemon: Service {
     let passphrase = try folder.passphrase(
       from: configuration.passphrase, environment: ProcessInfo.processInfo.environment)
     let key = try folder.loadKey(passphrase: passphrase)
+    let traffic = try TrafficMeter(folder: folder, clock: clock, logger: logger)
     let cache = try BlobCache(
-      folder: folder.cache, limitBytes: configuration.cacheLimitBytes, logger: logger)
+      folder: folder.cache, limitBytes: configuration.cacheLimitBytes, traffic: traffic,
+      logger: logger)
     let board = StatusBoard()
     let governor = try WorkerGovernor(
-      folder: folder, sensors: MachineSensors(root: sensorRoot), runner: runner, clock: clock,
-      isAlways: configuration.computesAlways, logger: logger
+      folder: folder, sensors: MachineSensors(root: sensorRoot), runner: runner, traffic: traffic,
+      clock: clock, isAlways: configuration.computesAlways, logger: logger
     ) { [inbox] allowance in
       board.show(allowance)
       inbox.tell.yield(.computingAllowed(allowance.computes))
+      inbox.tell.yield(.transferAllowed(allowance.network.transfers))
     }
     _ = await governor.state
     let http = try CoordinatorClient.makeHTTPClient(
@@ -90,7 +93,7 @@ package struct WorkerDaemon: Service {
     let loop = WorkerLoop(
       WorkerLoop.Equipment(
         configuration: configuration, folder: folder, key: key, http: http, cache: cache,
-        results: ResultStore(folder: folder.results), runner: runner, clock: clock,
+        traffic: traffic, results: ResultStore(folder: folder.results), runner: runner, clock: clock,
         logger: logger, allowance: { board.allowance },
         observer: { [observer, clock] report in
           observer(board.show(report, at: clock.now()))
@@ -109,6 +112,7 @@ package struct WorkerDaemon: Service {
       outcome = .failure(error)
     }
     try? await http.shutdown()
+    traffic.save(isLast: true)
     withExtendedLifetime(lock) {}
     let reason = try outcome.get()
     if reason != .drained { throw WorkerStopped(reason: reason) }

@@ -14,6 +14,8 @@ package struct WorkerReport: Hashable, Sendable {
   package var activity: WorkerActivity
   /// Why it does not compute though it might, in words.
   package var pauses: [String] = []
+  /// Why it transfers nothing, in words.
+  package var networkPauses: [String] = []
   /// `activity` as a sentence.
   package var summary: String
   /// Nil before the worker has joined.

@@ -18,12 +18,21 @@ struct WorkerPreferencesCommand: AsyncParsableCommand {
         other_load_percent      of all processors taken by other programs, above which it stops; 0: never (25)
         computes_on_battery     (false)
         temperature_celsius     of the warmest sensor, above which it stops (none)
+        download_kilobytes_per_second   for models and inputs (none)
+        upload_kilobytes_per_second     for results (none)
+        monthly_megabytes       of both together in a calendar month (none)
+        network_hours           as hours: when they are transferred (always)
         hours                   "always", "never", or ranges as in "mon-fri 20:00-07:00, sat-sun 00:00-24:00" (always)
+
+      Outside its network hours, and when the month's volume is used up, a worker asks for no unit, and keeps its \
+      results until it may send them. Messages of a few hundred bytes go on: without them the coordinator would give \
+      its units to others.
 
       EXAMPLES:
         tally worker preferences
         tally worker preferences cpu_percent=50 threads=2
         tally worker preferences temperature_celsius=
+        tally worker preferences download_kilobytes_per_second=500 monthly_megabytes=20000
       """)
 
   @OptionGroup var folder: WorkerCommand.FolderOptions

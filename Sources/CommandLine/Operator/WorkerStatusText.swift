@@ -23,12 +23,22 @@ enum WorkerStatusText {
       "limits",
       "\(limits.cpu_percent) % of \(limits.threads) threads, \(Spelled.bytes(limits.memory_bytes)) of memory")
     add("cache", "\(Spelled.bytes(status.cache_used_bytes)) of \(Spelled.bytes(limits.cache_bytes))")
+    if let network = status.network { add("network", words(network)) }
     if status.mode == "always" { add("mode", "always: whatever else the machine does") }
     add("for", status.account.map { account in
       account + (status.coordinator.map { " at \($0)" } ?? "")
     })
     add("attention", status.preferences_problem)
     return lines
+  }
+
+  private static func words(_ network: StatusDocument.Network) -> String {
+    var words = network.paused_because
+    let limit = network.monthly_limit_bytes.map { " of \(Spelled.bytes($0))" } ?? ""
+    words.append("\(Spelled.bytes(network.month_bytes))\(limit) this month")
+    if let rate = network.download_bytes_per_second { words.append("down \(Spelled.bytes(rate))/s at most") }
+    if let rate = network.upload_bytes_per_second { words.append("up \(Spelled.bytes(rate))/s at most") }
+    return words.joined(separator: "; ")
   }
 
   private static func duration(_ seconds: Int) -> String {

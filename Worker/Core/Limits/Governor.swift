@@ -45,9 +45,11 @@ package struct Governor: Sendable {
     // Where nobody can tell whether the machine is in use, it may be.
     let isIdle = around.idleSeconds != nil && !isInUse
     let memoryPercent = isIdle ? preferences.memoryIdlePercent : preferences.memoryInUsePercent
-    return Allowance(
+    var allowance = Allowance(
       pauses: pauses, cpuShare: Double(preferences.cpuPercent) / 100,
       threads: preferences.threads, memoryBytes: around.memoryBytes / 100 * memoryPercent)
+    allowance.network = NetworkAllowance(preferences, around, isAlways: order == .always)
+    return allowance
   }
 
   private mutating func load(_ around: Surroundings, at now: Moment) -> PauseReason? {

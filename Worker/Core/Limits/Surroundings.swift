@@ -14,6 +14,10 @@ package struct Surroundings: Hashable, Sendable {
   package var minuteOfDay = 0
   /// The machine's memory, in bytes.
   package var memoryBytes = 0
+  /// In the machine's time zone.
+  package var month = CalendarMonth(year: 1970, month: 1)
+  /// Blobs and results transferred in that month, in bytes.
+  package var transferredBytes = 0
 
   package init() {}
 }
@@ -28,6 +32,9 @@ package enum PauseReason: Hashable, Sendable {
   /// Shares in per cent of all processors.
   case otherLoad(percent: Int, limit: Int)
   case temperature(celsius: Int, limit: Int)
+  case networkHours(WeeklyHours)
+  /// What was transferred in this month.
+  case networkVolume(megabytes: Int, limit: Int)
 
   /// A few words for people, to stand after "paused: ".
   ///
@@ -45,6 +52,9 @@ package enum PauseReason: Hashable, Sendable {
       return "other programs take \(percent) % of the processors (limit \(limit) %)"
     case .temperature(let celsius, let limit):
       return "the machine is at \(celsius) °C (limit \(limit) °C)"
+    case .networkHours(let hours): return "outside its network hours (\(hours.spelled))"
+    case .networkVolume(let megabytes, let limit):
+      return "network volume of this month is used up: \(megabytes) of \(limit) MB"
     }
   }
 }
@@ -59,6 +69,8 @@ package struct Allowance: Hashable, Sendable {
   package var threads: Int?
   /// What a unit may take, in bytes.
   package var memoryBytes: Int
+  /// What it may transfer.
+  package var network = NetworkAllowance()
 
   package init(pauses: [PauseReason], cpuShare: Double, threads: Int?, memoryBytes: Int) {
     self.pauses = pauses

@@ -107,7 +107,13 @@ package struct WeeklyHours: Hashable, Sendable {
 
 extension WeeklyHours: Codable {
   package init(from decoder: any Decoder) throws {
-    try self.init(decoder.singleValueContainer().decode(String.self))
+    let text = try decoder.singleValueContainer().decode(String.self)
+    do {
+      try self.init(text)
+    } catch {
+      throw PreferenceError(
+        key: decoder.codingPath.last?.stringValue ?? error.key, reason: error.reason)
+    }
   }
 
   package func encode(to encoder: any Encoder) throws {

@@ -26,6 +26,15 @@ package struct WorkerPreferences: Hashable, Sendable {
   package var temperatureCelsius: Int?
   /// When it computes. Default: always.
   package var hours = WeeklyHours.always
+  /// What blobs are downloaded with, in kilobytes (1,000 bytes) a second; nil: no limit.
+  package var downloadKilobytesPerSecond: Int?
+  /// What results are uploaded with; nil: no limit.
+  package var uploadKilobytesPerSecond: Int?
+  /// When blobs and results are transferred. Default: always.
+  package var networkHours = WeeklyHours.always
+  /// Blobs and results together in a month of the machine's calendar, in megabytes (1,000,000 bytes);
+  /// nil: no limit.
+  package var monthlyMegabytes: Int?
 
   package init() {}
 }
@@ -57,6 +66,10 @@ extension WorkerPreferences: Codable {
     case computesOnBattery = "computes_on_battery"
     case temperatureCelsius = "temperature_celsius"
     case hours
+    case downloadKilobytesPerSecond = "download_kilobytes_per_second"
+    case uploadKilobytesPerSecond = "upload_kilobytes_per_second"
+    case networkHours = "network_hours"
+    case monthlyMegabytes = "monthly_megabytes"
   }
 
   private struct AnyKey: CodingKey {
@@ -80,35 +93,46 @@ extension WorkerPreferences: Codable {
     func read<Value: Decodable>(_ key: CodingKeys, into target: inout Value) throws {
       target = try values.decodeIfPresent(Value.self, forKey: key) ?? target
     }
+    func read(_ key: CodingKeys, into target: inout Int?) throws {
+      target = try values.decodeIfPresent(Int.self, forKey: key)
+    }
     self.init()
     try read(.cpuPercent, into: &cpuPercent)
-    threads = try values.decodeIfPresent(Int.self, forKey: .threads)
+    try read(.threads, into: &threads)
     try read(.memoryInUsePercent, into: &memoryInUsePercent)
     try read(.memoryIdlePercent, into: &memoryIdlePercent)
     try read(.computesInUse, into: &computesInUse)
     try read(.idleAfterSeconds, into: &idleAfterSeconds)
     try read(.otherLoadPercent, into: &otherLoadPercent)
     try read(.computesOnBattery, into: &computesOnBattery)
-    temperatureCelsius = try values.decodeIfPresent(Int.self, forKey: .temperatureCelsius)
+    try read(.temperatureCelsius, into: &temperatureCelsius)
     try read(.hours, into: &hours)
+    try read(.downloadKilobytesPerSecond, into: &downloadKilobytesPerSecond)
+    try read(.uploadKilobytesPerSecond, into: &uploadKilobytesPerSecond)
+    try read(.networkHours, into: &networkHours)
+    try read(.monthlyMegabytes, into: &monthlyMegabytes)
     try check()
   }
 
   /// - Throws: `PreferenceError` for a value out of range.
   package func check() throws(PreferenceError) {
     try check(.cpuPercent, cpuPercent, 1...100)
-    if let threads { try check(.threads, threads, 1...1024) }
+    try check(.threads, threads, 1...1024)
     try check(.memoryInUsePercent, memoryInUsePercent, 1...100)
     try check(.memoryIdlePercent, memoryIdlePercent, 1...100)
     try check(.idleAfterSeconds, idleAfterSeconds, 1...86400)
     try check(.otherLoadPercent, otherLoadPercent, 0...100)
-    if let temperatureCelsius { try check(.temperatureCelsius, temperatureCelsius, 20...150) }
+    try check(.temperatureCelsius, temperatureCelsius, 20...150)
+    // A slower stream looks like a broken one: a piece of it may take longer than an answer may.
+    try check(.downloadKilobytesPerSecond, downloadKilobytesPerSecond, 8...10_000_000)
+    try check(.uploadKilobytesPerSecond, uploadKilobytesPerSecond, 8...10_000_000)
+    try check(.monthlyMegabytes, monthlyMegabytes, 0...1_000_000_000)
   }
 
   private func check(
-    _ key: CodingKeys, _ value: Int, _ range: ClosedRange<Int>
+    _ key: CodingKeys, _ value: Int?, _ range: ClosedRange<Int>
   ) throws(PreferenceError) {
-    guard range.contains(value) else {
+    if let value, !range.contains(value) {
       throw PreferenceError(
         key: key.rawValue,
         reason: "\(value) is not between \(range.lowerBound) and \(range.upperBound)")

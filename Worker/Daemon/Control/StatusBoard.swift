@@ -18,9 +18,9 @@ final class StatusBoard: Sendable {
   func show(_ report: WorkerReport, at now: Moment) -> WorkerReport {
     content.withLock { content in
       var report = report
-      report.pauses = content.allowance?.pauses.map { $0.words(at: now) } ?? []
+      report.take(content.allowance, at: now)
       content.report = report
-      if report.isHeldBack { report.summary = report.pausedSummary }
+      report.summary = report.wholeSummary
       return report
     }
   }
@@ -30,9 +30,8 @@ final class StatusBoard: Sendable {
     cacheUsedBytes: Int, uptime: Duration, at now: Moment
   ) -> StatusDocument {
     let report = content.withLock { $0.report }
-    let pauses = state.allowance.pauses.map { $0.words(at: now) }
     var current = report
-    current?.pauses = pauses
+    current?.take(state.allowance, at: now)
     let mode =
       switch state.order {
       case .none: "preferences"
@@ -40,9 +39,9 @@ final class StatusBoard: Sendable {
       case .pause: "paused"
       }
     return StatusDocument(
-      summary: current.map { $0.isHeldBack ? $0.pausedSummary : $0.summary } ?? "starting",
-      paused_because: pauses, mode: mode, coordinator: coordinator, account: report?.accountName,
-      worker: report?.workerID,
+      summary: current?.wholeSummary ?? "starting",
+      paused_because: state.allowance.pauses.map { $0.words(at: now) }, mode: mode,
+      coordinator: coordinator, account: report?.accountName, worker: report?.workerID,
       unit: report?.unit.map {
         StatusDocument.Unit(unit: $0.unit.hex, lease: $0.lease, share: $0.share)
       },
@@ -54,11 +53,43 @@ final class StatusBoard: Sendable {
       results: report?.unitsDone ?? 0, tokens: report?.tokensDone ?? 0,
       waiting_results: report?.waitingResults ?? 0, cache_used_bytes: cacheUsedBytes,
       flops_per_second: report?.flopsPerSecond, uptime_seconds: Int(uptime.inSeconds),
-      preferences_problem: state.problem)
+      preferences_problem: state.problem, network: StatusDocument.Network(state, at: now))
+  }
+}
+
+extension StatusDocument.Network {
+  fileprivate init(_ state: WorkerGovernor.State, at now: Moment) {
+    let network = state.allowance.network
+    self.init(
+      paused_because: network.pauses.map { $0.words(at: now) },
+      month_bytes: state.transferredBytes, monthly_limit_bytes: network.monthlyBytes,
+      download_bytes_per_second: network.downloadBytesPerSecond,
+      upload_bytes_per_second: network.uploadBytesPerSecond)
   }
 }
 
 extension WorkerReport {
+  /// Completes it by what keeps the worker from computing and from transferring.
+  fileprivate mutating func take(_ allowance: Allowance?, at now: Moment) {
+    pauses = allowance?.pauses.map { $0.words(at: now) } ?? []
+    networkPauses = allowance?.network.pauses.map { $0.words(at: now) } ?? []
+  }
+
+  /// What it does, or else what it waits for.
+  fileprivate var wholeSummary: String {
+    if isHeldBack { return pausedSummary }
+    return waitsForNetwork ? "no transfers: " + networkPauses.joined(separator: "; ") : summary
+  }
+
+  /// Whether the limits of the network are what the worker waits for.
+  private var waitsForNetwork: Bool {
+    guard !networkPauses.isEmpty else { return false }
+    switch activity {
+    case .leasing, .idle, .fetching, .uploading, .pausing, .starting, .backingOff: return true
+    case .running, .joining, .draining, .stopped: return false
+    }
+  }
+
   /// Whether the pauses, and nothing that is going on anyway, are what the worker waits for.
   var isHeldBack: Bool {
     guard !pauses.isEmpty else { return false }

@@ -18,6 +18,17 @@ package struct StatusDocument: Codable, Hashable, Sendable {
     package var cache_bytes: Int
   }
 
+  /// What is transferred: blobs down, results up.
+  package struct Network: Codable, Hashable, Sendable {
+    /// Why nothing is, in words; empty when it may be.
+    package var paused_because: [String]
+    /// In this month of the machine's calendar, both directions.
+    package var month_bytes: Int
+    package var monthly_limit_bytes: Int?
+    package var download_bytes_per_second: Int?
+    package var upload_bytes_per_second: Int?
+  }
+
   /// One sentence.
   package var summary: String
   /// Why it does not compute, in words; empty when nothing keeps it from that.
@@ -38,4 +49,6 @@ package struct StatusDocument: Codable, Hashable, Sendable {
   package var uptime_seconds: Int
   /// Why the preferences' file is not in force.
   package var preferences_problem: String?
+  /// Nil from a worker that is older.
+  package var network: Network?
 }

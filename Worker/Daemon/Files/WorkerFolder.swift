@@ -11,6 +11,7 @@ import WireProtocol
 ///     results/         finished results until the coordinator has answered for them
 ///     cache/           blobs, packed models            lock      held while a worker runs
 ///     preferences.json what the owner allows           paused.json   that the owner paused it
+///     traffic.json     what was transferred in each month
 ///     control          the socket for the owner's commands, while a worker runs
 package struct WorkerFolder: Sendable {
   package let path: String
@@ -30,6 +31,7 @@ package struct WorkerFolder: Sendable {
   package var authority: String { path + "/ca.pem" }
   package var results: String { path + "/results" }
   package var cache: String { path + "/cache" }
+  package var traffic: String { path + "/traffic.json" }
 
   /// Keeps a second worker out of the folder until the result goes away.
   package func lock() throws -> FolderLock {

@@ -31,9 +31,11 @@ struct MachineSensors: Sendable {
     around.isOnBattery = isOnBattery
     around.temperatureCelsius = temperature
     around.idleSeconds = lastInput.map { max(0, date.timeIntervalSince1970 - $0) }
-    let parts = calendar.dateComponents([.weekday, .hour, .minute], from: date)
+    let parts = calendar.dateComponents(
+      [.year, .month, .weekday, .hour, .minute], from: date)
     around.weekday = (parts.weekday ?? 1) - 1
     around.minuteOfDay = (parts.hour ?? 0) * 60 + (parts.minute ?? 0)
+    around.month = CalendarMonth(year: parts.year ?? 1970, month: parts.month ?? 1)
     around.memoryBytes = memoryBytes
     return around
   }

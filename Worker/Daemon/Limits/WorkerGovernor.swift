@@ -11,6 +11,8 @@ actor WorkerGovernor {
     var allowance: Allowance
     var preferences: WorkerPreferences
     var order: Governor.Order
+    /// Blobs and results transferred in this month, in bytes.
+    var transferredBytes: Int
     /// Why the file's preferences are not in force.
     var problem: String?
   }
@@ -20,12 +22,14 @@ actor WorkerGovernor {
   private let file: PreferencesFile
   private let pauseFile: PauseFile
   private let runner: any UnitRunning
+  private let traffic: TrafficMeter
   private let clock: WorkerClock
   private let logger: Logger
   private let changed: @Sendable (Allowance) -> Void
   private var version: PreferencesFile.Version?
   private var problem: String?
   private var last: Allowance?
+  private var month = CalendarMonth(year: 1970, month: 1)
 
   private static let interval = Duration.seconds(1)
 
@@ -35,8 +39,8 @@ actor WorkerGovernor {
   /// - Throws: `FileError` for preferences that cannot be read: a worker does not start without the
   ///   limits that its owner set.
   init(
-    folder: WorkerFolder, sensors: MachineSensors, runner: any UnitRunning, clock: WorkerClock,
-    isAlways: Bool, logger: Logger, changed: @escaping @Sendable (Allowance) -> Void
+    folder: WorkerFolder, sensors: MachineSensors, runner: any UnitRunning,
+    traffic: TrafficMeter, clock: WorkerClock, isAlways: Bool, logger: Logger, changed: @escaping @Sendable (Allowance) -> Void
   ) throws {
     file = PreferencesFile(in: folder)
     pauseFile = PauseFile(in: folder)
@@ -45,6 +49,7 @@ actor WorkerGovernor {
     governor.order = try pauseFile.load(clock) ?? (isAlways ? .always : .none)
     self.sensors = sensors
     self.runner = runner
+    self.traffic = traffic
     self.clock = clock
     self.logger = logger
     self.changed = changed
@@ -82,14 +87,26 @@ actor WorkerGovernor {
     if last == nil { look() }
     return State(
       allowance: last ?? Allowance(pauses: [], cpuShare: 1, threads: nil, memoryBytes: 0),
-      preferences: governor.preferences, order: governor.order, problem: problem)
+      preferences: governor.preferences, order: governor.order,
+      transferredBytes: traffic.bytes(in: month), problem: problem)
   }
 
   private func look() {
     takeUpPreferences()
     let date = Date(timeIntervalSince1970: Double(clock.unixSeconds()))
-    let allowance = governor.decide(sensors.sample(at: date), at: clock.now())
+    var around = sensors.sample(at: date)
+    month = around.month
+    around.transferredBytes = traffic.bytes(in: month)
+    let allowance = governor.decide(around, at: clock.now())
+    traffic.hold(to: allowance.network, month: month)
     guard allowance != last else { return }
+    if allowance.network.transfers != (last?.network.transfers ?? true) {
+      let isAllowed = allowance.network.transfers
+      let reasons = allowance.network.pauses.map { $0.words(at: clock.now()) }
+      logger.info(
+        "transfers \(isAllowed ? "allowed" : "paused")",
+        metadata: ["reasons": "\(reasons.joined(separator: "; "))"])
+    }
     if allowance.computes != last?.computes {
       let reasons = allowance.pauses.map { $0.words(at: clock.now()) }.joined(separator: "; ")
       logger.info(

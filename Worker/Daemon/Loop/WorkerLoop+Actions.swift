@@ -226,10 +226,10 @@ extension WorkerLoop {
 
   private func upload(_ lease: String) -> Work? {
     guard let client else { return nil }
-    let results = equipment.results
+    let (results, traffic) = (equipment.results, equipment.traffic)
     return {
       do throws(RequestFailure) {
-        let receipt = try await Self.send(lease, from: results, over: client)
+        let receipt = try await Self.send(lease, from: results, over: client, traffic)
         await self.count(receipt)
         self.tell.yield(.uploadAnswered(lease: lease, receipt))
       } catch {
@@ -239,8 +239,10 @@ extension WorkerLoop {
   }
 
   private static func send(
-    _ lease: String, from results: ResultStore, over client: CoordinatorClient
+    _ lease: String, from results: ResultStore, over client: CoordinatorClient,
+    _ traffic: TrafficMeter
   ) async throws(RequestFailure) -> ResultReceipt {
+    var bodyBytes = 0
     var request = client.request(.PUT, WorkerRoute.result(lease: lease))
     do {
       guard let result = try results.load(lease) else {
@@ -248,13 +250,19 @@ extension WorkerLoop {
           status: 0, code: WorkerErrorCode.resultInvalid, message: "the result's file is damaged")
       }
       for (name, value) in try result.headers() { request.headers.add(name: name, value: value) }
-      request.body = .bytes(ByteBuffer(bytes: result.body))
+      bodyBytes = result.body.count
+      try traffic.admit(bodyBytes)
+      request.body = .stream(
+        PacedBody(bytes: ByteBuffer(bytes: result.body), traffic: traffic),
+        length: .known(Int64(bodyBytes)))
     } catch let failure as RequestFailure {
       throw failure
     } catch {
       throw .unreachable(detail: "\(error)")
     }
-    let answer = try await client.send(request, timeout: .minutes(10))
+    // What the slowest rate that an owner may set needs, and ten minutes.
+    let seconds = Int64(600 + bodyBytes / 8000)
+    let answer = try await client.send(request, timeout: .seconds(seconds))
     return try CoordinatorClient.decode(ResultReceipt.self, from: answer)
   }
 

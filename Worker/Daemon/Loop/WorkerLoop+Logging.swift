@@ -17,7 +17,7 @@ extension WorkerLoop {
         ])
     case .terminate: logger.info("asked to end")
     case .finish: logger.info("asked to finish")
-    case .computingAllowed: break
+    case .computingAllowed, .transferAllowed: break
     case .enrolled: logger.info("joined", metadata: identity)
     case .renewed: logger.info("certificate renewed", metadata: identity)
     case .enrolmentFailed(let failure): warn("joining failed", failure)

@@ -16,6 +16,7 @@ actor WorkerLoop {
     let key: any WorkerKey
     let http: HTTPClient
     let cache: BlobCache
+    let traffic: TrafficMeter
     let results: ResultStore
     let runner: any UnitRunning
     let clock: WorkerClock
@@ -77,6 +78,7 @@ actor WorkerLoop {
     await withDiscardingTaskGroup { group in
       if let allowance = equipment.allowance() {
         take(.computingAllowed(allowance.computes), &group)
+        take(.transferAllowed(allowance.network.transfers), &group)
       }
       take(.started(certificate: term, results: results), &group)
       // A cancelled task leaves the loop here.

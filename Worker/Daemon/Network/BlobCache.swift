@@ -15,13 +15,15 @@ actor BlobCache {
   /// found at first use.
   private var verified: Set<Digest> = []
   private var downloading: Set<Digest> = []
+  private let traffic: TrafficMeter
   private let logger: Logger
   /// Blobs downloaded at one time; ranges of one large blob come beside that.
   static let parallelDownloads = 4
 
   /// Takes stock of what an earlier run left in `folder`.
-  init(folder: String, limitBytes: Int, logger: Logger) throws {
+  init(folder: String, limitBytes: Int, traffic: TrafficMeter, logger: Logger) throws {
     self.folder = folder
+    self.traffic = traffic
     self.logger = logger
     for name in ["blobs", "parts", "manifests", "packed"] {
       try DurableFile.makeFolder("\(folder)/\(name)")
@@ -80,7 +82,9 @@ actor BlobCache {
         missing.append(blob)
       }
     }
-    let fetched = await Parallel.map(missing, limit: Self.parallelDownloads) { blob in
+    let fetched = await Parallel.map(
+      missing, limit: traffic.parallel(Self.parallelDownloads)
+    ) { blob in
       try await self.download(blob.digest, blob.bytes, from: client)
     }
     if let error = fetched.error {
@@ -184,7 +188,8 @@ actor BlobCache {
       throw .permanent(.failed, detail: "\(error)")
     }
     let download = BlobDownload(
-      client: client, digest: digest, partsFolder: folder + "/parts", destination: path)
+      client: client, traffic: traffic, digest: digest, partsFolder: folder + "/parts",
+      destination: path)
     do {
       _ = try await download.run(expectedBytes: bytes) { size throws(FetchFailure) in
         try await self.reserve(digest, size)

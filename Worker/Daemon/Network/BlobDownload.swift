@@ -14,6 +14,7 @@ import WorkerCore
 /// part of.
 struct BlobDownload: Sendable {
   let client: CoordinatorClient
+  let traffic: TrafficMeter
   let digest: Digest
   /// The folder of unfinished segments.
   let partsFolder: String
@@ -117,7 +118,9 @@ struct BlobDownload: Sendable {
       DurableFile.size(partPath(index, size: size)) ?? 0
     }
     // A segment whose connection breaks does not take the others' down: what they fetch is kept.
-    let fetched = await Parallel.map(plan.incomplete, limit: Self.parallelSegments) { segment in
+    let fetched = await Parallel.map(
+      plan.incomplete, limit: traffic.parallel(Self.parallelSegments)
+    ) { segment in
       try await fetch(segment, size: size)
     }
     if let error = fetched.error { throw error }
@@ -144,6 +147,7 @@ struct BlobDownload: Sendable {
     request.headers.add(
       name: "range", value: "bytes=\(range.lowerBound)-\(range.upperBound - 1)")
     do {
+      try traffic.admit(1)
       return try await client.open(request, timeout: .hours(1))
     } catch {
       throw .request(error)
@@ -169,10 +173,13 @@ struct BlobDownload: Sendable {
           throw FetchFailure.permanent(.failed, detail: "\(FileError(doing: "writing", path: path))")
         }
         room -= written
+        try await traffic.pass(buffer.readableBytes, .down)
         if room == 0 { break }
       }
     } catch let failure as FetchFailure {
       throw failure
+    } catch let failure as RequestFailure {
+      throw .request(failure)
     } catch {
       throw .request(.unreachable(detail: "\(error)"))
     }
