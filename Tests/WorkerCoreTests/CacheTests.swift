@@ -43,6 +43,20 @@ import WorkerCore
     #expect(cache.freeBytes == 40)
   }
 
+  @Test func aLowerLimitTakesWhatIsNotInUse() {
+    var cache = index(limit: 100, [30, 30, 30])
+    cache.pin([digest(0)])
+    #expect(cache.limit(to: 60) == [digest(1)])
+    #expect(cache.limit(to: 0) == [digest(2)])
+    #expect(cache.totalBytes == 30 && cache.contains(digest(0)))
+    #expect(cache.freeBytes == 0)
+    cache.unpin([digest(0)])
+    #expect(cache.limit(to: -5) == [digest(0)])
+    #expect(cache.limit(to: 50) == [])
+    #expect(cache.reserve(digest(9), bytes: 50) == .reserved(evict: []))
+    #expect(cache.presentBytes == 0)
+  }
+
   @Test func whatWasDerivedGoesBeforeBlobsAndTakesNoneOfTheirRoom() {
     var cache = index(limit: 100, [40])
     #expect(cache.reserve(digest(7), bytes: 30, isDerived: true) == .reserved(evict: []))
@@ -176,5 +190,23 @@ import WorkerCore
     ] {
       #expect(ContentRange(wrong) == nil, "\(wrong)")
     }
+  }
+}
+
+@Suite struct DiskLimitsTests {
+  private static let disk = DiskSpace(totalBytes: 1000, availableBytes: 400)
+
+  @Test(arguments: [
+    // The least of all holds, and what the cache takes already counts as free.
+    (DiskLimits(), 500, 100, disk, 500), (DiskLimits(), 5000, 100, disk, 500),
+    (DiskLimits(bytes: 90), 500, 100, disk, 90), (DiskLimits(bytes: 900), 500, 100, disk, 500),
+    (DiskLimits(percent: 20), 500, 100, disk, 200), (DiskLimits(freeBytes: 300), 500, 100, disk, 200),
+    // Others have taken what was to be left free.
+    (DiskLimits(freeBytes: 450), 500, 100, disk, 50), (DiskLimits(freeBytes: 999), 500, 100, disk, 0),
+    (DiskLimits(bytes: 90, percent: 1, freeBytes: 999), 500, 100, nil, 90),
+    (DiskLimits(), 500, .max, DiskSpace(totalBytes: .max, availableBytes: .max), 500),
+  ])
+  func theLeastHolds(limits: DiskLimits, started: Int, used: Int, space: DiskSpace?, limit: Int) {
+    #expect(limits.cacheBytes(startedBytes: started, usedBytes: used, space: space) == limit)
   }
 }

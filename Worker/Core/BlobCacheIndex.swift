@@ -35,7 +35,7 @@ package struct BlobCacheIndex: Sendable {
   }
 
   /// The limit, in bytes.
-  package let limitBytes: Int
+  package private(set) var limitBytes: Int
   /// The bytes of all blobs, those reserved included.
   package private(set) var totalBytes = 0
   private var entries: [Digest: Entry] = [:]
@@ -69,6 +69,17 @@ package struct BlobCacheIndex: Sendable {
   private var freeBytesForDerived: Int {
     let kept = entries.values.reduce(0) { $1.isHeld || !$1.isDerived ? $0 + $1.bytes : $0 }
     return max(0, limitBytes - kept)
+  }
+
+  /// Changes the limit. Returns what exceeds it and is not in use; that is out of the index already.
+  package mutating func limit(to bytes: Int) -> [Digest] {
+    limitBytes = max(0, bytes)
+    return makeRoom(for: 0)
+  }
+
+  /// The bytes of what is complete: files, not reservations.
+  package var presentBytes: Int {
+    entries.values.reduce(0) { $1.isPresent ? $0 + $1.bytes : $0 }
   }
 
   /// True when the blob is there, complete and checked.

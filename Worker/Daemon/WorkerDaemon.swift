@@ -80,13 +80,13 @@ package struct WorkerDaemon: Service {
     let board = StatusBoard()
     let governor = try WorkerGovernor(
       folder: folder, sensors: MachineSensors(root: sensorRoot), runner: runner, traffic: traffic,
-      clock: clock, isAlways: configuration.computesAlways, logger: logger
+      cache: cache, clock: clock, isAlways: configuration.computesAlways, logger: logger
     ) { [inbox] allowance in
       board.show(allowance)
       inbox.tell.yield(.computingAllowed(allowance.computes))
       inbox.tell.yield(.transferAllowed(allowance.network.transfers))
     }
-    _ = await governor.state
+    await cache.hold(to: governor.state.allowance.disk)
     let http = try CoordinatorClient.makeHTTPClient(
       for: Membership(in: folder)?.record.url ?? configuration.invitation?.url ?? "",
       environment: ProcessInfo.processInfo.environment)
@@ -161,7 +161,7 @@ package struct WorkerDaemon: Service {
           let member = try? Membership(in: folder)
           return await board.document(
             governor.state, configuration, coordinator: member?.record.url,
-            cacheUsedBytes: cache.usedBytes, uptime: started.duration(to: clock.now()),
+            cache: cache.usage, uptime: started.duration(to: clock.now()),
             at: clock.now())
         },
         order: { try await governor.give($0) },

@@ -22,6 +22,9 @@ struct WorkerPreferencesCommand: AsyncParsableCommand {
         upload_kilobytes_per_second     for results (none)
         monthly_megabytes       of both together in a calendar month (none)
         network_hours           as hours: when they are transferred (always)
+        disk_megabytes          for models and inputs (as started)
+        disk_percent            of the file system's size for them (90)
+        disk_free_megabytes     to be left free on it, whoever takes the rest (1000)
         hours                   "always", "never", or ranges as in "mon-fri 20:00-07:00, sat-sun 00:00-24:00" (always)
 
       Outside its network hours, and when the month's volume is used up, a worker asks for no unit, and keeps its \

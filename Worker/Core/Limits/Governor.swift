@@ -49,6 +49,7 @@ package struct Governor: Sendable {
       pauses: pauses, cpuShare: Double(preferences.cpuPercent) / 100,
       threads: preferences.threads, memoryBytes: around.memoryBytes / 100 * memoryPercent)
     allowance.network = NetworkAllowance(preferences, around, isAlways: order == .always)
+    allowance.disk = DiskLimits(preferences)
     return allowance
   }
 

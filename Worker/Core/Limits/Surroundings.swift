@@ -71,6 +71,8 @@ package struct Allowance: Hashable, Sendable {
   package var memoryBytes: Int
   /// What it may transfer.
   package var network = NetworkAllowance()
+  /// What its cache may take of the disk.
+  package var disk = DiskLimits()
 
   package init(pauses: [PauseReason], cpuShare: Double, threads: Int?, memoryBytes: Int) {
     self.pauses = pauses

@@ -35,6 +35,13 @@ package struct WorkerPreferences: Hashable, Sendable {
   /// Blobs and results together in a month of the machine's calendar, in megabytes (1,000,000 bytes);
   /// nil: no limit.
   package var monthlyMegabytes: Int?
+  /// Disk that models and inputs may take, in megabytes; nil: as the worker was started.
+  package var diskMegabytes: Int?
+  /// Of the file system's size, what they may take, 1 to 100. Default: 90.
+  package var diskPercent = 90
+  /// To be left free on the file system, in megabytes: when others fill it, the worker makes room.
+  /// Default: 1000.
+  package var diskFreeMegabytes = 1000
 
   package init() {}
 }
@@ -70,6 +77,9 @@ extension WorkerPreferences: Codable {
     case uploadKilobytesPerSecond = "upload_kilobytes_per_second"
     case networkHours = "network_hours"
     case monthlyMegabytes = "monthly_megabytes"
+    case diskMegabytes = "disk_megabytes"
+    case diskPercent = "disk_percent"
+    case diskFreeMegabytes = "disk_free_megabytes"
   }
 
   private struct AnyKey: CodingKey {
@@ -111,6 +121,9 @@ extension WorkerPreferences: Codable {
     try read(.uploadKilobytesPerSecond, into: &uploadKilobytesPerSecond)
     try read(.networkHours, into: &networkHours)
     try read(.monthlyMegabytes, into: &monthlyMegabytes)
+    try read(.diskMegabytes, into: &diskMegabytes)
+    try read(.diskPercent, into: &diskPercent)
+    try read(.diskFreeMegabytes, into: &diskFreeMegabytes)
     try check()
   }
 
@@ -127,6 +140,9 @@ extension WorkerPreferences: Codable {
     try check(.downloadKilobytesPerSecond, downloadKilobytesPerSecond, 8...10_000_000)
     try check(.uploadKilobytesPerSecond, uploadKilobytesPerSecond, 8...10_000_000)
     try check(.monthlyMegabytes, monthlyMegabytes, 0...1_000_000_000)
+    try check(.diskMegabytes, diskMegabytes, 0...1_000_000_000)
+    try check(.diskPercent, diskPercent, 1...100)
+    try check(.diskFreeMegabytes, diskFreeMegabytes, 0...1_000_000_000)
   }
 
   private func check(

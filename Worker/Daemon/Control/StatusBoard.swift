@@ -27,7 +27,7 @@ final class StatusBoard: Sendable {
 
   func document(
     _ state: WorkerGovernor.State, _ configuration: WorkerConfiguration, coordinator: String?,
-    cacheUsedBytes: Int, uptime: Duration, at now: Moment
+    cache: (usedBytes: Int, limitBytes: Int), uptime: Duration, at now: Moment
   ) -> StatusDocument {
     let report = content.withLock { $0.report }
     var current = report
@@ -49,9 +49,9 @@ final class StatusBoard: Sendable {
         cpu_percent: Int((state.allowance.cpuShare * 100).rounded()),
         threads: min(configuration.threads, state.allowance.threads ?? .max),
         memory_bytes: min(configuration.memoryLimitBytes, state.allowance.memoryBytes),
-        cache_bytes: configuration.cacheLimitBytes),
+        cache_bytes: cache.limitBytes),
       results: report?.unitsDone ?? 0, tokens: report?.tokensDone ?? 0,
-      waiting_results: report?.waitingResults ?? 0, cache_used_bytes: cacheUsedBytes,
+      waiting_results: report?.waitingResults ?? 0, cache_used_bytes: cache.usedBytes,
       flops_per_second: report?.flopsPerSecond, uptime_seconds: Int(uptime.inSeconds),
       preferences_problem: state.problem, network: StatusDocument.Network(state, at: now))
   }

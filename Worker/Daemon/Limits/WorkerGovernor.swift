@@ -23,6 +23,7 @@ actor WorkerGovernor {
   private let pauseFile: PauseFile
   private let runner: any UnitRunning
   private let traffic: TrafficMeter
+  private let cache: BlobCache
   private let clock: WorkerClock
   private let logger: Logger
   private let changed: @Sendable (Allowance) -> Void
@@ -40,7 +41,7 @@ actor WorkerGovernor {
   ///   limits that its owner set.
   init(
     folder: WorkerFolder, sensors: MachineSensors, runner: any UnitRunning,
-    traffic: TrafficMeter, clock: WorkerClock, isAlways: Bool, logger: Logger, changed: @escaping @Sendable (Allowance) -> Void
+    traffic: TrafficMeter, cache: BlobCache, clock: WorkerClock, isAlways: Bool, logger: Logger, changed: @escaping @Sendable (Allowance) -> Void
   ) throws {
     file = PreferencesFile(in: folder)
     pauseFile = PauseFile(in: folder)
@@ -50,6 +51,7 @@ actor WorkerGovernor {
     self.sensors = sensors
     self.runner = runner
     self.traffic = traffic
+    self.cache = cache
     self.clock = clock
     self.logger = logger
     self.changed = changed
@@ -59,6 +61,7 @@ actor WorkerGovernor {
   func run() async {
     while !Task.isCancelled {
       look()
+      if let last { await cache.hold(to: last.disk) }
       if (try? await clock.sleep(clock.now() + Self.interval)) == nil { return }
     }
   }
@@ -76,10 +79,11 @@ actor WorkerGovernor {
   /// Replaces the preferences, in force and in the file.
   ///
   /// - Throws: `PreferenceError`, `FileError`.
-  func replace(_ preferences: WorkerPreferences) throws {
+  func replace(_ preferences: WorkerPreferences) async throws {
     try preferences.check()
     try file.save(preferences)
     look()
+    if let last { await cache.hold(to: last.disk) }
   }
 
   /// What holds now.

@@ -11,6 +11,9 @@ import WorkerEngine
 actor BlobCache {
   private let folder: String
   private var index: BlobCacheIndex
+  /// The limit that the worker was started with.
+  private let startedBytes: Int
+  private var limits = DiskLimits()
   /// Blobs whose bytes were hashed since this process started: what a disk did to older ones is
   /// found at first use.
   private var verified: Set<Digest> = []
@@ -23,6 +26,7 @@ actor BlobCache {
   /// Takes stock of what an earlier run left in `folder`.
   init(folder: String, limitBytes: Int, traffic: TrafficMeter, logger: Logger) throws {
     self.folder = folder
+    startedBytes = limitBytes
     self.traffic = traffic
     self.logger = logger
     for name in ["blobs", "parts", "manifests", "packed"] {
@@ -53,17 +57,62 @@ actor BlobCache {
     unlink(packedPath(of: digest, in: folder))
   }
 
-  /// Bytes of all blobs and packed models.
-  var usedBytes: Int { index.totalBytes }
+  /// Bytes of all blobs and packed models, and what they may take at most.
+  var usage: (usedBytes: Int, limitBytes: Int) { (index.totalBytes, index.limitBytes) }
 
   /// Room for another model, in bytes: what the limit leaves, and the disk with what can be
   /// evicted.
   var freeBytes: Int {
-    var disk = statvfs()
-    guard statvfs(folder, &disk) == 0 else { return index.freeBytes }
-    let free = Int(clamping: UInt64(disk.f_bavail) * UInt64(disk.f_frsize))
+    makeUpLimit()
+    guard let space else { return index.freeBytes }
     let evictable = max(0, index.totalBytes - (index.limitBytes - index.freeBytes))
-    return min(index.freeBytes, free.addingReportingOverflow(evictable).partialValue)
+    return min(index.freeBytes, space.availableBytes.addingReportingOverflow(evictable).partialValue)
+  }
+
+  /// Puts limits in force, and takes into account what others did to the disk since the last call.
+  func hold(to limits: DiskLimits) {
+    self.limits = limits
+    makeUpLimit()
+  }
+
+  /// Works out the limit anew, and deletes what exceeds it and is not in use.
+  private func makeUpLimit() {
+    let limit = limits.cacheBytes(
+      startedBytes: startedBytes, usedBytes: index.presentBytes + partBytes, space: space)
+    guard limit != index.limitBytes else { return }
+    let evicted = index.limit(to: limit)
+    drop(evicted)
+    if !evicted.isEmpty {
+      logger.info(
+        "made room on the disk", metadata: ["blobs": "\(evicted.count)", "limitBytes": "\(limit)"])
+    }
+  }
+
+  /// Of the file system that the cache is on.
+  private var space: DiskSpace? {
+    var disk = statvfs()
+    guard statvfs(folder, &disk) == 0 else { return nil }
+    func bytes(_ blocks: UInt64) -> Int {
+      let product = blocks.multipliedReportingOverflow(by: UInt64(disk.f_frsize))
+      return product.overflow ? .max : Int(clamping: product.partialValue)
+    }
+    return DiskSpace(
+      totalBytes: bytes(UInt64(disk.f_blocks)), availableBytes: bytes(UInt64(disk.f_bavail)))
+  }
+
+  /// What downloads under way have on disk.
+  private var partBytes: Int {
+    let parts = folder + "/parts"
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: parts)) ?? []
+    return names.reduce(0) { $0 + (DurableFile.size("\(parts)/\($1)") ?? 0) }
+  }
+
+  /// Deletes what the index has given up.
+  private func drop(_ digests: [Digest]) {
+    for digest in digests {
+      verified.remove(digest)
+      Self.removeFiles(of: digest, in: folder)
+    }
   }
 
   /// Fetches the blobs that are missing and keeps all of them from eviction until `release`. Sizes
@@ -108,10 +157,10 @@ actor BlobCache {
   /// Room for a packed model of this name and at most this size, kept until `releasePacked`: the path at which
   /// it is or may be made; nil if there is no room beside the blobs.
   func acquirePacked(_ packed: BlobReference) -> String? {
+    makeUpLimit()
     switch index.reserve(packed.digest, bytes: packed.bytes, isDerived: true) {
     case .present, .underway: break
-    case .reserved(let evicted):
-      for digest in evicted { Self.removeFiles(of: digest, in: folder) }
+    case .reserved(let evicted): drop(evicted)
     case .refused(let refusal):
       logger.info(
         "no room for a packed model", metadata: ["reason": "\(refusal)"])
@@ -205,13 +254,10 @@ actor BlobCache {
   }
 
   private func reserve(_ digest: Digest, _ bytes: Int) throws(FetchFailure) {
+    makeUpLimit()
     switch index.reserve(digest, bytes: bytes) {
     case .present, .underway: break
-    case .reserved(let evicted):
-      for digest in evicted {
-        verified.remove(digest)
-        Self.removeFiles(of: digest, in: folder)
-      }
+    case .reserved(let evicted): drop(evicted)
     case .refused(let refusal):
       throw .permanent(.blobUnavailable, detail: "blob \(digest): \(refusal)")
     }
