@@ -121,6 +121,38 @@ import WorkerCore
     #expect(!governor.decide(around, at: at(1)).computes)
   }
 
+  @Test func givesWayWhenEverythingWaitsForMemory() {
+    var governor = governor { $0.cpuPressurePercent = 40 }
+    var around = quiet
+    around.memoryPressure = 10
+    around.cpuPressure = 40
+    #expect(governor.decide(around, at: at(0)).computes)
+    around.memoryPressure = 10.01
+    around.cpuPressure = 99
+    #expect(
+      governor.decide(around, at: at(1)).pauses == [
+        .cpuPressure(percent: 99, limit: 40), .memoryPressure(percent: 11, limit: 10),
+      ])
+    around.memoryPressure = 0
+    around.cpuPressure = 0
+    #expect(!governor.decide(around, at: at(10)).computes)
+    #expect(governor.decide(around, at: at(11)).computes)
+    around.memoryPressure = 100
+    governor.preferences.memoryPressurePercent = 0
+    #expect(governor.decide(around, at: at(30)).computes)
+  }
+
+  @Test(arguments: [
+    ("some avg10=1.53 avg60=0.87 avg300=0.20 total=94\nfull avg10=12.00 avg60=0 avg300=0 total=1", 12.0),
+    ("full avg10=0.00", 0), ("", nil), ("full", nil), ("full avg60=3", nil), ("full avg10=", nil),
+    ("full avg10=nan", nil), ("full avg10=inf", nil), ("full avg10=-1", nil), ("full avg10=101", nil),
+    ("full avg10=1e999", nil), ("fuller avg10=1", nil), ("some avg10=5", nil),
+    ("full avg10=x\nfull avg10=3", nil), ("\0\u{7f}full avg10=1", nil),
+  ])
+  func readsWhatTheKernelSaysOfPressure(text: String, percent: Double?) {
+    #expect(Pressure.averageOf10("full", in: text) == percent)
+  }
+
   @Test func everyPauseHasPlainWords() throws {
     let reasons: [PauseReason] = [
       .owner(until: nil), .owner(until: at(7200)), .hours(try WeeklyHours("mon 8:00-9:00")),
@@ -162,6 +194,23 @@ import WorkerCore
 }
 
 @Suite struct PausedLifecycleTests {
+  @Test func aUnitThatTakesTooMuchMemoryIsGivenBack() throws {
+    var driver = LifecycleDriver()
+    let excess = WorkerEvent.memoryExceeded(used: 2000, limit: 1000)
+    #expect(driver.send(excess) == [])
+    driver.lifecycle = LifecycleDriver().lifecycle
+    driver.runUnit()
+    #expect(driver.send(excess) == [.cancelRun(lease: lease(1).id)])
+    #expect(driver.send(excess) == [])
+    let actions = driver.send(.unitCancelled(lease: lease(1).id))
+    guard case .abandon(lease(1).id, .outOfMemory, _)? = actions.first, actions.count == 1 else {
+      Issue.record("\(actions)")
+      return
+    }
+    // The next unit is not taken at once: it might do the same.
+    #expect(try driver.waitForTimer() == [.requestLease(maximumUnits: 1)])
+  }
+
   @Test func asksForNothingWhilePausedAndAtOnceAfterwards() throws {
     var driver = LifecycleDriver()
     #expect(driver.send(.leaseAnswered(.nothing)) == [])

@@ -185,6 +185,30 @@ import WorkerEngine
     }
   }
 
+  @Test func aUnitAboveTheMemoryLimitIsGivenBack() async throws {
+    let (authority, machine) = (authority, machine)
+    let released = Mutex(0)
+    let runner = MemoryRunner(released: { released.withLock { $0 += 1 } })
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let model = try await state.addModel(chunks: [Data("chunk".utf8)])
+      let first = try await state.addUnit(1, model: model, inputs: Data("large".utf8))
+      var configuration = try await configuration(url, state)
+      configuration.memoryLimitBytes = 100 << 20
+      try await withWorker(configuration, runner: runner, sensorRoot: machine.root) { reports in
+        try await reports.wait { $0.unit != nil }
+        try machine.write("proc/self/status", "Name:\ttally\nRssAnon:\t  102401 kB\nRssFile:\t 9 kB")
+        while await state.abandonments[first.id] == nil {
+          try await Task.sleep(for: .milliseconds(20))
+        }
+        #expect(await state.abandonments[first.id]?.reason == .outOfMemory)
+        #expect(released.withLock { $0 } > 0)
+        try machine.write("proc/self/status", "RssAnon:\t  102400 kB")
+        try await state.addUnit(2, model: model, inputs: Data("small".utf8))
+        try await reports.wait { $0.unitsDone == 1 }
+      }
+    }
+  }
+
   @Test func whoAsksAFolderWithoutWorkerIsToldSo() async throws {
     let socket = ControlSocket(dataFolder: place.path("nothing"))
     await #expect { _ = try await socket.status() } throws: { "\($0)".contains("no worker answers") }
@@ -210,6 +234,24 @@ private struct LimitedRunner: UnitRunning {
   func run(_ task: UnitTask) throws -> UnitOutcome { try fake.run(task) }
 
   func limit(_ limit: ComputeLimit) { limits(limit) }
+}
+
+/// A runner whose units with the inputs "large" run until they are told to stop.
+private struct MemoryRunner: UnitRunning {
+  let fake = FakeRunner { task in
+    guard task.inputs == Data("large".utf8) else { return }
+    while !task.isCancelled() { usleep(1000) }
+    throw UnitFailure.cancelled
+  }
+  let released: @Sendable () -> Void
+
+  func chunks(ofManifest manifest: Data) throws -> [BlobReference] {
+    try fake.chunks(ofManifest: manifest)
+  }
+
+  func run(_ task: UnitTask) throws -> UnitOutcome { try fake.run(task) }
+
+  func releaseMemory() { released() }
 }
 
 /// The files of a machine that sensors read.

@@ -82,6 +82,8 @@ package enum WorkerEvent: Hashable, Sendable {
   case computingAllowed(Bool)
   /// Whether blobs and results may be transferred now. Transfers under way end by themselves.
   case transferAllowed(Bool)
+  /// The worker takes more memory than its owner allows, in bytes.
+  case memoryExceeded(used: Int, limit: Int)
 
   case enrolled(CertificateTerm)
   case enrolmentFailed(RequestFailure)

@@ -103,10 +103,24 @@ extension WorkerLifecycle {
     leasing = .pausing(until: now + pause)
   }
 
-  mutating func unitCancelled(_ lease: String, _ actions: inout [WorkerAction]) {
+  mutating func unitCancelled(
+    _ lease: String, at now: Moment, _ actions: inout [WorkerAction]
+  ) {
     guard let index = index(of: lease) else { return }
-    if case .cancelling(let tell?) = units.remove(at: index).stage {
-      abandon(lease, tell, "stopped before its end", &actions)
+    switch units.remove(at: index).stage {
+    case .cancelling(tell: .outOfMemory?):
+      let detail = "it took more memory than this machine's owner allows"
+      failed(lease, .outOfMemory, detail, at: now, &actions)
+    case .cancelling(let tell?): abandon(lease, tell, "stopped before its end", &actions)
+    case .cancelling(tell: nil), .queued, .fetching, .fetchDue, .ready, .running: break
+    }
+  }
+
+  /// Gives the running unit back: another machine may have the memory for it.
+  mutating func stopForMemory(_ actions: inout [WorkerAction]) {
+    for index in units.indices where units[index].stage == .running {
+      units[index].stage = .cancelling(tell: .outOfMemory)
+      actions.append(.cancelRun(lease: units[index].lease.id))
     }
   }
 

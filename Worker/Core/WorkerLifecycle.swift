@@ -84,6 +84,7 @@ package struct WorkerLifecycle: Sendable {
     case .finish: isFinishing = true
     case .computingAllowed(let isAllowed): mayCompute = isAllowed
     case .transferAllowed(let isAllowed): mayTransfer = isAllowed
+    case .memoryExceeded: stopForMemory(&actions)
     case .enrolled(let term): joined(term)
     case .enrolmentFailed(let failure): joiningFailed(failure, at: now, &actions)
     case .renewed(let term): certificate = Certificate(term)
@@ -95,7 +96,7 @@ package struct WorkerLifecycle: Sendable {
     case .unitFinished(let lease): unitFinished(lease, at: now, &actions)
     case .unitFailed(let lease, let reason, let detail):
       unitFailed(lease, reason, detail, at: now, &actions)
-    case .unitCancelled(let lease): unitCancelled(lease, &actions)
+    case .unitCancelled(let lease): unitCancelled(lease, at: now, &actions)
     case .heartbeatAnswered(let lease, let response):
       heartbeatAnswered(lease, response, at: now, &actions)
     case .heartbeatFailed(let lease, let failure):

@@ -80,11 +80,14 @@ package struct WorkerDaemon: Service {
     let board = StatusBoard()
     let governor = try WorkerGovernor(
       folder: folder, sensors: MachineSensors(root: sensorRoot), runner: runner, traffic: traffic,
-      cache: cache, clock: clock, isAlways: configuration.computesAlways, logger: logger
+      cache: cache, clock: clock, isAlways: configuration.computesAlways,
+      memoryBytes: configuration.memoryLimitBytes, logger: logger
     ) { [inbox] allowance in
       board.show(allowance)
       inbox.tell.yield(.computingAllowed(allowance.computes))
       inbox.tell.yield(.transferAllowed(allowance.network.transfers))
+    } exceeded: { [inbox] used, limit in
+      inbox.tell.yield(.memoryExceeded(used: used, limit: limit))
     }
     await cache.hold(to: governor.state.allowance.disk)
     let http = try CoordinatorClient.makeHTTPClient(

@@ -67,6 +67,9 @@ package final class ModelUnitRunner: UnitRunning {
 
   package func limit(_ limit: ComputeLimit) { gate.set(limit) }
 
+  /// Forgets the last unit's model, which the next unit loads again.
+  package func releaseMemory() { loaded.withLock { $0 = nil } }
+
   private func generate(
     _ task: UnitTask, _ inputs: GenerateInputs, _ vocabulary: VocabularyBytes?, _ model: Model,
     _ limits: BatchLimits

@@ -104,6 +104,9 @@ package protocol UnitRunning: Sendable {
   /// Holds the running unit and those that follow to a limit, within a fraction of a second. A unit
   /// that is held still can be cancelled.
   func limit(_ limit: ComputeLimit)
+
+  /// Lets go of what is kept for units to come; a running unit keeps what it needs until it ends.
+  func releaseMemory()
 }
 
 /// How much a worker's units may compute.
@@ -112,6 +115,9 @@ package typealias ComputeLimit = ComputeGate.Limit
 extension UnitRunning {
   /// Nothing to hold.
   package func limit(_ limit: ComputeLimit) {}
+
+  /// Nothing is kept.
+  package func releaseMemory() {}
 
   /// None.
   package func packedModel(ofManifest manifest: Data, digest: Digest) throws -> BlobReference? {

@@ -16,6 +16,8 @@ struct WorkerPreferencesCommand: AsyncParsableCommand {
         computes_in_use         whether to compute while somebody uses the machine (true)
         idle_after_seconds      without typing after which nobody uses it (180)
         other_load_percent      of all processors taken by other programs, above which it stops; 0: never (25)
+        cpu_pressure_percent    of the time that something waits for a processor, above which it stops; 0: never (0)
+        memory_pressure_percent of the time that everything waits for memory, above which it stops; 0: never (10)
         computes_on_battery     (false)
         temperature_celsius     of the warmest sensor, above which it stops (none)
         download_kilobytes_per_second   for models and inputs (none)

@@ -18,6 +18,13 @@ package struct Governor: Sendable {
   /// When load was last above its limit, and what it was, in per cent.
   private var loadSeen: (at: Moment, percent: Int)?
   private var heatSeen: Moment?
+  private var pressureSeen: [Resource: (at: Moment, percent: Int)] = [:]
+
+  /// What programs wait for.
+  private enum Resource {
+    case cpu
+    case memory
+  }
 
   /// How long load and temperature must be below their limits before computing goes on.
   static let calm = Duration.seconds(10)
@@ -33,6 +40,7 @@ package struct Governor: Sendable {
     var pauses: [PauseReason] = []
     if case .pause(let until) = order { pauses.append(.owner(until: until)) }
     let load = load(around, at: now)
+    let pressures = pressures(around, at: now)
     if order != .always {
       if !preferences.hours.contains(weekday: around.weekday, minute: around.minuteOfDay) {
         pauses.append(.hours(preferences.hours))
@@ -40,6 +48,7 @@ package struct Governor: Sendable {
       if around.isOnBattery && !preferences.computesOnBattery { pauses.append(.battery) }
       if isInUse && !preferences.computesInUse { pauses.append(.inUse) }
       if let load { pauses.append(load) }
+      pauses += pressures
     }
     if let heat = heat(around, at: now) { pauses.append(heat) }
     // Where nobody can tell whether the machine is in use, it may be.
@@ -59,6 +68,26 @@ package struct Governor: Sendable {
     if load * 100 > Double(limit) { loadSeen = (now, Int((load * 100).rounded())) }
     guard let loadSeen, Self.isRecent(loadSeen.at, at: now) else { return nil }
     return .otherLoad(percent: loadSeen.percent, limit: limit)
+  }
+
+  private mutating func pressures(_ around: Surroundings, at now: Moment) -> [PauseReason] {
+    let cpu = pressure(.cpu, around.cpuPressure, preferences.cpuPressurePercent, at: now)
+    let memory = pressure(
+      .memory, around.memoryPressure, preferences.memoryPressurePercent, at: now)
+    return [
+      cpu.map { .cpuPressure(percent: $0, limit: preferences.cpuPressurePercent) },
+      memory.map { .memoryPressure(percent: $0, limit: preferences.memoryPressurePercent) },
+    ].compactMap { $0 }
+  }
+
+  /// What was last seen above the limit, in per cent, unless that is long ago.
+  private mutating func pressure(
+    _ resource: Resource, _ percent: Double?, _ limit: Int, at now: Moment
+  ) -> Int? {
+    guard limit > 0, let percent else { return nil }
+    if percent > Double(limit) { pressureSeen[resource] = (now, Int(percent.rounded(.up))) }
+    guard let seen = pressureSeen[resource], Self.isRecent(seen.at, at: now) else { return nil }
+    return seen.percent
   }
 
   private mutating func heat(_ around: Surroundings, at now: Moment) -> PauseReason? {

@@ -14,6 +14,12 @@ package struct Surroundings: Hashable, Sendable {
   package var minuteOfDay = 0
   /// The machine's memory, in bytes.
   package var memoryBytes = 0
+  /// What this process has in memory that no file holds, in bytes.
+  package var ownMemoryBytes: Int?
+  /// The share of the last ten seconds, in per cent, in which something waited for a processor.
+  package var cpuPressure: Double?
+  /// And in which nothing went on because everything waited for memory.
+  package var memoryPressure: Double?
   /// In the machine's time zone.
   package var month = CalendarMonth(year: 1970, month: 1)
   /// Blobs and results transferred in that month, in bytes.
@@ -32,6 +38,9 @@ package enum PauseReason: Hashable, Sendable {
   /// Shares in per cent of all processors.
   case otherLoad(percent: Int, limit: Int)
   case temperature(celsius: Int, limit: Int)
+  /// Shares of time in per cent.
+  case cpuPressure(percent: Int, limit: Int)
+  case memoryPressure(percent: Int, limit: Int)
   case networkHours(WeeklyHours)
   /// What was transferred in this month.
   case networkVolume(megabytes: Int, limit: Int)
@@ -52,6 +61,10 @@ package enum PauseReason: Hashable, Sendable {
       return "other programs take \(percent) % of the processors (limit \(limit) %)"
     case .temperature(let celsius, let limit):
       return "the machine is at \(celsius) °C (limit \(limit) °C)"
+    case .cpuPressure(let percent, let limit):
+      return "programs wait for a processor \(percent) % of the time (limit \(limit) %)"
+    case .memoryPressure(let percent, let limit):
+      return "everything waits for memory \(percent) % of the time (limit \(limit) %)"
     case .networkHours(let hours): return "outside its network hours (\(hours.spelled))"
     case .networkVolume(let megabytes, let limit):
       return "network volume of this month is used up: \(megabytes) of \(limit) MB"

@@ -20,6 +20,13 @@ package struct WorkerPreferences: Hashable, Sendable {
   /// It stops while other programs take more than this share of all processors, 1 to 100; 0: never.
   /// Default: 25.
   package var otherLoadPercent = 25
+  /// It stops while something waits for a processor more than this share of the time, 1 to 100;
+  /// 0: never. Default: 0, since a worker of the lowest priority waits itself whenever others
+  /// compute, and the kernel counts that.
+  package var cpuPressurePercent = 0
+  /// It stops while everything waits for memory more than this share of the time, 1 to 100;
+  /// 0: never. Default: 10, at which people notice.
+  package var memoryPressurePercent = 10
   /// Whether it computes on battery. Default: no.
   package var computesOnBattery = false
   /// It stops while the machine's warmest sensor shows more, in degrees Celsius; nil: never.
@@ -70,6 +77,8 @@ extension WorkerPreferences: Codable {
     case computesInUse = "computes_in_use"
     case idleAfterSeconds = "idle_after_seconds"
     case otherLoadPercent = "other_load_percent"
+    case cpuPressurePercent = "cpu_pressure_percent"
+    case memoryPressurePercent = "memory_pressure_percent"
     case computesOnBattery = "computes_on_battery"
     case temperatureCelsius = "temperature_celsius"
     case hours
@@ -114,6 +123,8 @@ extension WorkerPreferences: Codable {
     try read(.computesInUse, into: &computesInUse)
     try read(.idleAfterSeconds, into: &idleAfterSeconds)
     try read(.otherLoadPercent, into: &otherLoadPercent)
+    try read(.cpuPressurePercent, into: &cpuPressurePercent)
+    try read(.memoryPressurePercent, into: &memoryPressurePercent)
     try read(.computesOnBattery, into: &computesOnBattery)
     try read(.temperatureCelsius, into: &temperatureCelsius)
     try read(.hours, into: &hours)
@@ -135,6 +146,8 @@ extension WorkerPreferences: Codable {
     try check(.memoryIdlePercent, memoryIdlePercent, 1...100)
     try check(.idleAfterSeconds, idleAfterSeconds, 1...86400)
     try check(.otherLoadPercent, otherLoadPercent, 0...100)
+    try check(.cpuPressurePercent, cpuPressurePercent, 0...100)
+    try check(.memoryPressurePercent, memoryPressurePercent, 0...100)
     try check(.temperatureCelsius, temperatureCelsius, 20...150)
     // A slower stream looks like a broken one: a piece of it may take longer than an answer may.
     try check(.downloadKilobytesPerSecond, downloadKilobytesPerSecond, 8...10_000_000)

@@ -35,6 +35,10 @@ struct MachineSensors: Sendable {
       [.year, .month, .weekday, .hour, .minute], from: date)
     around.weekday = (parts.weekday ?? 1) - 1
     around.minuteOfDay = (parts.hour ?? 0) * 60 + (parts.minute ?? 0)
+    around.ownMemoryBytes = ownMemoryBytes
+    around.cpuPressure = text("/proc/pressure/cpu").flatMap { Pressure.averageOf10("some", in: $0) }
+    around.memoryPressure = text("/proc/pressure/memory")
+      .flatMap { Pressure.averageOf10("full", in: $0) }
     around.month = CalendarMonth(year: parts.year ?? 1970, month: parts.month ?? 1)
     around.memoryBytes = memoryBytes
     return around
@@ -109,6 +113,14 @@ struct MachineSensors: Sendable {
     return kibibytes.map { Int(clamping: $0).multipliedReportingOverflow(by: 1024) }
       .flatMap { $0.overflow ? nil : $0.partialValue }
       ?? Int(clamping: ProcessInfo.processInfo.physicalMemory)
+  }
+
+  /// Anonymous memory of this process, in bytes: models that are mapped from files do not count,
+  /// since the system takes their pages back when it needs them.
+  private var ownMemoryBytes: Int? {
+    let line = text("/proc/self/status")?.split(separator: "\n").first { $0.hasPrefix("RssAnon:") }
+    let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) }
+    return kibibytes.flatMap { (0..<1 << 50).contains($0) ? $0 * 1024 : nil }
   }
 
   // MARK: People

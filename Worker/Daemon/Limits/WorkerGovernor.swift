@@ -26,7 +26,10 @@ actor WorkerGovernor {
   private let cache: BlobCache
   private let clock: WorkerClock
   private let logger: Logger
+  private let startedMemoryBytes: Int
   private let changed: @Sendable (Allowance) -> Void
+  private let exceeded: @Sendable (_ usedBytes: Int, _ limitBytes: Int) -> Void
+  private var isAboveMemory = false
   private var version: PreferencesFile.Version?
   private var problem: String?
   private var last: Allowance?
@@ -36,12 +39,16 @@ actor WorkerGovernor {
 
   /// - Parameters:
   ///   - isAlways: start with the order to compute whatever else happens.
+  ///   - memoryBytes: the limit that the worker was started with.
   ///   - changed: told what holds at first and when it changes.
+  ///   - exceeded: told when this process begins to take more memory than is allowed.
   /// - Throws: `FileError` for preferences that cannot be read: a worker does not start without the
   ///   limits that its owner set.
   init(
     folder: WorkerFolder, sensors: MachineSensors, runner: any UnitRunning,
-    traffic: TrafficMeter, cache: BlobCache, clock: WorkerClock, isAlways: Bool, logger: Logger, changed: @escaping @Sendable (Allowance) -> Void
+    traffic: TrafficMeter, cache: BlobCache, clock: WorkerClock, isAlways: Bool,
+    memoryBytes: Int, logger: Logger, changed: @escaping @Sendable (Allowance) -> Void,
+    exceeded: @escaping @Sendable (_ usedBytes: Int, _ limitBytes: Int) -> Void
   ) throws {
     file = PreferencesFile(in: folder)
     pauseFile = PauseFile(in: folder)
@@ -54,7 +61,9 @@ actor WorkerGovernor {
     self.cache = cache
     self.clock = clock
     self.logger = logger
+    startedMemoryBytes = memoryBytes
     self.changed = changed
+    self.exceeded = exceeded
   }
 
   /// Until its task is cancelled.
@@ -103,6 +112,7 @@ actor WorkerGovernor {
     around.transferredBytes = traffic.bytes(in: month)
     let allowance = governor.decide(around, at: clock.now())
     traffic.hold(to: allowance.network, month: month)
+    holdMemory(around.ownMemoryBytes, to: min(startedMemoryBytes, allowance.memoryBytes))
     guard allowance != last else { return }
     if allowance.network.transfers != (last?.network.transfers ?? true) {
       let isAllowed = allowance.network.transfers
@@ -121,6 +131,14 @@ actor WorkerGovernor {
       ComputeLimit(
         share: allowance.computes ? allowance.cpuShare : 0, threads: allowance.threads))
     changed(allowance)
+  }
+
+  /// What is above the limit goes: a model that waits for the next unit, and the unit itself.
+  private func holdMemory(_ used: Int?, to limit: Int) {
+    let isAbove = used.map { $0 > limit } ?? false
+    if isAbove { runner.releaseMemory() }
+    if let used, isAbove, !isAboveMemory { exceeded(used, limit) }
+    isAboveMemory = isAbove
   }
 
   private func takeUpPreferences() {

@@ -18,6 +18,10 @@ extension WorkerLoop {
     case .terminate: logger.info("asked to end")
     case .finish: logger.info("asked to finish")
     case .computingAllowed, .transferAllowed: break
+    case .memoryExceeded(let used, let limit):
+      logger.warning(
+        "more memory in use than the limit: the running unit is given back",
+        metadata: ["usedBytes": "\(used)", "limitBytes": "\(limit)"])
     case .enrolled: logger.info("joined", metadata: identity)
     case .renewed: logger.info("certificate renewed", metadata: identity)
     case .enrolmentFailed(let failure): warn("joining failed", failure)
