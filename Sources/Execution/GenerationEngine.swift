@@ -63,6 +63,9 @@ package struct GenerationEngine<Model: LanguageModel> {
   /// What the sequences became; complete once `isFinished`.
   package var result: GenerateResult { GenerateResult(sequences: outputs) }
 
+  /// What one sequence has become so far.
+  package func output(of sequence: Int) -> GenerateResult.Sequence { outputs[sequence] }
+
   /// Runs one pass and returns the tokens that it generated.
   ///
   /// - Throws: what the model throws.

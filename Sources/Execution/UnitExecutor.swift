@@ -11,26 +11,37 @@ package enum UnitExecutor {
   ///   - inputs: the decoded inputs that the specification names.
   ///   - vocabulary: what `specification.vocabulary` names.
   ///   - limits: how much runs together; decides speed and memory only.
+  ///   - finished: what sequences became in an interrupted run of this very unit, by index; only the
+  ///     others are computed. Since nothing depends on who else runs, the result has the same bits.
   ///   - progress: called after each pass with the tokens that went through the model so far.
   ///   - isCancelled: asked before each pass.
+  ///   - sequenceFinished: called with each sequence that ends, once it is all that it will be.
   /// - Throws: `ExecutionError` (`cancelled` among them), and what the model throws.
   package static func run<Model: LanguageModel>(
     _ specification: UnitSpecification, inputs: GenerateInputs, vocabulary: VocabularyBytes?,
     model: Model, compute: Compute, limits: BatchLimits = BatchLimits(),
+    finished: [Int: GenerateResult.Sequence] = [:],
     progress: (_ processedTokens: Int) -> Void = { _ in },
-    isCancelled: () -> Bool = { false }
+    isCancelled: () -> Bool = { false },
+    sequenceFinished: (_ index: Int, GenerateResult.Sequence) -> Void = { _, _ in }
   ) throws -> GenerateResult {
     guard specification.profile == ProtocolVersion.numericsProfile else {
       throw ExecutionError.profileMismatch(specification.profile)
     }
+    let missing = inputs.sequences.indices.filter { finished[$0] == nil }
+    let rest = GenerateInputs(sequences: missing.map { inputs.sequences[$0] })
     var engine = try GenerationEngine(
-      model: model, inputs: inputs, vocabulary: vocabulary, cacheType: specification.cache,
+      model: model, inputs: rest, vocabulary: vocabulary, cacheType: specification.cache,
       compute: compute, limits: limits)
     while !engine.isFinished {
       if isCancelled() { throw ExecutionError.cancelled }
-      _ = try engine.step()
+      for event in try engine.step() where event.finish != nil {
+        sequenceFinished(missing[event.sequence], engine.output(of: event.sequence))
+      }
       progress(engine.processedTokens)
     }
-    return engine.result
+    var sequences = engine.result.sequences[...]
+    return GenerateResult(
+      sequences: inputs.sequences.indices.map { finished[$0] ?? sequences.removeFirst() })
   }
 }

@@ -237,6 +237,13 @@ class Worker:
         )
         return self
 
+    def prefer(self, *settings):
+        """As its owner would."""
+        tally("worker", "preferences", *settings, "--data", self.data)
+
+    def status(self):
+        return json.loads(tally("worker", "status", "--json", "--data", self.data).stdout)
+
     def kill(self):
         if self.process:
             self.process.kill()

@@ -1,5 +1,7 @@
 """SIGKILL at bad moments: the batch completes, nothing is lost, nothing is counted twice."""
 
+import re
+
 from batches import answers, assert_counted_once, comparable, submit, wait
 from processes import chat_line, eventually
 
@@ -38,6 +40,42 @@ def test_a_worker_is_killed_in_the_middle_of_a_unit(fleet, fresh_fleet):
     fresh_fleet.worker("grace")
     victim.start()
     finish(fresh_fleet, batch, expected)
+
+
+def test_a_killed_worker_resumes_its_unit_where_it_was(fleet, fresh_fleet):
+    """The next run computes what is missing alone, and the answers have the same bits."""
+    lines = [chat_line(f"resume-{i}", "Count", max_tokens=n, logprobs=True) for i, n in enumerate((8, 60, 200, 400))]
+    client = fleet.client()
+    expected = comparable(answers(client, wait(client, submit(client, lines))))
+
+    victim = fresh_fleet.worker("ada", invite=("--trusted",), arguments=("--checkpoint-seconds", "0"))
+    # Slow enough that what it has finished can be seen before it has finished everything.
+    victim.prefer("cpu_percent=2")
+    client = fresh_fleet.client()
+    batch = submit(client, lines, tally_pool="trusted")
+    eventually(lambda: finished_requests(victim) > 0, "a request of the unit is on disk", process=victim.process)
+    victim.kill()
+    kept = finished_requests(victim)
+    assert 0 < kept < len(lines)
+    assert "unit resumed" not in victim.process.output()
+
+    victim.prefer("cpu_percent=")
+    victim.start()
+    ended = wait(client, batch)
+    assert comparable(answers(client, ended)) == expected
+    told = victim.process.output()
+    assert re.search(rf"sequences={kept} .*unit resumed", told), told
+    assert victim.status()["resumed_sequences"] == kept
+    replicas = fresh_fleet.coordinator.progress(batch.id, fresh_fleet.key)["replicas"]
+    assert (replicas["accepted"], replicas["rejected"], replicas["lost"]) == (1, 0, 0)
+    assert not list((victim.data / "units").iterdir())
+
+
+def finished_requests(worker):
+    """Requests of the held unit that the worker's folder has the end of."""
+    files = (worker.data / "units").glob("*.checkpoint")
+    lists = [re.findall(rb'"finished":\{[^}]*"sequences":\[([\d,]*)\]', path.read_bytes()) for path in files]
+    return sum(len(numbers.split(b",")) for found in lists for numbers in found)
 
 
 def test_the_coordinator_is_killed_in_the_middle_of_a_batch(fleet, fresh_fleet):

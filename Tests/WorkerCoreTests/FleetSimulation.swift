@@ -17,6 +17,8 @@ struct FleetSimulation {
   var worker: WorkerLifecycle
   var life = 0
   var disk = SimulatedDisk()
+  /// Held units; their progress is kept every ten seconds.
+  var units = HeldUnits()
   var network: SimulatedNetwork
   var queue = EventQueue<Event>()
   var random: SeededRandom
@@ -27,10 +29,10 @@ struct FleetSimulation {
   var finished: Set<String> = []
   /// How often a timer was left behind the present.
   var overdueTimers = 0
-  let units: Int
+  let unitCount: Int
 
   init(seed: UInt64, units: Int, network: SimulatedNetwork, kills: [Duration]) {
-    self.units = units
+    unitCount = units
     self.network = network
     random = SeededRandom(seed: seed)
     var settings = LifecycleSettings()
@@ -60,11 +62,12 @@ struct FleetSimulation {
     let results = disk.names.map { StoredResult(lease: $0, finishedAt: Moment(now)) }
     let term = CertificateTerm(
       startedAt: Moment(now), endsAt: Moment(now + .seconds(30 * 86400)))
-    handle(.started(certificate: term, results: results))
+    handle(.started(certificate: term, results: results, units: units.stored))
   }
 
   private mutating func handle(_ event: WorkerEvent) {
     perform(worker.handle(event, at: Moment(now)))
+    units.drop(allBut: worker.heldLeases, leavesTraces: random.chance(0.2))
     // A timer that is due and starts nothing would spin.
     if let timer = worker.nextTimer, timer <= Moment(now) { overdueTimers += 1 }
   }
@@ -86,6 +89,7 @@ struct FleetSimulation {
       }
     case .kill:
       disk.crash()
+      units.crash(at: now)
       life += 1
       worker = WorkerLifecycle(settings: LifecycleSettings(), seed: random.next())
       start()
@@ -96,6 +100,7 @@ struct FleetSimulation {
     for action in actions {
       switch action {
       case .fetch(let lease):
+        units.remember(lease)
         let milliseconds = Int.random(in: 1...500, using: &random)
         let event: WorkerEvent =
           random.chance(0.2)
@@ -103,14 +108,17 @@ struct FleetSimulation {
         tell(event, after: .milliseconds(milliseconds))
       case .run(let lease):
         let seconds = Int.random(in: 1...90, using: &random)
-        tell(.unitFinished(lease: lease.id), after: .seconds(seconds))
+        tell(.unitFinished(lease: lease.id), after: units.start(lease, seconds: seconds, at: now))
       case .discardResult(let lease, _):
         disk.remove(lease)
         if random.chance(0.5) { disk.synchronize(lease) }
       case .cancelRun(let lease):
         tell(.unitCancelled(lease: lease), after: .milliseconds(10))
       case .cancelFetch, .stop, .enrol: break
-      case .requestLease, .heartbeat, .upload, .abandon, .renewCertificate: send(action)
+      case .abandon(let lease, _, _):
+        units.givenUp.insert(lease)
+        send(action)
+      case .requestLease, .heartbeat, .upload, .renewCertificate: send(action)
       }
     }
   }
@@ -135,14 +143,16 @@ struct FleetSimulation {
   private mutating func coordinatorAnswers(_ action: WorkerAction) -> WorkerEvent {
     switch action {
     case .requestLease(let maximum):
-      let wanted = min(Int.random(in: 0...maximum, using: &random), units - leased.count)
+      let wanted = min(Int.random(in: 0...maximum, using: &random), unitCount - leased.count)
       guard wanted > 0 else { return .leaseAnswered(.nothing) }
       let leases = (0..<wanted).map { lease(leased.count + $0) }
       leased += leases.map(\.id)
       return .leaseAnswered(.units(leases))
     case .heartbeat(let lease):
+      let isWanted = counted[lease] == nil
       return .heartbeatAnswered(
-        lease: lease, HeartbeatResponse(verdict: .proceed, deadlineSeconds: 60))
+        lease: lease,
+        HeartbeatResponse(verdict: isWanted ? .proceed : .abandon, deadlineSeconds: 60))
     case .upload(let lease):
       // Accepted once, whatever is retried.
       if counted[lease] == nil { counted[lease] = 1 }

@@ -28,6 +28,26 @@ import WorkerCore
     }
   }
 
+  /// Three kills in the middle of anything: what was held is resumed and delivered, not given up.
+  @Test func noHeldUnitIsLostWithAKill() {
+    var saved = Duration.zero
+    for seed in testSeeds(100) {
+      var random = SeededRandom(seed: seed &* 104_729)
+      let kills = (0..<3).map { _ in Duration.seconds(Int.random(in: 1...600, using: &random)) }
+      let network = SimulatedNetwork(seed: seed, loss: Double.random(in: 0...0.2, using: &random))
+      var simulation = FleetSimulation(seed: seed, units: 20, network: network, kills: kills)
+      simulation.run(until: .seconds(6 * 3600))
+      let units = simulation.units
+      let lost = units.remembered.subtracting(units.givenUp).filter {
+        simulation.counted[$0] != 1
+      }
+      #expect(lost.isEmpty, "seed \(seed): \(lost)")
+      #expect(simulation.worker.heldLeases == [], "seed \(seed)")
+      saved += units.saved
+    }
+    #expect(saved > .seconds(60))
+  }
+
   @Test func oneSeedRepeatsTheWholeRun() {
     let runs = (0..<2).map { _ in
       var simulation = FleetSimulation(

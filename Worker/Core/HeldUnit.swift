@@ -3,6 +3,8 @@ import WireProtocol
 /// A leased unit on its way to a result.
 struct HeldUnit: Hashable, Sendable {
   enum Stage: Hashable, Sendable {
+    /// Of an earlier run of the worker; a heartbeat asks whether it is still wanted.
+    case unconfirmed
     case queued
     case fetching(failures: Int)
     case fetchDue(at: Moment, failures: Int)
@@ -11,6 +13,10 @@ struct HeldUnit: Hashable, Sendable {
     case running
     /// Told to stop; `tell` is what the coordinator is told once it has, nil when it knows.
     case cancelling(tell: Abandonment.Reason?)
+    /// Told to stop; the worker's next start goes on with it.
+    case halting
+    /// For the worker's next start.
+    case kept
   }
 
   var lease: Lease
@@ -26,6 +32,13 @@ struct HeldUnit: Hashable, Sendable {
     self.lease = lease
     self.lastBeat = now
     self.heartbeatAt = now + interval
+  }
+
+  /// A unit that an earlier run held: the coordinator is asked at once.
+  init(resuming lease: Lease, at now: Moment) {
+    self.init(lease: lease, at: now)
+    stage = .unconfirmed
+    heartbeatAt = now
   }
 
   /// Between heartbeats: what the coordinator asks for, within reason.

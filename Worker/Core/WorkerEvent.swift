@@ -67,11 +67,24 @@ package struct StoredResult: Hashable, Sendable {
   }
 }
 
+/// A unit that an earlier run of the worker held when it ended.
+package struct StoredUnit: Hashable, Sendable {
+  package var lease: Lease
+  /// How often it was started since it last finished anything.
+  package var fruitlessStarts: Int
+
+  package init(lease: Lease, fruitlessStarts: Int) {
+    self.lease = lease
+    self.fruitlessStarts = fruitlessStarts
+  }
+}
+
 /// What happened; the daemon tells the life cycle. Units are named by their leases' ids.
 package enum WorkerEvent: Hashable, Sendable {
   /// The daemon is up. `certificate` is nil when the data folder holds none, so that the worker
   /// must join first.
-  case started(certificate: CertificateTerm?, results: [StoredResult])
+  case started(
+    certificate: CertificateTerm?, results: [StoredResult], units: [StoredUnit] = [])
   /// `WorkerLifecycle.nextTimer` has come. Harmless at any other time.
   case timer
   /// The system or the user asks the worker to end.

@@ -1,7 +1,8 @@
 import WireProtocol
 
 // The way out: what has not started is given back at once, what runs may finish within the grace
-// period, results are sent or stay in the data folder for the next start.
+// period, results are sent or stay in the data folder for the next start. A worker that keeps its
+// units stops them at once instead and tells nobody: their leases last until their deadlines.
 extension WorkerLifecycle {
   mutating func beginDraining(at now: Moment, _ actions: inout [WorkerAction]) {
     switch phase {
@@ -9,6 +10,10 @@ extension WorkerLifecycle {
     case .beforeStart, .joining: stop(.drained, &actions)
     case .closing: stop(.drained, &actions)
     case .draining: close(at: now, &actions)
+    case .active where settings.keepsUnits && !isFinishing:
+      phase = .closing(until: now + settings.farewell)
+      for index in units.indices { keep(index, &actions) }
+      contact(at: now)
     case .active:
       phase = .draining(until: now + settings.grace)
       for unit in units where !unit.isOnProcessor {
@@ -43,9 +48,24 @@ extension WorkerLifecycle {
     let sending = outbox.contains { result in
       if case .underway = result.attempt { true } else { false }
     }
-    if units.isEmpty && !sending && farewells.isEmpty && leasing != .requesting {
+    if units.allSatisfy({ $0.stage == .kept }) && !sending && farewells.isEmpty && leasing != .requesting {
       stop(.drained, &actions)
     }
+  }
+
+  /// Leaves a unit to the next start.
+  private mutating func keep(_ index: Int, _ actions: inout [WorkerAction]) {
+    let id = units[index].lease.id
+    switch units[index].stage {
+    case .running:
+      units[index].stage = .halting
+      actions.append(.cancelRun(lease: id))
+    case .cancelling, .halting: return
+    case .unconfirmed, .queued, .fetching, .fetchDue, .ready, .kept:
+      if units[index].isFetching { actions.append(.cancelFetch(lease: id)) }
+      units[index].stage = .kept
+    }
+    units[index].heartbeatAt = nil
   }
 
   /// The grace period is over: stops what still runs.

@@ -15,8 +15,8 @@ extension WorkerLifecycle {
   var wantsUnits: Bool {
     let waiting = units.contains { unit in
       switch unit.stage {
-      case .queued, .fetching, .fetchDue, .ready: true
-      case .running, .cancelling: false
+      case .unconfirmed, .queued, .fetching, .fetchDue, .ready: true
+      case .running, .cancelling, .halting, .kept: false
       }
     }
     return mayCompute && mayTransfer && !isFinishing && !waiting
@@ -69,7 +69,7 @@ extension WorkerLifecycle {
     leasing = .backingOff(failure, until: now + delay(after: failure, failures: leaseFailures))
   }
 
-  private func holds(_ lease: String) -> Bool {
+  func holds(_ lease: String) -> Bool {
     units.contains { $0.lease.id == lease } || outbox.contains { $0.lease == lease }
   }
 

@@ -2,6 +2,20 @@ import WireProtocol
 
 // The held units: blobs first, one fetch and one run at a time, heartbeats for all.
 extension WorkerLifecycle {
+  /// Takes up what an earlier run held, unless it has a result already or keeps ending the worker.
+  mutating func resume(
+    _ stored: [StoredUnit], at now: Moment, _ actions: inout [WorkerAction]
+  ) {
+    for unit in stored where !holds(unit.lease.id) {
+      if unit.fruitlessStarts < settings.fruitlessStarts {
+        units.append(HeldUnit(resuming: unit.lease, at: now))
+      } else {
+        let detail = "interrupted \(unit.fruitlessStarts) times without progress"
+        abandon(unit.lease.id, .failed, detail, &actions)
+      }
+    }
+  }
+
   mutating func advanceUnits(at now: Moment, _ actions: inout [WorkerAction]) {
     for index in units.indices {
       if let due = units[index].heartbeatAt, due <= now {
@@ -107,12 +121,18 @@ extension WorkerLifecycle {
     _ lease: String, at now: Moment, _ actions: inout [WorkerAction]
   ) {
     guard let index = index(of: lease) else { return }
+    if units[index].stage == .halting {
+      units[index].stage = .kept
+      return
+    }
     switch units.remove(at: index).stage {
     case .cancelling(tell: .outOfMemory?):
       let detail = "it took more memory than this machine's owner allows"
       failed(lease, .outOfMemory, detail, at: now, &actions)
     case .cancelling(let tell?): abandon(lease, tell, "stopped before its end", &actions)
-    case .cancelling(tell: nil), .queued, .fetching, .fetchDue, .ready, .running: break
+    case .cancelling(tell: nil), .unconfirmed, .queued, .fetching, .fetchDue, .ready, .running,
+      .halting, .kept:
+      break
     }
   }
 
@@ -135,6 +155,8 @@ extension WorkerLifecycle {
     switch response.verdict {
     case .abandon: drop(index, &actions)
     case .proceed:
+      if units[index].stage == .kept { return }
+      if units[index].stage == .unconfirmed { units[index].stage = .queued }
       units[index].heartbeatFailures = 0
       units[index].heartbeatAt = max(now, units[index].lastBeat + units[index].interval)
     }
@@ -144,10 +166,13 @@ extension WorkerLifecycle {
     _ lease: String, _ failure: RequestFailure, at now: Moment, _ actions: inout [WorkerAction]
   ) {
     guard let index = index(of: lease), !stopped(by: failure, &actions) else { return }
-    if case .refused(_, WorkerErrorCode.leaseUnknown?, _) = failure {
+    if case .refused(_, let code?, _) = failure,
+      code == WorkerErrorCode.leaseUnknown || units[index].stage == .unconfirmed
+    {
       drop(index, &actions)
       return
     }
+    if units[index].stage == .kept { return }
     units[index].heartbeatFailures += 1
     let wait = delay(after: failure, failures: units[index].heartbeatFailures)
     units[index].heartbeatAt = now + min(wait, units[index].interval)
@@ -157,7 +182,7 @@ extension WorkerLifecycle {
   private mutating func drop(_ index: Int, _ actions: inout [WorkerAction]) {
     let id = units[index].lease.id
     switch units[index].stage {
-    case .queued, .fetchDue, .ready: units.remove(at: index)
+    case .unconfirmed, .queued, .fetchDue, .ready, .kept: units.remove(at: index)
     case .fetching:
       units.remove(at: index)
       actions.append(.cancelFetch(lease: id))
@@ -165,7 +190,7 @@ extension WorkerLifecycle {
       units[index].stage = .cancelling(tell: nil)
       units[index].heartbeatAt = nil
       actions.append(.cancelRun(lease: id))
-    case .cancelling:
+    case .cancelling, .halting:
       units[index].stage = .cancelling(tell: nil)
       units[index].heartbeatAt = nil
     }
@@ -180,8 +205,8 @@ extension HeldUnit {
   /// Running, or told to stop and not yet stopped.
   var isOnProcessor: Bool {
     switch stage {
-    case .running, .cancelling: true
-    case .queued, .fetching, .fetchDue, .ready: false
+    case .running, .cancelling, .halting: true
+    case .unconfirmed, .queued, .fetching, .fetchDue, .ready, .kept: false
     }
   }
 
@@ -190,7 +215,7 @@ extension HeldUnit {
     switch stage {
     case .queued: 0
     case .fetchDue(let at, let failures): at <= now ? failures : nil
-    case .fetching, .ready, .running, .cancelling: nil
+    case .unconfirmed, .fetching, .ready, .running, .cancelling, .halting, .kept: nil
     }
   }
 }

@@ -78,7 +78,7 @@ package struct WorkerLifecycle: Sendable {
     _ event: WorkerEvent, at now: Moment, _ actions: inout [WorkerAction]
   ) {
     switch event {
-    case .started(let term, let results): start(term, results, at: now)
+    case .started(let term, let results, let units): start(term, results, units, at: now, &actions)
     case .timer: break
     case .terminate: beginDraining(at: now, &actions)
     case .finish: isFinishing = true
@@ -109,7 +109,8 @@ package struct WorkerLifecycle: Sendable {
   }
 
   private mutating func start(
-    _ term: CertificateTerm?, _ results: [StoredResult], at now: Moment
+    _ term: CertificateTerm?, _ results: [StoredResult], _ stored: [StoredUnit], at now: Moment,
+    _ actions: inout [WorkerAction]
   ) {
     guard case .beforeStart = phase else { return }
     outbox = results.map {
@@ -118,7 +119,9 @@ package struct WorkerLifecycle: Sendable {
     if let term {
       certificate = Certificate(term)
       phase = .active
+      resume(stored, at: now, &actions)
     } else {
+      // Leases of an earlier membership are unknown to the next one.
       phase = .joining(.due(at: now, failures: 0))
     }
   }
@@ -170,7 +173,7 @@ package struct WorkerLifecycle: Sendable {
       switch unit.stage {
       case .running: actions.append(.cancelRun(lease: unit.lease.id))
       case .fetching: actions.append(.cancelFetch(lease: unit.lease.id))
-      case .queued, .fetchDue, .ready, .cancelling: break
+      case .unconfirmed, .queued, .fetchDue, .ready, .cancelling, .halting, .kept: break
       }
     }
     phase = .stopped(reason)

@@ -12,6 +12,8 @@ package enum WorkerActivity: Hashable, Sendable {
   case backingOff(RequestFailure, until: Moment)
   /// Units failed here; the next one is asked for then.
   case pausing(until: Moment)
+  /// Asks whether a unit of its last run is still wanted.
+  case resuming(lease: String)
   case fetching(lease: String)
   case running(lease: String)
   /// Nothing left to compute; results are being sent.
@@ -35,6 +37,9 @@ extension WorkerLifecycle {
 
   private var activityWhileActive: WorkerActivity {
     if let unit = units.first(where: \.isOnProcessor) { return .running(lease: unit.lease.id) }
+    if let unit = units.first(where: { $0.stage == .unconfirmed }) {
+      return .resuming(lease: unit.lease.id)
+    }
     if let unit = units.first { return .fetching(lease: unit.lease.id) }
     let sending = outbox.contains { result in
       if case .underway = result.attempt { true } else { false }

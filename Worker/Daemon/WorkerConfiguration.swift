@@ -28,6 +28,11 @@ package struct WorkerConfiguration: Sendable {
   package var maximumUnits = 1
   /// Seconds that a running unit may go on after SIGTERM before it is given back. Default: 30.
   package var graceSeconds = 30
+  /// Whether a stop keeps the held units for the next start, instead of finishing them or giving them
+  /// back. Default: no.
+  package var keepsUnits = false
+  /// Seconds between writes of what a running unit has finished. Default: 10.
+  package var checkpointSeconds = 10
   /// Whether the worker computes whatever hours, battery, people and other programs say. Default: no.
   package var computesAlways = false
   /// Told as long as the worker's parts answer each other. Default: nobody is.

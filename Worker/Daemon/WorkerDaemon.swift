@@ -96,7 +96,8 @@ package struct WorkerDaemon: Service {
     let loop = WorkerLoop(
       WorkerLoop.Equipment(
         configuration: configuration, folder: folder, key: key, http: http, cache: cache,
-        traffic: traffic, results: ResultStore(folder: folder.results), runner: runner, clock: clock,
+        traffic: traffic, results: ResultStore(folder: folder.results),
+        checkpoints: CheckpointStore(folder: folder.units), runner: runner, clock: clock,
         logger: logger, allowance: { board.allowance },
         observer: { [observer, clock] report in
           observer(board.show(report, at: clock.now()))
@@ -178,6 +179,7 @@ package struct WorkerDaemon: Service {
     var settings = settings
     settings.maximumUnits = max(1, configuration.maximumUnits)
     settings.grace = .seconds(max(0, configuration.graceSeconds))
+    settings.keepsUnits = configuration.keepsUnits
     return settings
   }
 

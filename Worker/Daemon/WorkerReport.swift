@@ -26,6 +26,8 @@ package struct WorkerReport: Hashable, Sendable {
   package var unitsDone = 0
   /// Tokens in finished units.
   package var tokensDone = 0
+  /// Sequences of finished units that the worker had computed before it was interrupted.
+  package var sequencesResumed = 0
   /// Finished results that the coordinator has not answered for.
   package var waitingResults = 0
   /// Floating-point operations a second over recent units; nil before the first.
@@ -48,6 +50,7 @@ extension WorkerActivity {
     case .backingOff(let failure, let until):
       return "\(failure); trying again in \(wait(until))"
     case .pausing(let until): return "the last unit failed here; going on in \(wait(until))"
+    case .resuming: return "asking whether the unit of the last run is still wanted"
     case .fetching: return "fetching a unit's model and inputs"
     case .running: return "running a unit"
     case .uploading: return "sending a result"

@@ -79,18 +79,41 @@ package final class ModelUnitRunner: UnitRunning {
     }
     let compute = Compute(kernels: kernels, pool: pool)
     let flopsPerToken = Self.flopsPerToken(inputs, model.description)
+    let finished = Self.finished(task, inputs)
+    let before = finished.reduce(0.0) { sum, entry in
+      sum + Self.flops(inputs.sequences[entry.key], entry.value, model.description)
+    }
     let result = try UnitExecutor.run(
       task.specification, inputs: inputs, vocabulary: vocabulary,
       model: ExecutorModel(model, compute: compute), compute: compute, limits: limits,
-      progress: { task.progress(Double($0) * flopsPerToken) }, isCancelled: task.isCancelled)
-    let counts = result.sequences.map(\.tokens.count)
-    let flops = zip(inputs.sequences, counts).reduce(0.0) { sum, pair in
-      sum
-        + model.description.flops(
-          promptTokens: pair.0.promptTokens.count, generatedTokens: pair.1)
+      finished: finished,
+      progress: { task.progress(before + Double($0) * flopsPerToken) },
+      isCancelled: task.isCancelled, sequenceFinished: task.sequenceFinished)
+    let flops = zip(inputs.sequences, result.sequences).reduce(0.0) { sum, pair in
+      sum + Self.flops(pair.0, pair.1, model.description)
     }
     return UnitOutcome(
-      result: try result.encoded(), tokens: counts.reduce(0, +), flops: flops)
+      result: try result.encoded(),
+      tokens: result.sequences.reduce(0) { $0 + $1.tokens.count }, flops: flops,
+      resumedSequences: finished.count)
+  }
+
+  /// What is kept of interrupted runs. What cannot be of this unit is computed again.
+  private static func finished(
+    _ task: UnitTask, _ inputs: GenerateInputs
+  ) -> [Int: GenerateResult.Sequence] {
+    task.finishedBefore.reduce(into: [:]) { all, part in
+      guard let sequences = try? part.decoded(for: inputs) else { return }
+      all.merge(sequences) { first, _ in first }
+    }
+  }
+
+  private static func flops(
+    _ asked: GenerateInputs.Sequence, _ given: GenerateResult.Sequence,
+    _ description: ModelDescription
+  ) -> Double {
+    description.flops(
+      promptTokens: asked.promptTokens.count, generatedTokens: given.tokens.count)
   }
 
   /// What a token costs at the inputs' mean length, for progress only.

@@ -1,5 +1,6 @@
 import Foundation
 import Kernels
+import WirePayloads
 import WireProtocol
 
 /// A blob with its size.
@@ -30,6 +31,10 @@ package struct UnitTask: Sendable {
   package var threads: Int
   /// Bytes of weights, cache and scratch together.
   package var memoryLimitBytes: Int
+  /// What interrupted runs of this unit have finished; it need not be computed again.
+  package var finishedBefore: [FinishedSequences] = []
+  /// Told each sequence that ends, with its place among the unit's, on the computing thread.
+  package var sequenceFinished: @Sendable (Int, GenerateResult.Sequence) -> Void = { _, _ in }
   /// Told the floating-point operations done so far, every now and then, on the computing thread.
   package var progress: @Sendable (Double) -> Void
   /// Asked often; the unit throws `UnitFailure.cancelled` soon after it turned true.
@@ -60,13 +65,16 @@ package struct UnitOutcome: Hashable, Sendable {
   package var result: Data
   /// Tokens generated, for people.
   package var tokens: Int
-  /// Floating-point operations done.
+  /// Floating-point operations of all sequences.
   package var flops: Double
+  /// Sequences that an interrupted run had finished.
+  package var resumedSequences: Int
 
-  package init(result: Data, tokens: Int, flops: Double) {
+  package init(result: Data, tokens: Int, flops: Double, resumedSequences: Int = 0) {
     self.result = result
     self.tokens = tokens
     self.flops = flops
+    self.resumedSequences = resumedSequences
   }
 }
 

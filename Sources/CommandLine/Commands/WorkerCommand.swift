@@ -88,6 +88,11 @@ struct WorkerCommand: AsyncParsableCommand {
         Ctrl-C or SIGTERM ends it cleanly: the running unit is finished if that takes less than --grace-seconds, else \
         given back. Results that could not be sent are kept and sent at the next start.
 
+        What the running unit has finished is written to the folder every --checkpoint-seconds. After a kill, a crash or \
+        a power cut the next start goes on from there if the coordinator still waits for the unit. With --keep-units, \
+        which a service manager (systemd) implies, a stop keeps the unit in the same way and waits for nothing, so that a \
+        restart of the machine loses no work; `tally worker finish` completes it.
+
         It starts by measuring what the machine is worth. Unless --nice says otherwise it computes only when nothing \
         else wants to; with `setsid` before it, that holds against programs of other terminals too. What it may take \
         and when it computes are the owner's preferences (see `tally worker preferences`), which may be changed while it \
@@ -127,6 +132,16 @@ struct WorkerCommand: AsyncParsableCommand {
 
     @Option(help: "Seconds that a running unit may go on after a request to stop.")
     var graceSeconds = 30
+
+    @Flag(
+      inversion: .prefixedNo,
+      help: ArgumentHelp(
+        "Keep the held unit over a stop for the next start.",
+        discussion: "Left out: yes under a service manager, else no. Its lease ends as if the machine were silent."))
+    var keepUnits: Bool?
+
+    @Option(help: "Seconds between writes of what the running unit has finished.")
+    var checkpointSeconds = 10
 
     @Option(help: "The priority, 19 (only when nothing else wants to compute) to 0 (as any program).")
     var nice = 19
@@ -168,6 +183,9 @@ struct WorkerCommand: AsyncParsableCommand {
       guard (0...86400).contains(graceSeconds) else {
         throw ValidationError("--grace-seconds takes 0 to 86400")
       }
+      guard (0...86400).contains(checkpointSeconds) else {
+        throw ValidationError("--checkpoint-seconds takes 0 to 86400")
+      }
     }
 
     func run() async throws {
@@ -182,6 +200,7 @@ struct WorkerCommand: AsyncParsableCommand {
       configuration.cacheLimitBytes = Int(cacheSize * 1e9)
       configuration.secondsWanted = secondsWanted
       configuration.graceSeconds = graceSeconds
+      configuration.checkpointSeconds = checkpointSeconds
       if let passphraseFile { configuration.passphrase = .file(passphraseFile) }
       if falsifyShare > 0 {
         configuration.resultTransformer = .wrongTokens(rate: falsifyShare, seed: 1)
@@ -193,6 +212,7 @@ struct WorkerCommand: AsyncParsableCommand {
       let line = WorkerStatusLine()
       defer { line.finish() }
       let manager = ServiceManager()
+      configuration.keepsUnits = keepUnits ?? (manager != nil)
       let memory = IdleMemory()
       if let manager, let pulse = manager.pulse {
         configuration.pulse = Pulse(every: pulse) { manager.beat() }

@@ -47,7 +47,11 @@ struct WorkerLeaveCommand: AsyncParsableCommand {
   private func end(_ socket: ControlSocket) async throws {
     let service = SystemService("worker")
     let isService = folder.path == service.folder && service.isManaged
-    if isService, now { return try service.control("stop") }
+    if isService, now {
+      // One that is asked to finish gives its units back when it is stopped.
+      _ = try? await socket.finish()
+      return try service.control("stop")
+    }
     guard let status = try? await (now ? socket.status() : socket.finish()) else { return }
     if now { throw CommandError("a worker runs (\(status.summary)): stop it first, or leave out --now") }
     var last = ""

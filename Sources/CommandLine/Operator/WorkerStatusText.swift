@@ -14,6 +14,9 @@ enum WorkerStatusText {
     }
     add("done", "\(Spelled.count(status.results)) results, \(Spelled.count(status.tokens)) tokens in "
       + duration(status.uptime_seconds))
+    if status.resumed_sequences > 0 {
+      add("resumed", "\(Spelled.count(status.resumed_sequences)) requests of interrupted units")
+    }
     if status.waiting_results > 0 { add("to be sent", "\(status.waiting_results) results") }
     if let speed = status.flops_per_second {
       add("speed", String(format: "%.0f GFLOP/s over the last units", speed / 1e9))

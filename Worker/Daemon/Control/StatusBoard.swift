@@ -51,6 +51,7 @@ final class StatusBoard: Sendable {
         memory_bytes: min(configuration.memoryLimitBytes, state.allowance.memoryBytes),
         cache_bytes: cache.limitBytes),
       results: report?.unitsDone ?? 0, tokens: report?.tokensDone ?? 0,
+      resumed_sequences: report?.sequencesResumed ?? 0,
       waiting_results: report?.waitingResults ?? 0, cache_used_bytes: cache.usedBytes,
       flops_per_second: report?.flopsPerSecond, uptime_seconds: Int(uptime.inSeconds),
       preferences_problem: state.problem, network: StatusDocument.Network(state, at: now))
@@ -94,7 +95,8 @@ extension WorkerReport {
   var isHeldBack: Bool {
     guard !pauses.isEmpty else { return false }
     switch activity {
-    case .leasing, .idle, .running, .fetching, .uploading, .pausing, .starting, .backingOff: return true
+    case .leasing, .idle, .running, .resuming, .fetching, .uploading, .pausing, .starting, .backingOff:
+      return true
     case .joining, .draining, .stopped: return false
     }
   }

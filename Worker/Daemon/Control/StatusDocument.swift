@@ -43,6 +43,8 @@ package struct StatusDocument: Codable, Hashable, Sendable {
   /// Results that the coordinator has answered for, and the tokens in them, since the start.
   package var results: Int
   package var tokens: Int
+  /// Sequences that interrupted runs had finished and that were not computed again.
+  package var resumed_sequences: Int
   package var waiting_results: Int
   package var cache_used_bytes: Int
   package var flops_per_second: Double?

@@ -44,6 +44,19 @@ enum DurableFile {
     try write([Data(text.utf8)], to: path, mode: mode)
   }
 
+  /// Writes `data` at an offset of an existing file, which ends there afterwards, and makes that
+  /// durable. A power cut leaves what was before the offset.
+  static func write(_ data: Data, at offset: Int, of path: String) throws {
+    let file = open(path, O_WRONLY | O_CLOEXEC)
+    guard file >= 0 else { throw FileError(doing: "opening", path: path) }
+    defer { close(file) }
+    guard ftruncate(file, offset) == 0, lseek(file, offset, SEEK_SET) == offset else {
+      throw FileError(doing: "cutting", path: path)
+    }
+    try append(data, to: file, path: path)
+    guard fsync(file) == 0 else { throw FileError(doing: "synchronising", path: path) }
+  }
+
   /// Renames a synchronised file and makes that durable.
   static func move(_ from: String, to path: String) throws {
     guard rename(from, path) == 0 else { throw FileError(doing: "renaming to", path: path) }

@@ -9,6 +9,7 @@ import WireProtocol
 ///     key.passphrase   what it is encrypted with, unless the passphrase comes from elsewhere
 ///     client.pem       the client certificate          ca.pem    the coordinator's CA
 ///     results/         finished results until the coordinator has answered for them
+///     units/           what held units have finished, until they have a result
 ///     cache/           blobs, packed models            lock      held while a worker runs
 ///     preferences.json what the owner allows           paused.json   that the owner paused it
 ///     traffic.json     what was transferred in each month
@@ -21,7 +22,7 @@ package struct WorkerFolder: Sendable {
     self.path = path
     try DurableFile.makeFolder(path)
     guard chmod(path, 0o700) == 0 else { throw FileError(doing: "closing to others", path: path) }
-    for folder in [results, cache] { try DurableFile.makeFolder(folder) }
+    for folder in [results, units, cache] { try DurableFile.makeFolder(folder) }
   }
 
   package var record: String { path + "/worker.json" }
@@ -30,6 +31,7 @@ package struct WorkerFolder: Sendable {
   package var certificate: String { path + "/client.pem" }
   package var authority: String { path + "/ca.pem" }
   package var results: String { path + "/results" }
+  package var units: String { path + "/units" }
   package var cache: String { path + "/cache" }
   package var traffic: String { path + "/traffic.json" }
 

@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import Synchronization
 import WirePayloads
 import WireProtocol
@@ -39,7 +40,8 @@ final class UnitSignals: Sendable {
 
 /// How a unit ended on its thread.
 enum UnitEnd: Sendable {
-  case finished(tokens: Int, flops: Double, seconds: Double)
+  /// In `seconds` of all its runs; `resumedSequences` were there from earlier ones.
+  case finished(tokens: Int, flops: Double, seconds: Double, resumedSequences: Int)
   case failed(Abandonment.Reason, detail: String)
   case cancelled
 }
@@ -55,7 +57,9 @@ struct UnitThread: Sendable {
   let memoryLimitBytes: Int
   let key: any WorkerKey
   let results: ResultStore
+  let checkpoints: CheckpointStore
   let clock: WorkerClock
+  let logger: Logger
   let progress: @Sendable () -> Void
 
   /// Starts the thread; `ended` is called on it, once.
@@ -68,18 +72,22 @@ struct UnitThread: Sendable {
 
   private func run() -> UnitEnd {
     let lease = prepared.lease
+    let checkpoint = startCheckpoint()
     let started = clock.now()
     do {
-      let outcome = try runner.run(task)
-      let seconds = started.duration(to: clock.now()).inSeconds
+      let outcome = try runner.run(task(checkpoint))
+      let before = Double(checkpoint?.millisecondsBefore ?? 0) / 1000
+      let seconds = before + started.duration(to: clock.now()).inSeconds
       let result = try configuration.resultTransformer?.transform(
         lease.unit, prepared.inputs, outcome.result)
       let finished = try FinishedResult(
         unit: lease.unit, result: result ?? outcome.result,
         milliseconds: Int((seconds * 1000).rounded()), now: clock.unixSeconds(), key: key)
       try results.save(finished, lease: lease.id)
-      return .finished(tokens: outcome.tokens, flops: outcome.flops, seconds: seconds)
+      return .finished(tokens: outcome.tokens, flops: outcome.flops, seconds: seconds,
+        resumedSequences: outcome.resumedSequences)
     } catch UnitFailure.cancelled {
+      checkpoint?.write()
       return .cancelled
     } catch UnitFailure.invalid(let detail) {
       return .failed(.invalidUnit, detail: detail)
@@ -90,16 +98,44 @@ struct UnitThread: Sendable {
     }
   }
 
-  private var task: UnitTask {
-    UnitTask(
+  /// What the unit's progress is kept with; nil when the disk refuses.
+  private func startCheckpoint() -> Checkpoint? {
+    let lease = prepared.lease
+    let failed: @Sendable (any Error) -> Void = { [logger] error in
+      logger.warning(
+        "checkpoint not written", metadata: ["lease": "\(lease.id)", "error": "\(error)"])
+    }
+    do {
+      let checkpoint = try checkpoints.start(
+        lease, every: .seconds(configuration.checkpointSeconds), clock: clock, failed: failed)
+      let sequences = checkpoint.before.reduce(0) { $0 + $1.indices.count }
+      if sequences > 0 {
+        logger.info(
+          "unit resumed", metadata: ["lease": "\(lease.id)", "sequences": "\(sequences)"])
+      }
+      return checkpoint
+    } catch {
+      failed(error)
+      return nil
+    }
+  }
+
+  private func task(_ checkpoint: Checkpoint?) -> UnitTask {
+    var task = UnitTask(
       specification: prepared.lease.specification, manifest: prepared.manifest,
       inputs: prepared.inputs, vocabulary: prepared.vocabulary, blobPath: blobPath,
       packedPath: prepared.packed?.path, threads: configuration.threads,
       memoryLimitBytes: memoryLimitBytes,
       progress: { [signals, progress] flops in
         signals.flopsDone = flops
+        checkpoint?.writeIfDue()
         progress()
       },
       isCancelled: { [signals] in signals.isCancelled })
+    if let checkpoint {
+      task.finishedBefore = checkpoint.before
+      task.sequenceFinished = { checkpoint.add($0, $1) }
+    }
+    return task
   }
 }

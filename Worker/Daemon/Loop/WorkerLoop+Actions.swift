@@ -156,6 +156,7 @@ extension WorkerLoop {
 
   private func fetch(_ lease: Lease) -> Work? {
     guard let client else { return nil }
+    remember(lease)
     let preparation = UnitPreparation(
       cache: equipment.cache, client: client, runner: equipment.runner)
     let fetch = Task {
@@ -200,7 +201,8 @@ extension WorkerLoop {
       blobPath: { [cache = equipment.cache] in cache.path(of: $0) },
       configuration: equipment.configuration, memoryLimitBytes: unitLimits.memoryBytes,
       key: equipment.key, results: equipment.results,
-      clock: equipment.clock, progress: { Task { await self.reportProgress() } })
+      checkpoints: equipment.checkpoints, clock: equipment.clock, logger: equipment.logger,
+      progress: { Task { await self.reportProgress() } })
     thread.start { end in Task { await self.ended(lease.id, end) } }
     return nil
   }
@@ -213,8 +215,9 @@ extension WorkerLoop {
   private func ended(_ lease: String, _ end: UnitEnd) {
     running[lease] = nil
     switch end {
-    case .finished(let tokens, let flops, let seconds):
+    case .finished(let tokens, let flops, let seconds, let resumed):
       tallies.add(tokens: tokens, flops: flops, seconds: seconds)
+      tallies.sequencesResumed += resumed
       tell.yield(.unitFinished(lease: lease))
     case .failed(let reason, let detail):
       tell.yield(.unitFailed(lease: lease, reason, detail: detail))

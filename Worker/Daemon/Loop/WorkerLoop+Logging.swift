@@ -7,13 +7,14 @@ extension WorkerLoop {
   func log(_ event: WorkerEvent) {
     let logger = equipment.logger
     switch event {
-    case .started(let certificate, let results):
+    case .started(let certificate, let results, let units):
       logger.info(
         "worker started",
         metadata: [
           "worker": "\(membership?.record.workerID ?? "not joined")",
           "coordinator": "\(membership?.record.url ?? equipment.configuration.invitation?.url ?? "")",
-          "waitingResults": "\(results.count)", "member": "\(certificate != nil)",
+          "waitingResults": "\(results.count)", "heldUnits": "\(units.count)",
+          "member": "\(certificate != nil)",
         ])
     case .terminate: logger.info("asked to end")
     case .finish: logger.info("asked to finish")

@@ -18,6 +18,7 @@ actor WorkerLoop {
     let cache: BlobCache
     let traffic: TrafficMeter
     let results: ResultStore
+    let checkpoints: CheckpointStore
     let runner: any UnitRunning
     let clock: WorkerClock
     let logger: Logger
@@ -37,6 +38,8 @@ actor WorkerLoop {
   var prepared: [String: PreparedUnit] = [:]
   var fetches: [String: Task<Void, Never>] = [:]
   var running: [String: UnitSignals] = [:]
+  /// The units with a checkpoint.
+  var checkpointed: [String: Lease] = [:]
   /// The chunks of manifests that were read.
   var knownChunks: [Digest: [Digest]] = [:]
   var tallies = Tallies()
@@ -46,6 +49,8 @@ actor WorkerLoop {
   struct Tallies: Sendable {
     var unitsDone = 0
     var tokensDone = 0
+    /// Sequences of finished units that an interrupted run had finished.
+    var sequencesResumed = 0
     /// A moving average that gives the newest unit a third.
     var flopsPerSecond: Double?
 
@@ -75,12 +80,15 @@ actor WorkerLoop {
       StoredResult(
         lease: $0.lease, finishedAt: equipment.clock.moment(unixSeconds: $0.finishedAt))
     }
+    let units = try equipment.checkpoints.list()
     await withDiscardingTaskGroup { group in
       if let allowance = equipment.allowance() {
         take(.computingAllowed(allowance.computes), &group)
         take(.transferAllowed(allowance.network.transfers), &group)
       }
-      take(.started(certificate: term, results: results), &group)
+      // From here on the life cycle knows of them, and what it does not hold goes.
+      for unit in units { checkpointed[unit.lease.id] = unit.lease }
+      take(.started(certificate: term, results: results, units: units), &group)
       // A cancelled task leaves the loop here.
       for await event in events where stopReason == nil {
         take(event, &group)
@@ -108,6 +116,10 @@ actor WorkerLoop {
   /// Lets go of what belonged to leases that the life cycle holds no more.
   private func dropUnheld() {
     let held = Set(lifecycle.heldLeases)
+    for (id, lease) in checkpointed where !held.contains(id) && running[id] == nil {
+      checkpointed[id] = nil
+      forget(lease)
+    }
     for (id, unit) in prepared where !held.contains(id) && running[id] == nil {
       prepared[id] = nil
       let cache = equipment.cache
@@ -189,7 +201,7 @@ actor WorkerLoop {
         activity: activity, summary: activity.summary(at: now),
         workerID: membership?.record.workerID, accountName: membership?.record.accountName,
         unit: unit, unitsDone: tallies.unitsDone, tokensDone: tallies.tokensDone,
-        waitingResults: lifecycle.waitingResults, flopsPerSecond: tallies.flopsPerSecond))
+        sequencesResumed: tallies.sequencesResumed, waitingResults: lifecycle.waitingResults, flopsPerSecond: tallies.flopsPerSecond))
   }
 
   /// What a unit may take now, by the configuration and the owner's preferences.
