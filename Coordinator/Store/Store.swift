@@ -5,12 +5,14 @@ import WireProtocol
 /// effect is durable; when it throws, nothing happened. Calls may be repeated after a lost answer
 /// without counting anything twice.
 package protocol Store: FileStore, BatchStore, WorkStore, FleetStore, AccountStore, KeyStore,
-  ModelStore, StatisticsStore
+  ModelStore, StatisticsStore, AdministrationStore
 {}
 
 /// Files of the Files API. A file belongs to an API key and is invisible to others.
 package protocol FileStore: Sendable {
   /// Records a file whose blob is durable.
+  ///
+  /// - Throws: `QuotaRefusal` when the key may not store that much.
   func createFile(_ file: NewFile, now: Timestamp) async throws -> FileRecord
   /// Nil when there is none, it expired, or it belongs to another key.
   func file(_ id: String, key: String, now: Timestamp) async throws -> FileRecord?
@@ -28,6 +30,7 @@ package protocol BatchStore: Sendable {
   ///
   /// - Parameter isRetry: the client says that it sent this before (`x-stainless-retry-count`
   ///   above 0): an equal batch of the last ten minutes is returned instead of a second one.
+  /// - Throws: `QuotaRefusal` when the key may make no such batch now.
   func createBatch(_ batch: NewBatch, isRetry: Bool, now: Timestamp) async throws -> BatchRecord
   /// - Parameter key: the asking API key; nil for the coordinator itself.
   func batch(_ id: String, key: String?) async throws -> BatchRecord?
@@ -79,7 +82,8 @@ package protocol BatchStore: Sendable {
 package protocol WorkStore: Sendable {
   /// Leases units to a worker, cutting new ones where none waits for a replica.
   ///
-  /// - Throws: `StoreError.notFound` for an unknown worker.
+  /// - Throws: `StoreError.notFound` for an unknown worker; `.upgradeRequired` for one whose
+  ///   program is older than the operator admits.
   func lease(worker: String, request: LeaseRequest, now: Timestamp) async throws -> LeaseResponse
   /// - Throws: `StoreError.leaseUnknown`.
   func heartbeat(

@@ -11,6 +11,8 @@ package struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     case leaseUnknown
     /// The invitation is unknown, used up or expired.
     case invitationInvalid
+    /// The worker's program is older than the operator admits.
+    case upgradeRequired
     /// The caller's values cannot be stored.
     case invalid
     /// A database or blob that this program did not write, or that is damaged.

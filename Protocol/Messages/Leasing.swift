@@ -75,6 +75,8 @@ package enum IdleReason: String, Codable, CodingKeyRepresentable, Hashable, Send
   case suspended
   /// The coordinator gives out no work now.
   case paused
+  /// The operator wants no results of the account or worker; the answer's message says why.
+  case banned
 }
 
 /// The answer to `LeaseRequest`.
@@ -84,11 +86,16 @@ package struct LeaseResponse: Codable, Hashable, Sendable {
   package var reasons: [IdleReason: Int]
   /// Seconds after which to ask again when there was nothing.
   package var retryAfterSeconds: Int
+  /// What the operator tells volunteers, such as when maintenance will be; nil for nothing.
+  package var message: String?
 
-  package init(leases: [Lease], reasons: [IdleReason: Int], retryAfterSeconds: Int) {
+  package init(
+    leases: [Lease], reasons: [IdleReason: Int], retryAfterSeconds: Int, message: String? = nil
+  ) {
     self.leases = leases
     self.reasons = reasons
     self.retryAfterSeconds = retryAfterSeconds
+    self.message = message
   }
 }
 

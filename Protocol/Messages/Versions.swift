@@ -30,10 +30,13 @@ package struct PeerVersions: Codable, Hashable, Sendable {
 
   /// Why a worker with these versions cannot be given work, as a sentence that says what to
   /// upgrade; nil if it can.
+  ///
+  /// - Parameter minimumVersion: the oldest program that the operator admits; nil for any.
   package func mismatch(
     protocolVersion: Int = ProtocolVersion.current,
     numericsProfile: String = ProtocolVersion.numericsProfile,
-    coordinatorVersion: String = ProtocolVersion.program
+    coordinatorVersion: String = ProtocolVersion.program,
+    minimumVersion: ProgramVersion? = nil
   ) -> String? {
     if self.protocolVersion < protocolVersion {
       return "This worker (tally \(programVersion)) speaks protocol \(self.protocolVersion); the coordinator "
@@ -46,6 +49,13 @@ package struct PeerVersions: Codable, Hashable, Sendable {
     if self.numericsProfile != numericsProfile {
       return "This worker computes in numerics profile \(self.numericsProfile); the coordinator verifies "
         + "\(numericsProfile). Install tally \(coordinatorVersion) on this worker."
+    }
+    if let minimumVersion {
+      let own = ProgramVersion(programVersion)
+      if own.map({ $0 < minimumVersion }) ?? true {
+        return "This worker is tally \(programVersion.prefix(40)); the coordinator's operator asks for "
+          + "\(minimumVersion) or newer. Upgrade the worker."
+      }
     }
     return nil
   }

@@ -26,7 +26,7 @@ struct Tally: AsyncParsableCommand {
         name: "Run a coordinator",
         subcommands: [
           CoordinatorCommand.self, InviteCommand.self, AccountCommand.self, KeyCommand.self,
-          ModelCommand.self, DemoCommand.self,
+          ModelCommand.self, AdminCommand.self, DemoCommand.self,
         ]),
       CommandGroup(
         name: "Look closer, on this machine alone",

@@ -165,7 +165,7 @@ struct DurabilityTests {
     try await DatabaseQueue(path: path).write { db in
       for change in [
         "DROP TABLE contribution", "DROP INDEX account_of_team", "DROP INDEX account_number",
-        "DROP INDEX worker_number", "DELETE FROM grdb_migrations WHERE identifier >= '4'",
+        "DROP INDEX worker_number", "DELETE FROM grdb_migrations WHERE identifier LIKE '4:%'",
       ] { try db.execute(sql: change) }
       for column in [
         "number", "named", "team", "country", "url", "email", "cross_project_id", "streak",

@@ -46,6 +46,28 @@ import WireProtocol
     #expect(other.mismatch()?.contains("exact-0") == true)
   }
 
+  @Test func versionsAreOrderedByNumber() throws {
+    let ten = try #require(ProgramVersion("0.10.0"))
+    let nine = try #require(ProgramVersion("0.9.12"))
+    #expect(nine < ten && !(ten < nine))
+    #expect(ProgramVersion("0.10.0-dev+abc") == ten)
+    for text in ["", "1", "1.2", "1.2.3.4", "1.2.x", "-1.2.3", "1..3", "1.2.9999999", "１.2.3"] {
+      #expect(ProgramVersion(text) == nil, "\(text)")
+    }
+  }
+
+  @Test func aMinimumVersionTurnsOlderWorkersAway() {
+    let minimum = ProgramVersion("0.9.0")
+    func told(_ version: String) -> String? {
+      PeerVersions(programVersion: version).mismatch(minimumVersion: minimum)
+    }
+    #expect(told("0.9.0") == nil)
+    #expect(told("0.10.0") == nil)
+    #expect(told("0.8.7")?.contains("asks for 0.9.0 or newer") == true)
+    // A version that nobody can read is not known to be new enough.
+    #expect(told("nightly") != nil)
+  }
+
   @Test func errorsCarryNullForAbsentFields() throws {
     let body = ErrorBody(error: .init(message: "m", type: "invalid_request_error"))
     #expect(

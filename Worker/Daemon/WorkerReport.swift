@@ -32,6 +32,8 @@ package struct WorkerReport: Hashable, Sendable {
   package var waitingResults = 0
   /// Floating-point operations a second over recent units; nil before the first.
   package var flopsPerSecond: Double?
+  /// What the coordinator's operator tells volunteers.
+  package var message: String?
 }
 
 extension WorkerActivity {
@@ -70,6 +72,7 @@ extension WorkerActivity {
         case .needsMoreDisk: "\(count) units need a larger cache"
         case .suspended: "this worker is suspended after a wrong result"
         case .paused: "the coordinator is paused"
+        case .banned: "the coordinator's operator has banned this worker"
         }
       }.joined(separator: ", ")
   }

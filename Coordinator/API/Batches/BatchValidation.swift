@@ -57,7 +57,7 @@ package struct BatchValidation {
             "line_too_long", "A line has at most \(environment.limits.lineBytes) bytes.", number))
         continue
       }
-      if bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 }) { continue }
+      if line.isBlank { continue }
       requests += 1
       guard requests <= environment.limits.batchLines else {
         errors = [
@@ -128,15 +128,11 @@ package struct BatchValidation {
   }
 
   private func makeReader() async throws -> LineReader {
-    let blobs = environment.blobs
     let digest = batch.inputBlob
-    guard let size = try await blobs.size(of: digest) else {
+    guard let reader = try await environment.lineReader(of: digest) else {
       throw StoreError(.corrupt, "The input blob \(digest) of batch \(batch.id) is missing.")
     }
-    return LineReader(maximumLineBytes: environment.limits.lineBytes) { offset, count in
-      let end = min(offset + count, size)
-      return offset < end ? try await blobs.read(digest, range: offset..<end) : nil
-    }
+    return reader
   }
 
   private func fail(_ errors: [BatchError]) async throws {

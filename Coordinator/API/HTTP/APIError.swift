@@ -1,3 +1,4 @@
+import CoordinatorCore
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -54,6 +55,22 @@ package struct APIError: Error, Sendable, Equatable {
   /// 413.
   package static func tooLarge(_ message: String, param: String? = nil) -> Self {
     APIError(.contentTooLarge, message, param: param, code: "content_too_large")
+  }
+
+  /// 429 in OpenAI's words: `insufficient_quota` where only a change helps, else
+  /// `rate_limit_exceeded`. Clients repeat a 429 within seconds, which helps against nothing but too
+  /// many open batches.
+  package static func quota(_ refusal: QuotaRefusal) -> Self {
+    let word = refusal.passesWithTime ? "rate_limit_exceeded" : "insufficient_quota"
+    let mayEndSoon = refusal.resource == .openBatches && refusal.passesWithTime
+    return APIError(
+      .tooManyRequests, refusal.description, type: word, code: word,
+      shouldRetry: mayEndSoon ? nil : false)
+  }
+
+  /// 426 that says what to upgrade.
+  package static func upgradeRequired(_ message: String) -> Self {
+    APIError(.upgradeRequired, message, code: WorkerErrorCode.upgradeRequired, shouldRetry: false)
   }
 
   /// 401 of worker routes.

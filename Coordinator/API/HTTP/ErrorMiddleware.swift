@@ -1,3 +1,4 @@
+import CoordinatorCore
 import CoordinatorStore
 import HTTPTypes
 import Hummingbird
@@ -31,6 +32,8 @@ package struct ErrorMiddleware: RouterMiddleware {
       return error
     case let error as FieldError:
       return error.asAPIError
+    case let error as QuotaRefusal:
+      return .quota(error)
     case let error as StoreError where error.code != .corrupt:
       return translate(error)
     case let error as any HTTPResponseError:
@@ -62,6 +65,7 @@ package struct ErrorMiddleware: RouterMiddleware {
       APIError(
         .forbidden, error.message, type: "permission_error",
         code: WorkerErrorCode.invitationInvalid)
+    case .upgradeRequired: .upgradeRequired(error.message)
     case .invalid: .invalid(error.message, code: "invalid_value")
     case .corrupt: .internalFailure
     }

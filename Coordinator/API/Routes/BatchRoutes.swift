@@ -29,6 +29,8 @@ struct BatchRoutes {
         "The file '\(file.id)' has purpose '\(file.purpose.rawValue)'; a batch needs 'batch'.",
         param: "input_file_id", code: "invalid_file_purpose")
     }
+    // Counted only where somebody limits them: it takes reading the file.
+    let lines = key.quota.requestsPerDay == nil ? nil : try await lines(of: file)
     let retries = request.headers[.stainlessRetryCount].flatMap { Int($0) } ?? 0
     let record = try await environment.store.createBatch(
       NewBatch(
@@ -36,10 +38,23 @@ struct BatchRoutes {
         endpoint: creation.endpoint.rawValue, completionWindow: creation.completionWindow,
         completionWindowSeconds: creation.completionWindowSeconds, metadata: creation.metadata,
         pool: creation.pool, priority: creation.priority,
-        outputExpiresAfterSeconds: creation.outputExpiresAfterSeconds),
+        outputExpiresAfterSeconds: creation.outputExpiresAfterSeconds, lines: lines),
       isRetry: retries > 0, now: environment.now())
     environment.wakeups.validation.signal()
     return try .json(BatchObject(record))
+  }
+
+  /// Lines that hold anything, as validation counts them.
+  private func lines(of file: FileRecord) async throws -> Int {
+    guard var reader = try await environment.lineReader(of: file.blob) else {
+      throw StoreError(.corrupt, "The blob \(file.blob) of file \(file.id) is missing.")
+    }
+    var lines = 0
+    // A longer file fails validation.
+    while lines <= environment.limits.batchLines, let line = try await reader.next() {
+      if !line.isBlank { lines += 1 }
+    }
+    return lines
   }
 
   @Sendable private func list(

@@ -29,7 +29,8 @@ struct EnrolmentRoutes {
     _ request: Request, _ context: CoordinatorRequestContext
   ) async throws -> Response {
     let message = try await request.message(EnrolmentRequest.self, limit: 65536)
-    try message.versions.requireMatch()
+    try message.versions.requireMatch(
+      minimum: await environment.store.administration().minimumWorkerVersion)
     let signingRequest = try verified(message.signingRequest)
     let record = try await environment.store.enrol(
       NewWorker(
@@ -79,10 +80,9 @@ struct EnrolmentRoutes {
 }
 
 extension PeerVersions {
+  /// - Parameter minimum: the oldest program that is admitted; nil for any.
   /// - Throws: `APIError` 426 that says what to upgrade.
-  func requireMatch() throws {
-    guard let reason = mismatch() else { return }
-    throw APIError(
-      .upgradeRequired, reason, code: WorkerErrorCode.upgradeRequired, shouldRetry: false)
+  func requireMatch(minimum: ProgramVersion? = nil) throws {
+    if let reason = mismatch(minimumVersion: minimum) { throw APIError.upgradeRequired(reason) }
   }
 }

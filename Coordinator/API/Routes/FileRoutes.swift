@@ -17,6 +17,10 @@ struct FileRoutes {
   @Sendable private func create(
     _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
   ) async throws -> Response {
+    // What cannot be stored anyway is not read first; the form around the file takes a little.
+    let announced = request.headers[.contentLength].flatMap { Int($0) } ?? 0
+    try await environment.store.checkQuota(
+      .file(bytes: max(0, announced - 65536)), key: key.id, now: environment.now())
     var upload = FileUpload(
       blobs: environment.blobs, limitBytes: environment.limits.uploadBytes)
     let file = try await upload.receive(request, key: key.id, now: environment.now())

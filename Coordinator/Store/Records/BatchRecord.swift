@@ -18,11 +18,14 @@ package struct NewBatch: Hashable, Sendable {
   package var priority: Int
   /// Seconds that output and error files live, counted from the batch's creation; nil: for ever.
   package var outputExpiresAfterSeconds: Int?
+  /// Lines of the input file, for the key's quota; nil where none counts them.
+  package var lines: Int?
 
   package init(
     keyID: String, inputFileID: String, inputBlob: Digest, endpoint: String,
     completionWindow: String, completionWindowSeconds: Int, metadata: [String: String]? = nil,
-    pool: WorkPool = .public, priority: Int = 0, outputExpiresAfterSeconds: Int? = nil
+    pool: WorkPool = .public, priority: Int = 0, outputExpiresAfterSeconds: Int? = nil,
+    lines: Int? = nil
   ) {
     self.keyID = keyID
     self.inputFileID = inputFileID
@@ -34,6 +37,7 @@ package struct NewBatch: Hashable, Sendable {
     self.pool = pool
     self.priority = priority
     self.outputExpiresAfterSeconds = outputExpiresAfterSeconds
+    self.lines = lines
   }
 }
 

@@ -24,6 +24,7 @@ package struct KeyRecord: Hashable, Sendable {
   package var weight: Double
   package var createdAt: Timestamp
   package var revokedAt: Timestamp?
+  package var quota = Quota()
 }
 
 /// A model that batches may name.

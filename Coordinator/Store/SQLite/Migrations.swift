@@ -18,6 +18,7 @@ enum Migrations {
       try db.execute(sql: history)
       try fillStreaks(db)
     }
+    migrator.registerMigration("5: administration") { try $0.execute(sql: administration) }
     return migrator
   }
 
@@ -216,5 +217,17 @@ enum Migrations {
         sum(body ->> 'microcredit')
       FROM receipt JOIN replica ON replica.number = receipt.replica
       WHERE body ->> 'worker' IS NOT NULL GROUP BY 1, 2;
+    """
+
+  private static let administration = """
+    ALTER TABLE account ADD COLUMN banned_at INTEGER;
+    ALTER TABLE account ADD COLUMN ban_reason TEXT;
+    ALTER TABLE worker ADD COLUMN banned_at INTEGER;
+    ALTER TABLE worker ADD COLUMN ban_reason TEXT;
+    ALTER TABLE api_key ADD COLUMN quota TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE batch ADD COLUMN lines INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX batch_of_day ON batch (key_id, created_at);
+    CREATE INDEX batch_unended ON batch (key_id)
+      WHERE state NOT IN ('completed', 'failed', 'expired', 'cancelled');
     """
 }

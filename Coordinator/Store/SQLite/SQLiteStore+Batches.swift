@@ -22,18 +22,21 @@ package extension SQLiteStore {
       {
         return try BatchRow(row: row).record
       }
+      try transaction.requireQuota(
+        .batch(requests: batch.lines ?? 0), key: batch.keyID, now: now)
       let id = transaction.identifiers.make("batch_")
       try db.run(
         """
         INSERT INTO batch (id, key_id, input_file, input_blob, endpoint, completion_window,
-          fingerprint, metadata, pool, priority, output_expires_after, state, created_at,
+          fingerprint, metadata, pool, priority, output_expires_after, lines, state, created_at,
           expires_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'validating', ?, ?)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'validating', ?, ?)
         """,
         [
           id, batch.keyID, batch.inputFileID, batch.inputBlob, batch.endpoint,
           batch.completionWindow, fingerprint, try batch.metadata.map { try jsonText($0) },
-          batch.pool.rawValue, batch.priority, batch.outputExpiresAfterSeconds, now,
+          batch.pool.rawValue, batch.priority, batch.outputExpiresAfterSeconds, batch.lines ?? 0,
+          now,
           now.adding(seconds: batch.completionWindowSeconds),
         ])
       return try BatchRow.require(id, db).record

@@ -4,7 +4,10 @@ import WireProtocol
 
 package extension SQLiteStore {
   func createFile(_ file: NewFile, now: Timestamp) async throws -> FileRecord {
-    try await write { try $0.insert(file, now: now) }
+    try await write { transaction in
+      try transaction.requireQuota(.file(bytes: file.bytes), key: file.keyID, now: now)
+      return try transaction.insert(file, now: now)
+    }
   }
 
   func file(_ id: String, key: String, now: Timestamp) async throws -> FileRecord? {

@@ -12,6 +12,10 @@ package extension SQLiteStore {
     return try await write { transaction in
       let db = transaction.db
       let account = try transaction.account(named: invitation.accountName, now: now)
+      if try transaction.isBanned(account: account.id) {
+        throw StoreError(
+          .conflict, "The account \(invitation.accountName) is banned: end the ban first.")
+      }
       if invitation.isNamed {
         try db.run("UPDATE account SET named = 1 WHERE id = ?", [account.id])
       }
@@ -71,6 +75,11 @@ package extension SQLiteStore {
           [worker.secretHash, now])
       else { throw invalid }
       let invitationID: String = try invitation.value("id")
+      if try transaction.isBanned(account: try invitation.value("account")) {
+        throw StoreError(
+          .invitationInvalid,
+          "The coordinator's operator has banned the account that the invitation is for.")
+      }
       if let present = try db.first(
         "SELECT id FROM worker WHERE invitation = ? AND public_key = ?",
         [invitationID, worker.publicKey])
@@ -133,6 +142,10 @@ package extension SQLiteStore {
 }
 
 extension Transaction {
+  fileprivate func isBanned(account: String) throws -> Bool {
+    try db.first("SELECT 1 FROM account WHERE id = ? AND banned_at IS NOT NULL", [account]) != nil
+  }
+
   /// The account with this name, made when it is new.
   fileprivate func account(named name: String, now: Timestamp) throws -> AccountRecord {
     try db.run(

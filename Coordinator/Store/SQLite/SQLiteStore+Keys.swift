@@ -4,9 +4,7 @@ import WireProtocol
 
 package extension SQLiteStore {
   func createKey(_ key: NewKey, now: Timestamp) async throws -> KeyRecord {
-    guard (0.01...100).contains(key.weight) else {
-      throw StoreError(.invalid, "A key's weight is between 0.01 and 100.")
-    }
+    try Self.requireWeight(key.weight)
     return try await write { transaction in
       let id = transaction.identifiers.make("key_")
       try transaction.db.run(
@@ -38,10 +36,20 @@ package extension SQLiteStore {
   }
 }
 
+extension SQLiteStore {
+  /// - Throws: `StoreError.invalid`.
+  static func requireWeight(_ weight: Double) throws {
+    guard (0.01...100).contains(weight) else {
+      throw StoreError(.invalid, "A key's weight is between 0.01 and 100.")
+    }
+  }
+}
+
 extension KeyRecord {
   fileprivate init(row: Row) throws {
     self.init(
       id: try row.value("id"), name: try row.value("name"), weight: try row.value("weight"),
-      createdAt: try row.value("created_at"), revokedAt: try row.optional("revoked_at"))
+      createdAt: try row.value("created_at"), revokedAt: try row.optional("revoked_at"),
+      quota: try row.json("quota"))
   }
 }

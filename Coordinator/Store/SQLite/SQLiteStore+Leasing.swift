@@ -20,6 +20,8 @@ private struct LeaseCall {
   let profile: WorkerProfile
   let request: LeaseRequest
   let now: Timestamp
+  let administration: Administration
+  let ban: Ban?
   let activeWorkers: Int
   var queues: [QueueRow]
   var present: Double
@@ -36,8 +38,18 @@ private struct LeaseCall {
     let db = transaction.db
     guard
       let row = try db.first(
-        "SELECT speed, last_seen, backoff_until FROM worker WHERE id = ?", [id])
+        """
+        SELECT worker.speed, worker.last_seen, worker.backoff_until, worker.banned_at,
+          worker.ban_reason, account.banned_at AS account_banned_at,
+          account.ban_reason AS account_ban_reason
+        FROM worker JOIN account ON account.id = worker.account WHERE worker.id = ?
+        """, [id])
     else { throw StoreError(.notFound, "There is no worker \(id).") }
+    administration = try Administration(db)
+    ban = try Ban(worker: row)
+    if let reason = request.versions.mismatch(minimumVersion: administration.minimumWorkerVersion) {
+      throw StoreError(.upgradeRequired, reason)
+    }
     try transaction.touch(worker: id, lastSeen: try row.optional("last_seen"), now: now)
     worker = try WorkerRecord.require(id, db)
     let backoff: Timestamp? = try row.optional("backoff_until")
@@ -58,6 +70,12 @@ private struct LeaseCall {
   }
 
   mutating func run() throws -> LeaseResponse {
+    if case .refused(let reason, let message, let retry) = LeaseAdmission.decide(
+      administration, ban: ban, retryAfterSeconds: policy.retryAfterSeconds)
+    {
+      return LeaseResponse(
+        leases: [], reasons: [reason: 1], retryAfterSeconds: retry, message: message)
+    }
     let limit = try unitLimit()
     var reasons: [IdleReason: Int] = limit > 0 ? [:] : [.paused: 1]
     while leases.count < limit, leases.isEmpty || seconds < Double(request.secondsWanted) {
@@ -69,7 +87,8 @@ private struct LeaseCall {
     let isIdle = leases.isEmpty
     return LeaseResponse(
       leases: leases, reasons: isIdle ? reasons : [:],
-      retryAfterSeconds: retryAfter(isSuspended: reasons[.suspended] != nil))
+      retryAfterSeconds: retryAfter(isSuspended: reasons[.suspended] != nil),
+      message: administration.message)
   }
 
   /// Units that this call may give. A worker without a measured speed gets one small unit first.

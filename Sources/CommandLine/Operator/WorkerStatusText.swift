@@ -32,6 +32,7 @@ enum WorkerStatusText {
       account + (status.coordinator.map { " at \($0)" } ?? "")
     })
     add("attention", status.preferences_problem)
+    add("message", status.message)
     return lines
   }
 

@@ -54,7 +54,8 @@ final class StatusBoard: Sendable {
       resumed_sequences: report?.sequencesResumed ?? 0,
       waiting_results: report?.waitingResults ?? 0, cache_used_bytes: cache.usedBytes,
       flops_per_second: report?.flopsPerSecond, uptime_seconds: Int(uptime.inSeconds),
-      preferences_problem: state.problem, network: StatusDocument.Network(state, at: now))
+      preferences_problem: state.problem, network: StatusDocument.Network(state, at: now),
+      message: report?.message)
   }
 }
 
@@ -87,7 +88,7 @@ extension WorkerReport {
     guard !networkPauses.isEmpty else { return false }
     switch activity {
     case .leasing, .idle, .fetching, .uploading, .pausing, .starting, .backingOff: return true
-    case .running, .joining, .draining, .stopped: return false
+    case .running, .resuming, .joining, .draining, .stopped: return false
     }
   }
 

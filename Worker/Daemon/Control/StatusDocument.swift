@@ -53,4 +53,6 @@ package struct StatusDocument: Codable, Hashable, Sendable {
   package var preferences_problem: String?
   /// Nil from a worker that is older.
   package var network: Network?
+  /// What the coordinator's operator tells volunteers.
+  package var message: String?
 }

@@ -45,6 +45,7 @@ extension WorkerLoop {
           "units": "\(response.leases.count)",
           "reasons": "\(response.reasons.map { "\($0.key.rawValue): \($0.value)" }.sorted())",
         ])
+      note(ForeignText.line(response.message))
     case .unitFinished(let lease): logger.info("unit finished", metadata: ["lease": "\(lease)"])
     case .unitCancelled(let lease): logger.info("unit stopped", metadata: ["lease": "\(lease)"])
     case .heartbeatAnswered(let lease, let response) where response.verdict == .abandon:
@@ -52,6 +53,15 @@ extension WorkerLoop {
         "unit not wanted any more",
         metadata: ["lease": "\(lease)", "reason": "\(response.reason ?? "")"])
     case .timer, .blobsReady, .heartbeatAnswered, .uploadAnswered, .abandonmentEnded: break
+    }
+  }
+
+  /// Keeps what the operator says, and logs it when it is new.
+  private func note(_ message: String?) {
+    guard message != operatorMessage else { return }
+    operatorMessage = message
+    if let message {
+      equipment.logger.notice("message of the operator", metadata: ["message": "\(message)"])
     }
   }
 

@@ -43,6 +43,8 @@ actor WorkerLoop {
   /// The chunks of manifests that were read.
   var knownChunks: [Digest: [Digest]] = [:]
   var tallies = Tallies()
+  /// What the coordinator's operator said last.
+  var operatorMessage: String?
   private var reportedAt: Moment?
 
   /// Counts since the start.
@@ -201,7 +203,8 @@ actor WorkerLoop {
         activity: activity, summary: activity.summary(at: now),
         workerID: membership?.record.workerID, accountName: membership?.record.accountName,
         unit: unit, unitsDone: tallies.unitsDone, tokensDone: tallies.tokensDone,
-        sequencesResumed: tallies.sequencesResumed, waitingResults: lifecycle.waitingResults, flopsPerSecond: tallies.flopsPerSecond))
+        sequencesResumed: tallies.sequencesResumed, waitingResults: lifecycle.waitingResults,
+        flopsPerSecond: tallies.flopsPerSecond, message: operatorMessage))
   }
 
   /// What a unit may take now, by the configuration and the owner's preferences.

@@ -1,0 +1,96 @@
+import CoordinatorCore
+import WireProtocol
+
+/// What an operator sets while the coordinator runs; the next lease or request goes by it.
+package protocol AdministrationStore: Sendable {
+  func administration() async throws -> Administration
+  func setLeasing(_ state: LeasingState) async throws
+  /// - Parameter message: for volunteers, at most `StoreLimit.messageCharacters`; nil clears it.
+  /// - Throws: `StoreError.invalid` when it is too long.
+  func setMessage(_ message: String?) async throws
+  /// - Parameter version: the oldest program that gets work; nil for any.
+  func setMinimumWorkerVersion(_ version: ProgramVersion?) async throws
+  /// Leases that run now.
+  func runningLeases() async throws -> Int
+
+  /// Bans a worker or an account: no leases from now on, what it has not had verified is taken back
+  /// and given to others, and the account's invitations are useless. Repeating it replaces the
+  /// reason.
+  ///
+  /// - Parameter reason: shown to the volunteer; at most `StoreLimit.messageCharacters`.
+  /// - Throws: `StoreError.notFound`; `.invalid` when the reason is too long.
+  func ban(_ subject: BanSubject, reason: String, now: Timestamp) async throws
+  /// False when it was not banned.
+  ///
+  /// - Throws: `StoreError.notFound`.
+  func unban(_ subject: BanSubject) async throws -> Bool
+  /// Every account and worker with what an operator wants to know of them.
+  func fleet(now: Timestamp) async throws -> FleetOverview
+
+  /// A key's share of the fleet from its next unit on.
+  ///
+  /// - Throws: `StoreError.notFound`; `.invalid` unless it is 0.01 to 100.
+  func setWeight(_ weight: Double, ofKey id: String) async throws
+  /// - Throws: `StoreError.notFound`; `.invalid` for a negative limit.
+  func setQuota(_ quota: Quota, ofKey id: String) async throws
+  /// What a key uses of its quota now.
+  func usage(ofKey id: String, now: Timestamp) async throws -> Quota.Usage
+  /// Throws what the demand would meet; for refusing an upload before it is read. The demand itself
+  /// is checked again.
+  ///
+  /// - Throws: `QuotaRefusal`.
+  func checkQuota(_ demand: Quota.Demand, key: String, now: Timestamp) async throws
+  /// Moves a batch before or behind the others of its key; running units go on.
+  ///
+  /// - Throws: `StoreError.notFound`; `.conflict` when it has ended; `.invalid` unless the priority
+  ///   is -100 to 100.
+  func setPriority(_ priority: Int, ofBatch id: String) async throws
+}
+
+extension StoreLimit {
+  /// Characters of a message or reason for volunteers.
+  package static let messageCharacters = 500
+}
+
+/// Who a ban is for.
+package enum BanSubject: Hashable, Sendable {
+  case worker(String)
+  case account(String)
+}
+
+/// The fleet as its operator sees it.
+package struct FleetOverview: Hashable, Sendable {
+  package struct Account: Hashable, Sendable {
+    package var id: String
+    package var name: String
+    package var createdAt: Timestamp
+    package var workers: Int
+    package var runningUnits: Int
+    package var accepted: Int
+    package var rejected: Int
+    package var credit: Credit
+    package var ban: Ban?
+  }
+  package struct Worker: Hashable, Sendable {
+    package var id: String
+    package var name: String
+    package var accountID: String
+    package var accountName: String
+    package var trusted: Bool
+    package var lastSeen: Timestamp?
+    /// Operations a second, as its finished units showed; nil before the first.
+    package var flopsPerSecond: Double?
+    package var runningUnits: Int
+    /// Valid replicated results in a row; an invalid one makes it 0.
+    package var consecutiveValid: Int
+    package var rejected: Int
+    /// Until when it gets no work after a wrong result; nil when it does.
+    package var suspendedUntil: Timestamp?
+    /// Its own ban or its account's.
+    package var ban: Ban?
+  }
+  /// By name.
+  package var accounts: [Account]
+  /// Seen last first.
+  package var workers: [Worker]
+}

@@ -1,0 +1,198 @@
+import CoordinatorCore
+import GRDB
+import WireProtocol
+
+package extension SQLiteStore {
+  func administration() async throws -> Administration {
+    try await read { try Administration($0) }
+  }
+
+  func setLeasing(_ state: LeasingState) async throws {
+    try await write { try $0.set(.leasing, state == .open ? nil : state.rawValue) }
+  }
+
+  func setMessage(_ message: String?) async throws {
+    try StoreLimit.requireShort(message ?? "")
+    try await write { try $0.set(.message, message) }
+  }
+
+  func setMinimumWorkerVersion(_ version: ProgramVersion?) async throws {
+    try await write { try $0.set(.minimumWorkerVersion, version?.description) }
+  }
+
+  func runningLeases() async throws -> Int {
+    try await read { try $0.integer("SELECT count(*) FROM replica WHERE state = 'running'") }
+  }
+
+  func ban(_ subject: BanSubject, reason: String, now: Timestamp) async throws {
+    try StoreLimit.requireShort(reason)
+    try await write { transaction in
+      let db = transaction.db
+      let workers: [String]
+      switch subject {
+      case .worker(let id):
+        try db.run(
+          "UPDATE worker SET banned_at = ?, ban_reason = ? WHERE id = ?", [now, reason, id])
+        guard db.changesCount > 0 else { throw subject.unknown }
+        workers = [id]
+      case .account(let id):
+        try db.run(
+          "UPDATE account SET banned_at = ?, ban_reason = ? WHERE id = ?", [now, reason, id])
+        guard db.changesCount > 0 else { throw subject.unknown }
+        workers = try db.all("SELECT id FROM worker WHERE account = ? ORDER BY id", [id])
+          .map { try $0.value("id") }
+      }
+      for worker in workers { try transaction.takeBack(worker: worker, now: now) }
+    }
+  }
+
+  func unban(_ subject: BanSubject) async throws -> Bool {
+    try await write { transaction in
+      let db = transaction.db
+      let row =
+        switch subject {
+        case .worker(let id): try db.first("SELECT banned_at FROM worker WHERE id = ?", [id])
+        case .account(let id): try db.first("SELECT banned_at FROM account WHERE id = ?", [id])
+        }
+      guard let row else { throw subject.unknown }
+      guard try row.optional("banned_at", as: Timestamp.self) != nil else { return false }
+      switch subject {
+      case .worker(let id):
+        try db.run("UPDATE worker SET banned_at = NULL, ban_reason = NULL WHERE id = ?", [id])
+      case .account(let id):
+        try db.run("UPDATE account SET banned_at = NULL, ban_reason = NULL WHERE id = ?", [id])
+      }
+      return true
+    }
+  }
+
+  func fleet(now: Timestamp) async throws -> FleetOverview {
+    try await read { db in
+      FleetOverview(
+        accounts: try db.all(
+          """
+          SELECT account.*,
+            (SELECT count(*) FROM worker WHERE worker.account = account.id) AS workers,
+            (SELECT count(*) FROM replica JOIN worker ON worker.id = replica.worker
+              WHERE worker.account = account.id AND replica.state = 'running') AS running
+          FROM account ORDER BY name
+          """
+        ).map(FleetOverview.Account.init(row:)),
+        workers: try db.all(
+          """
+          SELECT worker.*, account.name AS account_name, account.banned_at AS account_banned_at,
+            account.ban_reason AS account_ban_reason,
+            (SELECT count(*) FROM replica
+              WHERE replica.worker = worker.id AND replica.state = 'running') AS running
+          FROM worker JOIN account ON account.id = worker.account
+          ORDER BY last_seen DESC, worker.created_at, worker.id
+          """
+        ).map { try FleetOverview.Worker(row: $0, now: now) })
+    }
+  }
+}
+
+extension StoreLimit {
+  /// - Throws: `StoreError.invalid`.
+  fileprivate static func requireShort(_ text: String) throws {
+    guard text.count <= messageCharacters else {
+      throw StoreError(.invalid, "What volunteers are told has at most \(messageCharacters) characters.")
+    }
+  }
+}
+
+extension BanSubject {
+  fileprivate var unknown: StoreError {
+    switch self {
+    case .worker(let id): StoreError(.notFound, "There is no worker \(id).")
+    case .account(let id): StoreError(.notFound, "There is no account \(id).")
+    }
+  }
+}
+
+/// Rows of the `setting` table that hold what the operator set; a missing row is the default.
+enum AdministrationSetting: String {
+  case leasing
+  case message
+  case minimumWorkerVersion = "minimum_worker_version"
+}
+
+extension Administration {
+  init(_ db: Database) throws {
+    self.init()
+    let rows = try db.all(
+      """
+      SELECT name, value FROM setting WHERE name IN ('leasing', 'message', 'minimum_worker_version')
+      """)
+    for row in rows {
+      let text: String = try row.value("value")
+      switch AdministrationSetting(rawValue: try row.value("name")) {
+      case .leasing: leasing = try row.name("value")
+      case .message: message = text
+      case .minimumWorkerVersion:
+        guard let version = ProgramVersion(text) else { throw Row.damaged("setting.value") }
+        minimumWorkerVersion = version
+      case nil: throw Row.damaged("setting.name")
+      }
+    }
+  }
+}
+
+extension Ban {
+  /// A worker's ban from a row that joins it with its account, the worker's own first; nil when
+  /// there is none.
+  init?(worker row: Row) throws {
+    if let ban = try Ban(row, "banned_at", "ban_reason", coversAccount: false) {
+      self = ban
+    } else if let ban = try Ban(
+      row, "account_banned_at", "account_ban_reason", coversAccount: true)
+    {
+      self = ban
+    } else {
+      return nil
+    }
+  }
+
+  init?(_ row: Row, _ since: String, _ reason: String, coversAccount: Bool) throws {
+    guard let since: Timestamp = try row.optional(since) else { return nil }
+    self.init(
+      reason: try row.optional(reason) ?? "", since: since, coversAccount: coversAccount)
+  }
+}
+
+extension Transaction {
+  fileprivate func set(_ setting: AdministrationSetting, _ value: String?) throws {
+    guard let value else {
+      return try db.run("DELETE FROM setting WHERE name = ?", [setting.rawValue])
+    }
+    try db.run(
+      """
+      INSERT INTO setting (name, value) VALUES (?, ?)
+      ON CONFLICT DO UPDATE SET value = excluded.value
+      """, [setting.rawValue, value])
+  }
+}
+
+extension FleetOverview.Account {
+  fileprivate init(row: Row) throws {
+    self.init(
+      id: try row.value("id"), name: try row.value("name"), createdAt: try row.value("created_at"),
+      workers: try row.value("workers"), runningUnits: try row.value("running"),
+      accepted: try row.value("accepted"), rejected: try row.value("rejected"),
+      credit: Credit(micro: try row.value("credit")),
+      ban: try Ban(row, "banned_at", "ban_reason", coversAccount: true))
+  }
+}
+
+extension FleetOverview.Worker {
+  fileprivate init(row: Row, now: Timestamp) throws {
+    let suspended: Timestamp? = try row.optional("suspended_until")
+    self.init(
+      id: try row.value("id"), name: try row.value("name"), accountID: try row.value("account"),
+      accountName: try row.value("account_name"), trusted: try row.value("trusted"),
+      lastSeen: try row.optional("last_seen"), flopsPerSecond: try row.optional("speed"),
+      runningUnits: try row.value("running"), consecutiveValid: try row.value("consecutive_valid"),
+      rejected: try row.value("rejected"),
+      suspendedUntil: suspended.flatMap { $0 > now ? $0 : nil }, ban: try Ban(worker: row))
+  }
+}

@@ -1,0 +1,96 @@
+import CoordinatorCore
+import GRDB
+import WireProtocol
+
+// What each API key may use, and which batch goes first.
+package extension SQLiteStore {
+  func setWeight(_ weight: Double, ofKey id: String) async throws {
+    try Self.requireWeight(weight)
+    try await write { transaction in
+      try transaction.db.run("UPDATE api_key SET weight = ? WHERE id = ?", [weight, id])
+      guard transaction.db.changesCount > 0 else { throw Self.unknownKey(id) }
+    }
+  }
+
+  func setQuota(_ quota: Quota, ofKey id: String) async throws {
+    let limits = [quota.requestsPerDay, quota.tokensPerDay, quota.openBatches, quota.storedBytes]
+    guard limits.allSatisfy({ ($0 ?? 0) >= 0 }) else {
+      throw StoreError(.invalid, "A quota's limits are 0 or more.")
+    }
+    let text = try jsonText(quota)
+    try await write { transaction in
+      try transaction.db.run("UPDATE api_key SET quota = ? WHERE id = ?", [text, id])
+      guard transaction.db.changesCount > 0 else { throw Self.unknownKey(id) }
+    }
+  }
+
+  func usage(ofKey id: String, now: Timestamp) async throws -> Quota.Usage {
+    try await read { try Quota.Usage(key: id, now: now, $0) }
+  }
+
+  func checkQuota(_ demand: Quota.Demand, key: String, now: Timestamp) async throws {
+    try await read { try $0.requireQuota(demand, key: key, now: now) }
+  }
+
+  func setPriority(_ priority: Int, ofBatch id: String) async throws {
+    guard (-100...100).contains(priority) else {
+      throw StoreError(.invalid, "A batch's priority is -100 to 100.")
+    }
+    try await write { transaction in
+      let batch = try BatchRow.require(id, transaction.db)
+      guard !batch.record.state.hasEnded else {
+        throw StoreError(.conflict, "The batch \(id) has ended.")
+      }
+      try transaction.db.run(
+        "UPDATE batch SET priority = ? WHERE number = ?", [priority, batch.number])
+      try transaction.db.run(
+        "UPDATE queue SET priority = ? WHERE batch = ?", [priority, batch.number])
+    }
+  }
+
+  private static func unknownKey(_ id: String) -> StoreError {
+    StoreError(.notFound, "There is no key \(id).")
+  }
+}
+
+extension Transaction {
+  /// - Throws: `QuotaRefusal`.
+  func requireQuota(_ demand: Quota.Demand, key: String, now: Timestamp) throws {
+    try db.requireQuota(demand, key: key, now: now)
+  }
+}
+
+extension Database {
+  /// - Throws: `QuotaRefusal` when the key's quota does not allow the demand.
+  fileprivate func requireQuota(_ demand: Quota.Demand, key: String, now: Timestamp) throws {
+    guard let row = try first("SELECT quota FROM api_key WHERE id = ?", [key]) else { return }
+    let quota: Quota = try row.json("quota")
+    guard !quota.isUnlimited else { return }
+    let usage = try Quota.Usage(key: key, now: now, self)
+    if case .refused(let refusal) = quota.verdict(on: demand, usage: usage) { throw refusal }
+  }
+}
+
+extension Quota.Usage {
+  /// A batch counts by its lines before they are validated, and not at all once it failed.
+  fileprivate init(key: String, now: Timestamp, _ db: Database) throws {
+    let day = now.adding(seconds: -Quota.daySeconds)
+    self.init(
+      requests: try db.integer(
+        """
+        SELECT sum(max(total, lines)) FROM batch
+        WHERE key_id = ? AND created_at > ? AND state <> 'failed'
+        """, [key, day]),
+      tokens: try db.integer(
+        """
+        SELECT sum(input_tokens + output_tokens) FROM batch WHERE key_id = ? AND created_at > ?
+        """, [key, day]),
+      openBatches: try db.integer(
+        """
+        SELECT count(*) FROM batch WHERE key_id = ?
+          AND state NOT IN ('completed', 'failed', 'expired', 'cancelled')
+        """, [key]),
+      storedBytes: try db.integer(
+        "SELECT sum(bytes) FROM file WHERE key_id = ? AND ifnull(expires_at > ?, 1)", [key, now]))
+  }
+}

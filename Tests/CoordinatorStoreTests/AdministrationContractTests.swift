@@ -1,0 +1,215 @@
+import CoordinatorCore
+import CoordinatorStore
+import Foundation
+import Testing
+import WireProtocol
+
+@Suite("Store contract: administration")
+struct AdministrationContractTests {
+  private func answer(
+    _ lab: Laboratory, _ worker: WorkerRecord, now: Timestamp = Laboratory.start
+  ) async throws -> LeaseResponse {
+    try await lab.store.lease(worker: worker.id, request: Laboratory.leaseRequest(), now: now)
+  }
+
+  @Test(
+    "paused and draining give no lease; what runs is taken; open goes on",
+    arguments: StoreKind.allCases)
+  func pause(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let (ann, bob) = (
+        try await lab.worker("a", account: "ann"), try await lab.worker("b", account: "bob")
+      )
+      let batch = try await lab.runningBatch(lines: 4)
+      let held = try #require(try await lab.lease(ann).first)
+      for state in [LeasingState.paused, .draining] {
+        try await lab.store.setLeasing(state)
+        try await lab.store.setMessage("maintenance")
+        #expect(try await lab.store.administration().leasing == state)
+        let refused = try await answer(lab, bob)
+        #expect(refused.leases.isEmpty && refused.reasons == [.paused: 1])
+        #expect(refused.message == "maintenance")
+        #expect(try await lab.store.runningLeases() == 1)
+      }
+      #expect(try await lab.submit(held, by: ann).state == .awaitingReplica)
+      #expect(try await lab.store.runningLeases() == 0)
+      try await lab.store.setLeasing(.open)
+      try await lab.store.setMessage(nil)
+      #expect(try await lab.store.administration() == Administration())
+      try await lab.drain([ann, bob])
+      #expect(try await lab.batch(batch.id).completed == 4)
+    }
+  }
+
+  @Test(
+    "a banned worker gets nothing, its unverified result is taken back and computed by others",
+    arguments: StoreKind.allCases)
+  func banned(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      var workers: [WorkerRecord] = []
+      for name in ["a", "b", "c"] {
+        workers.append(try await lab.worker(name, account: "account of \(name)"))
+      }
+      let batch = try await lab.runningBatch(lines: 4)
+      let lease = try #require(try await lab.lease(workers[0]).first)
+      #expect(
+        try await lab.submit(lease, by: workers[0], lyingAs: "a").state == .awaitingReplica)
+      try await lab.store.ban(.worker(workers[0].id), reason: "lies", now: now)
+      let refused = try await answer(lab, workers[0])
+      #expect(refused.leases.isEmpty && refused.reasons == [.banned: 1])
+      #expect(refused.message?.contains("banned this worker: lies") == true)
+      try await lab.drain(Array(workers[1...]))
+      #expect(try await lab.batch(batch.id).completed == 4)
+      #expect(try await lab.replayAll() == 0)
+      let fleet = try await lab.store.fleet(now: now)
+      #expect(fleet.workers.first { $0.id == workers[0].id }?.ban?.reason == "lies")
+      #expect(fleet.accounts.allSatisfy { $0.ban == nil })
+
+      #expect(try await lab.store.unban(.worker(workers[0].id)))
+      #expect(try await !lab.store.unban(.worker(workers[0].id)))
+      #expect(try await answer(lab, workers[0]).reasons == [.noWork: 1])
+      await #expect { try await lab.store.ban(.worker("worker_x"), reason: "", now: now) } throws: {
+        ($0 as? StoreError)?.code == .notFound
+      }
+    }
+  }
+
+  @Test(
+    "a banned account's workers stop and its invitations admit nobody",
+    arguments: StoreKind.allCases)
+  func bannedAccount(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      let worker = try await lab.worker("a", account: "mallory")
+      let secret = Laboratory.digest("unused")
+      let invitation = NewInvitation(
+        secretHash: secret, accountName: "mallory", uses: 5, expiresAt: now.adding(seconds: 60),
+        trusted: false)
+      _ = try await lab.store.createInvitation(invitation, now: now)
+      _ = try await lab.runningBatch(lines: 4)
+      let lease = try #require(try await lab.lease(worker).first)
+      try await lab.store.ban(.account(worker.accountID), reason: "", now: now)
+      #expect(try await lab.store.runningLeases() == 0)
+      #expect(try await answer(lab, worker).message?.contains("the account of this worker") == true)
+      #expect(try await lab.submit(lease, by: worker).state == .notNeeded)
+      let joining = NewWorker(secretHash: secret, publicKey: Laboratory.digest("k"), name: "n")
+      await #expect { try await lab.store.enrol(joining, now: now) } throws: {
+        ($0 as? StoreError)?.code == .invitationInvalid
+      }
+      let another = NewInvitation(
+        secretHash: Laboratory.digest("another"), accountName: "mallory", uses: 5,
+        expiresAt: now.adding(seconds: 60), trusted: false)
+      await #expect { try await lab.store.createInvitation(another, now: now) } throws: {
+        ($0 as? StoreError)?.code == .conflict
+      }
+      #expect(try await lab.store.unban(.account(worker.accountID)))
+      #expect(try await lab.store.enrol(joining, now: now).accountID == worker.accountID)
+    }
+  }
+
+  @Test("a worker older than admitted is told what to upgrade", arguments: StoreKind.allCases)
+  func versions(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let worker = try await lab.worker("a", account: "ann")
+      try await lab.store.setMinimumWorkerVersion(ProgramVersion("999.0.0"))
+      await #expect { try await answer(lab, worker) } throws: {
+        let error = $0 as? StoreError
+        return error?.code == .upgradeRequired && error?.message.contains("999.0.0") == true
+      }
+      try await lab.store.setMinimumWorkerVersion(ProgramVersion(ProtocolVersion.program))
+      #expect(try await answer(lab, worker).reasons == [.noWork: 1])
+    }
+  }
+
+  @Test(
+    "a quota counts a batch from its creation on, and forgets it after a day",
+    arguments: StoreKind.allCases)
+  func requests(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      try await lab.store.setQuota(Quota(requestsPerDay: 10, openBatches: 2), ofKey: lab.key.id)
+      func create(_ lines: Int, _ time: Timestamp, retry: Bool = false) async throws -> BatchRecord {
+        var batch = lab.newBatch(windowSeconds: 3_600)
+        batch.lines = lines
+        return try await lab.store.createBatch(batch, isRetry: retry, now: time)
+      }
+      func refused(_ lines: Int, _ time: Timestamp) async -> QuotaRefusal.Resource? {
+        do {
+          _ = try await create(lines, time)
+          return nil
+        } catch {
+          return (error as? QuotaRefusal)?.resource
+        }
+      }
+      let first = try await create(6, now)
+      #expect(await refused(5, now) == .requestsPerDay)
+      // A repeated creation finds the first one and needs no more room.
+      #expect(try await create(6, now, retry: true).id == first.id)
+      _ = try await create(4, now)
+      #expect(await refused(1, now) == .openBatches)
+      let later = now.adding(seconds: Quota.daySeconds + 1)
+      _ = try await lab.store.tick(now: later)
+      let usage = try await lab.store.usage(ofKey: lab.key.id, now: later)
+      #expect(usage == Quota.Usage())
+      #expect(await refused(10, later) == nil)
+      let other = try await lab.withKey("other")
+      _ = try await other.store.createBatch(other.newBatch(), isRetry: false, now: later)
+    }
+  }
+
+  @Test("stored files count until they are deleted, also those of many uploads at once",
+    arguments: StoreKind.allCases)
+  func bytes(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      try await lab.store.setQuota(Quota(storedBytes: 30), ofKey: lab.key.id)
+      let file = NewFile(
+        keyID: lab.key.id, purpose: .batch, filename: "f", bytes: 10,
+        blob: Laboratory.digest("f"))
+      let stored = await withTaskGroup(of: FileRecord?.self) { group in
+        for _ in 0..<10 { group.addTask { try? await lab.store.createFile(file, now: now) } }
+        return await group.reduce(into: [FileRecord]()) { if let one = $1 { $0.append(one) } }
+      }
+      #expect(stored.count == 3)
+      await #expect(throws: QuotaRefusal.self) {
+        try await lab.store.checkQuota(.file(bytes: 1), key: lab.key.id, now: now)
+      }
+      #expect(try await lab.store.deleteFile(stored[0].id, key: lab.key.id))
+      _ = try await lab.store.createFile(file, now: now)
+    }
+  }
+
+  @Test("the batch that the operator moves ahead is served next", arguments: StoreKind.allCases)
+  func priority(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let worker = try await lab.worker("a", account: "ann")
+      let first = try await lab.runningBatch(lines: 4, maxTokens: 10)
+      let second = try await lab.runningBatch(lines: 2, maxTokens: 20)
+      try await lab.store.setPriority(50, ofBatch: second.id)
+      _ = try await lab.lease(worker)
+      let (left, right) = (
+        try await lab.store.progress(of: first.id, key: lab.key.id, now: Laboratory.start),
+        try await lab.store.progress(of: second.id, key: lab.key.id, now: Laboratory.start)
+      )
+      #expect(right.units.total == 1 && left.units.total == 0)
+      await #expect(throws: StoreError.self) {
+        try await lab.store.setPriority(101, ofBatch: second.id)
+      }
+    }
+  }
+
+  @Test("a key of a changed weight gets its new share", arguments: StoreKind.allCases)
+  func weight(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      try await lab.store.setWeight(4, ofKey: lab.key.id)
+      #expect(try await lab.store.keys().map(\.weight) == [4])
+      await #expect(throws: StoreError.self) {
+        try await lab.store.setWeight(0, ofKey: lab.key.id)
+      }
+      await #expect { try await lab.store.setWeight(1, ofKey: "key_x") } throws: {
+        ($0 as? StoreError)?.code == .notFound
+      }
+    }
+  }
+}
