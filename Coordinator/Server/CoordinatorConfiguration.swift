@@ -2,7 +2,7 @@ import CoordinatorAPI
 import CoordinatorCore
 import Foundation
 
-/// Every setting of a coordinator.
+/// Every setting of a coordinator. What operators may set has an entry in `CoordinatorSetting.all`.
 package struct CoordinatorConfiguration: Sendable {
   /// The folder of the database, the blobs, the authority and the server's certificate. Made if it
   /// is missing.
@@ -11,13 +11,16 @@ package struct CoordinatorConfiguration: Sendable {
   package var host = "127.0.0.1"
   /// The port to listen on; 0 takes a free one.
   package var port = 8787
+  /// How clients and workers reach it, `https://HOST:PORT`; nil where nobody said.
+  package var publicURL: String?
   /// DNS names and addresses that clients use, for the certificate that the coordinator issues to
-  /// itself. The address to listen on is added unless it stands for all.
+  /// itself. The address to listen on is added unless it stands for all, and the public URL's host.
   package var hostNames: [String] = ["localhost", "127.0.0.1", "::1"]
   /// A certificate chain (PEM) and its key (PEM) of the operator's own, such as one of a public
-  /// authority, so that stock clients trust the server. Nil: the coordinator's authority issues
-  /// one.
-  package var publicCertificate: PublicCertificate?
+  /// authority, so that stock clients trust the server, as paths. Nil: the coordinator's authority
+  /// issues one.
+  package var certificate: String?
+  package var certificateKey: String?
   /// Threads that replays of disputed units compute with; 0 leaves replays to another process.
   package var replayThreads = 2
   /// Seconds between looks at the clock for leases, batches and files that are due.
@@ -40,22 +43,33 @@ package struct CoordinatorConfiguration: Sendable {
 
   package init(dataFolder: URL) { self.dataFolder = dataFolder }
 
-  /// The operator's own certificate.
-  package struct PublicCertificate: Hashable, Sendable {
-    package var chainFile: URL
-    package var keyFile: URL
+  /// The data folder as a path.
+  var dataPath: String {
+    get { dataFolder.path }
+    set { dataFolder = URL(filePath: newValue) }
+  }
 
-    package init(chainFile: URL, keyFile: URL) {
-      self.chainFile = chainFile
-      self.keyFile = keyFile
-    }
+  /// The operator's own certificate, when both its files are named.
+  var publicCertificate: PublicCertificate? {
+    guard let certificate, let certificateKey else { return nil }
+    return PublicCertificate(
+      chainFile: URL(filePath: certificate), keyFile: URL(filePath: certificateKey))
+  }
+
+  /// The operator's own certificate.
+  struct PublicCertificate: Hashable, Sendable {
+    var chainFile: URL
+    var keyFile: URL
   }
 
   /// The names that the coordinator's own certificate carries.
   var certificateHosts: [String] {
     let everywhere = ["0.0.0.0", "::", ""]
     var hosts = hostNames
-    if !everywhere.contains(host), !hosts.contains(host) { hosts.append(host) }
+    let named = publicURL.flatMap { URL(string: $0)?.host(percentEncoded: false) }
+    for host in [host, named ?? ""] where !everywhere.contains(host) && !hosts.contains(host) {
+      hosts.append(host)
+    }
     return hosts
   }
 }

@@ -8,13 +8,16 @@ struct DataOptions: ParsableArguments {
     help: ArgumentHelp(
       "The coordinator's data folder; made if it is missing.",
       discussion: """
-        When left out: ~/.local/share/tally/coordinator, or for root the installed service's, \
-        /var/lib/tallystick-coordinator.
+        When left out: TALLY_COORDINATOR_DATA_FOLDER, else ~/.local/share/tally/coordinator, or for root the \
+        installed service's, /var/lib/tallystick-coordinator.
         """, valueName: "folder"),
     completion: .directory)
   var data: String?
 
-  var url: URL { data.map { URL(filePath: $0) } ?? Self.shared("coordinator") }
+  var url: URL {
+    let named = data ?? ProcessInfo.processInfo.environment["TALLY_COORDINATOR_DATA_FOLDER"]
+    return named.map { URL(filePath: $0) } ?? Self.shared("coordinator")
+  }
 
   /// The folder of the service `NAME` for itself and for root, else `$XDG_DATA_HOME/tally/NAME`.
   static func shared(
@@ -30,10 +33,14 @@ struct DataOptions: ParsableArguments {
 
   /// Opens the folder beside a coordinator that may be running: the database is the truth.
   ///
-  /// Root becomes the user whose folder it is, since the service could not read what root makes.
+  /// Root becomes the user whose folder it is, since the service could not read what root makes. Rules
+  /// of verification are the coordinator's own: of the folder's configuration file and the environment.
   func open() throws -> DataFolder {
     try SystemService.become(ownerOf: url.path)
-    return try DataFolder(opening: url)
+    var layers = ConfigurationLayers(CoordinatorConfiguration(dataFolder: url))
+    try layers.applyFile(inFolder: url)
+    try layers.apply(environment: ProcessInfo.processInfo.environment)
+    return try DataFolder(opening: url, policy: layers.configuration.policy)
   }
 }
 

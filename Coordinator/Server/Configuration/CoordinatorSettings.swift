@@ -1,0 +1,152 @@
+import CoordinatorAPI
+import CoordinatorCore
+
+extension CoordinatorSetting {
+  /// Every setting, in the order in which they are shown. What a value means to the code is said
+  /// where it is kept; here it is said for operators.
+  package static let all: [CoordinatorSetting] = server + scheduling + verification + limits
+
+  private static let seconds = 1...31_536_000
+  private static let counts = 1...1_000_000_000
+  private static let factors = 1.0...1000.0
+
+  private static let server: [CoordinatorSetting] = [
+    .init(
+      "data_folder", "The folder of database, blobs and authority; made if it is missing.",
+      .text(\.dataPath)),
+    .init("host", "The address to listen on; 0.0.0.0 for all.", .text(\.host)),
+    .init("port", "The port to listen on; 0 takes a free one.", .integer(\.port, 0...65535)),
+    .init(
+      "public_url",
+      "How clients and workers reach it, https://HOST:PORT; null: localhost and the port.",
+      .optionalText(\.publicURL)),
+    .init(
+      "host_names", "Names and addresses in the certificate that it issues to itself.",
+      .list(\.hostNames)),
+    .init(
+      "certificate", "The file of a certificate chain (PEM) of your own; null: it issues one.",
+      .optionalText(\.certificate)),
+    .init(
+      "certificate_key", "The file of the key (PEM) of `certificate`.",
+      .optionalText(\.certificateKey)),
+    .init(
+      "replay_threads",
+      "Threads for replaying units on which workers disagree; 0 leaves that to another process.",
+      .integer(\.replayThreads, 0...1024)),
+    .init(
+      "validations_at_once", "Batches that are validated side by side.",
+      .integer(\.validationsAtOnce, 1...64)),
+    .init(
+      "tick_seconds", "Seconds between looks at what is due: leases, batches, files.",
+      .integer(\.tickSeconds, 1...3600)),
+    .init(
+      "poll_seconds", "Seconds before a background service looks for what other processes left.",
+      .integer(\.pollSeconds, 1...3600)),
+    .init(
+      "statistics_seconds", "Seconds between two writings of BOINC's statistics files; 0 writes none.",
+      .integer(\.statisticsSeconds, 0...31_536_000)),
+    .init(
+      "idle_connection_seconds", "Seconds after which a connection on which nothing happens is closed.",
+      .integer(\.idleConnectionSeconds, 1...86_400)),
+    .init(
+      "shutdown_seconds", "Seconds that requests get to end at a graceful stop.",
+      .integer(\.shutdownSeconds, 1...3600)),
+  ]
+
+  private static let scheduling: [CoordinatorSetting] = [
+    .init(
+      "unit_seconds", "Seconds of work that a unit is cut for.",
+      .integer(\.policy.targetUnitSeconds, 1...86_400)),
+    .init(
+      "replica_stretch",
+      "A worker is given another's unit of up to this many times `unit_seconds`, longer ones last.",
+      .number(\.policy.replicaStretch, factors)),
+    .init(
+      "maximum_unit_requests", "Requests in a unit, at most.",
+      .integer(\.policy.maximumSequencesPerUnit, 1...86_400)),
+    .init(
+      "first_unit_requests", "Requests in a unit for a worker of unknown speed.",
+      .integer(\.policy.firstUnitSequences, 1...86_400)),
+    .init(
+      "assumed_flops_per_core",
+      "Operations a second and core that are assumed of a worker of unknown speed.",
+      .number(\.policy.assumedFlopsPerCore, 1e6...1e15)),
+    .init(
+      "maximum_units_per_lease", "Units that a worker gets at once, at most.",
+      .integer(\.policy.maximumUnitsPerLease, 1...1000)),
+    .init(
+      "maximum_running_leases", "Leases that a worker holds at a time, at most.",
+      .integer(\.policy.maximumRunningLeases, 1...10_000)),
+    .init(
+      "heartbeat_seconds", "Seconds between a worker's signs of life.",
+      .integer(\.policy.heartbeatSeconds, 1...86_400)),
+    .init(
+      "silence_seconds", "Seconds of silence after which a worker's unit is given to another.",
+      .integer(\.policy.silenceSeconds, 1...86_400)),
+    .init(
+      "deadline_factor", "A lease ends first after this many times the time that it should take.",
+      .number(\.policy.deadlineFactor, factors)),
+    .init(
+      "extension_factor", "Signs of life extend a lease to this many times that time,",
+      .number(\.policy.extensionFactor, factors)),
+    .init(
+      "minimum_extension_seconds", "but at least to this many seconds,",
+      .integer(\.policy.minimumExtensionSeconds, seconds)),
+    .init(
+      "maximum_lease_seconds", "and at most to this many.",
+      .integer(\.policy.maximumLeaseSeconds, seconds)),
+    .init(
+      "active_seconds", "Seconds after which a worker that asked for nothing counts as away.",
+      .integer(\.policy.activeSeconds, seconds)),
+    .init(
+      "idle_seconds", "Seconds after which an idle worker asks again.",
+      .integer(\.policy.retryAfterSeconds, 1...86_400)),
+  ]
+
+  private static let verification: [CoordinatorSetting] = [
+    .init(
+      "quorum", "Accounts whose results must be equal in the public pool.",
+      .integer(\.policy.quorum, 2...16)),
+    .init(
+      "maximum_lost_replicas",
+      "Replicas of a unit that may be lost before the coordinator's own machine takes it.",
+      .integer(\.policy.maximumLostReplicas, 1...1000)),
+    .init(
+      "maximum_replays", "Attempts of that machine before the unit's requests fail.",
+      .integer(\.policy.maximumReplays, 1...100)),
+    .init(
+      "replay_seconds", "Seconds after which such an attempt is given out again, at most.",
+      .integer(\.policy.replaySeconds, seconds)),
+    .init(
+      "suspension_seconds",
+      "Seconds without work after a worker's first wrong result, doubled for each further one.",
+      .integer(\.policy.suspensionSeconds, seconds)),
+    .init(
+      "failure_backoff_seconds",
+      "Seconds without work after a worker failed at a unit, doubled for each further one in a row.",
+      .integer(\.policy.failureBackoffSeconds, seconds)),
+  ]
+
+  private static let limits: [CoordinatorSetting] = [
+    .init("upload_bytes", "Bytes of an uploaded file.", .integer(\.limits.uploadBytes, 1...(1 << 40))),
+    .init("batch_lines", "Lines of a batch.", .integer(\.limits.batchLines, counts)),
+    .init(
+      "line_bytes", "Bytes of one line of a batch.",
+      .integer(\.limits.lineBytes, 1024...(1 << 28))),
+    .init(
+      "message_bytes", "Bytes of a JSON body.", .integer(\.limits.messageBytes, 4096...(1 << 28))),
+    .init(
+      "result_bytes", "Bytes of an uncompressed result.",
+      .integer(\.limits.resultBytes, 4096...(1 << 32))),
+    .init(
+      "certificate_seconds", "Seconds that a worker's certificate is valid; workers renew it in time.",
+      .integer(\.limits.certificateSeconds, 3600...(10 * 31_536_000))),
+    .init(
+      "default_chat_tokens",
+      "Tokens that a chat request without `max_tokens` may generate, within the model's context.",
+      .integer(\.limits.defaultChatTokens, 1...1_000_000)),
+    .init(
+      "completion_window_seconds", "The longest completion window in seconds.",
+      .integer(\.limits.completionWindowSeconds, 86_400...(10 * 31_536_000))),
+  ]
+}
