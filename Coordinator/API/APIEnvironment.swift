@@ -14,6 +14,9 @@ package struct APIEnvironment: Sendable {
   package var metrics: RequestMetrics
   /// Where BOINC's statistics files are; nil: none are served.
   package var statistics: StatisticsFolder?
+  package var diskGuard = DiskGuard()
+  /// Bytes that are free where blobs and database are; nil where nobody can tell.
+  package var freeDiskBytes: @Sendable () -> Int? = { nil }
   package var now: @Sendable () -> Timestamp
 
   package init(
@@ -31,6 +34,14 @@ package struct APIEnvironment: Sendable {
     self.metrics = metrics
     self.statistics = statistics
     self.now = now
+  }
+
+  /// Why nothing more can be stored, in a sentence; nil while there is room.
+  var diskShortage: String? { diskGuard.shortage(freeBytes: freeDiskBytes()) }
+
+  /// - Throws: `APIError` 507 when the disk is too full to take what a client sends.
+  func requireDisk() throws {
+    if let diskShortage { throw APIError.diskFull(diskShortage) }
   }
 
   /// The system's clock.

@@ -38,6 +38,12 @@ package struct CoordinatorConfiguration: Sendable {
   package var shutdownSeconds = 15
   /// Scheduling and verification: unit size, leases, quorum.
   package var policy = CoordinatorPolicy()
+  /// How long blobs are kept that nothing needs any more.
+  package var retention = BlobRetention()
+  /// Seconds between looks for such blobs.
+  package var sweepSeconds = 3_600
+  /// When the disk is too full to take anything.
+  package var diskGuard = DiskGuard()
   /// Sizes and counts that clients and workers may send.
   package var limits = APILimits()
 

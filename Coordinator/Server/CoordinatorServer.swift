@@ -27,7 +27,9 @@ package enum CoordinatorServer {
     let lock = try folder.lock()
     defer { lock.unlock() }
     try folder.blobs.removeAbandoned(before: Date(timeIntervalSinceNow: -86400))
-    let environment = folder.environment(limits: configuration.limits)
+    try await folder.blobs.restoreInterrupted()
+    let environment = folder.environment(
+      limits: configuration.limits, diskGuard: configuration.diskGuard)
     let application = try application(
       configuration, folder: folder, environment: environment, logger: logger,
       onListening: onListening)
@@ -100,6 +102,9 @@ package enum CoordinatorServer {
       TickService(
         environment: environment, tickSeconds: configuration.tickSeconds, logger: logger,
         onTick: onTick),
+      SweepService(
+        sweep: StorageSweep(folder: folder, retention: configuration.retention),
+        sweepSeconds: configuration.sweepSeconds, now: environment.now, logger: logger),
     ]
     if configuration.statisticsSeconds > 0 {
       services.append(

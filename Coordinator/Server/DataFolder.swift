@@ -33,13 +33,16 @@ package struct DataFolder: Sendable {
 
   /// What handlers and services work with.
   package func environment(
-    limits: APILimits = APILimits(),
+    limits: APILimits = APILimits(), diskGuard: DiskGuard = DiskGuard(),
     now: @escaping @Sendable () -> Timestamp = APIEnvironment.systemTime
   ) -> APIEnvironment {
-    APIEnvironment(
+    var environment = APIEnvironment(
       store: store, blobs: blobs, authority: authority,
       catalog: ModelCatalog(store: store, blobs: blobs), limits: limits, statistics: statistics,
       now: now)
+    environment.diskGuard = diskGuard
+    environment.freeDiskBytes = { [blobs] in blobs.freeBytes() }
+    return environment
   }
 
   /// BOINC's statistics files.

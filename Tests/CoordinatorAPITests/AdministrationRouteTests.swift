@@ -90,4 +90,23 @@ import WireProtocol
       #expect(answer.message?.contains("faulty memory") == true)
     }
   }
+
+  @Test func aFullDiskTakesNothingAndGivesNoUnits() async throws {
+    let coordinator = try await TestCoordinator(freeDiskBytes: 1000)
+    try await coordinator.test { client in
+      for answer in [
+        try await client.upload(Data("x".utf8)),
+        try await client.send(.post, "/v1/batches", json: "{}"),
+      ] {
+        #expect(answer.status == 507)
+        #expect(answer.errorCode == "disk_full")
+        #expect(answer.headers[.shouldRetry] == "false")
+      }
+      let worker = TestWorker("w")
+      try await worker.enrol(coordinator, client, account: "ann")
+      let lease = try await worker.lease(client)
+      #expect(lease.reasons == [.paused: 1])
+      #expect(lease.message?.contains("almost full") == true)
+    }
+  }
 }

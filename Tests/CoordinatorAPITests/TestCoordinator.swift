@@ -32,14 +32,18 @@ final class TestCoordinator: Sendable {
     let known = Mutex<[String: WorkerIdentity]>([:])
   }
 
-  init(policy: CoordinatorPolicy = CoordinatorPolicy(), limits: APILimits = APILimits()) async throws
-  {
+  init(
+    policy: CoordinatorPolicy = CoordinatorPolicy(), limits: APILimits = APILimits(),
+    freeDiskBytes: Int? = nil
+  ) async throws {
     store = try SQLiteStore.inMemory(blobs: blobs, policy: policy)
     let clock = Clock()
-    environment = APIEnvironment(
+    var environment = APIEnvironment(
       store: store, blobs: blobs,
       authority: try Authority(creatingAt: Date(timeIntervalSince1970: 1_800_000_000)),
       catalog: ModelCatalog(store: store, blobs: blobs), limits: limits, now: { clock.now })
+    environment.freeDiskBytes = { freeDiskBytes }
+    self.environment = environment
     self.clock = clock
     for (name, key) in [("test", Self.key), ("other", Self.otherKey)] {
       _ = try await store.createKey(

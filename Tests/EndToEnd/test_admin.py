@@ -66,3 +66,21 @@ def test_a_quota_is_a_rate_limit_error_of_the_official_client(fresh_fleet):
     assert refused.value.code == "insufficient_quota"
     shown = json.loads(admin(fleet, "quota", "tests", "--json").stdout)
     assert shown["used"]["requests_a_day"] == 2 and shown["limits"]["requests_a_day"] == 3
+
+
+def test_storage_is_shown_and_a_file_setting_is_obeyed(fresh_fleet):
+    fleet = fresh_fleet
+    client = fleet.client()
+    client.files.create(file=("a.jsonl", b"{}"), purpose="batch")
+    shown = json.loads(admin(fleet, "storage", "--json").stdout)
+    assert shown["blobs"]["files"] == {"blobs": 1, "bytes": 2} and shown["blobs"]["models"]["blobs"] > 3
+    assert shown["database_bytes"] > 0 and shown["free_bytes"] > 0
+    assert "0 blobs" in admin(fleet, "storage", "--sweep", "--dry-run").stdout
+    fleet.coordinator.stop()
+    (fleet.coordinator.data / "coordinator.json").write_text('{"disk_free_bytes_minimum": 1000000000000000}')
+    fleet.coordinator.start()
+    with pytest.raises(openai.InternalServerError) as refused:
+        client.files.create(file=("a.jsonl", b"{}"), purpose="batch")
+    assert refused.value.status_code == 507 and refused.value.code == "disk_full"
+    printed = tally("coordinator", "--data", fleet.coordinator.data, "--print-config").stdout
+    assert '"disk_free_bytes_minimum": 1000000000000000' in printed and "Set by: file." in printed

@@ -68,6 +68,13 @@ package struct APIError: Error, Sendable, Equatable {
       shouldRetry: mayEndSoon ? nil : false)
   }
 
+  /// 507; repeating it within seconds does not help.
+  package static func diskFull(_ message: String) -> Self {
+    APIError(
+      HTTPResponse.Status(code: 507, reasonPhrase: "Insufficient Storage"), message,
+      type: "server_error", code: "disk_full", shouldRetry: false)
+  }
+
   /// 426 that says what to upgrade.
   package static func upgradeRequired(_ message: String) -> Self {
     APIError(.upgradeRequired, message, code: WorkerErrorCode.upgradeRequired, shouldRetry: false)

@@ -17,12 +17,15 @@ struct BatchRoutes {
   @Sendable private func create(
     _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
   ) async throws -> Response {
+    try environment.requireDisk()
     let fields = try await request.jsonFields(limit: environment.limits.messageBytes)
     let creation = try BatchCreation(
       fields, maximumWindowSeconds: environment.limits.completionWindowSeconds)
     guard
       let file = try await environment.store.file(
-        creation.inputFileID, key: key.id, now: environment.now())
+        creation.inputFileID, key: key.id, now: environment.now()),
+      // The file may be deleted at this moment; the batch needs its bytes all the same.
+      try await environment.blobs.refresh(file.blob)
     else { throw APIError.noSuch("File object", creation.inputFileID, param: "input_file_id") }
     guard file.purpose == .batch else {
       throw APIError.invalid(

@@ -17,6 +17,7 @@ struct FileRoutes {
   @Sendable private func create(
     _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
   ) async throws -> Response {
+    try environment.requireDisk()
     // What cannot be stored anyway is not read first; the form around the file takes a little.
     let announced = request.headers[.contentLength].flatMap { Int($0) } ?? 0
     try await environment.store.checkQuota(

@@ -23,6 +23,11 @@ struct WorkRoutes {
     let message = try await request.message(
       LeaseRequest.self, limit: environment.limits.messageBytes)
     try message.versions.requireMatch()
+    if let shortage = environment.diskShortage {
+      // Cutting units writes, and so do the results that would come.
+      return try .json(
+        LeaseResponse(leases: [], reasons: [.paused: 1], retryAfterSeconds: 60, message: shortage))
+    }
     return try .json(
       try await environment.store.lease(
         worker: peer.worker.id, request: message, now: environment.now()))

@@ -4,7 +4,8 @@ import CoordinatorCore
 extension CoordinatorSetting {
   /// Every setting, in the order in which they are shown. What a value means to the code is said
   /// where it is kept; here it is said for operators.
-  package static let all: [CoordinatorSetting] = server + scheduling + verification + limits
+  package static let all: [CoordinatorSetting] = 
+    server + scheduling + verification + limits + storage
 
   private static let seconds = 1...31_536_000
   private static let counts = 1...1_000_000_000
@@ -125,6 +126,24 @@ extension CoordinatorSetting {
       "failure_backoff_seconds",
       "Seconds without work after a worker failed at a unit, doubled for each further one in a row.",
       .integer(\.policy.failureBackoffSeconds, seconds)),
+  ]
+
+  private static let storage: [CoordinatorSetting] = [
+    .init(
+      "result_retention_days",
+      "Days that units' inputs and results are kept as evidence after their batches ended.",
+      .integer(\.retention.resultDays, 0...36_500)),
+    .init(
+      "unused_grace_seconds",
+      "Seconds that stored bytes are kept though nothing refers to them yet.",
+      .integer(\.retention.graceSeconds, 3600...31_536_000)),
+    .init(
+      "sweep_seconds", "Seconds between sweeps of what nothing needs any more.",
+      .integer(\.sweepSeconds, 60...31_536_000)),
+    .init(
+      "disk_free_bytes_minimum",
+      "With fewer bytes free, uploads are refused and no units handed out; 0 turns that off.",
+      .integer(\.diskGuard.freeBytesMinimum, 0...(1 << 50))),
   ]
 
   private static let limits: [CoordinatorSetting] = [

@@ -7,6 +7,9 @@ package protocol BlobStore: Sendable {
   func contains(_ digest: Digest) async throws -> Bool
   /// Bytes of a blob; nil when there is none.
   func size(of digest: Digest) async throws -> Int?
+  /// Makes a blob count as stored just now, before a row names it that did not; false when there is
+  /// none.
+  func refresh(_ digest: Digest) async throws -> Bool
   /// Bytes `range` of a blob, the whole blob for nil.
   ///
   /// - Throws: `StoreError.notFound`; `.invalid` for a range that is not within the blob.

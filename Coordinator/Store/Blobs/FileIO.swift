@@ -1,3 +1,4 @@
+import CoordinatorCore
 import Foundation
 
 /// An operation on a file that failed.
@@ -65,6 +66,29 @@ enum FileIO {
       throw failure("stat", path)
     }
     return Int(status.st_size)
+  }
+
+  /// Bytes of a file and when it was changed last; nil when there is none.
+  static func status(_ path: String) throws -> (bytes: Int, changedAt: Timestamp)? {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      if errno == ENOENT { return nil }
+      throw failure("stat", path)
+    }
+    let time = status.st_mtim
+    return (
+      Int(status.st_size),
+      Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+    )
+  }
+
+  /// Marks a file as changed now; false when there is none.
+  static func touch(_ path: String) throws -> Bool {
+    guard utimensat(AT_FDCWD, path, nil, 0) == 0 else {
+      if errno == ENOENT { return false }
+      throw failure("utimensat", path)
+    }
+    return true
   }
 
   /// Reads `count` bytes from `offset`; throws when the file is shorter.

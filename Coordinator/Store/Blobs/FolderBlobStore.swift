@@ -7,9 +7,11 @@ import WireProtocol
 /// and its folder synced, so that a name always means whole, durable bytes. Several processes may
 /// share the folder.
 package final class FolderBlobStore: BlobStore {
-  private let folder: String
+  let folder: String
   private let temporary: String
-  private let queue = DispatchQueue(label: "tallystick.blobs", attributes: .concurrent)
+  /// Where blobs lie while they are removed.
+  let trash: String
+  let queue = DispatchQueue(label: "tallystick.blobs", attributes: .concurrent)
 
   /// Opens a folder, which is made if it is missing; the folder around it must exist.
   ///
@@ -18,7 +20,9 @@ package final class FolderBlobStore: BlobStore {
     self.folder = folder.path
     temporary = self.folder + "/temporary"
     try FileIO.makeFolder(self.folder)
+    trash = self.folder + "/trash"
     try FileIO.makeFolder(temporary)
+    try FileIO.makeFolder(trash)
     for shard in 0..<256 {
       let digits = String(shard, radix: 16)
       try FileIO.makeFolder(self.folder + (shard < 16 ? "/0" : "/") + digits)
@@ -56,6 +60,11 @@ package extension FolderBlobStore {
     return try await FileIO.blocking(on: queue) { try FileIO.size(path) }
   }
 
+  func refresh(_ digest: Digest) async throws -> Bool {
+    let path = path(of: digest)
+    return try await FileIO.blocking(on: queue) { try FileIO.touch(path) }
+  }
+
   func read(_ digest: Digest, range: Range<Int>?) async throws -> Data {
     let path = path(of: digest)
     return try await FileIO.blocking(on: queue) {
@@ -90,7 +99,8 @@ package extension FolderBlobStore {
   func persist(_ blobs: [Digest: Data]) throws {
     var shards: Set<String> = []
     for (digest, data) in blobs {
-      if try FileIO.size(path(of: digest)) == nil {
+      // A blob that is there becomes a new one, which a sweep spares.
+      if try !FileIO.touch(path(of: digest)) {
         let source = temporaryPath()
         let descriptor = try FileIO.create(source)
         do {

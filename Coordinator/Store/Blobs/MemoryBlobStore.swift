@@ -19,6 +19,8 @@ package extension MemoryBlobStore {
     blobs.withLock { $0[digest]?.count }
   }
 
+  func refresh(_ digest: Digest) async throws -> Bool { try await contains(digest) }
+
   func read(_ digest: Digest, range: Range<Int>?) async throws -> Data {
     guard let data = blobs.withLock({ $0[digest] }) else {
       throw StoreError(.notFound, "There is no blob \(digest).")

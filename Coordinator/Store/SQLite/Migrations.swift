@@ -229,5 +229,15 @@ enum Migrations {
     CREATE INDEX batch_of_day ON batch (key_id, created_at);
     CREATE INDEX batch_unended ON batch (key_id)
       WHERE state NOT IN ('completed', 'failed', 'expired', 'cancelled');
+    CREATE TABLE tokenizer (blob TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+    INSERT OR IGNORE INTO tokenizer SELECT json_extract(record, '$.tokenizer') FROM model;
+    INSERT OR IGNORE INTO tokenizer
+      SELECT json_extract(CAST(rendering AS TEXT), '$.tokenizer') FROM request
+      WHERE json_valid(CAST(rendering AS TEXT))
+        AND json_extract(CAST(rendering AS TEXT), '$.tokenizer') IS NOT NULL;
+    CREATE INDEX file_blob ON file (blob);
+    CREATE INDEX batch_input ON batch (input_blob);
+    CREATE INDEX unit_result ON unit (result) WHERE result IS NOT NULL;
+    CREATE INDEX replica_result ON replica (result) WHERE result IS NOT NULL;
     """
 }

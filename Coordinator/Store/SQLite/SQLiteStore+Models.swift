@@ -25,6 +25,9 @@ package extension SQLiteStore {
           "INSERT INTO model_blob (blob, manifest) VALUES (?, ?) ON CONFLICT DO NOTHING",
           [blob, model.manifest])
       }
+      // Answers of its batches are spelled with it, also once the model is replaced or removed.
+      try db.run(
+        "INSERT INTO tokenizer (blob) VALUES (?) ON CONFLICT DO NOTHING", [model.tokenizer])
       try db.run(
         """
         INSERT INTO model (id, manifest, record, created_at) VALUES (?, ?, ?, ?)

@@ -24,7 +24,7 @@ struct AdminCommand: AsyncParsableCommand {
       Show.self, Pause.self, Resume.self, Drain.self, Message.self, MinimumWorkerVersion.self,
       AdminWorkersCommand.self, AdminAccountsCommand.self, AdminBanCommand.self,
       AdminUnbanCommand.self, AdminWeightCommand.self, AdminQuotaCommand.self,
-      AdminPriorityCommand.self,
+      AdminPriorityCommand.self, AdminStorageCommand.self,
     ])
 
   struct Show: AsyncParsableCommand {

@@ -35,12 +35,16 @@ struct DataOptions: ParsableArguments {
   ///
   /// Root becomes the user whose folder it is, since the service could not read what root makes. Rules
   /// of verification are the coordinator's own: of the folder's configuration file and the environment.
-  func open() throws -> DataFolder {
+  func open() throws -> DataFolder { try openConfigured().folder }
+
+  /// Opens the folder, with the settings that its coordinator has without a command line.
+  func openConfigured() throws -> (folder: DataFolder, configuration: CoordinatorConfiguration) {
     try SystemService.become(ownerOf: url.path)
     var layers = ConfigurationLayers(CoordinatorConfiguration(dataFolder: url))
     try layers.applyFile(inFolder: url)
     try layers.apply(environment: ProcessInfo.processInfo.environment)
-    return try DataFolder(opening: url, policy: layers.configuration.policy)
+    let folder = try DataFolder(opening: url, policy: layers.configuration.policy)
+    return (folder, layers.configuration)
   }
 }
 

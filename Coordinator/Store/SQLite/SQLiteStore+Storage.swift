@@ -1,0 +1,59 @@
+import CoordinatorCore
+import GRDB
+import WireProtocol
+
+package extension SQLiteStore {
+  /// What refers to each of these blobs, of one consistent view; blobs without uses are left out.
+  func uses(of blobs: [Digest], now: Timestamp) async throws -> [Digest: [BlobUse]] {
+    try await read { db in
+      var uses: [Digest: [BlobUse]] = [:]
+      for blob in blobs {
+        let found = try db.uses(of: blob, now: now)
+        if !found.isEmpty { uses[blob] = found }
+      }
+      return uses
+    }
+  }
+}
+
+extension Database {
+  fileprivate func uses(of blob: Digest, now: Timestamp) throws -> [BlobUse] {
+    var uses: [BlobUse] = []
+    if try first(
+      """
+      SELECT 1 FROM model_blob WHERE blob = ? UNION ALL
+      SELECT 1 FROM tokenizer WHERE blob = ? LIMIT 1
+      """, [blob, blob]) != nil
+    {
+      uses.append(.model)
+    }
+    if try first("SELECT 1 FROM file WHERE blob = ? LIMIT 1", [blob]) != nil { uses.append(.file) }
+    if try first(
+      """
+      SELECT 1 FROM batch WHERE input_blob = ?
+        AND state NOT IN ('completed', 'failed', 'expired', 'cancelled') LIMIT 1
+      """, [blob]) != nil
+    {
+      uses.append(.openBatch)
+    }
+    let units = try all(
+      """
+      SELECT number, ended_at FROM unit WHERE inputs = ? UNION
+      SELECT number, ended_at FROM unit WHERE result = ? UNION
+      SELECT unit.number, unit.ended_at FROM replica JOIN unit ON unit.number = replica.unit
+        WHERE replica.result = ?
+      """, [blob, blob, blob])
+    for unit in units { uses.append(try use(of: unit)) }
+    return uses
+  }
+
+  private func use(of unit: Row) throws -> BlobUse {
+    guard let end: Timestamp = try unit.optional("ended_at") else { return .openUnit }
+    let waiting = try first(
+      """
+      SELECT 1 FROM request JOIN batch ON batch.number = request.batch WHERE request.unit = ?
+        AND batch.state NOT IN ('completed', 'failed', 'expired', 'cancelled') LIMIT 1
+      """, [try unit.value("number", as: Int64.self)])
+    return waiting == nil ? .endedUnit(end) : .openUnit
+  }
+}
