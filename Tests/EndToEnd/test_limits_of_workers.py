@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batches import submit
+from batches import ENDED, submit
 from conftest import Fleet
 from processes import chat_line, eventually, tally
 from test_local import DEMO_MODEL
@@ -103,6 +103,52 @@ def test_an_idle_worker_costs_next_to_nothing(fresh_fleet):
     time.sleep(2)
     used = processors_used(worker.process, 10)
     assert used < 0.01, f"{used:.2%} of a processor"
+
+
+def anonymous_memory(process):
+    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def test_the_memory_limit_holds_while_a_unit_wants_more(tmp_path):
+    limit = 220_000_000
+    fleet = Fleet(tmp_path, DEMO_MODEL)
+    try:
+        client = fleet.client()
+        lines = [chat_line(f"m-{i}", f"Write a story about the number {i}.", max_tokens=160) for i in range(32)]
+        batch = submit(client, lines, tally_pool="trusted")
+        # No room for a packed model beside its blobs: the weights count as memory too.
+        arguments = ("--memory", str(limit / 1e9), "--cache-size", "0.11", "--seconds-wanted", "600")
+        worker = fleet.worker("ada", invite=("--trusted",), threads=THREADS, arguments=arguments)
+        largest = 0
+        deadline = time.monotonic() + 240
+        while client.batches.retrieve(batch.id).status not in ENDED:
+            assert worker.process.poll() is None and time.monotonic() < deadline, worker.process.output()
+            for _ in range(20):
+                largest = max(largest, anonymous_memory(worker.process))
+                time.sleep(0.01)
+        done = client.batches.retrieve(batch.id)
+        assert done.request_counts.completed == len(lines), done
+        # It used what it was given, and no more.
+        assert 0.6 * limit < largest <= 1.05 * limit, f"{largest} bytes of {limit}"
+    finally:
+        fleet.close()
+
+
+def test_a_unit_that_cannot_fit_is_not_taken(tmp_path):
+    fleet = Fleet(tmp_path, DEMO_MODEL)
+    try:
+        submit(fleet.client(), [chat_line("large", "Hello")], tally_pool="trusted")
+        worker = fleet.worker("ada", invite=("--trusted",), arguments=("--memory", "0.05"))
+        words = "1 units need more memory"
+        eventually(lambda: words in status_or_nothing(worker), words, process=worker.process)
+        asked(worker, "preferences", "monthly_megabytes=0")
+        words = "no transfers: network volume of this month is used up: 0 of 0 MB"
+        eventually(lambda: words in status_or_nothing(worker), words, 3, process=worker.process)
+    finally:
+        fleet.close()
 
 
 def status_or_nothing(worker):
