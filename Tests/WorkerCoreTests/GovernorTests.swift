@@ -121,6 +121,38 @@ import WorkerCore
     #expect(!governor.decide(around, at: at(1)).computes)
   }
 
+  @Test func restsWhileElectricityIsDear() throws {
+    let dear = try WeeklyHours("mon-fri 12:00-13:00")
+    var governor = governor { $0.tariffHours = dear }
+    var around = quiet
+    let pauses = governor.decide(around, at: at(0)).pauses
+    #expect(
+      pauses.map { $0.words(at: at(0)) }
+        == ["electricity is dear at this hour (mon-fri 12:00-13:00)"])
+    around.minuteOfDay += 60
+    #expect(governor.decide(around, at: at(1)).computes)
+    governor.order = .always
+    around.minuteOfDay -= 60
+    #expect(governor.decide(around, at: at(2)).computes)
+  }
+
+  static let loginAnswers: [(String, Double?)] = [
+    (#"{"type":"b","data":false}\#n{"type":"t","data":0}"#, 0),
+    (#"{"type":"b","data":true}\#n{"type":"t","data":940000000}\#n"#, 60),
+    // The clock was set back since.
+    (#"{"type":"b","data":true}\#n{"type":"t","data":18446744073709551615}"#, 0),
+    (#"{"type":"b","data":true}\#n{"type":"t","data":-1}"#, nil),
+    (#"{"type":"b","data":true}\#n{"type":"t","data":1e40}"#, nil),
+    (#"{"type":"b","data":true}"#, nil), (#"{"type":"s","data":true}\#n{}"#, nil), ("", nil),
+    ("\n\n", nil), ("[]\n[]", nil), ("Failed to connect to bus\nNo such file", nil),
+    (String(repeating: "[", count: 100_000), nil),
+  ]
+
+  @Test(arguments: loginAnswers)
+  func readsWhatTheLoginManagerSays(answer: String, seconds: Double?) {
+    #expect(IdleHint.idleSeconds(answer, now: 1000) == seconds)
+  }
+
   @Test func givesWayWhenEverythingWaitsForMemory() {
     var governor = governor { $0.cpuPressurePercent = 40 }
     var around = quiet

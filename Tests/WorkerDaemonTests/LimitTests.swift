@@ -147,6 +147,43 @@ import WorkerEngine
     }
   }
 
+  @Test func itAsksTheLoginManagerWhoIsThere() async throws {
+    let (authority, machine, place) = (authority, machine, place)
+    // Answers as busctl does: first that somebody is there, later that nobody was since 1970.
+    try machine.write("run/systemd/seats/seat0", "IS_SEAT0=1")
+    try machine.write(
+      "usr/bin/busctl",
+      #"""
+      #!/bin/sh
+      [ "$3 $4 $7 $8" = "get-property org.freedesktop.login1 IdleHint IdleSinceHint" ] || exit 1
+      printf '{"type":"b","data":%s}\n{"type":"t","data":1}\n' "$(cat "$(dirname "$0")/idle")"
+      """#)
+    try machine.write("usr/bin/idle", "false")
+    try FileManager.default.setAttributes(
+      [.posixPermissions: 0o755], ofItemAtPath: machine.root + "/usr/bin/busctl")
+    let mayEnd = Mutex(false)
+    let runner = FakeRunner { _ in while !mayEnd.withLock({ $0 }) { usleep(1000) } }
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let model = try await state.addModel(chunks: [Data("chunk".utf8)])
+      try await state.addUnit(1, model: model, inputs: Data("inputs".utf8))
+      try await withWorker(
+        try await configuration(url, state), runner: runner, sensorRoot: machine.root
+      ) { reports in
+        try await reports.wait { $0.unit != nil }
+        let socket = ControlSocket(dataFolder: place.path("w"))
+        var preferences = WorkerPreferences()
+        preferences.computesInUse = false
+        _ = try await socket.replace(preferences)
+        let paused = try await Self.wait(socket) { !$0.paused_because.isEmpty }
+        #expect(paused.paused_because == ["somebody uses the machine"])
+        try machine.write("usr/bin/idle", "true")
+        _ = try await Self.wait(socket) { $0.paused_because.isEmpty }
+        mayEnd.withLock { $0 = true }
+        try await reports.wait { $0.unitsDone == 1 }
+      }
+    }
+  }
+
   @Test func finishingEndsTheWorker() async throws {
     let ended = Mutex(false)
     try await withIdleWorker { socket, _ in

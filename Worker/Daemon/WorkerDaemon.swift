@@ -81,7 +81,7 @@ package struct WorkerDaemon: Service {
     let governor = try WorkerGovernor(
       folder: folder, sensors: MachineSensors(root: sensorRoot), runner: runner, traffic: traffic,
       cache: cache, clock: clock, isAlways: configuration.computesAlways,
-      memoryBytes: configuration.memoryLimitBytes, logger: logger
+      memoryBytes: configuration.memoryLimitBytes, hasUnit: { board.hasUnit }, logger: logger
     ) { [inbox] allowance in
       board.show(allowance)
       inbox.tell.yield(.computingAllowed(allowance.computes))

@@ -45,6 +45,9 @@ package struct Governor: Sendable {
       if !preferences.hours.contains(weekday: around.weekday, minute: around.minuteOfDay) {
         pauses.append(.hours(preferences.hours))
       }
+      if preferences.tariffHours.contains(weekday: around.weekday, minute: around.minuteOfDay) {
+        pauses.append(.tariff(preferences.tariffHours))
+      }
       if around.isOnBattery && !preferences.computesOnBattery { pauses.append(.battery) }
       if isInUse && !preferences.computesInUse { pauses.append(.inUse) }
       if let load { pauses.append(load) }

@@ -33,6 +33,7 @@ package enum PauseReason: Hashable, Sendable {
   /// Its owner said so; nil: until further notice.
   case owner(until: Moment?)
   case hours(WeeklyHours)
+  case tariff(WeeklyHours)
   case battery
   case inUse
   /// Shares in per cent of all processors.
@@ -55,6 +56,7 @@ package enum PauseReason: Hashable, Sendable {
       let seconds = max(0, Int(now.duration(to: until).inSeconds.rounded(.up)))
       return "by its owner, for \(seconds < 120 ? "\(seconds) s" : "\((seconds + 59) / 60) min") more"
     case .hours(let hours): return "outside its hours (\(hours.spelled))"
+    case .tariff(let hours): return "electricity is dear at this hour (\(hours.spelled))"
     case .battery: return "the machine runs on battery"
     case .inUse: return "somebody uses the machine"
     case .otherLoad(let percent, let limit):

@@ -33,6 +33,8 @@ package struct WorkerPreferences: Hashable, Sendable {
   package var temperatureCelsius: Int?
   /// When it computes. Default: always.
   package var hours = WeeklyHours.always
+  /// When electricity is dear, so that it rests. Default: never.
+  package var tariffHours = WeeklyHours.never
   /// What blobs are downloaded with, in kilobytes (1,000 bytes) a second; nil: no limit.
   package var downloadKilobytesPerSecond: Int?
   /// What results are uploaded with; nil: no limit.
@@ -82,6 +84,7 @@ extension WorkerPreferences: Codable {
     case computesOnBattery = "computes_on_battery"
     case temperatureCelsius = "temperature_celsius"
     case hours
+    case tariffHours = "tariff_hours"
     case downloadKilobytesPerSecond = "download_kilobytes_per_second"
     case uploadKilobytesPerSecond = "upload_kilobytes_per_second"
     case networkHours = "network_hours"
@@ -128,6 +131,7 @@ extension WorkerPreferences: Codable {
     try read(.computesOnBattery, into: &computesOnBattery)
     try read(.temperatureCelsius, into: &temperatureCelsius)
     try read(.hours, into: &hours)
+    try read(.tariffHours, into: &tariffHours)
     try read(.downloadKilobytesPerSecond, into: &downloadKilobytesPerSecond)
     try read(.uploadKilobytesPerSecond, into: &uploadKilobytesPerSecond)
     try read(.networkHours, into: &networkHours)

@@ -12,6 +12,8 @@ final class StatusBoard: Sendable {
 
   var allowance: Allowance? { content.withLock { $0.allowance } }
 
+  var hasUnit: Bool { content.withLock { $0.report?.unit != nil } }
+
   func show(_ allowance: Allowance) { content.withLock { $0.allowance = allowance } }
 
   /// Completes a report by what keeps the worker from computing, and returns it.

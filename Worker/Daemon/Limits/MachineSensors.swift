@@ -17,6 +17,10 @@ struct MachineSensors: Sendable {
   let root: String
   private var previous: Load?
   private var otherLoad: Double?
+  /// What the login manager answered last, and when, in seconds since 1970.
+  private var sessions: (answer: String, at: Double)?
+  /// An answer that is older is none.
+  private static let answerSeconds = 90.0
 
   init(root: String = "") { self.root = root }
 
@@ -30,7 +34,7 @@ struct MachineSensors: Sendable {
     around.otherLoad = sampleLoad()
     around.isOnBattery = isOnBattery
     around.temperatureCelsius = temperature
-    around.idleSeconds = lastInput.map { max(0, date.timeIntervalSince1970 - $0) }
+    around.idleSeconds = idleSeconds(at: date.timeIntervalSince1970)
     let parts = calendar.dateComponents(
       [.year, .month, .weekday, .hour, .minute], from: date)
     around.weekday = (parts.weekday ?? 1) - 1
@@ -124,6 +128,18 @@ struct MachineSensors: Sendable {
   }
 
   // MARK: People
+
+  /// Takes what the login manager answered; nil leaves its last answer to age.
+  mutating func take(sessions answer: String?, at date: Date) {
+    if let answer { sessions = (answer, date.timeIntervalSince1970) }
+  }
+
+  /// By the login manager and the terminals, whichever saw somebody last.
+  private func idleSeconds(at now: Double) -> Double? {
+    let isRecent = sessions.map { abs(now - $0.at) < Self.answerSeconds } ?? false
+    let hint = isRecent ? sessions.flatMap { IdleHint.idleSeconds($0.answer, now: now) } : nil
+    return [hint, lastInput.map { max(0, now - $0) }].compactMap { $0 }.min()
+  }
 
   /// When somebody last typed at a terminal, in seconds since 1970: Linux notes it as the terminal's
   /// time of access.

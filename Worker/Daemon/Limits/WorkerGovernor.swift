@@ -30,15 +30,22 @@ actor WorkerGovernor {
   private let changed: @Sendable (Allowance) -> Void
   private let exceeded: @Sendable (_ usedBytes: Int, _ limitBytes: Int) -> Void
   private var isAboveMemory = false
+  private let logins: LoginSessions
+  private let hasUnit: @Sendable () -> Bool
+  private var isAsking = false
+  private var askAt: Moment?
   private var version: PreferencesFile.Version?
   private var problem: String?
   private var last: Allowance?
   private var month = CalendarMonth(year: 1970, month: 1)
 
   private static let interval = Duration.seconds(1)
+  /// How often the login manager is asked, with a unit and without: each time is a process.
+  private static let askIntervals = (working: Duration.seconds(2), idle: Duration.seconds(30))
 
   /// - Parameters:
   ///   - isAlways: start with the order to compute whatever else happens.
+  ///   - hasUnit: whether the worker has something to compute.
   ///   - memoryBytes: the limit that the worker was started with.
   ///   - changed: told what holds at first and when it changes.
   ///   - exceeded: told when this process begins to take more memory than is allowed.
@@ -47,7 +54,7 @@ actor WorkerGovernor {
   init(
     folder: WorkerFolder, sensors: MachineSensors, runner: any UnitRunning,
     traffic: TrafficMeter, cache: BlobCache, clock: WorkerClock, isAlways: Bool,
-    memoryBytes: Int, logger: Logger, changed: @escaping @Sendable (Allowance) -> Void,
+    memoryBytes: Int, hasUnit: @escaping @Sendable () -> Bool, logger: Logger, changed: @escaping @Sendable (Allowance) -> Void,
     exceeded: @escaping @Sendable (_ usedBytes: Int, _ limitBytes: Int) -> Void
   ) throws {
     file = PreferencesFile(in: folder)
@@ -56,6 +63,8 @@ actor WorkerGovernor {
     governor = Governor(preferences: try file.load())
     governor.order = try pauseFile.load(clock) ?? (isAlways ? .always : .none)
     self.sensors = sensors
+    logins = LoginSessions(root: sensors.root)
+    self.hasUnit = hasUnit
     self.runner = runner
     self.traffic = traffic
     self.cache = cache
@@ -69,6 +78,7 @@ actor WorkerGovernor {
   /// Until its task is cancelled.
   func run() async {
     while !Task.isCancelled {
+      askLogins()
       look()
       if let last { await cache.hold(to: last.disk) }
       if (try? await clock.sleep(clock.now() + Self.interval)) == nil { return }
@@ -131,6 +141,20 @@ actor WorkerGovernor {
       ComputeLimit(
         share: allowance.computes ? allowance.cpuShare : 0, threads: allowance.threads))
     changed(allowance)
+  }
+
+  /// Asks who is at the machine, if it is time; a login manager that hangs holds up nothing.
+  private func askLogins() {
+    let now = clock.now()
+    guard !isAsking, askAt.map({ $0 <= now }) ?? true, logins.hasSeats else { return }
+    isAsking = true
+    askAt = now + (hasUnit() ? Self.askIntervals.working : Self.askIntervals.idle)
+    Task {
+      let answer = await logins.ask()
+      sensors.take(
+        sessions: answer, at: Date(timeIntervalSince1970: Double(clock.unixSeconds())))
+      isAsking = false
+    }
   }
 
   /// What is above the limit goes: a model that waits for the next unit, and the unit itself.
