@@ -196,6 +196,8 @@ package protocol StatisticsStore: Sendable {
   func export(now: Timestamp) async throws -> StatisticsExport
   /// Figures of what waits and runs, for an operator's monitoring.
   func gauges(now: Timestamp) async throws -> FleetGauges
+  /// What one worker and its account have contributed.
+  func standing(worker: String, now: Timestamp) async throws -> Standing
   /// Receipts after number `after` (0: from the first), in order.
   func receipts(after: Int, limit: Int) async throws -> [ReceiptRecord]
   /// Recomputes every hash of the chain.

@@ -10,6 +10,8 @@ package enum WorkerRoute {
   package static let renew = "/worker/v1/renew"
   /// `POST LeaseRequest -> LeaseResponse`.
   package static let lease = "/worker/v1/lease"
+  /// `GET -> Standing`.
+  package static let standing = "/worker/v1/standing"
 
   /// `POST Heartbeat -> HeartbeatResponse`.
   package static func heartbeat(lease: String) -> String { "/worker/v1/leases/\(lease)/heartbeat" }

@@ -16,6 +16,7 @@ package enum UnitExecutor {
   ///   - progress: called after each pass with the tokens that went through the model so far.
   ///   - isCancelled: asked before each pass.
   ///   - sequenceFinished: called with each sequence that ends, once it is all that it will be.
+  ///   - tokensGenerated: called after each pass with the tokens that it gave.
   /// - Throws: `ExecutionError` (`cancelled` among them), and what the model throws.
   package static func run<Model: LanguageModel>(
     _ specification: UnitSpecification, inputs: GenerateInputs, vocabulary: VocabularyBytes?,
@@ -23,7 +24,8 @@ package enum UnitExecutor {
     finished: [Int: GenerateResult.Sequence] = [:],
     progress: (_ processedTokens: Int) -> Void = { _ in },
     isCancelled: () -> Bool = { false },
-    sequenceFinished: (_ index: Int, GenerateResult.Sequence) -> Void = { _, _ in }
+    sequenceFinished: (_ index: Int, GenerateResult.Sequence) -> Void = { _, _ in },
+    tokensGenerated: (_ count: Int) -> Void = { _ in }
   ) throws -> GenerateResult {
     guard specification.profile == ProtocolVersion.numericsProfile else {
       throw ExecutionError.profileMismatch(specification.profile)
@@ -35,7 +37,9 @@ package enum UnitExecutor {
       compute: compute, limits: limits)
     while !engine.isFinished {
       if isCancelled() { throw ExecutionError.cancelled }
-      for event in try engine.step() where event.finish != nil {
+      let events = try engine.step()
+      tokensGenerated(events.count)
+      for event in events where event.finish != nil {
         sequenceFinished(missing[event.sequence], engine.output(of: event.sequence))
       }
       progress(engine.processedTokens)

@@ -232,6 +232,15 @@ struct TestWorker {
       let stats = try await client.send(.get, "/stats", key: nil)
       #expect(stats.json["requests_completed"] as? Int == 2)
       #expect((stats.json["accounts"] as? [Any])?.count == 2)
+      let told = try await client.send(
+        .get, WorkerRoute.standing, key: nil, headers: one.headers)
+      #expect(told.status == 200)
+      let standing = try CanonicalJSON.decode(Standing.self, from: told.body)
+      #expect(standing.worker.units > 0 && standing.worker.credit > 0)
+      #expect(standing.account == standing.worker)
+      // Equal credit, equal place.
+      #expect(standing.rank == 1 && standing.accounts == 2)
+      #expect(try await client.send(.get, WorkerRoute.standing, key: nil).status == 401)
     }
   }
 

@@ -38,6 +38,31 @@ struct ResultContractTests {
     }
   }
 
+  @Test("a standing is the worker's and its account's part", arguments: StoreKind.allCases)
+  func standing(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.runningBatch(lines: 4, pool: .trusted)
+      let busy = try await lab.worker("busy", account: "lab", trusted: true)
+      let idle = try await lab.worker("idle", account: "lab", trusted: true)
+      let other = try await lab.worker("other", account: "ann")
+      let lease = try #require(try await lab.lease(busy).first)
+      let receipt = try await lab.submit(lease, by: busy)
+      #expect(receipt.state == .accepted && receipt.credit > 0)
+      let first = try await lab.store.standing(worker: busy.id, now: later)
+      #expect(first.worker.units == 1 && first.worker.credit == receipt.credit)
+      #expect(first.worker.tokens > 0 && first.worker.recentAverageCredit > 0)
+      #expect(first.account == first.worker)
+      #expect(first.rank == 1 && first.accounts == 2)
+      let second = try await lab.store.standing(worker: idle.id, now: later)
+      #expect(second.worker.units == 0 && second.worker.credit == 0)
+      #expect(second.account == first.account)
+      #expect(try await lab.store.standing(worker: other.id, now: later).rank == 2)
+      await #expect {
+        try await lab.store.standing(worker: "nobody", now: later)
+      } throws: { ($0 as? StoreError)?.code == .notFound }
+    }
+  }
+
   @Test("many uploads of one result at the same time count once", arguments: StoreKind.allCases)
   func concurrentUploads(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in

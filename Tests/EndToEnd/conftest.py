@@ -33,9 +33,11 @@ class Fleet:
         self.coordinator.add_model(model)
         self.key = self.coordinator.key()
 
-    def worker(self, account, **options):
+    def worker(self, account, *, preferences=(), **options):
         worker = Worker(self.coordinator, self.folder / f"worker-{len(self.workers)}", account, **options)
         self.workers.append(worker)
+        if preferences:
+            worker.prefer(*preferences)
         return worker.start()
 
     def client(self, **options):

@@ -3,9 +3,14 @@
 import re
 
 from batches import answers, assert_counted_once, comparable, submit, wait
-from processes import chat_line, eventually
+from processes import chat_line, eventually, tally
 
 LINES = [chat_line(f"crash-{i}", f"Tell me about the number {i}", max_tokens=96) for i in range(60)]
+
+
+# Slow enough that a unit can be seen while it runs.
+SLOW = ["cpu_percent=2"]
+FULL_SPEED = "cpu_percent="
 
 
 def undisturbed(fleet):
@@ -32,12 +37,13 @@ def running(fresh_fleet, batch):
 
 def test_a_worker_is_killed_in_the_middle_of_a_unit(fleet, fresh_fleet):
     expected = undisturbed(fleet)
-    victim = fresh_fleet.worker("ada")
+    victim = fresh_fleet.worker("ada", preferences=SLOW)
     client = fresh_fleet.client()
     batch = submit(client, LINES)
     eventually(lambda: running(fresh_fleet, batch), "a unit runs")
     victim.kill()
     fresh_fleet.worker("grace")
+    victim.prefer(FULL_SPEED)
     victim.start()
     finish(fresh_fleet, batch, expected)
 
@@ -48,9 +54,9 @@ def test_a_killed_worker_resumes_its_unit_where_it_was(fleet, fresh_fleet):
     client = fleet.client()
     expected = comparable(answers(client, wait(client, submit(client, lines))))
 
-    victim = fresh_fleet.worker("ada", invite=("--trusted",), arguments=("--checkpoint-seconds", "0"))
-    # Slow enough that what it has finished can be seen before it has finished everything.
-    victim.prefer("cpu_percent=2")
+    victim = fresh_fleet.worker(
+        "ada", invite=("--trusted",), arguments=("--checkpoint-seconds", "0"), preferences=SLOW
+    )
     client = fresh_fleet.client()
     batch = submit(client, lines, tally_pool="trusted")
     eventually(lambda: finished_requests(victim) > 0, "a request of the unit is on disk", process=victim.process)
@@ -59,13 +65,17 @@ def test_a_killed_worker_resumes_its_unit_where_it_was(fleet, fresh_fleet):
     assert 0 < kept < len(lines)
     assert "unit resumed" not in victim.process.output()
 
-    victim.prefer("cpu_percent=")
+    victim.prefer(FULL_SPEED)
     victim.start()
     ended = wait(client, batch)
     assert comparable(answers(client, ended)) == expected
     told = victim.process.output()
     assert re.search(rf"sequences={kept} .*unit resumed", told), told
     assert victim.status()["resumed_sequences"] == kept
+    # What its owner is told, and how the account stands.
+    assert f"{kept} requests of interrupted units" in tally("worker", "status", "--data", victim.data).stdout
+    assert "unit resumed" in tally("worker", "logs", "--data", victim.data).stdout
+    assert victim.status()["standing"]["rank"] == 1
     replicas = fresh_fleet.coordinator.progress(batch.id, fresh_fleet.key)["replicas"]
     assert (replicas["accepted"], replicas["rejected"], replicas["lost"]) == (1, 0, 0)
     assert not list((victim.data / "units").iterdir())
@@ -106,7 +116,7 @@ def test_killed_while_validating(fresh_fleet):
 
 def test_a_worker_ends_cleanly_on_sigterm_and_its_work_goes_on(fleet, fresh_fleet):
     expected = undisturbed(fleet)
-    leaving = fresh_fleet.worker("ada")
+    leaving = fresh_fleet.worker("ada", preferences=SLOW)
     client = fresh_fleet.client()
     batch = submit(client, LINES)
     eventually(lambda: running(fresh_fleet, batch), "a unit runs")

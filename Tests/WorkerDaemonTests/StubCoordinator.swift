@@ -46,6 +46,10 @@ actor StubState {
   /// Uploads whose answer is to get lost after they were taken.
   var answersToLose = 0
   var validSeconds = 3600.0
+  var standing = Standing(
+    worker: .init(units: 3, tokens: 40, credit: 1.5, recentAverageCredit: 0.5),
+    account: .init(units: 9, tokens: 90, credit: 4.5, recentAverageCredit: 0.75), rank: 2,
+    accounts: 7)
 
   private(set) var given: [String: Lease] = [:]
   private(set) var uploads: [Upload] = []
@@ -205,6 +209,9 @@ struct StubCoordinator {
       try await entered("lease", context) { _ in
         try Self.json(await state.lease(Self.read(LeaseRequest.self, request)))
       }
+    }
+    router.get("/worker/v1/standing") { _, context in
+      try await entered("standing", context) { _ in try Self.json(await state.standing) }
     }
     router.post("/worker/v1/leases/{id}/heartbeat") { request, context in
       try await entered("heartbeat", context) { _ in

@@ -27,11 +27,19 @@ struct HeldUnit: Hashable, Sendable {
   /// answer takes.
   var lastBeat: Moment
   var heartbeatFailures = 0
+  /// When the lease ends unless it is extended; nil while the coordinator has not said.
+  var deadline: Moment?
 
   init(lease: Lease, at now: Moment) {
     self.lease = lease
     self.lastBeat = now
     self.heartbeatAt = now + interval
+    setDeadline(inSeconds: lease.deadlineSeconds, at: now)
+  }
+
+  /// Takes what the coordinator says, within reason.
+  mutating func setDeadline(inSeconds seconds: Int, at now: Moment) {
+    deadline = now + .seconds(max(0, min(seconds, 365 * 86400)))
   }
 
   /// A unit that an earlier run held: the coordinator is asked at once.
@@ -39,6 +47,7 @@ struct HeldUnit: Hashable, Sendable {
     self.init(lease: lease, at: now)
     stage = .unconfirmed
     heartbeatAt = now
+    deadline = nil
   }
 
   /// Between heartbeats: what the coordinator asks for, within reason.

@@ -158,6 +158,7 @@ extension WorkerLifecycle {
       if units[index].stage == .kept { return }
       if units[index].stage == .unconfirmed { units[index].stage = .queued }
       units[index].heartbeatFailures = 0
+      units[index].setDeadline(inSeconds: response.deadlineSeconds, at: now)
       units[index].heartbeatAt = max(now, units[index].lastBeat + units[index].interval)
     }
   }

@@ -56,6 +56,11 @@ extension WorkerLifecycle {
   /// Finished results that the coordinator has not answered for.
   package var waitingResults: Int { outbox.count }
 
+  /// When a held lease ends unless the coordinator extends it; nil when it has not said.
+  package func deadline(ofLease id: String) -> Moment? {
+    units.first { $0.lease.id == id }?.deadline
+  }
+
   /// The ids of the leases that the worker holds, in order.
   package var heldLeases: [String] { units.map(\.lease.id) }
 }

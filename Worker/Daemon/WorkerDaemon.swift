@@ -73,6 +73,8 @@ package struct WorkerDaemon: Service {
     let passphrase = try folder.passphrase(
       from: configuration.passphrase, environment: ProcessInfo.processInfo.environment)
     let key = try folder.loadKey(passphrase: passphrase)
+    let log = WorkerLog(in: folder, clock: clock)
+    let logger = log.joined(to: logger)
     let traffic = try TrafficMeter(folder: folder, clock: clock, logger: logger)
     let cache = try BlobCache(
       folder: folder.cache, limitBytes: configuration.cacheLimitBytes, traffic: traffic,
@@ -103,7 +105,7 @@ package struct WorkerDaemon: Service {
           observer(board.show(report, at: clock.now()))
         }),
       settings: lifecycleSettings, seed: seed, inbox: inbox)
-    let control = controlServer(folder, governor, board, cache)
+    let control = controlServer(folder, governor, board, cache, log, logger)
     let outcome: Result<StopReason, any Error>
     do {
       outcome = .success(
@@ -155,7 +157,8 @@ package struct WorkerDaemon: Service {
   }
 
   private func controlServer(
-    _ folder: WorkerFolder, _ governor: WorkerGovernor, _ board: StatusBoard, _ cache: BlobCache
+    _ folder: WorkerFolder, _ governor: WorkerGovernor, _ board: StatusBoard, _ cache: BlobCache,
+    _ log: WorkerLog, _ logger: Logger
   ) -> ControlServer {
     let started = clock.now()
     return ControlServer(
@@ -166,12 +169,13 @@ package struct WorkerDaemon: Service {
           return await board.document(
             governor.state, configuration, coordinator: member?.record.url,
             cache: cache.usage, uptime: started.duration(to: clock.now()),
-            at: clock.now())
+            at: clock.now(), unixSeconds: clock.unixSeconds())
         },
         order: { try await governor.give($0) },
         preferences: { await governor.state.preferences },
         replacePreferences: { try await governor.replace($0) },
-        finish: { [inbox] in inbox.tell.yield(.finish) }),
+        finish: { [inbox] in inbox.tell.yield(.finish) },
+        logs: { log.document(after: $0, limit: $1) }),
       clock: clock, logger: logger)
   }
 

@@ -9,6 +9,10 @@ package struct WorkerReport: Hashable, Sendable {
     package var unit: Digest
     /// The share that is done, 0 to 1, by the coordinator's estimate.
     package var share: Double
+    /// Tokens generated a second, of late; nil when it has just begun.
+    package var tokensPerSecond: Double?
+    /// When its lease ends unless the coordinator extends it.
+    package var deadline: Moment?
   }
 
   package var activity: WorkerActivity
@@ -32,6 +36,8 @@ package struct WorkerReport: Hashable, Sendable {
   package var waitingResults = 0
   /// Floating-point operations a second over recent units; nil before the first.
   package var flopsPerSecond: Double?
+  /// How worker and account stood when the coordinator was last asked; nil before the first time.
+  package var standing: StandingNote?
   /// What the coordinator's operator tells volunteers.
   package var message: String?
 }

@@ -88,7 +88,8 @@ package final class ModelUnitRunner: UnitRunning {
       model: ExecutorModel(model, compute: compute), compute: compute, limits: limits,
       finished: finished,
       progress: { task.progress(before + Double($0) * flopsPerToken) },
-      isCancelled: task.isCancelled, sequenceFinished: task.sequenceFinished)
+      isCancelled: task.isCancelled, sequenceFinished: task.sequenceFinished,
+      tokensGenerated: task.tokensGenerated)
     let flops = zip(inputs.sequences, result.sequences).reduce(0.0) { sum, pair in
       sum + Self.flops(pair.0, pair.1, model.description)
     }

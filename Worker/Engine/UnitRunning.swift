@@ -35,6 +35,8 @@ package struct UnitTask: Sendable {
   package var finishedBefore: [FinishedSequences] = []
   /// Told each sequence that ends, with its place among the unit's, on the computing thread.
   package var sequenceFinished: @Sendable (Int, GenerateResult.Sequence) -> Void = { _, _ in }
+  /// Told the tokens that each pass gave, on the computing thread.
+  package var tokensGenerated: @Sendable (Int) -> Void = { _ in }
   /// Told the floating-point operations done so far, every now and then, on the computing thread.
   package var progress: @Sendable (Double) -> Void
   /// Asked often; the unit throws `UnitFailure.cancelled` soon after it turned true.

@@ -11,6 +11,7 @@ struct WorkRoutes {
 
   func add(to router: some RouterMethods<CoordinatorRequestContext>) {
     router.route("/worker/v1/lease", [.post: worker(lease)])
+    router.route("/worker/v1/standing", [.get: worker(standing)])
     router.route("/worker/v1/leases/{id}/heartbeat", [.post: worker(heartbeat)])
     router.route("/worker/v1/leases/{id}/abandon", [.post: worker(abandon)])
     router.route("/worker/v1/leases/{id}/result", [.put: worker(result)])
@@ -31,6 +32,13 @@ struct WorkRoutes {
     return try .json(
       try await environment.store.lease(
         worker: peer.worker.id, request: message, now: environment.now()))
+  }
+
+  @Sendable private func standing(
+    _ request: Request, _ context: CoordinatorRequestContext, _ peer: WorkerAuthentication.Peer
+  ) async throws -> Response {
+    try .json(
+      try await environment.store.standing(worker: peer.worker.id, now: environment.now()))
   }
 
   @Sendable private func heartbeat(

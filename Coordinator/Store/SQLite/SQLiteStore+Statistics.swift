@@ -28,6 +28,24 @@ package extension SQLiteStore {
     }
   }
 
+  func standing(worker: String, now: Timestamp) async throws -> Standing {
+    try await read { db in
+      guard let own = try db.first("SELECT * FROM worker WHERE id = ?", [worker]) else {
+        throw StoreError(.notFound, "There is no worker \(worker).")
+      }
+      let id: String = try own.value("account")
+      guard let account = try db.first("SELECT * FROM account WHERE id = ?", [id]) else {
+        throw Row.damaged("worker.account")
+      }
+      let credit: Int64 = try account.value("credit")
+      return Standing(
+        worker: Standing.Contribution(try Contribution(row: own, now: now)),
+        account: Standing.Contribution(try Contribution(row: account, now: now)),
+        rank: 1 + (try db.integer("SELECT count(*) FROM account WHERE credit > ?", [credit])),
+        accounts: try db.integer("SELECT count(*) FROM account WHERE deleted_at IS NULL"))
+    }
+  }
+
   func receipts(after: Int, limit: Int) async throws -> [ReceiptRecord] {
     try await read { db in
       try db.all(
@@ -104,6 +122,14 @@ extension StatisticsSnapshot.Worker {
       lastSeen: try row.optional("last_seen"), suspendedUntil: try row.optional("suspended_until"),
       consecutiveValid: try row.value("consecutive_valid"),
       contribution: try Contribution(row: row, now: now))
+  }
+}
+
+extension Standing.Contribution {
+  fileprivate init(_ contribution: Contribution) {
+    self.init(
+      units: contribution.accepted, tokens: contribution.tokens, credit: contribution.credit,
+      recentAverageCredit: contribution.recentAverageCredit)
   }
 }
 

@@ -22,7 +22,8 @@ struct WorkerCommand: AsyncParsableCommand {
       """,
     subcommands: [
       Join.self, Run.self, WorkerStatusCommand.self, WorkerPauseCommand.self,
-      WorkerResumeCommand.self, WorkerFinishCommand.self, WorkerPreferencesCommand.self,
+      WorkerResumeCommand.self, WorkerFinishCommand.self, WorkerLogsCommand.self,
+      WorkerPreferencesCommand.self,
       WorkerDoctorCommand.self, WorkerLeaveCommand.self,
     ])
 

@@ -10,7 +10,7 @@ enum WorkerStatusText {
       lines.append("  " + name.padding(toLength: 14, withPad: " ", startingAt: 0) + value)
     }
     if let unit = status.unit {
-      add("unit", "\(unit.unit.prefix(12)), \(Int((unit.share * 100).rounded(.down))) % done")
+      add("unit", Self.words(unit))
     }
     add("done", "\(Spelled.count(status.results)) results, \(Spelled.count(status.tokens)) tokens in "
       + duration(status.uptime_seconds))
@@ -27,6 +27,11 @@ enum WorkerStatusText {
       "\(limits.cpu_percent) % of \(limits.threads) threads, \(Spelled.bytes(limits.memory_bytes)) of memory")
     add("cache", "\(Spelled.bytes(status.cache_used_bytes)) of \(Spelled.bytes(limits.cache_bytes))")
     if let network = status.network { add("network", words(network)) }
+    if let standing = status.standing {
+      let age = standing.age_seconds < 60 ? "" : ", \(duration(standing.age_seconds)) ago"
+      add("this worker", words(standing.worker) + age)
+      add("account", words(standing.account) + ", place \(standing.rank) of \(standing.accounts)" + age)
+    }
     if status.mode == "always" { add("mode", "always: whatever else the machine does") }
     add("for", status.account.map { account in
       account + (status.coordinator.map { " at \($0)" } ?? "")
@@ -43,6 +48,19 @@ enum WorkerStatusText {
     if let rate = network.download_bytes_per_second { words.append("down \(Spelled.bytes(rate))/s at most") }
     if let rate = network.upload_bytes_per_second { words.append("up \(Spelled.bytes(rate))/s at most") }
     return words.joined(separator: "; ")
+  }
+
+  private static func words(_ unit: StatusDocument.Unit) -> String {
+    var parts = ["\(unit.unit.prefix(12)), \(Int((unit.share * 100).rounded(.down))) % done"]
+    if let speed = unit.tokens_per_second { parts.append(String(format: "%.1f tokens/s", speed)) }
+    if let seconds = unit.due_in_seconds { parts.append("due in \(duration(seconds))") }
+    return parts.joined(separator: ", ")
+  }
+
+  private static func words(_ contribution: StatusDocument.Contribution) -> String {
+    "credit \(Spelled.credit(contribution.credit)) "
+      + "(\(Spelled.credit(contribution.recent_average_credit)) a day), "
+      + "\(Spelled.count(contribution.units)) units, \(Spelled.count(contribution.tokens)) tokens"
   }
 
   private static func duration(_ seconds: Int) -> String {

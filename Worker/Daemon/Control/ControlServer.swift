@@ -15,6 +15,8 @@ struct ControlServer: Sendable {
     var preferences: @Sendable () async -> WorkerPreferences
     var replacePreferences: @Sendable (WorkerPreferences) async throws -> Void
     var finish: @Sendable () -> Void
+    /// Messages after a number, at most so many.
+    var logs: @Sendable (Int, Int) -> LogDocument
   }
 
   let path: String
@@ -80,6 +82,12 @@ struct ControlServer: Sendable {
     router.post("/resume") { _, _ in try await answered { try await handlers.order(.none) } }
     router.post("/always") { _, _ in try await answered { try await handlers.order(.always) } }
     router.post("/finish") { _, _ in try await answered { handlers.finish() } }
+    router.get("/logs") { request, _ in
+      let query = request.uri.queryParameters
+      return try Self.json(
+        handlers.logs(
+          query.get("after", as: Int.self) ?? 0, query.get("limit", as: Int.self) ?? .max))
+    }
     router.get("/preferences") { _, _ in try Self.json(await handlers.preferences()) }
     router.put("/preferences") { request, _ in
       let body = try await request.body.collect(upTo: 1 << 16)

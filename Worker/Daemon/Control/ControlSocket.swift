@@ -44,6 +44,13 @@ package struct ControlSocket: Sendable {
     try Self.decode(await send(.POST, "/finish"))
   }
 
+  /// What the worker has told of itself: the last `limit` messages of those after number `after`.
+  ///
+  /// - Throws: `ControlError`.
+  package func logs(after: Int, limit: Int) async throws(ControlError) -> LogDocument {
+    try Self.decode(await send(.GET, "/logs?after=\(after)&limit=\(limit)"))
+  }
+
   /// Puts preferences in force.
   ///
   /// - Throws: `ControlError`.
@@ -70,7 +77,7 @@ package struct ControlSocket: Sendable {
         request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(body)))
       }
       let response = try await client.execute(request, timeout: .seconds(10))
-      let data = Data(buffer: try await response.body.collect(upTo: 1 << 20))
+      let data = Data(buffer: try await response.body.collect(upTo: 16 << 20))
       outcome = .success((response.status.code, data))
     } catch {
       outcome = .failure(error)
@@ -93,9 +100,9 @@ package struct ControlSocket: Sendable {
       ?? String(decoding: body.prefix(500), as: UTF8.self)
   }
 
-  private static func decode(_ data: Data) throws(ControlError) -> StatusDocument {
+  private static func decode<Answer: Decodable>(_ data: Data) throws(ControlError) -> Answer {
     do {
-      return try JSONDecoder().decode(StatusDocument.self, from: data)
+      return try JSONDecoder().decode(Answer.self, from: data)
     } catch {
       throw .refused("the worker's answer is not understood: \(error)")
     }

@@ -29,7 +29,7 @@ final class StatusBoard: Sendable {
 
   func document(
     _ state: WorkerGovernor.State, _ configuration: WorkerConfiguration, coordinator: String?,
-    cache: (usedBytes: Int, limitBytes: Int), uptime: Duration, at now: Moment
+    cache: (usedBytes: Int, limitBytes: Int), uptime: Duration, at now: Moment, unixSeconds: Int
   ) -> StatusDocument {
     let report = content.withLock { $0.report }
     var current = report
@@ -45,7 +45,12 @@ final class StatusBoard: Sendable {
       paused_because: state.allowance.pauses.map { $0.words(at: now) }, mode: mode,
       coordinator: coordinator, account: report?.accountName, worker: report?.workerID,
       unit: report?.unit.map {
-        StatusDocument.Unit(unit: $0.unit.hex, lease: $0.lease, share: $0.share)
+        StatusDocument.Unit(unit: $0.unit.hex, lease: $0.lease, share: $0.share,
+          tokens_per_second: $0.tokensPerSecond,
+          due_in_seconds: $0.deadline.map { max(0, Int(now.duration(to: $0).inSeconds)) })
+      },
+      standing: report?.standing.map {
+        StatusDocument.Standing($0, unixSeconds: unixSeconds)
       },
       limits: StatusDocument.Limits(
         cpu_percent: Int((state.allowance.cpuShare * 100).rounded()),

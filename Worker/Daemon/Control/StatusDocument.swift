@@ -1,3 +1,4 @@
+import WireProtocol
 import WorkerCore
 
 /// What `tally worker status --json` prints. Keys are only ever added.
@@ -8,6 +9,45 @@ package struct StatusDocument: Codable, Hashable, Sendable {
     package var lease: String
     /// The share that is done, 0 to 1.
     package var share: Double
+    /// Tokens generated a second, of late.
+    package var tokens_per_second: Double?
+    /// Seconds until the lease ends unless the coordinator extends it.
+    package var due_in_seconds: Int?
+  }
+
+  /// What the coordinator has counted of this worker or its account.
+  package struct Contribution: Codable, Hashable, Sendable {
+    package var units: Int
+    package var tokens: Int
+    package var credit: Double
+    /// Credit a day.
+    package var recent_average_credit: Double
+
+    init(_ contribution: WireProtocol.Standing.Contribution) {
+      units = contribution.units
+      tokens = contribution.tokens
+      credit = contribution.credit
+      recent_average_credit = contribution.recentAverageCredit
+    }
+  }
+
+  /// What the coordinator said when it was last asked.
+  package struct Standing: Codable, Hashable, Sendable {
+    package var worker: Contribution
+    package var account: Contribution
+    /// The account's place by credit among so many.
+    package var rank: Int
+    package var accounts: Int
+    /// Seconds since it was said.
+    package var age_seconds: Int
+
+    init(_ note: StandingNote, unixSeconds: Int) {
+      worker = Contribution(note.standing.worker)
+      account = Contribution(note.standing.account)
+      rank = note.standing.rank
+      accounts = note.standing.accounts
+      age_seconds = max(0, unixSeconds - note.takenAt)
+    }
   }
 
   /// What is in force now.
@@ -39,6 +79,7 @@ package struct StatusDocument: Codable, Hashable, Sendable {
   package var account: String?
   package var worker: String?
   package var unit: Unit?
+  package var standing: Standing?
   package var limits: Limits
   /// Results that the coordinator has answered for, and the tokens in them, since the start.
   package var results: Int

@@ -13,6 +13,8 @@ import WireProtocol
 ///     cache/           blobs, packed models            lock      held while a worker runs
 ///     preferences.json what the owner allows           paused.json   that the owner paused it
 ///     traffic.json     what was transferred in each month
+///     log/             the last megabytes of what the worker told of itself
+///     standing.json    what worker and account had contributed when the coordinator was last asked
 ///     control          the socket for the owner's commands, while a worker runs
 package struct WorkerFolder: Sendable {
   package let path: String
@@ -22,7 +24,7 @@ package struct WorkerFolder: Sendable {
     self.path = path
     try DurableFile.makeFolder(path)
     guard chmod(path, 0o700) == 0 else { throw FileError(doing: "closing to others", path: path) }
-    for folder in [results, units, cache] { try DurableFile.makeFolder(folder) }
+    for folder in [results, units, cache, path + "/log"] { try DurableFile.makeFolder(folder) }
   }
 
   package var record: String { path + "/worker.json" }
@@ -32,6 +34,7 @@ package struct WorkerFolder: Sendable {
   package var authority: String { path + "/ca.pem" }
   package var results: String { path + "/results" }
   package var units: String { path + "/units" }
+  package var log: String { path + "/log/worker.log" }
   package var cache: String { path + "/cache" }
   package var traffic: String { path + "/traffic.json" }
 

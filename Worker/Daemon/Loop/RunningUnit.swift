@@ -27,9 +27,18 @@ struct PreparedUnit: Sendable {
 final class UnitSignals: Sendable {
   private let cancelled = Atomic(false)
   private let flops = Mutex(0.0)
+  private let rate: Mutex<TokenRate>
+
+  /// A run begins at `now`.
+  init(at now: Moment) { rate = Mutex(TokenRate(at: now)) }
 
   var isCancelled: Bool { cancelled.load(ordering: .relaxed) }
   func cancel() { cancelled.store(true, ordering: .relaxed) }
+
+  func addTokens(_ count: Int, at now: Moment) { rate.withLock { $0.add(count, at: now) } }
+
+  /// Tokens generated a second, of late.
+  func tokensPerSecond(at now: Moment) -> Double? { rate.withLock { $0.perSecond(at: now) } }
 
   /// Floating-point operations done so far.
   var flopsDone: Double {
@@ -132,6 +141,7 @@ struct UnitThread: Sendable {
         progress()
       },
       isCancelled: { [signals] in signals.isCancelled })
+    task.tokensGenerated = { [signals, clock] in signals.addTokens($0, at: clock.now()) }
     if let checkpoint {
       task.finishedBefore = checkpoint.before
       task.sequenceFinished = { checkpoint.add($0, $1) }

@@ -194,7 +194,7 @@ extension WorkerLoop {
       tell.yield(.unitFailed(lease: lease.id, .failed, detail: "the unit was not prepared"))
       return nil
     }
-    let signals = UnitSignals()
+    let signals = UnitSignals(at: equipment.clock.now())
     running[lease.id] = signals
     let thread = UnitThread(
       runner: equipment.runner, prepared: unit, signals: signals,

@@ -46,6 +46,8 @@ actor WorkerLoop {
   /// What the coordinator's operator said last.
   var operatorMessage: String?
   private var reportedAt: Moment?
+  private var standingSchedule = StandingSchedule()
+  var standing: StandingNote?
 
   /// Counts since the start.
   struct Tallies: Sendable {
@@ -83,6 +85,7 @@ actor WorkerLoop {
         lease: $0.lease, finishedAt: equipment.clock.moment(unixSeconds: $0.finishedAt))
     }
     let units = try equipment.checkpoints.list()
+    standing = StandingFile(in: equipment.folder).load()
     await withDiscardingTaskGroup { group in
       if let allowance = equipment.allowance() {
         take(.computingAllowed(allowance.computes), &group)
@@ -109,6 +112,9 @@ actor WorkerLoop {
     for action in actions {
       if case .stop(let reason) = action { stopReason = reason }
       if let work = perform(action) { group.addTask(operation: work) }
+    }
+    if standingSchedule.isDue(after: event, at: equipment.clock.now()) {
+      group.addTask { await self.askStanding() }
     }
     dropUnheld()
     setTimer()
@@ -187,7 +193,8 @@ actor WorkerLoop {
     report()
   }
 
-  private func report() {
+  /// Tells the observer how things stand.
+  func report() {
     let now = equipment.clock.now()
     reportedAt = now
     let activity = lifecycle.activity
@@ -195,7 +202,9 @@ actor WorkerLoop {
       prepared[id].map { unit in
         let lease = unit.lease
         let share = lease.estimatedFlops > 0 ? signals.flopsDone / lease.estimatedFlops : 0
-        return WorkerReport.Unit(lease: id, unit: lease.unit, share: max(0, min(1, share)))
+        return WorkerReport.Unit(lease: id, unit: lease.unit, share: max(0, min(1, share)),
+          tokensPerSecond: signals.tokensPerSecond(at: now),
+          deadline: lifecycle.deadline(ofLease: id))
       }
     }
     equipment.observer(
@@ -204,7 +213,7 @@ actor WorkerLoop {
         workerID: membership?.record.workerID, accountName: membership?.record.accountName,
         unit: unit, unitsDone: tallies.unitsDone, tokensDone: tallies.tokensDone,
         sequencesResumed: tallies.sequencesResumed, waitingResults: lifecycle.waitingResults,
-        flopsPerSecond: tallies.flopsPerSecond, message: operatorMessage))
+        flopsPerSecond: tallies.flopsPerSecond, standing: standing, message: operatorMessage))
   }
 
   /// What a unit may take now, by the configuration and the owner's preferences.
