@@ -3,8 +3,9 @@
 import socket
 import time
 
+from batches import submit, wait
 from conftest import HURRIED
-from processes import Coordinator, eventually
+from processes import Coordinator, chat_line, eventually
 
 
 class Manager:
@@ -55,3 +56,22 @@ def test_a_coordinator_in_an_abstract_socket(tmp_path):
         assert manager.has("STOPPING=1")
     finally:
         coordinator.kill()
+
+
+def test_a_restart_of_the_machine_keeps_the_unit(fresh_fleet, tmp_path):
+    """A service manager's stop waits for no unit, and the next start goes on with it."""
+    manager = Manager(str(tmp_path / "notify"))
+    worker = fresh_fleet.worker(
+        "ada", invite=("--trusted",), environment=manager.environment(30), preferences=["cpu_percent=1"]
+    )
+    client = fresh_fleet.client()
+    batch = submit(client, [chat_line("long", "Count", max_tokens=400)], tally_pool="trusted")
+    eventually(lambda: manager.has("STATUS=running a unit"), "a unit runs", 60, worker.process)
+    worker.stop()
+    stored = list((worker.data / "units").iterdir())
+    assert len(stored) == 1
+    worker.prefer("cpu_percent=")
+    worker.start()
+    assert wait(client, batch).request_counts.completed == 1
+    assert f"lease={stored[0].name.split('-')[0]} [WorkerDaemon] unit finished" in worker.process.output()
+    assert fresh_fleet.coordinator.progress(batch.id, fresh_fleet.key)["replicas"]["lost"] == 0
