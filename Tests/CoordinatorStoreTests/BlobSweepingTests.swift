@@ -1,6 +1,7 @@
 import CoordinatorCore
 import CoordinatorStore
 import Foundation
+import GRDB
 import TestSupport
 import Testing
 import WireProtocol
@@ -100,5 +101,33 @@ struct BlobSweepingTests {
       #expect(try await store.removeModel(model.id))
       #expect(try await store.uses(of: [model.tokenizer], now: now).count == 1)
     }
+  }
+
+  @Test("a database of before knows the tokenizers of its models and of those it had")
+  func olderDatabase() async throws {
+    let (path, blobs) = (folder.path("coordinator.sqlite"), blobs)
+    let store = try SQLiteStore.open(path: path, blobs: blobs)
+    let lab = try await Laboratory(store, blobs)
+    _ = try await lab.runningBatch(lines: 3)
+    try store.close()
+    let replaced = Laboratory.digest("the tokenizer of a model that was replaced")
+    let database = try DatabaseQueue(path: path)
+    try await database.write { db in
+      for index in ["file_blob", "batch_input", "unit_result", "replica_result"] {
+        try db.execute(sql: "DROP INDEX \(index)")
+      }
+      try db.execute(sql: "DROP TABLE tokenizer")
+      try db.execute(sql: "DELETE FROM grdb_migrations WHERE identifier = '5: storage'")
+      // The other renderings of the laboratory are no JSON.
+      try db.execute(
+        sql: "UPDATE request SET rendering = ? WHERE line = 2",
+        arguments: [Data(#"{"tokenizer":"\#(replaced.hex)"}"#.utf8)])
+    }
+    try database.close()
+    let reopened = try SQLiteStore.open(path: path, blobs: blobs)
+    let uses = try await reopened.uses(
+      of: [replaced, lab.model.tokenizer], now: Laboratory.start)
+    #expect(uses == [replaced: [.model], lab.model.tokenizer: [.model]])
+    try reopened.close()
   }
 }

@@ -19,6 +19,7 @@ enum Migrations {
       try fillStreaks(db)
     }
     migrator.registerMigration("5: administration") { try $0.execute(sql: administration) }
+    migrator.registerMigration("5: storage") { try $0.execute(sql: storage) }
     return migrator
   }
 
@@ -229,12 +230,16 @@ enum Migrations {
     CREATE INDEX batch_of_day ON batch (key_id, created_at);
     CREATE INDEX batch_unended ON batch (key_id)
       WHERE state NOT IN ('completed', 'failed', 'expired', 'cancelled');
+    """
+
+  /// Tokenizers are also named by the renderings of requests whose model was replaced since.
+  private static let storage = """
     CREATE TABLE tokenizer (blob TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
     INSERT OR IGNORE INTO tokenizer SELECT json_extract(record, '$.tokenizer') FROM model;
-    INSERT OR IGNORE INTO tokenizer
-      SELECT json_extract(CAST(rendering AS TEXT), '$.tokenizer') FROM request
-      WHERE json_valid(CAST(rendering AS TEXT))
-        AND json_extract(CAST(rendering AS TEXT), '$.tokenizer') IS NOT NULL;
+    INSERT OR IGNORE INTO tokenizer SELECT blob FROM (
+      SELECT DISTINCT CASE WHEN json_valid(CAST(rendering AS TEXT))
+        THEN json_extract(CAST(rendering AS TEXT), '$.tokenizer') END AS blob FROM request
+    ) WHERE blob IS NOT NULL;
     CREATE INDEX file_blob ON file (blob);
     CREATE INDEX batch_input ON batch (input_blob);
     CREATE INDEX unit_result ON unit (result) WHERE result IS NOT NULL;
