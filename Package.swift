@@ -101,14 +101,15 @@ let package = Package(
       "CoordinatorAPI", path: "Coordinator/API",
       [
         "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "ModelFormats", "Models",
-        "Tokenizers", "WirePayloads", "WireProtocol", asn1, crypto, hummingbird, logging, nioCore, nioSSL, x509,
+        "Tokenizers", "WirePayloads", "WireProtocol", asn1, crypto, hummingbird, logging, nioCore,
+        nioSSL, x509,
       ]),
     module(
       "CoordinatorServer", path: "Coordinator/Server",
       [
         "CoordinatorAPI", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore",
-        "Execution", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1, crypto, hummingbird, hummingbirdTLS, lifecycle, logging, nioCore,
-        nioPosix, nioSSL, x509,
+        "Execution", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1, crypto,
+        hummingbird, hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, x509,
       ]),
 
     // The worker.
@@ -127,9 +128,9 @@ let package = Package(
     .executableTarget(
       name: "tally",
       dependencies: [
-        "CoordinatorAPI", "CoordinatorServer", "CoordinatorStatistics", "CoordinatorStore", "Execution",
-        "Kernels", "ModelFormats", "CoordinatorCore", "Models", "Tokenizers", "WireProtocol", "WirePayloads", "WorkerCore",
-        "WorkerDaemon", "WorkerEngine", argumentParser,
+        "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStatistics",
+        "CoordinatorStore", "Execution", "Kernels", "ModelFormats", "Models", "Tokenizers",
+        "WireProtocol", "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine", argumentParser,
         asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
       ],
       path: "Sources/CommandLine", swiftSettings: swiftSettings),

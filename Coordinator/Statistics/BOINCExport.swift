@@ -23,9 +23,21 @@ package struct BOINCExport: Sendable {
   /// All files. `tables.xml` comes last: whoever sees it new finds the others new as well.
   package var files: [File] {
     [
-      File(name: "user.gz", text: document("users") { xml in export.accounts.forEach { user($0, &xml) } }),
-      File(name: "team.gz", text: document("teams") { xml in export.teams.forEach { team($0, &xml) } }),
-      File(name: "host.gz", text: document("hosts") { xml in export.workers.forEach { host($0, &xml) } }),
+      File(
+        name: "user.gz",
+        text: document("users") { xml in
+          for one in export.accounts { user(one, &xml) }
+        }),
+      File(
+        name: "team.gz",
+        text: document("teams") { xml in
+          for one in export.teams { team(one, &xml) }
+        }),
+      File(
+        name: "host.gz",
+        text: document("hosts") { xml in
+          for one in export.workers { host(one, &xml) }
+        }),
       File(
         name: "user_deleted.gz",
         text: document("users_deleted") { xml in

@@ -117,7 +117,7 @@ struct BlobSweepingTests {
         try db.execute(sql: "DROP INDEX \(index)")
       }
       try db.execute(sql: "DROP TABLE tokenizer")
-      try db.execute(sql: "DELETE FROM grdb_migrations WHERE identifier = '5: storage'")
+      try db.execute(sql: "DELETE FROM grdb_migrations WHERE identifier = '6: storage'")
       // The other renderings of the laboratory are no JSON.
       try db.execute(
         sql: "UPDATE request SET rendering = ? WHERE line = 2",

@@ -19,7 +19,7 @@ enum Migrations {
       try fillStreaks(db)
     }
     migrator.registerMigration("5: administration") { try $0.execute(sql: administration) }
-    migrator.registerMigration("5: storage") { try $0.execute(sql: storage) }
+    migrator.registerMigration("6: storage") { try $0.execute(sql: storage) }
     return migrator
   }
 
