@@ -10,12 +10,20 @@ package struct Standing: Codable, Hashable, Sendable {
     package var credit: Double
     /// Credit a day over the recent past; half of it is forgotten every week.
     package var recentAverageCredit: Double
+    /// Of the present day of UTC; nil from a coordinator that is older.
+    package var unitsToday: Int?
+    package var creditToday: Double?
 
-    package init(units: Int, tokens: Int, credit: Double, recentAverageCredit: Double) {
+    package init(
+      units: Int, tokens: Int, credit: Double, recentAverageCredit: Double,
+      unitsToday: Int? = nil, creditToday: Double? = nil
+    ) {
       self.units = units
       self.tokens = tokens
       self.credit = credit
       self.recentAverageCredit = recentAverageCredit
+      self.unitsToday = unitsToday
+      self.creditToday = creditToday
     }
   }
   package var worker: Contribution

@@ -53,6 +53,11 @@ struct ResultContractTests {
       #expect(first.worker.tokens > 0 && first.worker.recentAverageCredit > 0)
       #expect(first.account == first.worker)
       #expect(first.rank == 1 && first.accounts == 2)
+      #expect(first.worker.unitsToday == 1 && first.worker.creditToday == receipt.credit)
+      let tomorrow = try await lab.store.standing(
+        worker: busy.id, now: later.adding(seconds: 86_400))
+      #expect(tomorrow.account.unitsToday == 0 && tomorrow.account.creditToday == 0)
+      #expect(tomorrow.account.units == 1)
       let second = try await lab.store.standing(worker: idle.id, now: later)
       #expect(second.worker.units == 0 && second.worker.credit == 0)
       #expect(second.account == first.account)

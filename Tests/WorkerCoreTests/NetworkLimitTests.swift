@@ -29,7 +29,7 @@ import WorkerCore
 
   @Test func aPauseIsNotMadeUpFor() {
     var bucket = TokenBucket(bytesPerSecond: 1000, at: .origin)
-    bucket.charge(101, at: at(3600))
+    bucket.charge(401, at: at(3600))
     let wait = bucket.wait(at: at(3600))
     #expect(wait.map { $0 > .zero && $0 < .milliseconds(2) } == true)
   }

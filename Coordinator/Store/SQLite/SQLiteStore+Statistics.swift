@@ -38,9 +38,24 @@ package extension SQLiteStore {
         throw Row.damaged("worker.account")
       }
       let credit: Int64 = try account.value("credit")
+      let day = Day(containing: now).number
       return Standing(
-        worker: Standing.Contribution(try Contribution(row: own, now: now)),
-        account: Standing.Contribution(try Contribution(row: account, now: now)),
+        worker: try Standing.Contribution(
+          try Contribution(row: own, now: now),
+          today: try db.first(
+            """
+            SELECT coalesce(sum(accepted), 0) AS accepted, coalesce(sum(credit), 0) AS credit
+            FROM contribution WHERE worker = ? AND day = ?
+            """, [worker, day])),
+        account: try Standing.Contribution(
+          try Contribution(row: account, now: now),
+          today: try db.first(
+            """
+            SELECT coalesce(sum(contribution.accepted), 0) AS accepted,
+              coalesce(sum(contribution.credit), 0) AS credit
+            FROM contribution JOIN worker ON worker.id = contribution.worker
+            WHERE worker.account = ? AND day = ?
+            """, [id, day])),
         rank: 1 + (try db.integer("SELECT count(*) FROM account WHERE credit > ?", [credit])),
         accounts: try db.integer("SELECT count(*) FROM account WHERE deleted_at IS NULL"))
     }
@@ -126,10 +141,12 @@ extension StatisticsSnapshot.Worker {
 }
 
 extension Standing.Contribution {
-  fileprivate init(_ contribution: Contribution) {
+  fileprivate init(_ contribution: Contribution, today: Row?) throws {
     self.init(
       units: contribution.accepted, tokens: contribution.tokens, credit: contribution.credit,
-      recentAverageCredit: contribution.recentAverageCredit)
+      recentAverageCredit: contribution.recentAverageCredit,
+      unitsToday: try today?.value("accepted"),
+      creditToday: try today.map { Credit(micro: try $0.value("credit")).value })
   }
 }
 

@@ -59,7 +59,8 @@ enum WorkerStatusText {
 
   private static func words(_ contribution: StatusDocument.Contribution) -> String {
     "credit \(Spelled.credit(contribution.credit)) "
-      + "(\(Spelled.credit(contribution.recent_average_credit)) a day), "
+      + "(\(Spelled.credit(contribution.recent_average_credit)) a day"
+      + (contribution.credit_today.map { ", \(Spelled.credit($0)) today" } ?? "") + "), "
       + "\(Spelled.count(contribution.units)) units, \(Spelled.count(contribution.tokens)) tokens"
   }
 

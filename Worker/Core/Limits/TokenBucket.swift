@@ -7,8 +7,9 @@ package struct TokenBucket: Hashable, Sendable {
   private var balance = 0.0
   private var settledAt: Moment
 
-  /// What an idle stream may save up, in seconds of its rate.
-  private static let savedSeconds = 0.1
+  /// What an idle stream may save up, in seconds of its rate: enough that a busy machine, which wakes
+  /// it late, does not slow it down.
+  private static let savedSeconds = 0.4
 
   /// - Parameter now: never decreases from call to call, here and in the functions.
   package init(bytesPerSecond: Int? = nil, at now: Moment) {

@@ -22,12 +22,17 @@ package struct StatusDocument: Codable, Hashable, Sendable {
     package var credit: Double
     /// Credit a day.
     package var recent_average_credit: Double
+    /// Of the day of UTC on which the coordinator was asked; nil where it did not say.
+    package var units_today: Int?
+    package var credit_today: Double?
 
     init(_ contribution: WireProtocol.Standing.Contribution) {
       units = contribution.units
       tokens = contribution.tokens
       credit = contribution.credit
       recent_average_credit = contribution.recentAverageCredit
+      units_today = contribution.unitsToday
+      credit_today = contribution.creditToday
     }
   }
 
