@@ -111,6 +111,9 @@ struct StatisticsContractTests {
       #expect(after.totals == before)
       #expect(after.accounts.map(\.name) == ["bob"])
       #expect(!after.workers.contains { $0.id == ann.id })
+      let fleet = try await lab.store.fleet(now: now)
+      #expect(fleet.accounts.map(\.name) == ["bob"])
+      #expect(!fleet.workers.contains { $0.id == ann.id })
       let export = try await lab.store.export(now: now)
       #expect(export.deletedAccounts.count == 1 && export.deletedWorkers.count == 1)
       await #expect {

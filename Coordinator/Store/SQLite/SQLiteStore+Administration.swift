@@ -75,7 +75,7 @@ package extension SQLiteStore {
             (SELECT count(*) FROM worker WHERE worker.account = account.id) AS workers,
             (SELECT count(*) FROM replica JOIN worker ON worker.id = replica.worker
               WHERE worker.account = account.id AND replica.state = 'running') AS running
-          FROM account ORDER BY name
+          FROM account WHERE deleted_at IS NULL ORDER BY name
           """
         ).map(FleetOverview.Account.init(row:)),
         workers: try db.all(
@@ -85,7 +85,7 @@ package extension SQLiteStore {
             (SELECT count(*) FROM replica
               WHERE replica.worker = worker.id AND replica.state = 'running') AS running
           FROM worker JOIN account ON account.id = worker.account
-          ORDER BY last_seen DESC, worker.created_at, worker.id
+          WHERE worker.deleted_at IS NULL ORDER BY last_seen DESC, worker.created_at, worker.id
           """
         ).map { try FleetOverview.Worker(row: $0, now: now) })
     }

@@ -41,6 +41,14 @@ extension HistoryScope {
 }
 
 extension Transaction {
+  /// Counts the day for an account's streak; only its first result of a day changes anything.
+  func extendStreak(of account: String, now: Timestamp) throws {
+    let before = try Streak(account: account, db)
+    var streak = before
+    streak.add(Day(containing: now))
+    if streak != before { try streak.store(for: account, db) }
+  }
+
   /// Adds to a worker's day.
   func count(
     worker: String, accepted: Int = 0, rejected: Int = 0, tokens: Int = 0,

@@ -29,9 +29,7 @@ extension Transaction {
         average = ?, average_at = ? WHERE id = ?
       """, one.worker, now: now)
     try count(worker: one.worker, accepted: 1, tokens: tokens, credit: credit, now: now)
-    var streak = try Streak(account: one.account, db)
-    streak.add(Day(containing: now))
-    try streak.store(for: one.account, db)
+    try extendStreak(of: one.account, now: now)
     var trust = TrustRecord(
       consecutiveValid: try db.integer(
         "SELECT consecutive_valid FROM worker WHERE id = ?", [one.worker]))
