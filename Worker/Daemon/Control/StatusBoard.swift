@@ -45,7 +45,8 @@ final class StatusBoard: Sendable {
       paused_because: state.allowance.pauses.map { $0.words(at: now) }, mode: mode,
       coordinator: coordinator, account: report?.accountName, worker: report?.workerID,
       unit: report?.unit.map {
-        StatusDocument.Unit(unit: $0.unit.hex, lease: $0.lease, share: $0.share,
+        StatusDocument.Unit(
+          unit: $0.unit.hex, lease: $0.lease, share: $0.share,
           tokens_per_second: $0.tokensPerSecond,
           due_in_seconds: $0.deadline.map { max(0, Int(now.duration(to: $0).inSeconds)) })
       },

@@ -54,7 +54,8 @@ actor WorkerGovernor {
   init(
     folder: WorkerFolder, sensors: MachineSensors, runner: any UnitRunning,
     traffic: TrafficMeter, cache: BlobCache, clock: WorkerClock, isAlways: Bool,
-    memoryBytes: Int, hasUnit: @escaping @Sendable () -> Bool, logger: Logger, changed: @escaping @Sendable (Allowance) -> Void,
+    memoryBytes: Int, hasUnit: @escaping @Sendable () -> Bool, logger: Logger,
+    changed: @escaping @Sendable (Allowance) -> Void,
     exceeded: @escaping @Sendable (_ usedBytes: Int, _ limitBytes: Int) -> Void
   ) throws {
     file = PreferencesFile(in: folder)
