@@ -6,11 +6,15 @@ import PackageDescription
 
 let swiftSettings: [SwiftSetting] = [.swiftLanguageMode(.v6)]
 
-/// A Swift target at `path`, whose tests live in `Tests/<name>Tests`.
-func module(_ name: String, path: String, _ dependencies: [Target.Dependency]) -> Target {
+/// A Swift target at `path`, whose tests live in `Tests/<name>Tests`. Files that it embeds are part of
+/// the program: nothing has to be found beside it.
+func module(
+  _ name: String, path: String, embedding resources: [String] = [],
+  _ dependencies: [Target.Dependency]
+) -> Target {
   .target(
     name: name, dependencies: dependencies, path: path, exclude: excluded[name] ?? [],
-    swiftSettings: swiftSettings)
+    resources: resources.map { .embedInCode($0) }, swiftSettings: swiftSettings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -20,6 +24,13 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 /// Documents that stand beside the code they explain.
 let excluded: [String: [String]] = ["Kernels": ["NUMERICS.md"]]
+
+/// Templates, style sheet and script of the dashboard.
+let dashboardFiles = [
+  "Assets/icon.svg", "Assets/page.css", "Assets/page.js", "Templates/error.mustache",
+  "Templates/fleet.mustache", "Templates/job.mustache", "Templates/jobs.mustache",
+  "Templates/layout.mustache", "Templates/models.mustache",
+]
 
 let argumentParser: Target.Dependency = .product(
   name: "ArgumentParser", package: "swift-argument-parser")
@@ -36,6 +47,7 @@ let lifecycle: Target.Dependency = .product(
 let unixSignals: Target.Dependency = .product(
   name: "UnixSignals", package: "swift-service-lifecycle")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let mustache: Target.Dependency = .product(name: "Mustache", package: "swift-mustache")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
@@ -56,6 +68,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
     .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
+    .package(url: "https://github.com/hummingbird-project/swift-mustache", exact: "2.1.1"),
     .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
   ],
@@ -105,9 +118,15 @@ let package = Package(
         nioSSL, x509,
       ]),
     module(
+      "CoordinatorDashboard", path: "Coordinator/Dashboard", embedding: dashboardFiles,
+      [
+        "CoordinatorAPI", "CoordinatorCore", "CoordinatorStore", "WireProtocol", crypto, hummingbird,
+        lifecycle, logging, mustache, nioCore,
+      ]),
+    module(
       "CoordinatorServer", path: "Coordinator/Server",
       [
-        "CoordinatorAPI", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore",
+        "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics", "CoordinatorStore",
         "Execution", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1, crypto,
         hummingbird, hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, x509,
       ]),
@@ -158,6 +177,12 @@ let package = Package(
       [
         "CoordinatorAPI", "CoordinatorServer", "CoordinatorStore", "TestSupport", asn1, crypto,
         hummingbirdTesting, nioCore, nioPosix, nioSSL, x509,
+      ]),
+    tests(
+      "CoordinatorDashboardTests",
+      [
+        "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorServer",
+        "CoordinatorStore", "TestSupport", "WireProtocol", hummingbird, hummingbirdTesting, nioCore,
       ]),
     tests("WorkerCoreTests", ["WorkerCore", "WireProtocol", "TestSupport"]),
     tests(

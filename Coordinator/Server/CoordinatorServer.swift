@@ -1,4 +1,5 @@
 import CoordinatorAPI
+import CoordinatorDashboard
 import CoordinatorStore
 import Foundation
 import Hummingbird
@@ -51,8 +52,10 @@ package enum CoordinatorServer {
   ) throws -> some ApplicationProtocol {
     let tls = try TLSListener.configuration(
       certificate: certificate(configuration, folder), authority: folder.authority)
+    let router = APIRouter.make(environment)
+    try DashboardRoutes(environment: environment).add(to: router)
     return try Application(
-      router: APIRouter.make(environment),
+      router: router,
       server: .tls(
         .http1(
           configuration: .init(

@@ -5,7 +5,7 @@ import WireProtocol
 /// effect is durable; when it throws, nothing happened. Calls may be repeated after a lost answer
 /// without counting anything twice.
 package protocol Store: FileStore, BatchStore, WorkStore, FleetStore, AccountStore, KeyStore,
-  ModelStore, StatisticsStore, AdministrationStore
+  ModelStore, StatisticsStore, OverviewStore, AdministrationStore
 {}
 
 /// Files of the Files API. A file belongs to an API key and is invisible to others.
@@ -42,8 +42,11 @@ package protocol BatchStore: Sendable {
   /// - Throws: `StoreError.notFound`; `.conflict` when the batch has ended otherwise or is writing
   ///   its files.
   func cancelBatch(_ id: String, key: String, now: Timestamp) async throws -> BatchRecord
+  /// Why it waits is said without the names of accounts that did not agree to be named.
+  ///
+  /// - Parameter key: the asking API key; nil for the coordinator itself.
   /// - Throws: `StoreError.notFound`.
-  func progress(of id: String, key: String, now: Timestamp) async throws -> BatchProgress
+  func progress(of id: String, key: String?, now: Timestamp) async throws -> BatchProgress
 
   /// Batches in `validating`, oldest first.
   func batchesToValidate(limit: Int) async throws -> [BatchRecord]
@@ -204,6 +207,22 @@ package protocol StatisticsStore: Sendable {
   func verifyReceiptChain() async throws -> ReceiptChainCheck
   /// Throws unless the store answers and can write: for `/readyz`.
   func checkReady() async throws
+}
+
+/// What the fleet does now, for everyone to see.
+package protocol OverviewStore: Sendable {
+  /// - Parameter namedWorkers: workers that are listed at most.
+  func fleetNow(namedWorkers: Int, now: Timestamp) async throws -> FleetNow
+  /// Batches of all keys, newest first.
+  ///
+  /// - Parameter after: the last id of the page before; nil for the first page.
+  /// - Throws: `StoreError.unknownCursor`.
+  func jobs(after: String?, limit: Int) async throws -> Page<BatchRecord>
+  /// Units of a batch: those that have not ended first, in the order in which they were cut, then those
+  /// that ended last.
+  ///
+  /// - Throws: `StoreError.notFound`.
+  func units(of batch: String, limit: Int) async throws -> [UnitOverview]
 }
 
 /// Bounds that callers may rely on.

@@ -61,8 +61,13 @@ struct ProgressContractTests {
       let alone = try await progress(lab, batch)
       #expect(alone.waitReasons.count == 1)
       #expect(
-        alone.waitReasons[0].hasPrefix("Too few accounts: 1 unit run by 'ann'"),
+        alone.waitReasons[0].hasPrefix("Too few accounts: 1 unit run by one account waits"),
         "\(alone.waitReasons)")
+      _ = try await lab.store.changeAccount(
+        named: "ann", AccountChange(isNamed: true), now: now)
+      #expect(
+        try await progress(lab, batch).waitReasons[0].hasPrefix(
+          "Too few accounts: 1 unit run by 'ann' waits"))
 
       let b = try await lab.worker("b", account: "bob")
       let lease = try #require(try await lab.lease(b, now: now).first)

@@ -8,8 +8,9 @@ from processes import chat_line, eventually, tally
 LINES = [chat_line(f"crash-{i}", f"Tell me about the number {i}", max_tokens=96) for i in range(60)]
 
 
-# Slow enough that a unit can be seen while it runs.
+# Slow enough that a unit can be seen while it runs, and that one of its requests ends before the others.
 SLOW = ["cpu_percent=2"]
+UNHURRIED = ["cpu_percent=10"]
 FULL_SPEED = "cpu_percent="
 
 
@@ -55,7 +56,7 @@ def test_a_killed_worker_resumes_its_unit_where_it_was(fleet, fresh_fleet):
     expected = comparable(answers(client, wait(client, submit(client, lines))))
 
     victim = fresh_fleet.worker(
-        "ada", invite=("--trusted",), arguments=("--checkpoint-seconds", "0"), preferences=SLOW
+        "ada", invite=("--trusted",), arguments=("--checkpoint-seconds", "0"), preferences=UNHURRIED
     )
     client = fresh_fleet.client()
     batch = submit(client, lines, tally_pool="trusted")

@@ -38,10 +38,13 @@ private let layers = [
       "Tokenizers",
     ])),
   Layer(
+    name: "CoordinatorDashboard", folder: "Coordinator/Dashboard/",
+    mayImport: ["CoordinatorAPI", "CoordinatorCore", "CoordinatorStore", "WireProtocol"]),
+  Layer(
     name: "CoordinatorServer", folder: "Coordinator/Server/",
     mayImport: wire.union(engine).union([
-      "CoordinatorAPI", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore",
-      "Execution", "Tokenizers",
+      "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics",
+      "CoordinatorStore", "Execution", "Tokenizers",
     ])),
   Layer(name: "WorkerCore", folder: "Worker/Core/", mayImport: ["WireProtocol"]),
   Layer(

@@ -3,7 +3,7 @@ import GRDB
 import WireProtocol
 
 package extension SQLiteStore {
-  func progress(of id: String, key: String, now: Timestamp) async throws -> BatchProgress {
+  func progress(of id: String, key: String?, now: Timestamp) async throws -> BatchProgress {
     let policy = policy
     return try await read { db in
       let batch = try BatchRow.require(id, key: key, db)
@@ -110,8 +110,9 @@ private struct WaitReasons {
   let pool: WorkPool
   /// Accounts with a worker that asked for work lately and is not suspended.
   let active: Set<String>
-  /// Units that want a replica, by the account that alone takes part in them.
-  let alone: [(account: String, name: String, units: Int)]
+  /// Units that want a replica, by the account that alone takes part in them; its name only when its
+  /// owner agreed to be named.
+  let alone: [(account: String, name: String?, units: Int)]
   let minutes: Int
 
   init(
@@ -128,11 +129,12 @@ private struct WaitReasons {
       ).map { try $0.value("account") })
     alone = try db.all(
       """
-      SELECT account.id AS id, account.name AS name, count(*) AS units FROM unit
+      SELECT account.id AS id, CASE WHEN account.named = 1 THEN account.name END AS name,
+        count(*) AS units FROM unit
       JOIN queue ON queue.number = unit.queue JOIN account ON account.id = unit.sole_account
       WHERE queue.batch = ? AND unit.missing > 0 GROUP BY account.id ORDER BY account.name
       """, [batch.number]
-    ).map { (try $0.value("id"), try $0.value("name"), try $0.value("units")) }
+    ).map { (try $0.value("id"), try $0.optional("name"), try $0.value("units")) }
   }
 
   func sentences(_ progress: BatchProgress) -> [String] {
@@ -143,8 +145,9 @@ private struct WaitReasons {
         "No worker of the \(pool.rawValue) pool has asked for work in the last \(minutes) minutes.")
     }
     for (account, name, units) in alone where active.subtracting([account]).isEmpty {
+      let runner = name.map { "'\($0)'" } ?? "one account"
       sentences.append(
-        "Too few accounts: \(Self.units(units, "run by '\(name)'")) for a worker "
+        "Too few accounts: \(Self.units(units, "run by \(runner)")) for a worker "
           + "of a second account, "
           + "and no other account of the \(pool.rawValue) pool is active.")
     }

@@ -1,0 +1,43 @@
+import CoordinatorAPI
+import CoordinatorStore
+import HTTPTypes
+import Hummingbird
+import WireProtocol
+
+/// The pages for people: the fleet, its jobs and models, and who contributed what.
+package struct DashboardRoutes: Sendable {
+  let environment: APIEnvironment
+  let pages: PageResponder
+
+  /// - Throws: when a template is wrong.
+  package init(environment: APIEnvironment) throws {
+    self.environment = environment
+    pages = PageResponder(
+      renderer: try PageRenderer(), environment: environment, live: LivePages())
+  }
+
+  /// Adds every page.
+  package func add(to router: some RouterMethods<CoordinatorRequestContext>) {
+    router.route("/assets/{name}", [.get: asset])
+    router.route("/", [.get: pages.handler(section: .fleet) { _ in try await fleet() }])
+    router.route("/jobs", [.get: pages.handler(section: .jobs, jobs)])
+    router.route("/jobs/{id}", [.get: pages.handler(section: .jobs, job)])
+    router.route("/models", [.get: pages.handler(section: .models) { _ in try await models() }])
+  }
+
+  @Sendable private func asset(
+    _ request: Request, _ context: CoordinatorRequestContext
+  ) async throws -> Response {
+    let name = try context.pathID("name")
+    guard let asset = Asset.named(name) else {
+      throw APIError(.notFound, "There is no file '\(name.prefix(100))'.", code: "not_found")
+    }
+    return Response(
+      status: .ok,
+      headers: [
+        .contentType: asset.contentType, .cacheControl: "public, max-age=31536000, immutable",
+        .xContentTypeOptions: "nosniff",
+      ],
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: asset.bytes)))
+  }
+}

@@ -1,0 +1,159 @@
+import CoordinatorCore
+import CoordinatorStore
+
+/// The fleet as it is now.
+struct FleetPage: PageContent {
+  static let template = "fleet"
+  let title = "Fleet"
+  let asOf: String
+  let asOfTime: String
+  let state: String?
+  let summary: String
+  let figures: [Figure]
+  let reasons: [String]
+  let hasReasons: Bool
+  let workers: [Worker]
+  let hasWorkers: Bool
+  let others: String?
+
+  /// A number with what it counts.
+  struct Figure {
+    let label: String
+    let value: String
+    let note: String?
+  }
+
+  /// A line of the table of workers.
+  struct Worker {
+    let path: String
+    let name: String
+    let account: String
+    let seen: String
+    let isIdle: Bool
+    let running: [Running]
+  }
+
+  /// What a worker computes.
+  struct Running {
+    let path: String
+    let model: String
+    let percent: String
+    let since: String
+  }
+
+  /// Workers that are listed at most.
+  static let shownWorkers = 100
+
+  init(
+    _ fleet: FleetNow, today: DayContribution?, administration: Administration, now: Timestamp
+  ) {
+    asOf = Spelling.time(now)
+    asOfTime = Spelling.machineTime(now)
+    state =
+      switch administration.leasing {
+      case .open: nil
+      case .paused: "The operator has paused the fleet: no work is given out."
+      case .draining: "The fleet is being drained: what runs is finished, nothing new is given out."
+      }
+    summary = Self.summary(fleet)
+    figures = Self.figures(fleet, today: today)
+    reasons = Self.reasons(fleet)
+    hasReasons = !reasons.isEmpty
+    workers = fleet.namedWorkers.map { Worker($0, now: now) }
+    hasWorkers = !workers.isEmpty
+    let unnamed = fleet.activeWorkers - workers.count
+    others =
+      unnamed > 0
+      ? "\(hasWorkers ? "And " : "")\(Spelling.count(unnamed, "active worker")) of accounts that are "
+        + "not named."
+      : nil
+  }
+
+  private static func summary(_ fleet: FleetNow) -> String {
+    guard fleet.activeWorkers > 0 else {
+      return "No worker is active. \(Spelling.count(fleet.workers, "worker")) of "
+        + "\(Spelling.count(fleet.accounts, "account")) joined so far."
+    }
+    let workers = Spelling.count(fleet.activeWorkers, "worker")
+    let accounts = Spelling.count(fleet.activeAccounts, "account")
+    let verb = fleet.activeWorkers == 1 ? "is" : "are"
+    return "\(workers) of \(accounts) \(verb) active, and "
+      + "\(Spelling.count(fleet.computingWorkers)) of them compute\(fleet.computingWorkers == 1 ? "s" : "")"
+      + " now."
+  }
+
+  private static func figures(_ fleet: FleetNow, today: DayContribution?) -> [Figure] {
+    [
+      Figure(
+        label: "Active workers", value: Spelling.count(fleet.activeWorkers),
+        note: "of \(Spelling.count(fleet.workers)) that joined"),
+      Figure(
+        label: "Computing now", value: Spelling.count(fleet.computingWorkers),
+        note: "\(Spelling.amount(fleet.flopsPerSecond / 1e9)) GFLOP/s, as their units showed"),
+      Figure(
+        label: "Replicas running", value: Spelling.count(fleet.runningReplicas),
+        note: "\(Spelling.count(fleet.missingReplicas)) more are wanted"),
+      Figure(
+        label: "Jobs under way", value: Spelling.count(fleet.openBatches),
+        note: "\(Spelling.count(fleet.waitingRequests, "request")) wait\(fleet.waitingRequests == 1 ? "s" : "")"),
+      Figure(
+        label: "Tokens today", value: Spelling.amount(Double(today?.tokens ?? 0)),
+        note: "\(Spelling.amount(Double(fleet.tokens))) in all"),
+      Figure(
+        label: "Verified results today", value: Spelling.count(today?.accepted ?? 0),
+        note: "\(Spelling.count(fleet.acceptedResults)) in all"),
+      Figure(
+        label: "Credit today", value: Spelling.amount(today?.credit.value ?? 0),
+        note: "\(Spelling.amount(fleet.credit.value)) in all"),
+    ]
+  }
+
+  /// Why work waits though workers are there, or the other way round.
+  private static func reasons(_ fleet: FleetNow) -> [String] {
+    let waits = fleet.waitingRequests + fleet.missingReplicas > 0
+    if waits, fleet.activeWorkers == 0 {
+      return ["Work waits, and no worker is active: an invitation brings one (tally invite)."]
+    }
+    if waits, fleet.activeAccounts == 1, fleet.missingReplicas > 0 {
+      return [
+        "Only one account is active. Results of the public pool count once a second account has confirmed them."
+      ]
+    }
+    if !waits, fleet.runningReplicas == 0, fleet.activeWorkers > 0 {
+      return ["The workers are idle because no job waits."]
+    }
+    return []
+  }
+}
+
+extension FleetPage.Worker {
+  fileprivate init(_ worker: FleetNow.Worker, now: Timestamp) {
+    path = "/workers/\(worker.id)"
+    name = worker.name
+    account = worker.accountName
+    seen = Spelling.ago(worker.lastSeen, now: now)
+    isIdle = worker.running.isEmpty
+    running = worker.running.map { FleetPage.Running($0, now: now) }
+  }
+}
+
+extension FleetPage.Running {
+  fileprivate init(_ replica: RunningReplica, now: Timestamp) {
+    path = "/jobs/\(replica.batch)"
+    model = replica.model ?? "several models"
+    percent = ProgressText(done: replica.flopsDone, of: replica.flopsEstimated).percent
+    since = "for " + Spelling.duration(now.seconds(since: replica.issuedAt))
+  }
+}
+
+extension DashboardRoutes {
+  /// `GET /`.
+  func fleet() async throws -> FleetPage {
+    let now = environment.now()
+    let today = Day(containing: now)
+    return FleetPage(
+      try await environment.store.fleetNow(namedWorkers: FleetPage.shownWorkers, now: now),
+      today: try await environment.store.history(of: .everyone, from: today, through: today).first,
+      administration: try await environment.store.administration(), now: now)
+  }
+}

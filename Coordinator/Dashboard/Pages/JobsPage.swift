@@ -1,0 +1,76 @@
+import CoordinatorAPI
+import CoordinatorCore
+import CoordinatorStore
+
+/// All jobs, newest first, without what their owners submitted.
+struct JobsPage: PageContent {
+  static let template = "jobs"
+  let title = "Jobs"
+  let jobs: [Job]
+  let isEmpty: Bool
+  /// The address of the page with older jobs.
+  let older: String?
+  let isFirst: Bool
+
+  /// A line of the table.
+  struct Job {
+    let id: String
+    let model: String
+    let kind: String
+    let pool: String
+    let state: String
+    let tone: String
+    let percent: String
+    let counts: String
+    let failed: String?
+    let left: String
+    let created: String
+    let createdAt: String
+  }
+
+  init(_ page: Page<BatchRecord>, isFirst: Bool, now: Timestamp) {
+    jobs = page.items.map { Job($0, now: now) }
+    isEmpty = jobs.isEmpty
+    older = page.hasMore ? page.items.last.map { "/jobs?after=\($0.id)" } : nil
+    self.isFirst = isFirst
+  }
+}
+
+extension JobsPage.Job {
+  fileprivate init(_ batch: BatchRecord, now: Timestamp) {
+    id = batch.id
+    model = batch.model ?? (batch.state == .validating ? "not known yet" : "several")
+    kind = BatchText.kind(endpoint: batch.endpoint)
+    pool = batch.pool.rawValue
+    state = BatchText.state(batch.state)
+    tone = BatchText.tone(batch.state)
+    let ended = batch.completed + batch.failed
+    percent = ProgressText(done: Double(ended), of: Double(batch.total)).percent
+    counts = "\(Spelling.count(batch.completed)) of \(Spelling.count(batch.total, "request"))"
+    failed = batch.failed > 0 ? "\(Spelling.count(batch.failed)) failed" : nil
+    let estimate = batch.times.inProgress.flatMap { began in
+      TimeLeft.estimate(
+        done: Double(ended), of: Double(batch.total), in: now.seconds(since: began))
+    }
+    left =
+      batch.state == .inProgress
+      ? estimate.map { "about " + Spelling.duration($0) } ?? "not known yet" : ""
+    created = Spelling.time(batch.times.created)
+    createdAt = Spelling.machineTime(batch.times.created)
+  }
+}
+
+extension DashboardRoutes {
+  private static let jobsOnAPage = 50
+
+  /// `GET /jobs?after=ID`.
+  func jobs(_ visit: PageVisit) async throws -> JobsPage {
+    let after = visit.request.uri.queryParameters["after"].map(String.init)
+    do {
+      let page = try await environment.store.jobs(after: after, limit: Self.jobsOnAPage)
+      return JobsPage(page, isFirst: after == nil, now: environment.now())
+    } catch let error as StoreError where error.code == .unknownCursor {
+      throw APIError.noSuch("job", after ?? "", param: "after")
+    }
+  }
+}

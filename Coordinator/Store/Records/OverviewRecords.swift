@@ -1,0 +1,96 @@
+import CoordinatorCore
+import WireProtocol
+
+/// What the fleet does at one moment, for everyone to see.
+package struct FleetNow: Hashable, Sendable {
+  /// Workers that asked for something lately.
+  package var activeWorkers: Int
+  package var activeAccounts: Int
+  package var workers: Int
+  package var accounts: Int
+  /// Workers with a running lease, and what their finished units showed of their speed together, in
+  /// operations a second.
+  package var computingWorkers: Int
+  package var flopsPerSecond: Double
+  package var runningReplicas: Int
+  /// Batches that have not ended.
+  package var openBatches: Int
+  /// Requests not cut into units yet, and replicas that units wait for.
+  package var waitingRequests: Int
+  package var missingReplicas: Int
+  /// Of all accounts so far.
+  package var tokens: Int
+  package var acceptedResults: Int
+  package var credit: Credit
+  /// Active workers whose account agreed to be named, seen last first; no more than were asked for.
+  package var namedWorkers: [Worker]
+
+  /// One active worker.
+  package struct Worker: Hashable, Sendable {
+    package var id: String
+    package var name: String
+    package var accountName: String
+    package var lastSeen: Timestamp
+    /// What it runs, the oldest lease first.
+    package var running: [RunningReplica]
+  }
+}
+
+/// A replica that a worker computes now.
+package struct RunningReplica: Hashable, Sendable {
+  package var batch: String
+  package var unit: Digest
+  /// The model as its batch calls it; nil where a batch names several.
+  package var model: String?
+  package var issuedAt: Timestamp
+  package var deadline: Timestamp
+  /// Operations done, as its last heartbeat said, and what the unit was estimated at.
+  package var flopsDone: Double
+  package var flopsEstimated: Double
+}
+
+/// A work unit of a batch, with its replicas.
+package struct UnitOverview: Hashable, Sendable {
+  package enum State: String, Hashable, Sendable, CaseIterable {
+    case open
+    case awaitingReplay = "awaiting_replay"
+    case accepted, failed, cancelled
+  }
+  package struct Replica: Hashable, Sendable {
+    package enum State: String, Hashable, Sendable {
+      case running, submitted, accepted, rejected, expired, abandoned, revoked
+      case takenBack = "taken_back"
+      case notNeeded = "not_needed"
+    }
+    package var state: State
+    package var worker: String
+    /// Names of the worker and its account; nil unless the account's owner agreed to be named.
+    package var names: Names?
+    package var issuedAt: Timestamp
+    package var deadline: Timestamp
+    package var flopsDone: Double
+    /// Seconds that it computed for, once it has a result.
+    package var seconds: Double?
+
+    /// Who runs it.
+    package struct Names: Hashable, Sendable {
+      package var worker: String
+      package var account: String
+    }
+  }
+  package var digest: Digest
+  package var state: State
+  /// Why it failed or waits for a replay, as the life cycle calls it.
+  package var reason: String?
+  package var pool: WorkPool
+  package var requests: Int
+  package var memoryBytes: Int
+  package var flopsEstimated: Double
+  /// Replicas to lease out.
+  package var missing: Int
+  package var verification: Verification?
+  package var createdAt: Timestamp
+  package var endedAt: Timestamp?
+  /// In the order in which they were leased.
+  package var replicas: [Replica]
+}
