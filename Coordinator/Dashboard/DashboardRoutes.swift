@@ -9,11 +9,12 @@ package struct DashboardRoutes: Sendable {
   let environment: APIEnvironment
   let pages: PageResponder
 
+  /// - Parameter livePages: open pages that are kept up to date at once.
   /// - Throws: when a template is wrong.
-  package init(environment: APIEnvironment) throws {
+  package init(environment: APIEnvironment, livePages: Int = 500) throws {
     self.environment = environment
     pages = PageResponder(
-      renderer: try PageRenderer(), environment: environment, live: LivePages())
+      renderer: try PageRenderer(), environment: environment, live: LivePages(limit: livePages))
   }
 
   /// Adds every page.

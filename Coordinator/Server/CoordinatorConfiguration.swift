@@ -32,6 +32,10 @@ package struct CoordinatorConfiguration: Sendable {
   package var validationsAtOnce = 3
   /// Seconds between two writings of BOINC's statistics files; 0 writes none.
   package var statisticsSeconds = 3600
+  /// Whether the pages for people are served.
+  package var dashboard = true
+  /// Open pages that are kept up to date at once.
+  package var livePages = 500
   /// Seconds after which a connection on which nothing happens is closed.
   package var idleConnectionSeconds = 120
   /// Seconds that requests get to end at a graceful stop.

@@ -53,7 +53,10 @@ package enum CoordinatorServer {
     let tls = try TLSListener.configuration(
       certificate: certificate(configuration, folder), authority: folder.authority)
     let router = APIRouter.make(environment)
-    try DashboardRoutes(environment: environment).add(to: router)
+    if configuration.dashboard {
+      try DashboardRoutes(environment: environment, livePages: configuration.livePages)
+        .add(to: router)
+    }
     return try Application(
       router: router,
       server: .tls(

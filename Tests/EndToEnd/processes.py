@@ -206,11 +206,14 @@ class Coordinator:
 
 
 class Worker:
-    """An enrolled worker's folder and, while it runs, its process. It computes beside everything else that tests do."""
+    """An enrolled worker's folder and, while it runs, its process.
 
-    priority = ("--always", "--nice", "0")
+    It computes beside everything else that tests do, unless it is to be as considerate as an installed one.
+    """
 
-    def __init__(self, coordinator, folder, account, *, invite=(), environment=None, arguments=(), threads=1):
+    def __init__(
+        self, coordinator, folder, account, *, invite=(), environment=None, arguments=(), threads=1, considerate=False
+    ):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.data = self.folder / "data"
@@ -218,6 +221,7 @@ class Worker:
         self.environment = environment or {}
         self.arguments = arguments
         self.threads = threads
+        self.priority = () if considerate else ("--always", "--nice", "0")
         self.process = None
         invitation = coordinator.invitation(account, *invite)
         tally("worker", "join", invitation, "--data", self.data, "--name", f"{account}-machine")

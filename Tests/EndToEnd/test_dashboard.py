@@ -14,7 +14,7 @@ from processes import chat_line, eventually
 # What the issue allows a page, with everything that it loads, and until something is seen.
 BUDGET_BYTES = 150_000
 BUDGET_SECONDS = 1.0
-PAGES = ("/", "/jobs", "/models", "/leaderboard", "/account")
+PAGES = ("/", "/jobs", "/models")
 # A folder for screenshots to look at; none are kept without it.
 SCREENSHOTS = os.environ.get("TALLY_SCREENSHOTS")
 

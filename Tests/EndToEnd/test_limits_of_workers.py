@@ -2,7 +2,10 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -36,18 +39,33 @@ def asked(worker, *words):
     return tally("worker", *words, "--data", worker.data).stdout
 
 
-@pytest.fixture(scope="module")
-def busy_worker(tmp_path_factory):
+@contextmanager
+def computing(folder, **options):
     """A worker in the middle of a batch that takes minutes."""
-    fleet = Fleet(tmp_path_factory.mktemp("limits"), DEMO_MODEL)
+    fleet = Fleet(folder, DEMO_MODEL)
     try:
         lines = [chat_line(f"long-{i}", f"Write a long story about the number {i}.", max_tokens=400) for i in range(600)]
         submit(fleet.client(), lines, tally_pool="trusted")
-        worker = fleet.worker("ada", invite=("--trusted",), threads=THREADS, arguments=("--seconds-wanted", "600"))
+        worker = fleet.worker(
+            "ada", invite=("--trusted",), threads=THREADS, arguments=("--seconds-wanted", "600"), **options
+        )
         eventually(lambda: worker.process.poll() is None and running(worker), "a unit runs")
         yield worker
     finally:
         fleet.close()
+
+
+@pytest.fixture(scope="module")
+def busy_worker(tmp_path_factory):
+    with computing(tmp_path_factory.mktemp("limits")) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def considerate_worker(tmp_path_factory):
+    """One with the defaults that an installed one has."""
+    with computing(tmp_path_factory.mktemp("defaults"), considerate=True, preferences=["other_load_percent=0"]) as worker:
+        yield worker
 
 
 def running(worker):
@@ -81,6 +99,67 @@ def test_a_pause_holds_within_two_seconds_and_loses_nothing(busy_worker):
         or (now["unit"] and now["unit"]["share"] > held["unit"]["share"]),
         "the unit goes on where it was",
     )
+
+
+@pytest.fixture
+def terminal():
+    """A terminal at which nobody has typed for an hour; the master's side is the keyboard."""
+    keyboard, screen = os.openpty()
+    hour_ago = time.time() - 3600
+    os.utime(os.ttyname(screen), (hour_ago, hour_ago))
+    yield lambda: (os.write(keyboard, b"\n"), os.read(screen, 16))
+    os.close(keyboard)
+    os.close(screen)
+
+
+@contextmanager
+def preferring(worker, *settings):
+    asked(worker, "preferences", *settings)
+    yield
+    asked(worker, "preferences", *(f"{setting.split('=')[0]}=" for setting in settings))
+
+
+def seconds_until_still(process, within):
+    """Seconds from now until the last moment at which the process computed."""
+    start = last = time.monotonic()
+    before = processor_seconds(process)
+    while time.monotonic() - start < within:
+        time.sleep(0.05)
+        now = processor_seconds(process)
+        # A look at the clock once a second is no computing.
+        if now - before > 0.02:
+            before, last = now, time.monotonic()
+    return last - start
+
+
+def test_whoever_comes_back_has_the_machine_within_two_seconds(considerate_worker, terminal):
+    with preferring(considerate_worker, "computes_in_use=false", "idle_after_seconds=10"):
+        eventually(lambda: processors_used(considerate_worker.process, 0.5) > 0.2, "it computes while nobody is there")
+        terminal()
+        still = seconds_until_still(considerate_worker.process, within=5)
+        assert still < 2, considerate_worker.process.output()
+        assert status(considerate_worker)["summary"] == "paused: somebody uses the machine (a unit waits)"
+        eventually(lambda: processors_used(considerate_worker.process, 0.5) > 0.2, "it goes on when they have gone", 30)
+
+
+def test_other_programs_have_the_machine_within_two_seconds(considerate_worker):
+    eventually(lambda: processors_used(considerate_worker.process, 0.5) > 0.2, "it computes")
+    asked(considerate_worker, "preferences", "other_load_percent=25")
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count())]
+    try:
+        # What runs at the usual priority has the processors from the first moment: the worker takes what nobody wants.
+        start = time.monotonic()
+        given = processors_used(considerate_worker.process, 1)
+        assert given < 0.05 * os.cpu_count(), f"{given:.2f} processors in the first second"
+        eventually(lambda: "other programs take" in status(considerate_worker)["summary"], "it says why it rests", 10)
+        assert processors_used(considerate_worker.process, 2) < 0.02
+        assert time.monotonic() - start < 15
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    asked(considerate_worker, "preferences", "other_load_percent=0")
+    eventually(lambda: processors_used(considerate_worker.process, 0.5) > 0.2, "it goes on")
 
 
 def test_what_is_asked_wrongly_is_said_plainly(busy_worker):

@@ -89,7 +89,7 @@ struct FleetPage: PageContent {
         note: "of \(Spelling.count(fleet.workers)) that joined"),
       Figure(
         label: "Computing now", value: Spelling.count(fleet.computingWorkers),
-        note: "\(Spelling.amount(fleet.flopsPerSecond / 1e9)) GFLOP/s, as their units showed"),
+        note: "\(Spelling.speed(fleet.flopsPerSecond)), as their units showed"),
       Figure(
         label: "Replicas running", value: Spelling.count(fleet.runningReplicas),
         note: "\(Spelling.count(fleet.missingReplicas)) more are wanted"),

@@ -37,7 +37,7 @@ extension ModelsPage.Model {
     weights = Spelling.bytes(record.cost.weightBytes)
     download = Spelling.bytes(record.cost.diskBytes)
     let token = record.cost.bodyFlopsPerToken + record.cost.headFlopsPerToken
-    cost = Spelling.amount(token / 1e9) + " GFLOP"
+    cost = Spelling.flops(token)
     manifest = record.manifest.hex
     shortManifest = String(record.manifest.hex.prefix(12))
   }

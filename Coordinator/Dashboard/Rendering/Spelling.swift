@@ -32,8 +32,21 @@ package enum Spelling {
     case 100...: return count(Int(number.rounded()))
     case 10...: return decimals(number, 1)
     case 0: return "0"
+    case ..<0.005: return "under 0.01"
     default: return decimals(number, 2)
     }
+  }
+
+  /// `3.2 GFLOP/s`.
+  package static func speed(_ flopsPerSecond: Double) -> String { flops(flopsPerSecond) + "/s" }
+
+  /// `270 MFLOP`.
+  package static func flops(_ operations: Double) -> String {
+    let scales = [(1e15, "P"), (1e12, "T"), (1e9, "G")]
+    for (scale, prefix) in scales where operations >= scale {
+      return "\(amount(operations / scale)) \(prefix)FLOP"
+    }
+    return "\(amount(operations / 1e6)) MFLOP"
   }
 
   /// With so many decimals at most: `3.50` is `3.5`.
@@ -58,6 +71,7 @@ package enum Spelling {
   /// A length of time in its two largest units: `45 s`, `3 min 20 s`, `2 h 5 min`, `3 days 4 h`.
   package static func duration(_ seconds: Double) -> String {
     guard seconds.isFinite, seconds < 1e12 else { return "-" }
+    if seconds > 0, seconds < 1 { return "under 1 s" }
     let whole = max(0, Int(seconds.rounded()))
     let (days, hours, minutes) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60)
     func pair(_ first: String, _ second: Int, _ unit: String) -> String {

@@ -57,7 +57,7 @@ package struct ConfigurationLayers: Sendable {
     } catch DecodingError.typeMismatch(_, let context) {
       throw ConfigurationError(
         place: place, key: context.codingPath.first?.stringValue,
-        reason: "expected a number, text, a list of texts or null")
+        reason: "expected a number, text, true or false, a list of texts, or null")
     } catch {
       throw ConfigurationError(
         place: place, key: nil, reason: "it is no JSON object of keys and values (\(Self.detail(error)))")

@@ -7,6 +7,7 @@ package struct CoordinatorSetting: Sendable {
 
   /// What a setting may be, and where it is kept.
   package enum Kind: Sendable {
+    case flag(Path<Bool>)
     case integer(Path<Int>, ClosedRange<Int>)
     case number(Path<Double>, ClosedRange<Double>)
     case text(Path<String>)
@@ -33,6 +34,7 @@ package struct CoordinatorSetting: Sendable {
   /// Its type and bounds in words.
   package var type: String {
     switch kind {
+    case .flag: "true or false"
     case .integer(_, let range):
       range.upperBound == .max
         ? "an integer from \(range.lowerBound)"
@@ -47,6 +49,7 @@ package struct CoordinatorSetting: Sendable {
   /// What a configuration has for it.
   package func value(in configuration: CoordinatorConfiguration) -> SettingValue {
     switch kind {
+    case .flag(let path): .flag(configuration[keyPath: path])
     case .integer(let path, _): .integer(configuration[keyPath: path])
     case .number(let path, _): .number(configuration[keyPath: path])
     case .text(let path): .text(configuration[keyPath: path])
@@ -58,6 +61,7 @@ package struct CoordinatorSetting: Sendable {
   /// Sets it; false for a value of another type or out of bounds.
   func set(_ value: SettingValue, in configuration: inout CoordinatorConfiguration) -> Bool {
     switch (kind, value) {
+    case (.flag(let path), .flag(let flag)): configuration[keyPath: path] = flag
     case (.integer(let path, let range), .integer(let number)) where range.contains(number):
       configuration[keyPath: path] = number
     case (.number(let path, let range), .integer(let number)) where range.contains(Double(number)):
@@ -76,6 +80,7 @@ package struct CoordinatorSetting: Sendable {
   /// What a variable's text means for it; lists are separated by commas. Nil for what is none.
   func parse(_ text: String) -> SettingValue? {
     switch kind {
+    case .flag: Bool(text.lowercased()).map { .flag($0) }
     case .integer: Int(text).map { .integer($0) }
     case .number: Double(text).map { .number($0) }
     case .text, .optionalText: .text(text)
@@ -90,6 +95,7 @@ package struct CoordinatorSetting: Sendable {
 /// A setting's value as files and command lines have it.
 package enum SettingValue: Hashable, Sendable, Codable {
   case none
+  case flag(Bool)
   case integer(Int)
   case number(Double)
   case text(String)
@@ -99,6 +105,8 @@ package enum SettingValue: Hashable, Sendable, Codable {
     let container = try decoder.singleValueContainer()
     if container.decodeNil() {
       self = .none
+    } else if let flag = try? container.decode(Bool.self) {
+      self = .flag(flag)
     } else if let integer = try? container.decode(Int.self) {
       self = .integer(integer)
     } else if let number = try? container.decode(Double.self) {
@@ -114,6 +122,7 @@ package enum SettingValue: Hashable, Sendable, Codable {
     var container = encoder.singleValueContainer()
     switch self {
     case .none: try container.encodeNil()
+    case .flag(let value): try container.encode(value)
     case .integer(let value): try container.encode(value)
     case .number(let value): try container.encode(value)
     case .text(let value): try container.encode(value)

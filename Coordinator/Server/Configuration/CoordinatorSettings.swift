@@ -47,6 +47,13 @@ extension CoordinatorSetting {
       "statistics_seconds", "Seconds between two writings of BOINC's statistics files; 0 writes none.",
       .integer(\.statisticsSeconds, 0...31_536_000)),
     .init(
+      "dashboard", "Whether the pages for people are served: /, /jobs, /models, /leaderboard and so on.",
+      .flag(\.dashboard)),
+    .init(
+      "live_pages",
+      "Open pages that are kept up to date at once; others show what was true when they were loaded.",
+      .integer(\.livePages, 0...100_000)),
+    .init(
       "idle_connection_seconds", "Seconds after which a connection on which nothing happens is closed.",
       .integer(\.idleConnectionSeconds, 1...86_400)),
     .init(

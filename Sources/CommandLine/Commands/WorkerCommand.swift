@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import Kernels
 import WireProtocol
+import WorkerCore
 import WorkerDaemon
 
 /// Lends this machine to a coordinator.
@@ -66,9 +67,16 @@ struct WorkerCommand: AsyncParsableCommand {
 
     func run() async throws {
       var configuration = WorkerConfiguration(dataFolder: folder.path)
-      configuration.invitation = try Invitation(spelled: invitation)
+      let invitation = try Invitation(spelled: invitation)
+      configuration.invitation = invitation
       if let name { configuration.workerName = name }
-      let member = try await WorkerDaemon.join(configuration)
+      let member: Membership
+      do {
+        member = try await WorkerDaemon.join(configuration)
+      } catch let failure as RequestFailure {
+        guard case .unreachable = failure else { throw failure }
+        throw CommandError("\(failure)\(ProxySettings.way(to: invitation.url))")
+      }
       Terminal.output.line(
         "\(member.record.workerID) of \(member.record.accountName) at \(member.record.url)")
       let service = SystemService("worker")

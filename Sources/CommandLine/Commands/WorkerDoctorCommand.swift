@@ -134,9 +134,7 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
       let time = "\(Int((answer.seconds * 1000).rounded())) ms"
       return [.good("network", "\(answer.coordinator) answers in \(time)\(way)"), clock(answer)]
     } catch {
-      let proxy = try? ProxySettings(
-        for: member.record.url, environment: ProcessInfo.processInfo.environment)?.spelled
-      let way = proxy.map { " through \($0)" } ?? ""
+      let way = ProxySettings.way(to: member.record.url)
       return [.bad("network", "\(member.record.url)\(way): \(error)")]
     }
   }
