@@ -210,7 +210,12 @@ class Machine:
 @pytest.fixture
 def machine(root, tmp_path):
     root.install("systemd-sysv", "dbus", "/worker.deb")
-    (tmp_path / "settings").write_text(f'TALLY_COORDINATOR_ARGUMENTS="--port {free_port()} --idle-seconds 1"\n')
+    settings = (
+        f'TALLY_COORDINATOR_ARGUMENTS="--port {free_port()} --idle-seconds 1"\n'
+        # Short enough that a certificate has to be renewed while a test looks.
+        "TALLY_COORDINATOR_CERTIFICATE_SECONDS=60\n"
+    )
+    (tmp_path / "settings").write_text(settings)
     root.copy(tmp_path / "settings", "etc/default/tallystick-coordinator")
     root.install("/coordinator.deb")
     # A machine's processes have numbers of their own, and so its own view of them.
@@ -237,6 +242,7 @@ def test_the_services_live_under_systemd(machine):
     eventually(lambda: "no job waits" in machine.shows("tallystick-worker", "StatusText"), "it asks for work", 30)
     assert "for           ada at" in machine.run("tally", "worker", "status")
     worker = machine.run("grep", "-o", "worker_[a-z0-9]*", "/var/lib/tallystick-worker/worker.json")
+    certificate = machine.run("sha256sum", "/var/lib/tallystick-worker/client.pem")
 
     main = machine.shows("tallystick-worker", "MainPID")
     status = machine.run("cat", f"/proc/{main}/status")
@@ -260,6 +266,13 @@ def test_the_services_live_under_systemd(machine):
         eventually(lambda unit=unit: machine.shows(unit, "NRestarts") == "1", "the watchdog restarts it", 40)
         eventually(lambda unit=unit: machine.shows(unit, "ActiveState") == "active", "it is back", 30)
     assert machine.run("grep", "-o", "worker_[a-z0-9]*", "/var/lib/tallystick-worker/worker.json") == worker
+
+    eventually(
+        lambda: machine.run("sha256sum", "/var/lib/tallystick-worker/client.pem") != certificate,
+        "the certificate is renewed before it ends",
+    )
+    machine.run("systemctl", "restart", "tallystick-worker")
+    eventually(lambda: "no job waits" in machine.shows("tallystick-worker", "StatusText"), "the new one is good", 30)
 
     assert machine.run("tally", "worker", "leave", "--yes").startswith("left; ")
     assert machine.shows("tallystick-worker", "ActiveState") == "inactive"

@@ -166,7 +166,7 @@ extension CoordinatorSetting {
       .integer(\.limits.resultBytes, 4096...(1 << 32))),
     .init(
       "certificate_seconds", "Seconds that a worker's certificate is valid; workers renew it in time.",
-      .integer(\.limits.certificateSeconds, 3600...(10 * 31_536_000))),
+      .integer(\.limits.certificateSeconds, 60...(10 * 31_536_000))),
     .init(
       "default_chat_tokens",
       "Tokens that a chat request without `max_tokens` may generate, within the model's context.",
