@@ -36,6 +36,16 @@ extension FleetGauges {
       ])
     text.metric(
       "tally_tokens_generated_total", .counter, "Tokens in accepted results.", Double(tokens))
+    text.metric(
+      "tally_energy_joules_total", .counter,
+      "Joules that workers say accepted results took; measured with RAPL, or estimated.",
+      [
+        (
+          [("method", "measured")],
+          Double(energy.millijoules - energy.estimatedMillijoules) / 1000
+        ),
+        ([("method", "estimated")], energy.estimatedJoules),
+      ])
     text.metric("tally_credit_total", .counter, "Credit granted.", credit.value)
     text.metric("tally_receipts_total", .counter, "Links of the receipt chain.", Double(receipts))
     text.metric(

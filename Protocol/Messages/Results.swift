@@ -13,6 +13,18 @@ package enum ResultHeader {
   package static let versions = "tally-versions"
   /// Seconds that the unit computed for, in decimal; used to size units, never for credit.
   package static let seconds = "tally-seconds"
+  /// Joules that the unit took, in decimal; optional, shown to people and used for nothing else.
+  package static let energy = "tally-energy-joules"
+  /// `EnergyMethod` by which they were found; without it they are an estimate.
+  package static let energyMethod = "tally-energy-method"
+}
+
+/// How a worker knows what energy it used.
+package enum EnergyMethod: String, Codable, Hashable, Sendable {
+  /// By the processor's counters, its share of what the machine used.
+  case measured
+  /// From the time that processors were busy for it, or partly so.
+  case estimated
 }
 
 /// What a worker signs: that this unit gave this result.

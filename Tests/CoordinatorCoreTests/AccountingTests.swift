@@ -11,6 +11,22 @@ struct AccountingTests {
     #expect(Credit(flops: 0).micro == 0)
   }
 
+  @Test("energy that a machine can have used is counted, anything else is not")
+  func energy() {
+    let claim = EnergyClaim(joules: 12.3456, isEstimated: false)
+    #expect(claim.counted(elapsed: 60) == Energy(millijoules: 12_346))
+    let estimate = EnergyClaim(joules: 12.3456, isEstimated: true).counted(elapsed: 60)
+    #expect(estimate == Energy(millijoules: 12_346, estimatedMillijoules: 12_346))
+    #expect(EnergyClaim(joules: 0, isEstimated: true).counted(elapsed: 0) == Energy())
+    #expect(EnergyClaim(joules: 10_000, isEstimated: false).counted(elapsed: 1) != nil)
+    for (joules, seconds) in [
+      (10_001, 1), (1, 0), (1, -5), (-1, 60), (.nan, 60), (.infinity, 60), (1e300, .infinity),
+      (.greatestFiniteMagnitude, 60),
+    ] as [(Double, Double)] {
+      #expect(EnergyClaim(joules: joules, isEstimated: false).counted(elapsed: seconds) == nil)
+    }
+  }
+
   @Test("the recent average is BOINC's: steady work converges to credit a day")
   func steady() {
     var average = RecentAverage(time: noon)

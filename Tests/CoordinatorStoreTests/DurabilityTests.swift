@@ -166,6 +166,7 @@ struct DurabilityTests {
       for change in [
         "DROP TABLE contribution", "DROP INDEX account_of_team", "DROP INDEX account_number",
         "DROP INDEX worker_number", "DELETE FROM grdb_migrations WHERE identifier LIKE '4:%'",
+        "DELETE FROM grdb_migrations WHERE identifier LIKE '7:%'",
       ] { try db.execute(sql: change) }
       for column in [
         "number", "named", "team", "country", "url", "email", "cross_project_id", "streak",
@@ -173,6 +174,11 @@ struct DurabilityTests {
       ] { try db.execute(sql: "ALTER TABLE account DROP COLUMN \(column)") }
       for column in ["number", "deleted_at"] {
         try db.execute(sql: "ALTER TABLE worker DROP COLUMN \(column)")
+      }
+      for table in ["replica", "account", "worker"] {
+        for column in ["energy", "estimated_energy"] {
+          try db.execute(sql: "ALTER TABLE \(table) DROP COLUMN \(column)")
+        }
       }
       try db.execute(sql: "DROP TABLE team")
     }

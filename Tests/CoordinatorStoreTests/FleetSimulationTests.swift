@@ -47,6 +47,7 @@ struct FleetSimulationTests {
     print("seed \(seed): \(days) days of a fleet in \(simulation.steps) events")
     try await checkAnswers(simulation, seed)
     try await checkCredit(simulation, seed)
+    try await checkEnergy(simulation, seed)
     try await checkBlame(simulation, seed)
   }
 
@@ -98,6 +99,32 @@ struct FleetSimulationTests {
     #expect(statistics.totals.accepted == granted.count, "seed \(seed)")
     let told = simulation.receipts.values.filter { $0.state == .accepted }
     #expect(told.allSatisfy { $0.credit > 0 }, "seed \(seed)")
+  }
+
+  /// Each accepted result counts once, in every total alike.
+  private func checkEnergy(_ simulation: FleetSimulation, _ seed: UInt64) async throws {
+    let store = simulation.lab.store
+    let statistics = try await store.statistics(now: simulation.now)
+    let totals = statistics.totals
+    #expect(
+      totals.energyJoules == Double(totals.accepted) * FleetSimulation.joules, "seed \(seed)")
+    #expect(totals.estimatedEnergyJoules <= totals.energyJoules, "seed \(seed)")
+    for (index, machine) in simulation.machines.enumerated() {
+      guard let own = statistics.workers.first(where: { $0.id == machine.record.id })?.contribution
+      else { continue }
+      let joules = Double(own.accepted) * FleetSimulation.joules
+      #expect(own.energyJoules == joules, "seed \(seed)")
+      let estimated = index.isMultiple(of: 2) ? joules : 0
+      #expect(own.estimatedEnergyJoules == estimated, "seed \(seed)")
+    }
+    let first = Day(containing: Laboratory.start)
+    let days = try await store.history(of: .everyone, from: first, through: first.adding(days: 999))
+    #expect(days.reduce(0) { $0 + $1.energyJoules } == totals.energyJoules, "seed \(seed)")
+    let fleet = try await store.fleetNow(namedWorkers: 0, now: simulation.now)
+    #expect(fleet.energyJoules == totals.energyJoules, "seed \(seed)")
+    #expect(fleet.estimatedEnergyJoules == totals.estimatedEnergyJoules, "seed \(seed)")
+    let gauges = try await store.gauges(now: simulation.now)
+    #expect(gauges.energy.joules == totals.energyJoules, "seed \(seed)")
   }
 
   private func checkBlame(_ simulation: FleetSimulation, _ seed: UInt64) async throws {

@@ -124,6 +124,56 @@ struct StatisticsContractTests {
     }
   }
 
+  @Test(
+    "energy counts for accepted results alone, once, and as far as a machine can have used it",
+    arguments: StoreKind.allCases)
+  func energy(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.runningBatch(lines: 3)
+      let ann = try await lab.worker("a", account: "ann")
+      let bob = try await lab.worker("b", account: "bob")
+      let liar = try await lab.worker("l", account: "mallory")
+      let now = Self.start.adding(seconds: 10)
+      func joules() async throws -> [Double] {
+        let snapshot = try await lab.store.statistics(now: now)
+        let days = try await lab.store.history(of: .everyone, from: Self.today, through: Self.today)
+        #expect(days.reduce(0) { $0 + $1.energyJoules } == snapshot.totals.energyJoules)
+        #expect(
+          days.reduce(0) { $0 + $1.estimatedEnergyJoules } == snapshot.totals.estimatedEnergyJoules)
+        return [snapshot.totals.energyJoules, snapshot.totals.estimatedEnergyJoules]
+      }
+      let first = try #require(try await lab.lease(ann).first)
+      for joules in [20.5, 99] {  // What is sent again counts for nothing.
+        try await lab.submit(
+          first, by: ann, energy: EnergyClaim(joules: joules, isEstimated: true), now: now)
+      }
+      #expect(try await joules() == [0, 0])
+      let wrong = try #require(try await lab.lease(liar).first)
+      try await lab.submit(
+        wrong, by: liar, lyingAs: "l", energy: EnergyClaim(joules: 40, isEstimated: false), now: now)
+      #expect(try await joules() == [0, 0])
+      try await lab.replayAll(now: now)
+      #expect(try await joules() == [20.5, 20.5])
+      // More than 10 kW for the ten seconds since the lease.
+      for (seed, claimed) in [(1, 100_001), (2, 30)] {
+        let later = Self.start.adding(seconds: seed)
+        _ = try await lab.runningBatch(lines: 3, now: later)
+        for (worker, energy) in [(ann, Double(claimed)), (bob, 2.25)] {
+          let lease = try #require(try await lab.lease(worker, now: later).first)
+          try await lab.submit(
+            lease, by: worker, energy: EnergyClaim(joules: energy, isEstimated: false),
+            now: later.adding(seconds: 10))
+        }
+      }
+      #expect(try await joules() == [20.5 + 30 + 4.5, 20.5])
+      let snapshot = try await lab.store.statistics(now: now)
+      #expect(snapshot.workers.first { $0.id == ann.id }?.contribution.energyJoules == 50.5)
+      #expect(snapshot.accounts.first { $0.name == "bob" }?.contribution.energyJoules == 4.5)
+      try await lab.store.deleteAccount(named: "ann", now: now)
+      #expect(try await joules() == [55, 20.5])
+    }
+  }
+
   @Test("what would break a page or a file is refused", arguments: StoreKind.allCases)
   func bounds(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in

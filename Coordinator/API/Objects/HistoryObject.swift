@@ -10,6 +10,15 @@ package struct HistoryObject: Encodable, Hashable, Sendable {
     package var rejected: Int
     package var tokens: Int
     package var credit: Double
+    /// What workers say that accepted results took, and the part of it that they estimated.
+    package var energyJoules: Double
+    package var energyEstimatedJoules: Double
+
+    private enum CodingKeys: String, CodingKey {
+      case day, accepted, rejected, tokens, credit
+      case energyJoules = "energy_joules"
+      case energyEstimatedJoules = "energy_estimated_joules"
+    }
   }
 
   package let object = "tally.history"
@@ -19,7 +28,8 @@ package struct HistoryObject: Encodable, Hashable, Sendable {
     days = history.map {
       Entry(
         day: $0.day.spelled, accepted: $0.accepted, rejected: $0.rejected, tokens: $0.tokens,
-        credit: $0.credit.value)
+        credit: $0.credit.value, energyJoules: $0.energyJoules,
+        energyEstimatedJoules: $0.estimatedEnergyJoules)
     }
   }
 }

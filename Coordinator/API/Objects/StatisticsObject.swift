@@ -9,6 +9,9 @@ package struct StatisticsObject: Encodable, Hashable, Sendable {
     package var tokens: Int
     package var credit: Double
     package var recentAverageCredit: Double
+    /// What workers say that accepted results took, and the part of it that they estimated.
+    package var energyJoules: Double
+    package var energyEstimatedJoules: Double
 
     init(_ contribution: Contribution) {
       accepted = contribution.accepted
@@ -16,11 +19,15 @@ package struct StatisticsObject: Encodable, Hashable, Sendable {
       tokens = contribution.tokens
       credit = contribution.credit
       recentAverageCredit = contribution.recentAverageCredit
+      energyJoules = contribution.energyJoules
+      energyEstimatedJoules = contribution.estimatedEnergyJoules
     }
 
     private enum CodingKeys: String, CodingKey {
       case accepted, rejected, tokens, credit
       case recentAverageCredit = "recent_average_credit"
+      case energyJoules = "energy_joules"
+      case energyEstimatedJoules = "energy_estimated_joules"
     }
   }
 

@@ -1,3 +1,4 @@
+import CoordinatorCore
 import CoordinatorStore
 import Crypto
 import Foundation
@@ -19,6 +20,7 @@ struct ResultUpload {
     var size: Int
     var signature: Data
     var seconds: Double?
+    var energy: EnergyClaim?
   }
 
   /// - Throws: `APIError` 400 `result_invalid`, 409, 413, 426; `StoreError.leaseUnknown`.
@@ -47,7 +49,7 @@ struct ResultUpload {
       ResultSubmission(
         leaseID: id, workerID: peer.worker.id,
         result: NewResult(digest: claim.digest, result: result), signature: claim.signature,
-        seconds: claim.seconds),
+        seconds: claim.seconds, energy: claim.energy),
       now: environment.now())
   }
 
@@ -69,7 +71,13 @@ struct ResultUpload {
     else { throw invalid("The header \(ResultHeader.signature) is missing or malformed.") }
     let seconds = request.headers[.resultSeconds].flatMap { Double($0) }
       .flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
-    return Claim(digest: digest, size: size, signature: signature, seconds: seconds)
+    let energy = request.headers[.resultEnergy].flatMap { Double($0) }.map { joules in
+      EnergyClaim(
+        joules: joules,
+        isEstimated: request.headers[.resultEnergyMethod] != EnergyMethod.measured.rawValue)
+    }
+    return Claim(
+      digest: digest, size: size, signature: signature, seconds: seconds, energy: energy)
   }
 
   private func verifySignature(_ claim: Claim, unit: WireProtocol.Digest) throws {
@@ -124,4 +132,6 @@ extension HTTPField.Name {
   package static let resultSignature = HTTPField.Name(ResultHeader.signature)!
   package static let resultVersions = HTTPField.Name(ResultHeader.versions)!
   package static let resultSeconds = HTTPField.Name(ResultHeader.seconds)!
+  package static let resultEnergy = HTTPField.Name(ResultHeader.energy)!
+  package static let resultEnergyMethod = HTTPField.Name(ResultHeader.energyMethod)!
 }

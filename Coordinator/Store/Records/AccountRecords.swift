@@ -52,4 +52,9 @@ package struct DayContribution: Hashable, Sendable {
   package var rejected: Int
   package var tokens: Int
   package var credit: Credit
+  package var energy = Energy()
+
+  /// What workers say that accepted results took, and the part of it that they estimated.
+  package var energyJoules: Double { energy.joules }
+  package var estimatedEnergyJoules: Double { energy.estimatedJoules }
 }

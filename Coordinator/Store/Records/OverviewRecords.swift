@@ -22,6 +22,9 @@ package struct FleetNow: Hashable, Sendable {
   package var tokens: Int
   package var acceptedResults: Int
   package var credit: Credit
+  /// What workers say that accepted results took, and the part of it that they estimated.
+  package var energyJoules: Double = 0
+  package var estimatedEnergyJoules: Double = 0
   /// Active workers whose account agreed to be named, seen last first; no more than were asked for.
   package var namedWorkers: [Worker]
 
@@ -71,6 +74,9 @@ package struct UnitOverview: Hashable, Sendable {
     package var flopsDone: Double
     /// Seconds that it computed for, once it has a result.
     package var seconds: Double?
+    /// What it took, once it has a result, as far as its worker says so in a possible way.
+    package var energyJoules: Double?
+    package var estimatedEnergyJoules: Double?
 
     /// Who runs it.
     package struct Names: Hashable, Sendable {

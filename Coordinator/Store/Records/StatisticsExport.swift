@@ -154,6 +154,7 @@ package struct FleetGauges: Hashable, Sendable {
   package var acceptedResults: Int
   package var rejectedResults: Int
   package var tokens: Int
+  package var energy: Energy
   package var credit: Credit
   package var receipts: Int
   package var completedRequests: Int

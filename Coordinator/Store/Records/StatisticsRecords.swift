@@ -12,6 +12,9 @@ package struct Contribution: Hashable, Sendable, Codable {
   package var credit: Double
   /// Credit a day, averaged with a half-life of seven days, as of the snapshot.
   package var recentAverageCredit: Double
+  /// What workers say that accepted results took, and the part of it that they estimated.
+  package var energyJoules: Double = 0
+  package var estimatedEnergyJoules: Double = 0
 }
 
 /// One consistent view of what everyone contributed.

@@ -62,15 +62,19 @@ package struct ResultSubmission: Hashable, Sendable {
   package var signature: Data
   /// Seconds that the worker says it computed; sizes its next units, decides nothing else.
   package var seconds: Double?
+  /// What the worker says that the unit took; counted for people to see where it is possible.
+  package var energy: EnergyClaim?
 
   package init(
-    leaseID: String, workerID: String, result: NewResult, signature: Data, seconds: Double?
+    leaseID: String, workerID: String, result: NewResult, signature: Data, seconds: Double?,
+    energy: EnergyClaim? = nil
   ) {
     self.leaseID = leaseID
     self.workerID = workerID
     self.result = result
     self.signature = signature
     self.seconds = seconds
+    self.energy = energy
   }
 }
 

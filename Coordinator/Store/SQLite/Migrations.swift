@@ -20,6 +20,7 @@ enum Migrations {
     }
     migrator.registerMigration("5: administration") { try $0.execute(sql: administration) }
     migrator.registerMigration("6: storage") { try $0.execute(sql: storage) }
+    migrator.registerMigration("7: energy") { try $0.execute(sql: energy) }
     return migrator
   }
 
@@ -244,5 +245,18 @@ enum Migrations {
     CREATE INDEX batch_input ON batch (input_blob);
     CREATE INDEX unit_result ON unit (result) WHERE result IS NOT NULL;
     CREATE INDEX replica_result ON replica (result) WHERE result IS NOT NULL;
+    """
+
+  /// Thousandths of a joule that workers claim, and the part that they estimated. A replica has them
+  /// from its submission, the totals when its result is accepted.
+  private static let energy = """
+    ALTER TABLE replica ADD COLUMN energy INTEGER;
+    ALTER TABLE replica ADD COLUMN estimated_energy INTEGER;
+    ALTER TABLE account ADD COLUMN energy INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE account ADD COLUMN estimated_energy INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE worker ADD COLUMN energy INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE worker ADD COLUMN estimated_energy INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE contribution ADD COLUMN energy INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE contribution ADD COLUMN estimated_energy INTEGER NOT NULL DEFAULT 0;
     """
 }

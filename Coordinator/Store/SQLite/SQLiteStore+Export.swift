@@ -56,6 +56,10 @@ package extension SQLiteStore {
         acceptedResults: try db.integer("SELECT sum(accepted) FROM account"),
         rejectedResults: try db.integer("SELECT sum(rejected) FROM account"),
         tokens: try db.integer("SELECT sum(tokens) FROM account"),
+        energy: Energy(
+          millijoules: Int64(try db.integer("SELECT sum(energy) FROM account")),
+          estimatedMillijoules: Int64(
+            try db.integer("SELECT sum(estimated_energy) FROM account"))),
         credit: Credit(micro: Int64(try db.integer("SELECT sum(credit) FROM account"))),
         receipts: try db.integer("SELECT max(sequence) FROM receipt"),
         completedRequests: try db.integer("SELECT sum(completed) FROM batch"),

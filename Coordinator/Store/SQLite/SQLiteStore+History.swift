@@ -11,7 +11,9 @@ package extension SQLiteStore {
       try db.all(
         """
         SELECT day, sum(contribution.accepted) AS accepted, sum(contribution.rejected) AS rejected,
-          sum(contribution.tokens) AS tokens, sum(contribution.credit) AS credit
+          sum(contribution.tokens) AS tokens, sum(contribution.credit) AS credit,
+          sum(contribution.energy) AS energy,
+          sum(contribution.estimated_energy) AS estimated_energy
         FROM contribution JOIN worker ON worker.id = contribution.worker
           JOIN account ON account.id = worker.account
         WHERE day BETWEEN ? AND ? AND worker.id = coalesce(?, worker.id)
@@ -22,7 +24,7 @@ package extension SQLiteStore {
         DayContribution(
           day: Day(number: try row.value("day")), accepted: try row.value("accepted"),
           rejected: try row.value("rejected"), tokens: try row.value("tokens"),
-          credit: Credit(micro: try row.value("credit")))
+          credit: Credit(micro: try row.value("credit")), energy: try Energy(row: row))
       }
     }
   }
@@ -52,16 +54,39 @@ extension Transaction {
   /// Adds to a worker's day.
   func count(
     worker: String, accepted: Int = 0, rejected: Int = 0, tokens: Int = 0,
-    credit: Credit = Credit(micro: 0), now: Timestamp
+    credit: Credit = Credit(micro: 0), energy: Energy = Energy(), now: Timestamp
   ) throws {
     try db.run(
       """
-      INSERT INTO contribution (worker, day, accepted, rejected, tokens, credit)
-      VALUES (?, ?, ?, ?, ?, ?)
+      INSERT INTO contribution
+        (worker, day, accepted, rejected, tokens, credit, energy, estimated_energy)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (worker, day) DO UPDATE SET accepted = accepted + excluded.accepted,
         rejected = rejected + excluded.rejected, tokens = tokens + excluded.tokens,
-        credit = credit + excluded.credit
-      """, [worker, Day(containing: now).number, accepted, rejected, tokens, credit.micro])
+        credit = credit + excluded.credit, energy = energy + excluded.energy,
+        estimated_energy = estimated_energy + excluded.estimated_energy
+      """,
+      [
+        worker, Day(containing: now).number, accepted, rejected, tokens, credit.micro,
+        energy.millijoules, energy.estimatedMillijoules,
+      ])
+  }
+}
+
+extension Energy {
+  /// From the columns `energy` and `estimated_energy`.
+  init(row: Row) throws {
+    self.init(
+      millijoules: try row.value("energy"),
+      estimatedMillijoules: try row.value("estimated_energy"))
+  }
+
+  /// The same where they may be null: nothing was claimed.
+  init?(optional row: Row) throws {
+    guard let millijoules = try row.optional("energy", as: Int64.self) else { return nil }
+    self.init(
+      millijoules: millijoules,
+      estimatedMillijoules: try row.optional("estimated_energy") ?? millijoules)
   }
 }
 

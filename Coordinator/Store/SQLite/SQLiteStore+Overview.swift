@@ -25,9 +25,11 @@ package extension SQLiteStore {
       let totals = try db.first(
         """
         SELECT ifnull(sum(tokens), 0) AS tokens, ifnull(sum(accepted), 0) AS accepted,
-          ifnull(sum(credit), 0) AS credit, ifnull(sum(deleted_at IS NULL), 0) AS accounts
+          ifnull(sum(credit), 0) AS credit, ifnull(sum(deleted_at IS NULL), 0) AS accounts,
+          ifnull(sum(energy), 0) AS energy, ifnull(sum(estimated_energy), 0) AS estimated_energy
         FROM account
         """)
+      let energy = try totals.map(Energy.init(row:)) ?? Energy()
       return FleetNow(
         activeWorkers: try active?.value("workers") ?? 0,
         activeAccounts: try active?.value("accounts") ?? 0,
@@ -46,6 +48,7 @@ package extension SQLiteStore {
         tokens: try totals?.value("tokens") ?? 0,
         acceptedResults: try totals?.value("accepted") ?? 0,
         credit: Credit(micro: try totals?.value("credit") ?? 0),
+        energyJoules: energy.joules, estimatedEnergyJoules: energy.estimatedJoules,
         namedWorkers: try db.namedWorkers(since: activeSince, limit: limit))
     }
   }
@@ -131,13 +134,15 @@ extension Database {
       """, [unit]
     ).map { row in
       let isNamed: Bool = try row.value("named")
+      let energy = try Energy(optional: row)
       return UnitOverview.Replica(
         state: try row.name("state"), worker: try row.value("worker"),
         names: isNamed
           ? .init(worker: try row.value("worker_name"), account: try row.value("account_name"))
           : nil,
         issuedAt: try row.value("issued_at"), deadline: try row.value("deadline"),
-        flopsDone: try row.value("flops_done"), seconds: try row.optional("seconds"))
+        flopsDone: try row.value("flops_done"), seconds: try row.optional("seconds"),
+        energyJoules: energy?.joules, estimatedEnergyJoules: energy?.estimatedJoules)
     }
   }
 }

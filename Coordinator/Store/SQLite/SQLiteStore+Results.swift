@@ -40,21 +40,24 @@ extension Transaction {
     _ submission: ResultSubmission, _ replica: ReplicaRow, _ unit: UnitRow, now: Timestamp
   ) throws {
     let seconds = submission.seconds.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
+    let elapsed = now.seconds(since: replica.issuedAt)
+    let energy = submission.energy?.counted(elapsed: elapsed)
     try db.run(
       """
-      UPDATE replica SET summaries = ?, signature = ?, seconds = ?, submitted_at = ?
+      UPDATE replica SET summaries = ?, signature = ?, seconds = ?, submitted_at = ?,
+        energy = ?, estimated_energy = ?
       WHERE number = ?
       """,
       [
         try jsonText(submission.result.sequences), submission.signature, seconds, now,
-        replica.number,
+        energy?.millijoules, energy?.estimatedMillijoules, replica.number,
       ])
     let cost = try cost(of: unit)
     let worker = submission.workerID
     let old = try db.first("SELECT speed, last_seen FROM worker WHERE id = ?", [worker])
     let speed = MeasuredSpeed.updated(
       try old?.optional("speed"), flops: unit.flops(submission.result.sequences, cost),
-      claimed: seconds, elapsed: now.seconds(since: replica.issuedAt))
+      claimed: seconds, elapsed: elapsed)
     try db.run(
       "UPDATE worker SET speed = ?, failures = 0, backoff_until = NULL WHERE id = ?",
       [speed, worker])

@@ -155,10 +155,12 @@ extension Contribution {
   init(row: Row, now: Timestamp) throws {
     let average = RecentAverage(
       value: try row.value("average"), time: try row.value("average_at"))
+    let energy = try Energy(row: row)
     self.init(
       accepted: try row.value("accepted"), rejected: try row.value("rejected"),
       tokens: try row.value("tokens"), credit: Credit(micro: try row.value("credit")).value,
-      recentAverageCredit: average.value(at: now))
+      recentAverageCredit: average.value(at: now), energyJoules: energy.joules,
+      estimatedEnergyJoules: energy.estimatedJoules)
   }
 
   init(summing parts: [Contribution]) {
@@ -166,6 +168,8 @@ extension Contribution {
       accepted: parts.reduce(0) { $0 + $1.accepted },
       rejected: parts.reduce(0) { $0 + $1.rejected }, tokens: parts.reduce(0) { $0 + $1.tokens },
       credit: parts.reduce(0) { $0 + $1.credit },
-      recentAverageCredit: parts.reduce(0) { $0 + $1.recentAverageCredit })
+      recentAverageCredit: parts.reduce(0) { $0 + $1.recentAverageCredit },
+      energyJoules: parts.reduce(0) { $0 + $1.energyJoules },
+      estimatedEnergyJoules: parts.reduce(0) { $0 + $1.estimatedEnergyJoules })
   }
 }

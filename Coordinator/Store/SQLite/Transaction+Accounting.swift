@@ -13,22 +13,26 @@ extension Transaction {
     else { throw Row.damaged("replica.number") }
     let credit = Credit(flops: row.flops ?? 0)
     let tokens = try generatedTokens(replica)
+    let energy = try claimedEnergy(replica)
     try db.run("UPDATE replica SET credit = ? WHERE number = ?", [credit.micro, replica])
     try addCredit(
-      credit, tokens,
+      credit, tokens, energy,
       standing: try db.first("SELECT average, average_at FROM account WHERE id = ?", [one.account]),
       """
       UPDATE account SET accepted = accepted + 1, tokens = tokens + ?, credit = credit + ?,
+        energy = energy + ?, estimated_energy = estimated_energy + ?,
         average = ?, average_at = ? WHERE id = ?
       """, one.account, now: now)
     try addCredit(
-      credit, tokens,
+      credit, tokens, energy,
       standing: try db.first("SELECT average, average_at FROM worker WHERE id = ?", [one.worker]),
       """
       UPDATE worker SET accepted = accepted + 1, tokens = tokens + ?, credit = credit + ?,
+        energy = energy + ?, estimated_energy = estimated_energy + ?,
         average = ?, average_at = ? WHERE id = ?
       """, one.worker, now: now)
-    try count(worker: one.worker, accepted: 1, tokens: tokens, credit: credit, now: now)
+    try count(
+      worker: one.worker, accepted: 1, tokens: tokens, credit: credit, energy: energy, now: now)
     try extendStreak(of: one.account, now: now)
     var trust = TrustRecord(
       consecutiveValid: try db.integer(
@@ -40,13 +44,19 @@ extension Transaction {
   }
 
   private func addCredit(
-    _ credit: Credit, _ tokens: Int, standing: Row?, _ update: String, _ id: String, now: Timestamp
+    _ credit: Credit, _ tokens: Int, _ energy: Energy, standing: Row?, _ update: String,
+    _ id: String, now: Timestamp
   ) throws {
     guard let standing else { throw Row.damaged("replica.account") }
     var average = RecentAverage(
       value: try standing.value("average"), time: try standing.value("average_at"))
     average.add(credit, now: now)
-    try db.run(update, [tokens, credit.micro, average.value, average.time, id])
+    try db.run(
+      update,
+      [
+        tokens, credit.micro, energy.millijoules, energy.estimatedMillijoules, average.value,
+        average.time, id,
+      ])
   }
 
   private func generatedTokens(_ replica: Int64) throws -> Int {
@@ -54,6 +64,14 @@ extension Transaction {
       throw Row.damaged("replica.number")
     }
     return try row.json("summaries", as: [SequenceSummary].self).reduce(0) { $0 + $1.tokens }
+  }
+
+  private func claimedEnergy(_ replica: Int64) throws -> Energy {
+    guard
+      let row = try db.first(
+        "SELECT energy, estimated_energy FROM replica WHERE number = ?", [replica])
+    else { throw Row.damaged("replica.number") }
+    return try Energy(optional: row) ?? Energy()
   }
 
   /// A result was wrong: no trust is left, and the worker gets no work for a while. Gives the

@@ -6,6 +6,11 @@ struct StatisticsObject: Decodable, Sendable {
     let tokens: Int
     let credit: Double
     let recent_average_credit: Double
+    // A coordinator that is older has none.
+    let energy_joules: Double?
+    let energy_estimated_joules: Double?
+
+    var energy: String { Spelled.energy(energy_joules, estimated: energy_estimated_joules) }
   }
   struct Account: Decodable, Sendable {
     let id: String
@@ -44,12 +49,12 @@ struct StatisticsObject: Decodable, Sendable {
   func table() -> TextTable {
     var table = TextTable(
       .text("CONTRIBUTOR"), .number("RESULTS"), .number("REJECTED"), .number("TOKENS"),
-      .number("CREDIT"), .number("PER DAY"))
+      .number("CREDIT"), .number("PER DAY"), .number("KWH"))
     func add(_ name: String, _ contribution: Contribution) {
       table.add(
         name, Spelled.count(contribution.accepted), Spelled.count(contribution.rejected),
         Spelled.count(contribution.tokens), Spelled.credit(contribution.credit),
-        Spelled.credit(contribution.recent_average_credit))
+        Spelled.credit(contribution.recent_average_credit), contribution.energy)
     }
     for account in accounts {
       add(account.name, account.contribution)
@@ -72,12 +77,12 @@ struct StatisticsObject: Decodable, Sendable {
   func teamTable() -> TextTable {
     var table = TextTable(
       .text("TEAM"), .number("MEMBERS"), .number("RESULTS"), .number("TOKENS"), .number("CREDIT"),
-      .number("PER DAY"))
+      .number("PER DAY"), .number("KWH"))
     for team in teams {
       table.add(
         team.name, Spelled.count(team.members), Spelled.count(team.contribution.accepted),
         Spelled.count(team.contribution.tokens), Spelled.credit(team.contribution.credit),
-        Spelled.credit(team.contribution.recent_average_credit))
+        Spelled.credit(team.contribution.recent_average_credit), team.contribution.energy)
     }
     return table
   }

@@ -8,8 +8,9 @@ struct StatsCommand: AsyncParsableCommand {
     discussion: """
       RESULTS are verified ones; a unit verified by two accounts is a result of both. CREDIT is 200 for each day of \
       computing at one GFLOPS, counted from the unit's operations when its result is accepted, never from what a worker \
-      says. PER DAY is the recent average, with a half-life of seven days. Accounts are named whose owners agreed; the \
-      totals count everyone.
+      says. PER DAY is the recent average, with a half-life of seven days. KWH is the energy that workers say those results \
+      took, from the processors' counters where they can be read; ~ marks it where part of it is their estimate. Accounts \
+      are named whose owners agreed; the totals count everyone.
 
       --days shows a history instead: each day of UTC on which something was contributed, for everyone, or for one \
       --account or --team.

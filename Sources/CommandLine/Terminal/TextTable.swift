@@ -65,6 +65,19 @@ enum Spelled {
     String(format: value >= 100 ? "%.0f" : value >= 1 ? "%.2f" : "%.4f", value)
   }
 
+  /// Joules in kWh with as many decimals as tell something, `~` where part of them is an estimate;
+  /// `-` for none.
+  static func energy(_ joules: Double?, estimated: Double?) -> String {
+    guard let joules, joules > 0 else { return "-" }
+    return ((estimated ?? 0) > 0 ? "~" : "") + kilowattHours(joules)
+  }
+
+  /// `0.0042`, `1.23`, `456`.
+  static func kilowattHours(_ joules: Double) -> String {
+    let hours = joules / 3.6e6
+    return String(format: hours >= 100 ? "%.0f" : hours >= 1 ? "%.2f" : "%.4f", hours)
+  }
+
   /// `2026-03-01 12:30 UTC`.
   static func time(_ seconds: Int) -> String {
     let date = Date(timeIntervalSince1970: TimeInterval(seconds))

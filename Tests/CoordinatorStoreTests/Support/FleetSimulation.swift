@@ -211,6 +211,9 @@ final class FleetSimulation {
     later(.ask(index), in: busy + 1)
   }
 
+  /// What every result claims.
+  static let joules = 1.5
+
   private func finish(_ index: Int, _ lease: Lease, _ lies: Bool) async throws {
     let machine = machines[index]
     if lies { machines[index].lies += 1 }
@@ -218,7 +221,8 @@ final class FleetSimulation {
     for _ in 0..<repeats {
       receipts[lease.id] = try await lab.submit(
         lease, by: machine.record, lyingAs: lies ? lease.id : nil,
-        seconds: lease.estimatedFlops / machine.flopsPerSecond, now: now)
+        seconds: lease.estimatedFlops / machine.flopsPerSecond,
+        energy: EnergyClaim(joules: Self.joules, isEstimated: index.isMultiple(of: 2)), now: now)
     }
     if machine.temper == .careless, random.chance(0.1) {
       later(.finish(index, lease, lies: lies), in: 86_400)

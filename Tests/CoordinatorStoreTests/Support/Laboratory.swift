@@ -193,13 +193,13 @@ extension Laboratory {
   @discardableResult
   func submit(
     _ lease: Lease, by worker: WorkerRecord, lyingAs liar: String? = nil, seconds: Double? = 10,
-    now: Timestamp = Laboratory.start.adding(seconds: 10)
+    energy: EnergyClaim? = nil, now: Timestamp = Laboratory.start.adding(seconds: 10)
   ) async throws -> ResultReceipt {
     try await store.submit(
       ResultSubmission(
         leaseID: lease.id, workerID: worker.id,
         result: try await result(of: lease.specification, lyingAs: liar), signature: Data([1]),
-        seconds: seconds), now: now)
+        seconds: seconds, energy: energy), now: now)
   }
 
   /// Lets the coordinator's own machine settle what waits for it.
