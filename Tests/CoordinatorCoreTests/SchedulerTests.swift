@@ -118,7 +118,8 @@ struct SchedulerTests {
 @Suite("Unit sizing")
 struct UnitSizingTests {
   let policy = CoordinatorPolicy()
-  private let request = UnitSizing.Request(sequences: 1, flops: 1e12, cacheTokens: 100)
+  private let request = UnitSizing.Request(
+    sequences: 1, flops: 1e12, cacheTokens: 100, longestTokens: 100)
 
   private func taken(
     _ worker: WorkerProfile, waiting: Int = 100_000, seconds: Double = 1e6, workers: Int = 1,
@@ -142,13 +143,13 @@ struct UnitSizingTests {
   func bounds() {
     #expect(taken(worker(speed: 1), request) == 1)
     #expect(taken(worker(speed: 1e18), request) == policy.maximumSequencesPerUnit)
-    let wide = UnitSizing.Request(sequences: 100, flops: 1, cacheTokens: 1)
+    let wide = UnitSizing.Request(sequences: 100, flops: 1, cacheTokens: 1, longestTokens: 1)
     #expect(taken(worker(speed: 1e18), wide) == policy.maximumSequencesPerUnit / 100)
   }
 
   @Test("a worker that has shown nothing yet starts small")
   func unknown() {
-    let tiny = UnitSizing.Request(sequences: 1, flops: 1, cacheTokens: 1)
+    let tiny = UnitSizing.Request(sequences: 1, flops: 1, cacheTokens: 1, longestTokens: 1)
     #expect(taken(worker(speed: nil), tiny) == policy.firstUnitSequences)
   }
 
@@ -156,6 +157,16 @@ struct UnitSizingTests {
   func memory() {
     let room = UnitMemory.leastBytes(cost, .f16) + 1000 * 100 * cost.cacheBytesPerToken / 10
     #expect(taken(worker(memory: room, speed: 1e18), request) == 100)
+  }
+
+  @Test("a request whose longest sequence exceeds the worker's memory is not even taken first")
+  func tooLong() {
+    let room = UnitMemory.leastBytes(cost, .f16) + 1000 * cost.cacheBytesPerToken
+    var long = request
+    long.longestTokens = 1000
+    #expect(taken(worker(memory: room, speed: 1), long) == 1)
+    long.longestTokens = 1001
+    #expect(taken(worker(memory: room, speed: 1), long) == 0)
   }
 
   @Test("the end of a queue is shared out between the workers")

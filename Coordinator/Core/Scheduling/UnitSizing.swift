@@ -7,13 +7,17 @@ package struct UnitSizing: Hashable, Sendable {
   package struct Request: Hashable, Sendable {
     package var sequences: Int
     package var flops: Double
-    /// Tokens of key/value cache.
+    /// Tokens of key/value cache that all its sequences are expected to take.
     package var cacheTokens: Int
+    /// Tokens of the longest sequence, should it run to its limit: what a worker needs room for at
+    /// least, since it may run them one after the other.
+    package var longestTokens: Int
 
-    package init(sequences: Int, flops: Double, cacheTokens: Int) {
+    package init(sequences: Int, flops: Double, cacheTokens: Int, longestTokens: Int) {
       self.sequences = sequences
       self.flops = flops
       self.cacheTokens = cacheTokens
+      self.longestTokens = longestTokens
     }
   }
 
@@ -52,13 +56,19 @@ package struct UnitSizing: Hashable, Sendable {
     cache = queue.cache
   }
 
-  /// Adds a request if it fits; the first always does.
+  /// Whether the worker has the memory for a request alone; where it has not, none of its units may
+  /// hold the request.
+  package func mayHold(_ request: Request) -> Bool {
+    UnitMemory.cacheBytes(cost, cache, tokens: request.longestTokens) <= cacheBytes
+  }
+
+  /// Adds a request if it fits. The first does, however long it takes, if the worker may hold it.
   package mutating func take(_ request: Request) -> Bool {
     let cacheTokens = takenCacheTokens + request.cacheTokens
     let fits =
       takenFlops + request.flops <= flops && takenSequences + request.sequences <= sequences
       && UnitMemory.cacheBytes(cost, cache, tokens: cacheTokens) <= cacheBytes && count < requests
-    guard fits || count == 0 else { return false }
+    guard mayHold(request), fits || count == 0 else { return false }
     takenFlops += request.flops
     takenSequences += request.sequences
     takenCacheTokens = cacheTokens

@@ -119,8 +119,9 @@ private struct LeaseCall {
       if queue.missingReplicas > 0, let unit = try waitingUnit(queue, atMost: fitting) {
         return (unit, index)
       }
-      if queue.waitingRequests > 0, let unit = try freshUnit(queue, order[rank...]) {
-        return (unit, index)
+      if queue.waitingRequests > 0 {
+        if let unit = try freshUnit(queue, order[rank...]) { return (unit, index) }
+        reasons[.needsMoreMemory, default: 0] += queue.waitingRequests
       }
     }
     for queue in order where queue.missingReplicas > 0 {

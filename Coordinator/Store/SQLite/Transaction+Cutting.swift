@@ -22,7 +22,8 @@ private struct Cut {
   var members: [Member] = []
   var sequences: [GenerateInputs.Sequence] = []
   var estimatedFlops = 0.0
-  var cacheTokens = 0
+  /// Of the longest sequence.
+  var longestTokens = 0
 }
 
 extension Transaction {
@@ -52,7 +53,8 @@ extension Transaction {
   }
 
   /// Cuts a unit from the first of `queues`, filled up from the others, which share units with it.
-  /// Nil when no request waits. The unit's specification never changes from here on.
+  /// Nil when no request waits that the worker has the memory for. The unit's specification never
+  /// changes from here on.
   func cutUnit(
     from queues: [QueueRow], sizing: UnitSizing, now: Timestamp
   ) throws -> UnitRow? {
@@ -78,7 +80,11 @@ extension Transaction {
     return try UnitRow.require(number, db)
   }
 
-  /// Takes waiting requests in line order; true when the unit is full.
+  /// Requests that are passed over in search of one that a worker has the memory for.
+  private static let passedOverLimit = 200
+
+  /// Takes waiting requests in line order, without those that the worker has too little memory for;
+  /// true when the unit is full.
   private func fill(_ cut: inout Cut, from queue: QueueRow, _ sizing: inout UnitSizing) throws
     -> Bool
   {
@@ -89,14 +95,22 @@ extension Transaction {
           FROM request JOIN request_input ON request_input.request = request.number
           WHERE request.queue = ? AND request.state = 'waiting' ORDER BY request.line
           """), arguments: [queue.queue.id])
-    while let row = try rows.next() {
+    var passedOver = 0
+    while passedOver < Self.passedOverLimit, let row = try rows.next() {
       let sequences = try SequenceCoding.decode(try row.value("sequences"))
-      var size = UnitSizing.Request(sequences: sequences.count, flops: 0, cacheTokens: 0)
+      var size = UnitSizing.Request(
+        sequences: sequences.count, flops: 0, cacheTokens: 0, longestTokens: 0)
       for sequence in sequences {
         let generated = queue.estimate.tokens(limit: sequence.maxTokens)
         size.flops += queue.queue.cost.flops(
           prompt: sequence.promptTokens.count, generated: generated)
         size.cacheTokens += sequence.promptTokens.count + generated
+        size.longestTokens = max(
+          size.longestTokens, sequence.promptTokens.count + sequence.maxTokens)
+      }
+      guard sizing.mayHold(size) else {
+        passedOver += 1
+        continue
       }
       guard sizing.take(size) else { return true }
       cut.members.append(
@@ -105,7 +119,7 @@ extension Transaction {
           firstSequence: cut.sequences.count))
       cut.sequences += sequences
       cut.estimatedFlops += size.flops
-      cut.cacheTokens += size.cacheTokens
+      cut.longestTokens = max(cut.longestTokens, size.longestTokens)
     }
     return false
   }
@@ -119,7 +133,7 @@ extension Transaction {
     let missing = WorkUnit(pool: queue.queue.pool).missing(policy)
     let memory =
       UnitMemory.leastBytes(queue.queue.cost, queue.queue.cache)
-      + UnitMemory.cacheBytes(queue.queue.cost, queue.queue.cache, tokens: cut.cacheTokens)
+      + UnitMemory.cacheBytes(queue.queue.cost, queue.queue.cache, tokens: cut.longestTokens)
     try db.run(
       """
       INSERT INTO unit (digest, specification, inputs, queue, pool, state, missing, memory_bytes,
