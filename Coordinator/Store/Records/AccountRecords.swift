@@ -54,6 +54,17 @@ package struct DayContribution: Hashable, Sendable {
   package var credit: Credit
   package var energy = Energy()
 
+  package init(
+    day: Day, accepted: Int, rejected: Int, tokens: Int, credit: Credit, energy: Energy = Energy()
+  ) {
+    self.day = day
+    self.accepted = accepted
+    self.rejected = rejected
+    self.tokens = tokens
+    self.credit = credit
+    self.energy = energy
+  }
+
   /// What workers say that accepted results took, and the part of it that they estimated.
   package var energyJoules: Double { energy.joules }
   package var estimatedEnergyJoules: Double { energy.estimatedJoules }
