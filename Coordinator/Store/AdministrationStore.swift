@@ -10,6 +10,11 @@ package protocol AdministrationStore: Sendable {
   func setMessage(_ message: String?) async throws
   /// - Parameter version: the oldest program that gets work; nil for any.
   func setMinimumWorkerVersion(_ version: ProgramVersion?) async throws
+  /// Lets the key with this hash open the dashboard as the operator, in place of the one before; nil:
+  /// none does.
+  func setOperatorKey(hash: Digest?) async throws
+  /// Whether a key with this hash opens the dashboard as the operator.
+  func isOperatorKey(hash: Digest) async throws -> Bool
   /// Leases that run now.
   func runningLeases() async throws -> Int
 

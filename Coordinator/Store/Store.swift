@@ -211,8 +211,8 @@ package protocol StatisticsStore: Sendable {
 
 /// What the fleet does now, for everyone to see.
 package protocol OverviewStore: Sendable {
-  /// - Parameter namedWorkers: workers that are listed at most.
-  func fleetNow(namedWorkers: Int, now: Timestamp) async throws -> FleetNow
+  /// - Parameter listedWorkers: workers that are listed at most.
+  func fleetNow(for audience: Audience, listedWorkers: Int, now: Timestamp) async throws -> FleetNow
   /// Batches of all keys, newest first.
   ///
   /// - Parameter after: the last id of the page before; nil for the first page.
@@ -222,7 +222,7 @@ package protocol OverviewStore: Sendable {
   /// that ended last.
   ///
   /// - Throws: `StoreError.notFound`.
-  func units(of batch: String, limit: Int) async throws -> [UnitOverview]
+  func units(of batch: String, for audience: Audience, limit: Int) async throws -> [UnitOverview]
 }
 
 /// Bounds that callers may rely on.

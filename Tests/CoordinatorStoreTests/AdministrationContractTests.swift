@@ -212,4 +212,21 @@ struct AdministrationContractTests {
       }
     }
   }
+
+  @Test("one key opens the operator's view, until another or none does", arguments: StoreKind.allCases)
+  func operatorKey(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let (first, second) = (Laboratory.digest("first"), Laboratory.digest("second"))
+      #expect(try await lab.store.isOperatorKey(hash: first) == false)
+      try await lab.store.setOperatorKey(hash: first)
+      #expect(try await lab.store.isOperatorKey(hash: first))
+      try await lab.store.setOperatorKey(hash: second)
+      #expect(try await lab.store.isOperatorKey(hash: first) == false)
+      #expect(try await lab.store.isOperatorKey(hash: second))
+      // What else is set is read as before.
+      #expect(try await lab.store.administration() == Administration())
+      try await lab.store.setOperatorKey(hash: nil)
+      #expect(try await lab.store.isOperatorKey(hash: second) == false)
+    }
+  }
 }

@@ -120,7 +120,8 @@ struct FleetSimulationTests {
     let first = Day(containing: Laboratory.start)
     let days = try await store.history(of: .everyone, from: first, through: first.adding(days: 999))
     #expect(days.reduce(0) { $0 + $1.energyJoules } == totals.energyJoules, "seed \(seed)")
-    let fleet = try await store.fleetNow(namedWorkers: 0, now: simulation.now)
+    let fleet = try await store.fleetNow(
+      for: .everyone, listedWorkers: 0, now: simulation.now)
     #expect(fleet.energyJoules == totals.energyJoules, "seed \(seed)")
     #expect(fleet.estimatedEnergyJoules == totals.estimatedEnergyJoules, "seed \(seed)")
     let gauges = try await store.gauges(now: simulation.now)

@@ -10,8 +10,8 @@ struct OverviewContractTests {
   @Test("the fleet now: who is active, what runs and waits", arguments: StoreKind.allCases)
   func fleet(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
-      let empty = try await lab.store.fleetNow(namedWorkers: 10, now: now)
-      #expect(empty.activeWorkers == 0 && empty.openBatches == 0 && empty.namedWorkers.isEmpty)
+      let empty = try await lab.store.fleetNow(for: .everyone, listedWorkers: 10, now: now)
+      #expect(empty.activeWorkers == 0 && empty.openBatches == 0 && empty.listedWorkers.isEmpty)
       let (ann, bob) = (
         try await lab.worker("a", account: "ann"), try await lab.worker("b", account: "bob")
       )
@@ -21,21 +21,23 @@ struct OverviewContractTests {
       _ = try await lab.store.heartbeat(
         lease: lease.id, worker: ann.id, flopsDone: 12, now: Laboratory.start)
       _ = try await lab.lease(bob)
-      let fleet = try await lab.store.fleetNow(namedWorkers: 10, now: now)
+      let fleet = try await lab.store.fleetNow(for: .everyone, listedWorkers: 10, now: now)
       #expect(fleet.activeWorkers == 2 && fleet.activeAccounts == 2 && fleet.workers == 2)
       #expect(fleet.computingWorkers == 2 && fleet.runningReplicas == 2 && fleet.openBatches == 1)
       #expect(fleet.waitingRequests > 0)
       // Bob did not agree to be named.
-      #expect(fleet.namedWorkers.map(\.id) == [ann.id])
-      let running = try #require(fleet.namedWorkers.first?.running.first)
+      #expect(fleet.listedWorkers.map(\.id) == [ann.id])
+      let all = try await lab.store.fleetNow(for: .operator, listedWorkers: 10, now: now)
+      #expect(Set(all.listedWorkers.map(\.accountName)) == ["ann", "bob"])
+      let running = try #require(fleet.listedWorkers.first?.running.first)
       #expect(running.batch == batch.id && running.unit == lease.unit)
       #expect(running.model == lab.model.id && running.flopsDone == 12)
       #expect(running.flopsEstimated == lease.estimatedFlops)
-      #expect(try await lab.store.fleetNow(namedWorkers: 0, now: now).namedWorkers.isEmpty)
+      #expect(try await lab.store.fleetNow(for: .everyone, listedWorkers: 0, now: now).listedWorkers.isEmpty)
 
       let tomorrow = now.adding(seconds: 86_400)
-      let later = try await lab.store.fleetNow(namedWorkers: 10, now: tomorrow)
-      #expect(later.activeWorkers == 0 && later.workers == 2 && later.namedWorkers.isEmpty)
+      let later = try await lab.store.fleetNow(for: .everyone, listedWorkers: 10, now: tomorrow)
+      #expect(later.activeWorkers == 0 && later.workers == 2 && later.listedWorkers.isEmpty)
     }
   }
 
@@ -60,31 +62,34 @@ struct OverviewContractTests {
   func units(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let batch = try await lab.runningBatch(lines: 3)
-      #expect(try await lab.store.units(of: batch.id, limit: 10).isEmpty)
+      #expect(try await lab.store.units(of: batch.id, for: .everyone, limit: 10).isEmpty)
       let (ann, bob) = (
         try await lab.worker("a", account: "ann"), try await lab.worker("b", account: "bob")
       )
       _ = try await lab.store.changeAccount(named: "ann", AccountChange(isNamed: true), now: now)
       try await lab.submit(try #require(try await lab.lease(ann).first), by: ann)
-      var unit = try #require(try await lab.store.units(of: batch.id, limit: 10).first)
+      var unit = try #require(try await lab.store.units(of: batch.id, for: .everyone, limit: 10).first)
       #expect(unit.state == .open && unit.missing == 1 && unit.endedAt == nil)
       #expect(unit.replicas.map(\.state) == [.submitted] && unit.replicas[0].seconds == 10)
-      #expect(unit.replicas[0].names == .init(worker: "a", account: "ann"))
+      #expect(unit.replicas[0].names?.worker == "a" && unit.replicas[0].names?.account == "ann")
 
       try await lab.submit(try #require(try await lab.lease(bob).first), by: bob)
       try await lab.drain([ann, bob])
-      let units = try await lab.store.units(of: batch.id, limit: 10)
+      let units = try await lab.store.units(of: batch.id, for: .everyone, limit: 10)
       #expect(units.allSatisfy { $0.state == .accepted && $0.verification == .quorum })
       #expect(units.reduce(0) { $0 + $1.requests } == 3)
       unit = try #require(units.first)
       #expect(Set(unit.replicas.map { $0.names?.account }) == ["ann", nil])
-      #expect(try await lab.store.units(of: batch.id, limit: 1).count == 1)
+      unit = try #require(
+        try await lab.store.units(of: batch.id, for: .operator, limit: 10).first)
+      #expect(Set(unit.replicas.map { $0.names?.account }) == ["ann", "bob"])
+      #expect(try await lab.store.units(of: batch.id, for: .everyone, limit: 1).count == 1)
       // Whose account is gone is named no more.
       try await lab.store.deleteAccount(named: "ann", now: now)
-      let forgotten = try await lab.store.units(of: batch.id, limit: 10)
+      let forgotten = try await lab.store.units(of: batch.id, for: .everyone, limit: 10)
       #expect(forgotten.flatMap(\.replicas).allSatisfy { $0.names == nil })
       await #expect {
-        try await lab.store.units(of: "batch_unknown", limit: 1)
+        try await lab.store.units(of: "batch_unknown", for: .everyone, limit: 1)
       } throws: { ($0 as? StoreError)?.code == .notFound }
     }
   }
@@ -104,7 +109,7 @@ struct OverviewContractTests {
       let lease = try #require(try await lab.lease(ann).first)
       try await lab.submit(lease, by: ann, lyingAs: "ann")
       for lease in try await lab.lease(bob) { try await lab.submit(lease, by: bob) }
-      let states = try await lab.store.units(of: batch.id, limit: 100).map(\.state)
+      let states = try await lab.store.units(of: batch.id, for: .everyone, limit: 100).map(\.state)
       let ended = try #require(states.firstIndex(of: .accepted))
       #expect(states[..<ended].contains(.awaitingReplay))
       #expect(states[ended...].allSatisfy { $0 == .accepted })

@@ -12,6 +12,8 @@ struct FleetPage: PageContent {
   let figures: [Figure]
   let reasons: [String]
   let hasReasons: Bool
+  /// Tokens of the last 30 days, as HTML.
+  let chart: String
   let workers: [Worker]
   let hasWorkers: Bool
   let others: String?
@@ -44,9 +46,15 @@ struct FleetPage: PageContent {
   /// Workers that are listed at most.
   static let shownWorkers = 100
 
+  /// Days that the chart shows.
+  static let chartDays = 30
+
+  /// - Parameter history: of everyone over the chart's days.
   init(
-    _ fleet: FleetNow, today: DayContribution?, administration: Administration, now: Timestamp
+    _ fleet: FleetNow, history: [DayContribution], administration: Administration, now: Timestamp
   ) {
+    let day = Day(containing: now)
+    let today = history.last { $0.day == day }
     asOf = Spelling.time(now)
     asOfTime = Spelling.machineTime(now)
     state =
@@ -59,7 +67,12 @@ struct FleetPage: PageContent {
     figures = Self.figures(fleet, today: today)
     reasons = Self.reasons(fleet)
     hasReasons = !reasons.isEmpty
-    workers = fleet.namedWorkers.map { Worker($0, now: now) }
+    chart =
+      DailyChart(
+        id: "fleet-tokens", title: "Tokens generated", unit: "tokens", history: history,
+        from: day.adding(days: 1 - Self.chartDays), to: day, value: { Double($0.tokens) }
+      ).markup
+    workers = fleet.listedWorkers.map { Worker($0, now: now) }
     hasWorkers = !workers.isEmpty
     let unnamed = fleet.activeWorkers - workers.count
     others =
@@ -83,7 +96,7 @@ struct FleetPage: PageContent {
   }
 
   private static func figures(_ fleet: FleetNow, today: DayContribution?) -> [Figure] {
-    [
+    var figures = [
       Figure(
         label: "Active workers", value: Spelling.count(fleet.activeWorkers),
         note: "of \(Spelling.count(fleet.workers)) that joined"),
@@ -106,6 +119,14 @@ struct FleetPage: PageContent {
         label: "Credit today", value: Spelling.amount(today?.credit.value ?? 0),
         note: "\(Spelling.amount(fleet.credit.value)) in all"),
     ]
+    if let today, today.energy.joules > 0 {
+      let isEstimated = today.energy.estimatedJoules > 0
+      figures.append(
+        Figure(
+          label: "Energy today", value: Spelling.energy(today.energy.joules),
+          note: isEstimated ? "as workers say, estimates among it" : "as workers measured"))
+    }
+    return figures
   }
 
   /// Why work waits though workers are there, or the other way round.
@@ -152,8 +173,10 @@ extension DashboardRoutes {
     let now = environment.now()
     let today = Day(containing: now)
     return FleetPage(
-      try await environment.store.fleetNow(namedWorkers: FleetPage.shownWorkers, now: now),
-      today: try await environment.store.history(of: .everyone, from: today, through: today).first,
+      try await environment.store.fleetNow(
+        for: .everyone, listedWorkers: FleetPage.shownWorkers, now: now),
+      history: try await environment.store.history(
+        of: .everyone, from: today.adding(days: 1 - FleetPage.chartDays), through: today),
       administration: try await environment.store.administration(), now: now)
   }
 }

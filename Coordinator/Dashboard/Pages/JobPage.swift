@@ -157,6 +157,7 @@ extension DashboardRoutes {
     let now = environment.now()
     return JobPage(
       try await environment.store.progress(of: id, key: nil, now: now),
-      units: try await environment.store.units(of: id, limit: JobPage.shownUnits), now: now)
+      units: try await environment.store.units(
+        of: id, for: .everyone, limit: JobPage.shownUnits), now: now)
   }
 }

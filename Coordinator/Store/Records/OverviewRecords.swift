@@ -25,8 +25,8 @@ package struct FleetNow: Hashable, Sendable {
   /// What workers say that accepted results took, and the part of it that they estimated.
   package var energyJoules: Double = 0
   package var estimatedEnergyJoules: Double = 0
-  /// Active workers whose account agreed to be named, seen last first; no more than were asked for.
-  package var namedWorkers: [Worker]
+  /// Active workers that the audience may know by name, seen last first; no more than were asked for.
+  package var listedWorkers: [Worker]
 
   /// One active worker.
   package struct Worker: Hashable, Sendable {
@@ -67,7 +67,7 @@ package struct UnitOverview: Hashable, Sendable {
     }
     package var state: State
     package var worker: String
-    /// Names of the worker and its account; nil unless the account's owner agreed to be named.
+    /// Names of the worker and its account; nil where the audience may not know them.
     package var names: Names?
     package var issuedAt: Timestamp
     package var deadline: Timestamp

@@ -20,6 +20,17 @@ package extension SQLiteStore {
     try await write { try $0.set(.minimumWorkerVersion, version?.description) }
   }
 
+  func setOperatorKey(hash: Digest?) async throws {
+    try await write { try $0.set(.operatorKey, hash?.hex) }
+  }
+
+  func isOperatorKey(hash: Digest) async throws -> Bool {
+    try await read { db in
+      let row = try db.first("SELECT value FROM setting WHERE name = 'operator_key'")
+      return try row?.value("value", as: String.self) == hash.hex
+    }
+  }
+
   func runningLeases() async throws -> Int {
     try await read { try $0.integer("SELECT count(*) FROM replica WHERE state = 'running'") }
   }
@@ -115,6 +126,8 @@ enum AdministrationSetting: String {
   case leasing
   case message
   case minimumWorkerVersion = "minimum_worker_version"
+  /// The hash of a secret, not shown with the others.
+  case operatorKey = "operator_key"
 }
 
 extension Administration {
@@ -132,7 +145,7 @@ extension Administration {
       case .minimumWorkerVersion:
         guard let version = ProgramVersion(text) else { throw Row.damaged("setting.value") }
         minimumWorkerVersion = version
-      case nil: throw Row.damaged("setting.name")
+      case .operatorKey, nil: throw Row.damaged("setting.name")
       }
     }
   }

@@ -4,7 +4,9 @@ import WireProtocol
 
 package extension SQLiteStore {
   /// Looks at indexes of what runs and waits alone, so that a long history costs nothing.
-  func fleetNow(namedWorkers limit: Int, now: Timestamp) async throws -> FleetNow {
+  func fleetNow(
+    for audience: Audience, listedWorkers limit: Int, now: Timestamp
+  ) async throws -> FleetNow {
     let activeSince = now.adding(seconds: -policy.activeSeconds)
     return try await read { db in
       let active = try db.first(
@@ -49,7 +51,7 @@ package extension SQLiteStore {
         acceptedResults: try totals?.value("accepted") ?? 0,
         credit: Credit(micro: try totals?.value("credit") ?? 0),
         energyJoules: energy.joules, estimatedEnergyJoules: energy.estimatedJoules,
-        namedWorkers: try db.namedWorkers(since: activeSince, limit: limit))
+        listedWorkers: try db.activeWorkers(since: activeSince, for: audience, limit: limit))
     }
   }
 
@@ -70,7 +72,9 @@ package extension SQLiteStore {
     }
   }
 
-  func units(of batch: String, limit: Int) async throws -> [UnitOverview] {
+  func units(
+    of batch: String, for audience: Audience, limit: Int
+  ) async throws -> [UnitOverview] {
     try await read { db in
       let number = try BatchRow.require(batch, db).number
       let rows = try db.all(
@@ -81,21 +85,23 @@ package extension SQLiteStore {
         LIMIT ?
         """, [number, limit])
       return try rows.map { row in
-        try UnitOverview(row: row, replicas: try db.replicas(of: try row.value("number")))
+        try UnitOverview(row: row, replicas: try db.replicas(of: try row.value("number"), for: audience))
       }
     }
   }
 }
 
 extension Database {
-  fileprivate func namedWorkers(since: Timestamp, limit: Int) throws -> [FleetNow.Worker] {
+  fileprivate func activeWorkers(
+    since: Timestamp, for audience: Audience, limit: Int
+  ) throws -> [FleetNow.Worker] {
     try all(
       """
       SELECT worker.id, worker.name, worker.last_seen, account.name AS account_name
       FROM worker JOIN account ON account.id = worker.account
-      WHERE worker.last_seen > ? AND worker.deleted_at IS NULL AND account.named = 1
+      WHERE worker.last_seen > ? AND worker.deleted_at IS NULL AND (account.named = 1 OR ?)
       ORDER BY worker.last_seen DESC, worker.id LIMIT ?
-      """, [since, limit]
+      """, [since, audience == .operator, limit]
     ).map { row in
       let id: String = try row.value("id")
       return FleetNow.Worker(
@@ -123,15 +129,17 @@ extension Database {
     }
   }
 
-  fileprivate func replicas(of unit: Int64) throws -> [UnitOverview.Replica] {
+  fileprivate func replicas(
+    of unit: Int64, for audience: Audience
+  ) throws -> [UnitOverview.Replica] {
     try all(
       """
       SELECT replica.*, worker.name AS worker_name, account.name AS account_name,
-        account.named AND worker.deleted_at IS NULL AS named
+        (account.named OR ?) AND worker.deleted_at IS NULL AS named
       FROM replica JOIN worker ON worker.id = replica.worker
         JOIN account ON account.id = replica.account
       WHERE unit = ? ORDER BY replica.number
-      """, [unit]
+      """, [audience == .operator, unit]
     ).map { row in
       let isNamed: Bool = try row.value("named")
       let energy = try Energy(optional: row)
