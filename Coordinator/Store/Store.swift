@@ -150,6 +150,8 @@ package protocol FleetStore: Sendable {
 package protocol AccountStore: Sendable {
   /// All accounts, oldest first, without those that were deleted.
   func accounts() async throws -> [AccountProfile]
+  /// Nil when there is none of this name.
+  func account(named name: String) async throws -> AccountProfile?
   /// Changes what is known of an account. A team is made when it is new, with this account for its
   /// founder.
   ///
@@ -162,6 +164,20 @@ package protocol AccountStore: Sendable {
   ///
   /// - Throws: `StoreError.notFound` for an unknown name.
   func deleteAccount(named name: String, now: Timestamp) async throws
+
+  /// Adds a key that opens the account's page; of an account's keys the newest
+  /// `StoreLimit.accountKeys` stay.
+  ///
+  /// - Parameter hash: SHA-256 of the key's UTF-8 bytes; the key itself never reaches the store.
+  /// - Throws: `StoreError.notFound` for an unknown name.
+  func createAccountKey(accountNamed name: String, hash: Digest, now: Timestamp) async throws
+  /// The account that a key opens, nil when the key is unknown or revoked or the account deleted. Who is
+  /// banned may still look.
+  func account(keyHash: Digest) async throws -> AccountProfile?
+  /// Makes every key of an account useless and says how many those were.
+  ///
+  /// - Throws: `StoreError.notFound` for an unknown name.
+  func revokeAccountKeys(accountNamed name: String, now: Timestamp) async throws -> Int
 }
 
 /// API keys.
@@ -231,6 +247,8 @@ package enum StoreLimit {
   package static let storedErrors = 100
   /// Seconds in which a retried creation finds its first attempt.
   package static let createRetrySeconds = 600
+  /// Keys of one account that may be in use together.
+  package static let accountKeys = 20
   /// Lines that one `appendRequests` takes well: a few megabytes of tokens.
   package static let suggestedSlice = 500
 }

@@ -21,6 +21,9 @@ enum Migrations {
     migrator.registerMigration("5: administration") { try $0.execute(sql: administration) }
     migrator.registerMigration("6: storage") { try $0.execute(sql: storage) }
     migrator.registerMigration("7: energy") { try $0.execute(sql: energy) }
+    migrator.registerMigration("8: account keys, choices, machines") {
+      try $0.execute(sql: volunteers)
+    }
     return migrator
   }
 
@@ -258,5 +261,14 @@ enum Migrations {
     ALTER TABLE worker ADD COLUMN estimated_energy INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE contribution ADD COLUMN energy INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE contribution ADD COLUMN estimated_energy INTEGER NOT NULL DEFAULT 0;
+    """
+
+  /// Keys have numbers so that the newest are known among those of one millisecond.
+  private static let volunteers = """
+    CREATE TABLE account_key (
+      number INTEGER PRIMARY KEY AUTOINCREMENT, hash TEXT NOT NULL UNIQUE,
+      account TEXT NOT NULL REFERENCES account, created_at INTEGER NOT NULL, revoked_at INTEGER
+    ) STRICT;
+    CREATE INDEX account_key_of_account ON account_key (account, number);
     """
 }

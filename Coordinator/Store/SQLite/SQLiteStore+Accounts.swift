@@ -15,6 +15,18 @@ package extension SQLiteStore {
     }
   }
 
+  func account(named name: String) async throws -> AccountProfile? {
+    try await read { db in
+      try db.first(
+        """
+        SELECT account.*, team.name AS team_name FROM account
+        LEFT JOIN team ON team.id = account.team
+        WHERE account.name = ? AND account.deleted_at IS NULL
+        """, [name]
+      ).map(AccountProfile.init(row:))
+    }
+  }
+
   func changeAccount(
     named name: String, _ change: AccountChange, now: Timestamp
   ) async throws -> AccountProfile {
@@ -55,12 +67,55 @@ package extension SQLiteStore {
           "UPDATE worker SET name = 'deleted', deleted_at = ? WHERE id = ?", [now, worker])
       }
       try db.run("UPDATE invitation SET uses_left = 0, expires_at = 0 WHERE account = ?", [id])
+      try db.run("DELETE FROM account_key WHERE account = ?", [id])
       // The name goes too, so that somebody else may take it; the id is no name.
       try db.run(
         """
         UPDATE account SET name = 'deleted ' || id, named = 0, team = NULL, country = NULL,
           url = NULL, email = NULL, deleted_at = ? WHERE id = ?
         """, [now, id])
+    }
+  }
+
+  func createAccountKey(
+    accountNamed name: String, hash: Digest, now: Timestamp
+  ) async throws {
+    try await write { transaction in
+      let db = transaction.db
+      let id = try db.accountID(named: name)
+      try db.run(
+        "INSERT INTO account_key (hash, account, created_at) VALUES (?, ?, ?)", [hash, id, now])
+      // Any machine of the account may ask for keys: they must not pile up.
+      try db.run(
+        """
+        DELETE FROM account_key WHERE account = ? AND number NOT IN (
+          SELECT number FROM account_key WHERE account = ? AND revoked_at IS NULL
+          ORDER BY number DESC LIMIT ?)
+        """, [id, id, StoreLimit.accountKeys])
+    }
+  }
+
+  func account(keyHash: Digest) async throws -> AccountProfile? {
+    try await read { db in
+      try db.first(
+        """
+        SELECT account.*, team.name AS team_name
+        FROM account_key JOIN account ON account.id = account_key.account
+          LEFT JOIN team ON team.id = account.team
+        WHERE account_key.hash = ? AND account_key.revoked_at IS NULL
+          AND account.deleted_at IS NULL
+        """, [keyHash]
+      ).map(AccountProfile.init(row:))
+    }
+  }
+
+  func revokeAccountKeys(accountNamed name: String, now: Timestamp) async throws -> Int {
+    try await write { transaction in
+      let db = transaction.db
+      try db.run(
+        "UPDATE account_key SET revoked_at = ? WHERE account = ? AND revoked_at IS NULL",
+        [now, try db.accountID(named: name)])
+      return db.changesCount
     }
   }
 }
