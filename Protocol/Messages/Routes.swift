@@ -12,6 +12,10 @@ package enum WorkerRoute {
   package static let lease = "/worker/v1/lease"
   /// `GET -> Standing`.
   package static let standing = "/worker/v1/standing"
+  /// `GET -> OwnAccount`; `POST OwnAccountChange -> OwnAccount`.
+  package static let account = "/worker/v1/account"
+  /// `POST -> OwnAccountKey`; `DELETE -> RevokedAccountKeys`.
+  package static let accountKey = "/worker/v1/account/key"
 
   /// `POST Heartbeat -> HeartbeatResponse`.
   package static func heartbeat(lease: String) -> String { "/worker/v1/leases/\(lease)/heartbeat" }

@@ -51,6 +51,9 @@ actor StubState {
     account: .init(units: 9, tokens: 90, credit: 4.5, recentAverageCredit: 0.75), rank: 2,
     accounts: 7)
 
+  var account = OwnAccount(name: "ada", isPublic: false, country: "Ireland")
+  var accountKeys: [String] = []
+
   private(set) var given: [String: Lease] = [:]
   private(set) var uploads: [Upload] = []
   private(set) var requests: [String] = []
@@ -83,6 +86,22 @@ actor StubState {
     for lease in given { self.given[lease.id] = lease }
     return LeaseResponse(
       leases: given, reasons: given.isEmpty ? [.noWork: 1] : [:], retryAfterSeconds: 1)
+  }
+
+  func change(_ change: OwnAccountChange) -> OwnAccount {
+    account.isPublic = change.isPublic ?? account.isPublic
+    if let team = change.team { account.team = team.isEmpty ? nil : team }
+    return account
+  }
+
+  func makeAccountKey() -> OwnAccountKey {
+    accountKeys.append("tally-account-\(accountKeys.count)")
+    return OwnAccountKey(key: accountKeys.last ?? "", page: "/account")
+  }
+
+  func revokeAccountKeys() -> RevokedAccountKeys {
+    defer { accountKeys = [] }
+    return RevokedAccountKeys(revoked: accountKeys.count)
   }
 
   func heartbeat(_ lease: String) -> HeartbeatResponse {
@@ -213,6 +232,7 @@ struct StubCoordinator {
     router.get("/worker/v1/standing") { _, context in
       try await entered("standing", context) { _ in try Self.json(await state.standing) }
     }
+    addAccount(to: router)
     router.post("/worker/v1/leases/{id}/heartbeat") { request, context in
       try await entered("heartbeat", context) { _ in
         try Self.json(await state.heartbeat(context.parameters.require("id")))
@@ -234,6 +254,23 @@ struct StubCoordinator {
       }
     }
     return router
+  }
+
+  private func addAccount(to router: Router<Context>) {
+    router.get("/worker/v1/account") { _, context in
+      try await entered("account", context) { _ in try Self.json(await state.account) }
+    }
+    router.post("/worker/v1/account") { request, context in
+      try await entered("account", context) { _ in
+        try Self.json(await state.change(Self.read(OwnAccountChange.self, request)))
+      }
+    }
+    router.post("/worker/v1/account/key") { _, context in
+      try await entered("account", context) { _ in try Self.json(await state.makeAccountKey()) }
+    }
+    router.delete("/worker/v1/account/key") { _, context in
+      try await entered("account", context) { _ in try Self.json(await state.revokeAccountKeys()) }
+    }
   }
 
   /// Demands a client certificate and plays the scripted refusals.

@@ -105,7 +105,7 @@ package struct WorkerDaemon: Service {
           observer(board.show(report, at: clock.now()))
         }),
       settings: lifecycleSettings, seed: seed, inbox: inbox)
-    let control = controlServer(folder, governor, board, cache, log, logger)
+    let control = controlServer(folder, governor, loop, board, cache, log, logger)
     let outcome: Result<StopReason, any Error>
     do {
       outcome = .success(
@@ -157,8 +157,8 @@ package struct WorkerDaemon: Service {
   }
 
   private func controlServer(
-    _ folder: WorkerFolder, _ governor: WorkerGovernor, _ board: StatusBoard, _ cache: BlobCache,
-    _ log: WorkerLog, _ logger: Logger
+    _ folder: WorkerFolder, _ governor: WorkerGovernor, _ loop: WorkerLoop, _ board: StatusBoard,
+    _ cache: BlobCache, _ log: WorkerLog, _ logger: Logger
   ) -> ControlServer {
     let started = clock.now()
     return ControlServer(
@@ -175,7 +175,12 @@ package struct WorkerDaemon: Service {
         preferences: { await governor.state.preferences },
         replacePreferences: { try await governor.replace($0) },
         finish: { [inbox] in inbox.tell.yield(.finish) },
-        logs: { log.document(after: $0, limit: $1) }),
+        logs: { log.document(after: $0, limit: $1) },
+        account: ControlServer.Account(
+          show: { () throws(RequestFailure) in try await loop.account() },
+          change: { (change) throws(RequestFailure) in try await loop.changeAccount(change) },
+          makeKey: { () throws(RequestFailure) in try await loop.makeAccountKey() },
+          revokeKeys: { () throws(RequestFailure) in try await loop.revokeAccountKeys() })),
       clock: clock, logger: logger)
   }
 

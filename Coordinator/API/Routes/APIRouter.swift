@@ -22,6 +22,7 @@ package enum APIRouter {
     PublicRoutes(environment: environment, authenticated: authenticated).add(to: router)
     StatisticsRoutes(environment: environment).add(to: router)
     EnrolmentRoutes(environment: environment, worker: worker).add(to: router)
+    AccountRoutes(environment: environment, worker: worker).add(to: router)
     WorkRoutes(environment: environment, worker: worker).add(to: router)
     return router
   }

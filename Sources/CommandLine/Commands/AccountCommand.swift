@@ -8,10 +8,13 @@ struct AccountCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "account", abstract: "Show accounts, and change what is public of them.",
     discussion: """
-      Accounts are made by `tally invite`. One is named in public only when its owner agreed: that is for the operator to \
-      ask and to note here. The same commands work while the coordinator runs.
+      Accounts are made by `tally invite`. One is named in public only when its owner agreed: with `tally worker account set \
+      --public` on one of its machines, on its page, or by a word to the operator, who notes it here. The same commands work while the coordinator runs.
       """,
-    subcommands: [AccountListCommand.self, AccountSetCommand.self, AccountDeleteCommand.self],
+    subcommands: [
+      AccountListCommand.self, AccountSetCommand.self, AccountKeyCommand.self,
+      AccountDeleteCommand.self,
+    ],
     defaultSubcommand: AccountListCommand.self)
 }
 
@@ -99,6 +102,52 @@ struct AccountSetCommand: AsyncParsableCommand {
     }
     let team = profile.team.map { "of team \($0)" } ?? "of no team"
     Terminal.output.line("\(account) is \(profile.isNamed ? "public" : "private"), \(team).")
+  }
+}
+
+/// Makes keys of an account's page.
+struct AccountKeyCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "key", abstract: "Make a key for an account's page and show it, once.",
+    discussion: """
+      For its owner, who enters it on the dashboard at /account; `tally worker account key` makes one without the operator. \
+      The coordinator keeps a hash only. The newest 20 keys of an account work.
+
+      EXAMPLES:
+        tally account key ada
+        tally account key ada --revoke
+      """)
+
+  @Argument(help: "The account's name.")
+  var account: String
+
+  @Flag(help: "Make no key; make those there are useless.")
+  var revoke = false
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  @OptionGroup var data: DataOptions
+
+  private struct Report: Encodable {
+    let account: String
+    let key: String?
+    let revoked: Int?
+  }
+
+  func run() async throws {
+    let store = try data.open().store
+    let now = APIEnvironment.systemTime()
+    if revoke {
+      let count = try await store.revokeAccountKeys(accountNamed: account, now: now)
+      if json { return try printJSON(Report(account: account, key: nil, revoked: count)) }
+      return Terminal.output.line("\(account): \(AccountKeyText.revoked(count))")
+    }
+    let key = AccountKey()
+    try await store.createAccountKey(accountNamed: account, hash: key.hash, now: now)
+    if json { return try printJSON(Report(account: account, key: key.text, revoked: nil)) }
+    Terminal.output.line(key.text)
+    Terminal.error.line("It opens the page of \(account), at \(AccountKey.page), and is not shown again.")
   }
 }
 

@@ -24,7 +24,7 @@ struct WorkerCommand: AsyncParsableCommand {
     subcommands: [
       Join.self, Run.self, WorkerStatusCommand.self, WorkerPauseCommand.self,
       WorkerResumeCommand.self, WorkerFinishCommand.self, WorkerLogsCommand.self,
-      WorkerPreferencesCommand.self,
+      WorkerPreferencesCommand.self, WorkerAccountCommand.self,
       WorkerDoctorCommand.self, WorkerLeaveCommand.self,
     ])
 
@@ -82,11 +82,20 @@ struct WorkerCommand: AsyncParsableCommand {
       let service = SystemService("worker")
       guard folder.path == service.folder, service.isManaged else {
         let option = folder.data.map { " --data \($0)" } ?? ""
-        return Terminal.error.line("Start it with: tally worker run\(option)")
+        Terminal.error.line("Start it with: tally worker run\(option)")
+        return tellOfConsent(member.record.accountName, "tally", option)
       }
       SystemService.handOver(folder.path)
       try service.control("restart")
       Terminal.error.line("It works now, and after every start. See it with: sudo tally worker status")
+      tellOfConsent(member.record.accountName, "sudo tally", "")
+    }
+
+    /// Nobody is asked by a script.
+    private func tellOfConsent(_ account: String, _ program: String, _ option: String) {
+      guard Terminal.error.isInteractive else { return }
+      Terminal.error.line(
+        "Whether pages name \(account) is for you to decide; once it runs: \(program) worker account\(option)")
     }
   }
 

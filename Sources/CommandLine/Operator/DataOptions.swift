@@ -62,17 +62,6 @@ enum PublicAddress {
   }
 }
 
-/// Secrets that people carry: keys and invitations.
-enum Secret {
-  /// 256 random bits as 43 characters of base64url.
-  static func make() -> String {
-    var generator = SystemRandomNumberGenerator()
-    let bytes = (0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) }
-    return Data(bytes).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_")
-      .replacing("=", with: "")
-  }
-}
-
 /// Prints a value as one JSON line.
 func printJSON(_ value: some Encodable) throws {
   let encoder = JSONEncoder()

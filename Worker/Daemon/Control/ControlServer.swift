@@ -3,6 +3,7 @@ import Hummingbird
 import Logging
 import ServiceLifecycle
 import Synchronization
+import WireProtocol
 import WorkerCore
 
 /// Answers the machine's owner on a Unix socket in the worker's folder, which lets nobody else in: what
@@ -17,6 +18,15 @@ struct ControlServer: Sendable {
     var finish: @Sendable () -> Void
     /// Messages after a number, at most so many.
     var logs: @Sendable (Int, Int) -> LogDocument
+    var account: Account
+  }
+
+  /// What goes on to the coordinator.
+  struct Account: Sendable {
+    var show: @Sendable () async throws(RequestFailure) -> OwnAccount
+    var change: @Sendable (OwnAccountChange) async throws(RequestFailure) -> OwnAccount
+    var makeKey: @Sendable () async throws(RequestFailure) -> AccountKeyNote
+    var revokeKeys: @Sendable () async throws(RequestFailure) -> RevokedAccountKeys
   }
 
   let path: String
@@ -96,7 +106,36 @@ struct ControlServer: Sendable {
           JSONDecoder().decode(WorkerPreferences.self, from: Data(buffer: body)))
       }
     }
+    addAccount(to: router)
     return router
+  }
+
+  private func addAccount(to router: Router<BasicRequestContext>) {
+    let account = handlers.account
+    router.get("/account") { _, _ in try await Self.asked(account.show) }
+    router.post("/account") { request, context in
+      let change = try await request.decode(as: OwnAccountChange.self, context: context)
+      return try await Self.asked { () throws(RequestFailure) in try await account.change(change) }
+    }
+    router.post("/account/key") { _, _ in try await Self.asked(account.makeKey) }
+    router.delete("/account/key") { _, _ in try await Self.asked(account.revokeKeys) }
+  }
+
+  /// What the coordinator answered, or why there is no answer.
+  private static func asked(
+    _ question: () async throws(RequestFailure) -> some Encodable
+  ) async throws -> Response {
+    do {
+      return try json(await question())
+    } catch let failure as RequestFailure {
+      switch failure {
+      case .refused(404, code: "unknown_url", _):
+        throw HTTPError(
+          .badGateway, message: "the coordinator's program is older and knows no such question")
+      case .refused(400, _, let message): throw HTTPError(.badRequest, message: message)
+      default: throw HTTPError(.badGateway, message: "\(failure)")
+      }
+    }
   }
 
   /// The status after something was done; what is wrong with the order as 400.

@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import Foundation
 import NIOCore
 import NIOHTTP1
+import WireProtocol
 import WorkerCore
 
 /// Speaks with the worker that runs on a folder.
@@ -60,8 +61,38 @@ package struct ControlSocket: Sendable {
     try Self.decode(await send(.PUT, "/preferences", preferences))
   }
 
+  /// What the coordinator knows of the account that this worker belongs to.
+  ///
+  /// - Throws: `ControlError`, also for what the coordinator refuses.
+  package func account() async throws(ControlError) -> OwnAccount {
+    try Self.decode(await send(.GET, "/account", patience: .coordinator))
+  }
+
+  /// Changes what it knows.
+  ///
+  /// - Throws: `ControlError`, also for what the coordinator refuses.
+  package func changeAccount(_ change: OwnAccountChange) async throws(ControlError) -> OwnAccount {
+    try Self.decode(await send(.POST, "/account", change, patience: .coordinator))
+  }
+
+  /// A new key for the account's page.
+  ///
+  /// - Throws: `ControlError`, also for what the coordinator refuses.
+  package func makeAccountKey() async throws(ControlError) -> AccountKeyNote {
+    try Self.decode(await send(.POST, "/account/key", patience: .coordinator))
+  }
+
+  /// Makes every key of the account's page useless; returns how many those were.
+  ///
+  /// - Throws: `ControlError`, also for what the coordinator refuses.
+  package func revokeAccountKeys() async throws(ControlError) -> Int {
+    let answer = try await send(.DELETE, "/account/key", patience: .coordinator)
+    return try Self.decode(answer, as: RevokedAccountKeys.self).revoked
+  }
+
   private func send(
-    _ method: HTTPMethod, _ route: String, _ body: (any Encodable & Sendable)? = nil
+    _ method: HTTPMethod, _ route: String, _ body: (any Encodable & Sendable)? = nil,
+    patience: TimeAmount = .seconds(10)
   ) async throws(ControlError) -> Data {
     guard FileManager.default.fileExists(atPath: path) else { throw .notRunning(path: path) }
     guard let url = URL(httpURLWithSocketPath: path, uri: route) else {
@@ -76,7 +107,7 @@ package struct ControlSocket: Sendable {
         request.headers.add(name: "content-type", value: "application/json")
         request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(body)))
       }
-      let response = try await client.execute(request, timeout: .seconds(10))
+      let response = try await client.execute(request, timeout: patience)
       let data = Data(buffer: try await response.body.collect(upTo: 16 << 20))
       outcome = .success((response.status.code, data))
     } catch {
@@ -100,13 +131,20 @@ package struct ControlSocket: Sendable {
       ?? String(decoding: body.prefix(500), as: UTF8.self)
   }
 
-  private static func decode<Answer: Decodable>(_ data: Data) throws(ControlError) -> Answer {
+  private static func decode<Answer: Decodable>(
+    _ data: Data, as type: Answer.Type = Answer.self
+  ) throws(ControlError) -> Answer {
     do {
       return try JSONDecoder().decode(Answer.self, from: data)
     } catch {
       throw .refused("the worker's answer is not understood: \(error)")
     }
   }
+}
+
+extension TimeAmount {
+  /// Longer than a worker waits for its coordinator, so that the worker's reason is what one reads.
+  fileprivate static let coordinator = TimeAmount.seconds(45)
 }
 
 /// Why a worker did not do what its owner asked.
