@@ -27,3 +27,17 @@ package struct AccountKey: Sendable {
   /// The path of the page on which it is entered.
   package static let page = "/account"
 }
+
+/// Shows the dashboard with every name on it, and changes nothing.
+package struct OperatorKey: Sendable {
+  /// What such keys begin with.
+  package static let prefix = "tally-operator-"
+  /// What the operator enters; shown once.
+  package let text: String
+
+  /// A new key.
+  package init() { text = Self.prefix + Secret.make() }
+
+  /// What the store knows it by.
+  package var hash: Digest { BlobDigest.sha256(Array(text.utf8)) }
+}

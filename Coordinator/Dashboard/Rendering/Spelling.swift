@@ -68,6 +68,15 @@ package enum Spelling {
     return "\(number) B"
   }
 
+  /// `350 J`, `1.2 Wh`, `3.4 kWh`.
+  package static func energy(_ joules: Double) -> String {
+    switch joules / 3600 {
+    case 1000...: amount(joules / 3.6e6) + " kWh"
+    case 1...: amount(joules / 3600) + " Wh"
+    default: amount(joules) + " J"
+    }
+  }
+
   /// A length of time in its two largest units: `45 s`, `3 min 20 s`, `2 h 5 min`, `3 days 4 h`.
   package static func duration(_ seconds: Double) -> String {
     guard seconds.isFinite, seconds < 1e12 else { return "-" }
