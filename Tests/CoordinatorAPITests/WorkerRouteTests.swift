@@ -356,7 +356,7 @@ struct TestWorker {
       let metrics = try await client.send(.get, "/metrics", key: nil)
       let lines = String(decoding: metrics.body, as: UTF8.self).split(separator: "\n")
       #expect(lines.contains("tally_energy_joules_total{method=\"measured\"} 24.5"))
-      #expect(lines.contains("tally_energy_joules_total{method=\"estimated\"} 8.0"))
+      #expect(lines.contains("tally_energy_joules_total{method=\"estimated\"} 8"))
     }
   }
 

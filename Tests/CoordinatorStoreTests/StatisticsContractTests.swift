@@ -150,27 +150,26 @@ struct StatisticsContractTests {
       #expect(try await joules() == [0, 0])
       let wrong = try #require(try await lab.lease(liar).first)
       try await lab.submit(
-        wrong, by: liar, lyingAs: "l", energy: EnergyClaim(joules: 40, isEstimated: false), now: now)
+        wrong, by: liar, lyingAs: "l", energy: EnergyClaim(joules: 40, isEstimated: false),
+        now: now)
       #expect(try await joules() == [0, 0])
       try await lab.replayAll(now: now)
       #expect(try await joules() == [20.5, 20.5])
       // More than 10 kW for the ten seconds since the lease.
-      for (seed, claimed) in [(1, 100_001), (2, 30)] {
-        let later = Self.start.adding(seconds: seed)
-        _ = try await lab.runningBatch(lines: 3, now: later)
-        for (worker, energy) in [(ann, Double(claimed)), (bob, 2.25)] {
-          let lease = try #require(try await lab.lease(worker, now: later).first)
-          try await lab.submit(
-            lease, by: worker, energy: EnergyClaim(joules: energy, isEstimated: false),
-            now: later.adding(seconds: 10))
-        }
+      _ = try await lab.runningBatch(lines: 3, now: Self.start.adding(seconds: 1))
+      for (worker, joules) in [(ann, 100_001), (bob, 2.25)] {
+        let lease = try #require(
+          try await lab.lease(worker, now: Self.start.adding(seconds: 1)).first)
+        try await lab.submit(
+          lease, by: worker, energy: EnergyClaim(joules: joules, isEstimated: false),
+          now: Self.start.adding(seconds: 11))
       }
-      #expect(try await joules() == [20.5 + 30 + 4.5, 20.5])
+      #expect(try await joules() == [22.75, 20.5])
       let snapshot = try await lab.store.statistics(now: now)
-      #expect(snapshot.workers.first { $0.id == ann.id }?.contribution.energyJoules == 50.5)
-      #expect(snapshot.accounts.first { $0.name == "bob" }?.contribution.energyJoules == 4.5)
+      #expect(snapshot.workers.first { $0.id == ann.id }?.contribution.energyJoules == 20.5)
+      #expect(snapshot.accounts.first { $0.name == "bob" }?.contribution.energyJoules == 2.25)
       try await lab.store.deleteAccount(named: "ann", now: now)
-      #expect(try await joules() == [55, 20.5])
+      #expect(try await joules() == [22.75, 20.5])
     }
   }
 

@@ -76,6 +76,11 @@ def test_a_killed_worker_resumes_its_unit_where_it_was(fleet, fresh_fleet):
     # What its owner is told, and how the account stands.
     assert f"{kept} requests of interrupted units" in tally("worker", "status", "--data", victim.data).stdout
     assert "unit resumed" in tally("worker", "logs", "--data", victim.data).stdout
+    # What it took, in both runs, and how that is known.
+    told = tally("worker", "status", "--data", victim.data).stdout
+    assert re.search(r"energy +.* today; .* in all \((measured: RAPL|estimate: 6 W a busy core)\)", told), told
+    totals = fresh_fleet.coordinator.get("/stats")["totals"]
+    assert 0 < totals["energy_joules"] <= victim.status()["energy"]["total_joules"] + 0.001
     assert victim.status()["standing"]["rank"] == 1
     replicas = fresh_fleet.coordinator.progress(batch.id, fresh_fleet.key)["replicas"]
     assert (replicas["accepted"], replicas["rejected"], replicas["lost"]) == (1, 0, 0)

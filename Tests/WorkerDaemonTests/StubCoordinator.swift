@@ -35,6 +35,8 @@ actor StubState {
     var signature: Data
     var result: Data
     var publicKey: Data
+    var energy: String
+    var energyMethod: String
   }
 
   let secret = "a secret of the invitation"
@@ -304,7 +306,8 @@ struct StubCoordinator {
     let upload = StubState.Upload(
       lease: try context.parameters.require("id"), digest: header(ResultHeader.digest),
       signature: Data(base64Encoded: header(ResultHeader.signature)) ?? Data(),
-      result: try Zstd.decompress(Data(body.readableBytesView), limit: size), publicKey: key)
+      result: try Zstd.decompress(Data(body.readableBytesView), limit: size), publicKey: key,
+      energy: header(ResultHeader.energy), energyMethod: header(ResultHeader.energyMethod))
     if await state.take(upload) {
       return Response(status: .ok, body: .init { _ in throw ConnectionCut() })
     }

@@ -76,13 +76,15 @@ package struct WorkerDaemon: Service {
     let log = WorkerLog(in: folder, clock: clock)
     let logger = log.joined(to: logger)
     let traffic = try TrafficMeter(folder: folder, clock: clock, logger: logger)
+    let energy = EnergyRecorder(
+      folder: folder, sensors: EnergySensors(root: sensorRoot), clock: clock, logger: logger)
     let cache = try BlobCache(
       folder: folder.cache, limitBytes: configuration.cacheLimitBytes, traffic: traffic,
       logger: logger)
     let board = StatusBoard()
     let governor = try WorkerGovernor(
       folder: folder, sensors: MachineSensors(root: sensorRoot), runner: runner, traffic: traffic,
-      cache: cache, clock: clock, isAlways: configuration.computesAlways,
+      energy: energy, cache: cache, clock: clock, isAlways: configuration.computesAlways,
       memoryBytes: configuration.memoryLimitBytes, hasUnit: { board.hasUnit }, logger: logger
     ) { [inbox] allowance in
       board.show(allowance)
@@ -98,14 +100,14 @@ package struct WorkerDaemon: Service {
     let loop = WorkerLoop(
       WorkerLoop.Equipment(
         configuration: configuration, folder: folder, key: key, http: http, cache: cache,
-        traffic: traffic, results: ResultStore(folder: folder.results),
+        traffic: traffic, energy: energy, results: ResultStore(folder: folder.results),
         checkpoints: CheckpointStore(folder: folder.units), runner: runner, clock: clock,
         logger: logger, allowance: { board.allowance },
         observer: { [observer, clock] report in
           observer(board.show(report, at: clock.now()))
         }),
       settings: lifecycleSettings, seed: seed, inbox: inbox)
-    let control = controlServer(folder, governor, loop, board, cache, log, logger)
+    let control = controlServer(folder, governor, loop, board, cache, energy, log, logger)
     let outcome: Result<StopReason, any Error>
     do {
       outcome = .success(
@@ -119,6 +121,7 @@ package struct WorkerDaemon: Service {
     }
     try? await http.shutdown()
     traffic.save(isLast: true)
+    energy.save(isLast: true)
     withExtendedLifetime(lock) {}
     let reason = try outcome.get()
     if reason != .drained { throw WorkerStopped(reason: reason) }
@@ -158,7 +161,7 @@ package struct WorkerDaemon: Service {
 
   private func controlServer(
     _ folder: WorkerFolder, _ governor: WorkerGovernor, _ loop: WorkerLoop, _ board: StatusBoard,
-    _ cache: BlobCache, _ log: WorkerLog, _ logger: Logger
+    _ cache: BlobCache, _ energy: EnergyRecorder, _ log: WorkerLog, _ logger: Logger
   ) -> ControlServer {
     let started = clock.now()
     return ControlServer(
@@ -168,7 +171,7 @@ package struct WorkerDaemon: Service {
           let member = try? Membership(in: folder)
           return await board.document(
             governor.state, configuration, coordinator: member?.record.url,
-            cache: cache.usage, uptime: started.duration(to: clock.now()),
+            cache: cache.usage, energy: energy.state, uptime: started.duration(to: clock.now()),
             at: clock.now(), unixSeconds: clock.unixSeconds())
         },
         order: { try await governor.give($0) },

@@ -250,8 +250,8 @@ enum Migrations {
     CREATE INDEX replica_result ON replica (result) WHERE result IS NOT NULL;
     """
 
-  /// Thousandths of a joule that workers claim, and the part that they estimated. A replica has them
-  /// from its submission, the totals when its result is accepted.
+  /// Thousandths of a joule that workers claim, and the part that they estimated. A replica has
+  /// them from its submission, the totals when its result is accepted.
   private static let energy = """
     ALTER TABLE replica ADD COLUMN energy INTEGER;
     ALTER TABLE replica ADD COLUMN estimated_energy INTEGER;

@@ -13,7 +13,7 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
     discussion: """
       Tries the processor (every kernel variant must give the bits of the scalar reference, and products must agree with \
       OpenBLAS where that is installed), the memory, the disk, the clock, and the way to the coordinator through \
-      HTTPS_PROXY and NO_PROXY. The exit code is 1 if something keeps the worker from working or its results from being \
+      HTTPS_PROXY and NO_PROXY, and says whether energy can be measured. The exit code is 1 if something keeps the worker from working or its results from being \
       right. It may run beside a worker; then both are slower.
 
       EXAMPLES:
@@ -64,6 +64,7 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
     watched("trying the kernels") { processor.kernels(progress: $0) }
     add(processor.product())
     watched("trying the memory") { processor.memory(bytes: memoryBytes, progress: $0) }
+    add(energy())
     for finding in await worker(environment) { add(finding) }
     if json { try printJSON(findings) }
     if findings.contains(where: { $0.outcome == .bad }) { throw ExitCode.failure }
@@ -72,6 +73,29 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
   private var memoryBytes: Int {
     if let memory { return Int(memory * 1e9) }
     return max(64 << 20, min(2 << 30, SystemMemory.availableBytes() / 4))
+  }
+
+  /// Information, never a fault: without counters the worker's energy is an estimate that says so.
+  private func energy() -> Finding {
+    let allow =
+      "allow it until the next start of the machine with: "
+      + "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj "
+      + "(other programs may then learn from them what this machine computes: CVE-2020-8694)"
+    switch EnergySensors().access {
+    case .readable(let names):
+      return .good("energy", "measured by the processor's counters (RAPL: \(names.joined(separator: ", ")))")
+    case .readableByRootAlone:
+      return .note(
+        "energy",
+        "root alone may read the processor's counters (RAPL); a worker of another user, as the service is, estimates; "
+          + allow)
+    case .denied:
+      return .note("energy", "an estimate: the processor's counters (RAPL) are closed to this user; " + allow)
+    case .absent:
+      return .note(
+        "energy", "an estimate: no energy counters (RAPL) here, as in virtual machines; "
+          + "preference watts_per_core says what a busy processor takes")
+    }
   }
 
   private static func show(_ finding: Finding) {

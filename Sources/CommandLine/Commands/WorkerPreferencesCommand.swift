@@ -27,6 +27,7 @@ struct WorkerPreferencesCommand: AsyncParsableCommand {
         disk_megabytes          for models and inputs (as started)
         disk_percent            of the file system's size for them (90)
         disk_free_megabytes     to be left free on it, whoever takes the rest (1000)
+        watts_per_core          of a busy processor, for the estimate of energy where it cannot be measured (6)
         hours                   "always", "never", or ranges as in "mon-fri 20:00-07:00, sat-sun 00:00-24:00" (always)
         tariff_hours            as hours: when electricity is dear, so that it rests (never)
 

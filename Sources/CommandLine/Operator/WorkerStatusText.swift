@@ -27,6 +27,7 @@ enum WorkerStatusText {
       "\(limits.cpu_percent) % of \(limits.threads) threads, \(Spelled.bytes(limits.memory_bytes)) of memory")
     add("cache", "\(Spelled.bytes(status.cache_used_bytes)) of \(Spelled.bytes(limits.cache_bytes))")
     if let network = status.network { add("network", words(network)) }
+    if let energy = status.energy { add("energy", words(energy)) }
     if let standing = status.standing {
       let age = standing.age_seconds < 60 ? "" : ", \(duration(standing.age_seconds)) ago"
       add("this worker", words(standing.worker) + age)
@@ -48,6 +49,38 @@ enum WorkerStatusText {
     if let rate = network.download_bytes_per_second { words.append("down \(Spelled.bytes(rate))/s at most") }
     if let rate = network.upload_bytes_per_second { words.append("up \(Spelled.bytes(rate))/s at most") }
     return words.joined(separator: "; ")
+  }
+
+  private static func words(_ energy: StatusDocument.Energy) -> String? {
+    guard energy.total_joules > 0 || energy.watts != nil else { return nil }
+    var parts: [String] = []
+    func add(_ joules: Double, _ estimated: Double, _ what: String) {
+      // The method at the end is that of now; what was found otherwise says so.
+      let isMixed = energy.method == .measured ? estimated > 0 : estimated < joules
+      parts.append("\(amount(joules)) \(what)" + (isMixed ? ", in part \(otherMethod(energy))" : ""))
+    }
+    if let watts = energy.watts { parts.append(String(format: watts < 10 ? "%.1f W now" : "%.0f W now", watts)) }
+    if let joules = energy.unit_joules { add(joules, energy.unit_estimated_joules ?? 0, "for this unit") }
+    add(energy.today_joules, energy.today_estimated_joules, "today")
+    add(energy.total_joules, energy.total_estimated_joules, "in all")
+    return parts.joined(separator: "; ") + " " + method(energy)
+  }
+
+  private static func method(_ energy: StatusDocument.Energy) -> String {
+    energy.method == .measured ? "(measured: RAPL)" : "(estimate: \(energy.watts_per_core) W a busy core)"
+  }
+
+  private static func otherMethod(_ energy: StatusDocument.Energy) -> String {
+    energy.method == .measured ? "estimated" : "measured"
+  }
+
+  /// `12.3 J`, `4.2 kJ`, `0.1234 kWh`.
+  private static func amount(_ joules: Double) -> String {
+    switch joules {
+    case ..<1000: String(format: "%.1f J", joules)
+    case ..<100_000: String(format: "%.1f kJ", joules / 1000)
+    default: "\(Spelled.kilowattHours(joules)) kWh"
+    }
   }
 
   private static func words(_ unit: StatusDocument.Unit) -> String {

@@ -51,6 +51,10 @@ package struct WorkerPreferences: Hashable, Sendable {
   /// To be left free on the file system, in megabytes: when others fill it, the worker makes room.
   /// Default: 1000.
   package var diskFreeMegabytes = 1000
+  /// Watts that a busy processor takes, 1 to 500, for the estimate where the machine's counters
+  /// cannot be read; limits nothing. Default: 6, about what today's desktops and servers take for
+  /// each logical processor under full load.
+  package var wattsPerCore = 6
 
   package init() {}
 }
@@ -92,6 +96,7 @@ extension WorkerPreferences: Codable {
     case diskMegabytes = "disk_megabytes"
     case diskPercent = "disk_percent"
     case diskFreeMegabytes = "disk_free_megabytes"
+    case wattsPerCore = "watts_per_core"
   }
 
   private struct AnyKey: CodingKey {
@@ -139,6 +144,7 @@ extension WorkerPreferences: Codable {
     try read(.diskMegabytes, into: &diskMegabytes)
     try read(.diskPercent, into: &diskPercent)
     try read(.diskFreeMegabytes, into: &diskFreeMegabytes)
+    try read(.wattsPerCore, into: &wattsPerCore)
     try check()
   }
 
@@ -160,6 +166,7 @@ extension WorkerPreferences: Codable {
     try check(.diskMegabytes, diskMegabytes, 0...1_000_000_000)
     try check(.diskPercent, diskPercent, 1...100)
     try check(.diskFreeMegabytes, diskFreeMegabytes, 0...1_000_000_000)
+    try check(.wattsPerCore, wattsPerCore, 1...500)
   }
 
   private func check(

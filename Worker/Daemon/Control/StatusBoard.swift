@@ -29,7 +29,8 @@ final class StatusBoard: Sendable {
 
   func document(
     _ state: WorkerGovernor.State, _ configuration: WorkerConfiguration, coordinator: String?,
-    cache: (usedBytes: Int, limitBytes: Int), uptime: Duration, at now: Moment, unixSeconds: Int
+    cache: (usedBytes: Int, limitBytes: Int), energy: EnergyRecorder.State, uptime: Duration,
+    at now: Moment, unixSeconds: Int
   ) -> StatusDocument {
     let report = content.withLock { $0.report }
     var current = report
@@ -63,6 +64,7 @@ final class StatusBoard: Sendable {
       waiting_results: report?.waitingResults ?? 0, cache_used_bytes: cache.usedBytes,
       flops_per_second: report?.flopsPerSecond, uptime_seconds: Int(uptime.inSeconds),
       preferences_problem: state.problem, network: StatusDocument.Network(state, at: now),
+      energy: StatusDocument.Energy(energy, wattsPerCore: state.preferences.wattsPerCore),
       message: report?.message)
   }
 }

@@ -74,6 +74,40 @@ package struct StatusDocument: Codable, Hashable, Sendable {
     package var upload_bytes_per_second: Int?
   }
 
+  /// What computing takes. Joules are the worker's share of what the processor's counters show, or
+  /// an estimate from the time for which it kept processors busy.
+  package struct Energy: Codable, Hashable, Sendable {
+    package enum Method: String, Codable, Hashable, Sendable {
+      case measured, estimated
+    }
+    /// How it is known now; nil before the first unit.
+    package var method: Method?
+    /// What the estimate assumes of a busy processor.
+    package var watts_per_core: Int
+    /// Of late; nil when nothing runs.
+    package var watts: Double?
+    /// Of the running unit, its interrupted runs too, and the part that was estimated.
+    package var unit_joules: Double?
+    package var unit_estimated_joules: Double?
+    /// Of this day of UTC.
+    package var today_joules: Double
+    package var today_estimated_joules: Double
+    package var total_joules: Double
+    package var total_estimated_joules: Double
+
+    init(_ state: EnergyRecorder.State, wattsPerCore: Int) {
+      method = state.isEstimating.map { $0 ? .estimated : .measured }
+      watts_per_core = wattsPerCore
+      watts = state.watts
+      unit_joules = state.unit?.joules
+      unit_estimated_joules = state.unit?.estimatedJoules
+      today_joules = state.today.joules
+      today_estimated_joules = state.today.estimatedJoules
+      total_joules = state.total.joules
+      total_estimated_joules = state.total.estimatedJoules
+    }
+  }
+
   /// One sentence.
   package var summary: String
   /// Why it does not compute, in words; empty when nothing keeps it from that.
@@ -99,6 +133,8 @@ package struct StatusDocument: Codable, Hashable, Sendable {
   package var preferences_problem: String?
   /// Nil from a worker that is older.
   package var network: Network?
+  /// Nil from a worker that is older.
+  package var energy: Energy?
   /// What the coordinator's operator tells volunteers.
   package var message: String?
 }

@@ -1,6 +1,7 @@
 import Foundation
 import WirePayloads
 import WireProtocol
+import WorkerCore
 
 /// A finished result as it is sent: the same bytes at every attempt.
 struct FinishedResult: Hashable, Sendable {
@@ -16,6 +17,9 @@ struct FinishedResult: Hashable, Sendable {
     var versions: PeerVersions
     /// Seconds that the unit computed for, to the millisecond.
     var milliseconds: Int
+    /// What the unit took, and whether part of it is an estimate; nil where nothing was seen.
+    var energyMillijoules: Int?
+    var energyIsEstimated: Bool?
     /// In seconds since 1970.
     var finishedAt: Int
   }
@@ -25,13 +29,20 @@ struct FinishedResult: Hashable, Sendable {
   var body: Data
 
   /// Names, compresses and signs `result`.
-  init(unit: Digest, result: Data, milliseconds: Int, now: Int, key: any WorkerKey) throws {
+  init(
+    unit: Digest, result: Data, milliseconds: Int, energy: EnergyUse = EnergyUse(), now: Int,
+    key: any WorkerKey
+  ) throws {
     let digest = BlobDigest.sha256(result)
     let statement = ResultStatement(unit: unit, result: digest)
     header = Header(
       unit: unit, digest: digest, size: result.count,
       signature: try key.signature(over: statement.bytes).base64EncodedString(),
       versions: PeerVersions(), milliseconds: milliseconds, finishedAt: now)
+    if energy.joules > 0 {
+      header.energyMillijoules = Int(exactly: (energy.joules * 1000).rounded())
+      header.energyIsEstimated = energy.isEstimated
+    }
     body = try Zstd.compress(result)
   }
 
@@ -50,16 +61,26 @@ struct FinishedResult: Hashable, Sendable {
   /// `ResultHeader` fields of the upload.
   func headers() throws -> [(name: String, value: String)] {
     let versions = String(decoding: try CanonicalJSON.encode(header.versions), as: UTF8.self)
-    let (seconds, rest) = header.milliseconds.quotientAndRemainder(dividingBy: 1000)
-    let padded = String(String(rest + 1000).dropFirst())
-    return [
+    var headers = [
       ("content-type", "application/zstd"),
       (ResultHeader.digest, header.digest.hex),
       (ResultHeader.size, String(header.size)),
       (ResultHeader.signature, header.signature),
       (ResultHeader.versions, versions),
-      (ResultHeader.seconds, "\(seconds).\(padded)"),
+      (ResultHeader.seconds, Self.thousandths(header.milliseconds)),
     ]
+    if let millijoules = header.energyMillijoules {
+      let method: EnergyMethod = header.energyIsEstimated == false ? .measured : .estimated
+      headers.append((ResultHeader.energy, Self.thousandths(millijoules)))
+      headers.append((ResultHeader.energyMethod, method.rawValue))
+    }
+    return headers
+  }
+
+  /// `1.500` for 1500.
+  private static func thousandths(_ number: Int) -> String {
+    let (whole, rest) = number.quotientAndRemainder(dividingBy: 1000)
+    return "\(whole).\(String(rest + 1000).dropFirst())"
   }
 }
 

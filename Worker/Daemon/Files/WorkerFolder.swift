@@ -13,6 +13,7 @@ import WireProtocol
 ///     cache/           blobs, packed models            lock      held while a worker runs
 ///     preferences.json what the owner allows           paused.json   that the owner paused it
 ///     traffic.json     what was transferred in each month
+///     energy.json      what computing took on each day
 ///     log/             the last megabytes of what the worker told of itself
 ///     standing.json    what worker and account had contributed when the coordinator was last asked
 ///     control          the socket for the owner's commands, while a worker runs
@@ -37,6 +38,7 @@ package struct WorkerFolder: Sendable {
   package var log: String { path + "/log/worker.log" }
   package var cache: String { path + "/cache" }
   package var traffic: String { path + "/traffic.json" }
+  package var energy: String { path + "/energy.json" }
 
   /// Keeps a second worker out of the folder until the result goes away.
   package func lock() throws -> FolderLock {

@@ -5,17 +5,9 @@ import WorkerCore
 /// Reads what the governor wants to know from `/proc`, `/sys` and `/dev`. What is missing or makes no
 /// sense is left unknown: no machine has everything.
 struct MachineSensors: Sendable {
-  /// What two readings of the processors' time are compared by, in clock ticks.
-  private struct Load {
-    var processors: Double
-    var total: Double
-    var busy: Double
-    var own: Double
-  }
-
   /// Before every path; empty but in tests.
   let root: String
-  private var previous: Load?
+  private var previous: ProcessorTimes?
   private var otherLoad: Double?
   /// What the login manager answered last, and when, in seconds since 1970.
   private var sessions: (answer: String, at: Double)?
@@ -65,24 +57,9 @@ struct MachineSensors: Sendable {
     return otherLoad
   }
 
-  /// proc_stat(5) and proc_pid_stat(5).
-  private func load() -> Load? {
-    guard let lines = text("/proc/stat")?.split(separator: "\n").filter({ $0.hasPrefix("cpu") }),
-      let line = lines.first, line.hasPrefix("cpu "), let own = text("/proc/self/stat")
-    else { return nil }
-    let ticks = line.split(separator: " ").dropFirst().prefix(8).map { Double($0) ?? 0 }
-    guard ticks.count >= 5 else { return nil }
-    let total = ticks.reduce(0, +)
-    // Not busy: idle, waiting for a disk, and what another virtual machine took.
-    let idle = ticks[3] + ticks[4] + (ticks.count > 7 ? ticks[7] : 0)
-    // The command's name may hold anything, parentheses too; then come fields 3 and on.
-    guard let close = own.lastIndex(of: ")") else { return nil }
-    let fields = own[own.index(after: close)...].split(separator: " ")
-    guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else {
-      return nil
-    }
-    return Load(
-      processors: Double(max(1, lines.count - 1)), total: total, busy: total - idle, own: user + system)
+  private func load() -> ProcessorTimes? {
+    guard let machine = text("/proc/stat"), let process = text("/proc/self/stat") else { return nil }
+    return ProcessorTimes(machine: machine, process: process)
   }
 
   // MARK: Power and heat

@@ -23,6 +23,7 @@ actor WorkerGovernor {
   private let pauseFile: PauseFile
   private let runner: any UnitRunning
   private let traffic: TrafficMeter
+  private let energy: EnergyRecorder
   private let cache: BlobCache
   private let clock: WorkerClock
   private let logger: Logger
@@ -53,7 +54,8 @@ actor WorkerGovernor {
   ///   limits that its owner set.
   init(
     folder: WorkerFolder, sensors: MachineSensors, runner: any UnitRunning,
-    traffic: TrafficMeter, cache: BlobCache, clock: WorkerClock, isAlways: Bool,
+    traffic: TrafficMeter, energy: EnergyRecorder, cache: BlobCache, clock: WorkerClock,
+    isAlways: Bool,
     memoryBytes: Int, hasUnit: @escaping @Sendable () -> Bool, logger: Logger,
     changed: @escaping @Sendable (Allowance) -> Void,
     exceeded: @escaping @Sendable (_ usedBytes: Int, _ limitBytes: Int) -> Void
@@ -68,6 +70,7 @@ actor WorkerGovernor {
     self.hasUnit = hasUnit
     self.runner = runner
     self.traffic = traffic
+    self.energy = energy
     self.cache = cache
     self.clock = clock
     self.logger = logger
@@ -81,6 +84,7 @@ actor WorkerGovernor {
     while !Task.isCancelled {
       askLogins()
       look()
+      energy.tick(wattsPerCore: governor.preferences.wattsPerCore)
       if let last { await cache.hold(to: last.disk) }
       if (try? await clock.sleep(clock.now() + Self.interval)) == nil { return }
     }

@@ -67,6 +67,7 @@ struct UnitThread: Sendable {
   let key: any WorkerKey
   let results: ResultStore
   let checkpoints: CheckpointStore
+  let energy: EnergyRecorder
   let clock: WorkerClock
   let logger: Logger
   let progress: @Sendable () -> Void
@@ -84,14 +85,15 @@ struct UnitThread: Sendable {
     let checkpoint = startCheckpoint()
     let started = clock.now()
     do {
-      let outcome = try runner.run(task(checkpoint))
+      let (outcome, energy) = try measured { try runner.run(task(checkpoint)) }
       let before = Double(checkpoint?.millisecondsBefore ?? 0) / 1000
       let seconds = before + started.duration(to: clock.now()).inSeconds
       let result = try configuration.resultTransformer?.transform(
         lease.unit, prepared.inputs, outcome.result)
       let finished = try FinishedResult(
         unit: lease.unit, result: result ?? outcome.result,
-        milliseconds: Int((seconds * 1000).rounded()), now: clock.unixSeconds(), key: key)
+        milliseconds: Int((seconds * 1000).rounded()), energy: energy,
+        now: clock.unixSeconds(), key: key)
       try results.save(finished, lease: lease.id)
       return .finished(tokens: outcome.tokens, flops: outcome.flops, seconds: seconds,
         resumedSequences: outcome.resumedSequences)
@@ -105,6 +107,15 @@ struct UnitThread: Sendable {
     } catch {
       return .failed(.failed, detail: "\(error)")
     }
+  }
+
+  /// What `body` gives, and the energy of this and earlier runs of the unit.
+  private func measured<Value>(_ body: () throws -> Value) throws -> (Value, EnergyUse) {
+    let lease = prepared.lease.id
+    energy.begin(lease: lease)
+    let outcome = Result { try body() }
+    let use = energy.end(lease: lease)
+    return (try outcome.get(), use)
   }
 
   /// What the unit's progress is kept with; nil when the disk refuses.

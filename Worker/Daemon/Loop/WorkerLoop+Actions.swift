@@ -201,7 +201,8 @@ extension WorkerLoop {
       blobPath: { [cache = equipment.cache] in cache.path(of: $0) },
       configuration: equipment.configuration, memoryLimitBytes: unitLimits.memoryBytes,
       key: equipment.key, results: equipment.results,
-      checkpoints: equipment.checkpoints, clock: equipment.clock, logger: equipment.logger,
+      checkpoints: equipment.checkpoints, energy: equipment.energy, clock: equipment.clock,
+      logger: equipment.logger,
       progress: { Task { await self.reportProgress() } })
     thread.start { end in Task { await self.ended(lease.id, end) } }
     return nil

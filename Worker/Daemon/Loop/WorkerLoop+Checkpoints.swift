@@ -16,6 +16,7 @@ extension WorkerLoop {
 
   /// Removes what is stored of a unit that is not held any more.
   func forget(_ lease: Lease) {
+    equipment.energy.forget(lease: lease.id)
     do {
       try equipment.checkpoints.remove(lease)
     } catch {

@@ -17,6 +17,7 @@ actor WorkerLoop {
     let http: HTTPClient
     let cache: BlobCache
     let traffic: TrafficMeter
+    let energy: EnergyRecorder
     let results: ResultStore
     let checkpoints: CheckpointStore
     let runner: any UnitRunning
