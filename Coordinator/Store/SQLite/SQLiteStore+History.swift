@@ -6,20 +6,15 @@ package extension SQLiteStore {
   func history(
     of scope: HistoryScope, from first: Day, through last: Day
   ) async throws -> [DayContribution] {
-    let (worker, account, team) = scope.names
-    return try await read { db in
-      try db.all(
+    try await read { db in
+      // A worker's days are found by the table's key; only everyone's are searched by day.
+      let (condition, arguments) = scope.condition
+      return try db.all(
         """
-        SELECT day, sum(contribution.accepted) AS accepted, sum(contribution.rejected) AS rejected,
-          sum(contribution.tokens) AS tokens, sum(contribution.credit) AS credit,
-          sum(contribution.energy) AS energy,
-          sum(contribution.estimated_energy) AS estimated_energy
-        FROM contribution JOIN worker ON worker.id = contribution.worker
-          JOIN account ON account.id = worker.account
-        WHERE day BETWEEN ? AND ? AND worker.id = coalesce(?, worker.id)
-          AND account.id = coalesce(?, account.id) AND account.team IS coalesce(?, account.team)
-        GROUP BY day ORDER BY day
-        """, [first.number, last.number, worker, account, team]
+        SELECT day, sum(accepted) AS accepted, sum(rejected) AS rejected, sum(tokens) AS tokens,
+          sum(credit) AS credit, sum(energy) AS energy, sum(estimated_energy) AS estimated_energy
+        FROM contribution WHERE day BETWEEN ? AND ? \(condition) GROUP BY day ORDER BY day
+        """, [first.number, last.number] + arguments
       ).map { row in
         DayContribution(
           day: Day(number: try row.value("day")), accepted: try row.value("accepted"),
@@ -31,13 +26,20 @@ package extension SQLiteStore {
 }
 
 extension HistoryScope {
-  /// The one that has to match; nil matches everything.
-  fileprivate var names: (worker: String?, account: String?, team: Int?) {
+  /// Whose days count, as a part of a statement on `contribution`.
+  fileprivate var condition: (sql: String, arguments: StatementArguments) {
     switch self {
-    case .everyone: (nil, nil, nil)
-    case .worker(let id): (id, nil, nil)
-    case .account(let id): (nil, id, nil)
-    case .team(let id): (nil, nil, id)
+    case .everyone: ("", [])
+    case .worker(let id): ("AND worker = ?", [id])
+    case .account(let id):
+      ("AND worker IN (SELECT id FROM worker WHERE account = ?)", [id])
+    case .team(let id):
+      (
+        """
+        AND worker IN (SELECT worker.id FROM worker JOIN account ON account.id = worker.account
+          WHERE account.team = ?)
+        """, [id]
+      )
     }
   }
 }
