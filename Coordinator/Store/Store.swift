@@ -239,6 +239,13 @@ package protocol OverviewStore: Sendable {
   ///
   /// - Throws: `StoreError.notFound`.
   func units(of batch: String, for audience: Audience, limit: Int) async throws -> [UnitOverview]
+  /// Nil when there is none, or its account was deleted. Whether everyone may see it is for the caller to
+  /// decide.
+  func workerOverview(_ id: String, now: Timestamp) async throws -> WorkerOverview?
+  /// For the account's owner.
+  ///
+  /// - Throws: `StoreError.notFound`.
+  func accountOverview(_ id: String, now: Timestamp) async throws -> AccountOverview
 }
 
 /// Bounds that callers may rely on.

@@ -171,7 +171,8 @@ extension Database {
 }
 
 extension AccountProfile {
-  fileprivate init(row: Row) throws {
+  /// From a row of `account` with its `team_name`.
+  init(row: Row) throws {
     self.init(
       account: AccountRecord(
         id: try row.value("id"), name: try row.value("name"),
