@@ -126,7 +126,7 @@ struct ChartTests {
           let (x, y, width, height) = try (
             number("x"), number("y"), number("width"), number("height")
           )
-          #expect(x >= 62 && x + width <= 633 && y >= 11.9 && height >= 1 && y + height <= 192.1)
+          #expect(x >= 62 && x + width <= 633 && y >= 11.9 && height >= 1 && y + height <= 192.2)
         }
       }
     }

@@ -40,7 +40,7 @@ enum ChartMarkup {
       <figcaption><strong>\(title)</strong> <span class="quiet">\(summary)</span></figcaption>
       \(legend)<div class="scroll" tabindex="0" role="region" aria-label="\(title): drawing">
       <svg class="plot" role="img" aria-labelledby="\(id)-title \(id)-text" \
-      viewBox="0 0 \(number(Plot.width)) \(number(Plot.height))" xmlns="http://www.w3.org/2000/svg">
+      viewBox="0 0 \(number(Plot.width)) \(number(Plot.height))">
       <title id="\(id)-title">\(title)</title><desc id="\(id)-text">\(summary)</desc>
       \(drawing)
       </svg>
@@ -66,11 +66,11 @@ enum ChartMarkup {
 
   /// A table whose first column names its rows.
   static func table(header: [String], rows: [[String]]) -> String {
-    let head = header.enumerated().map { column, text in
+    let head: [String] = header.enumerated().map { column, text in
       "<th scope=\"col\"\(column == 0 ? "" : " class=\"number\"")>\(escape(text))</th>"
     }
-    let body = rows.map { row in
-      let cells = row.dropFirst().map { "<td class=\"number\">\(escape($0))</td>" }
+    let body: [String] = rows.map { row in
+      let cells: [String] = row.dropFirst().map { "<td class=\"number\">\(escape($0))</td>" }
       return "<tr><th scope=\"row\">\(escape(row.first ?? ""))</th>\(cells.joined())</tr>"
     }
     return "<table>\n<thead><tr>\(head.joined())</tr></thead>\n<tbody>\n"

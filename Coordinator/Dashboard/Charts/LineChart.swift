@@ -50,7 +50,7 @@ package struct LineChart: Sendable {
       return ChartMarkup.nothing(title: title, period: period.spelled)
     }
     let plot = Plot(period: period, largest: largest, isWhole: isWhole)
-    let drawing = lines.enumerated().map { draw($1.values, number: $0 + 1, in: plot) }
+    let drawing: [String] = lines.enumerated().map { draw($1.values, number: $0 + 1, in: plot) }
     return ChartMarkup.figure(
       id: id, title: title, summary: summary, legend: legend,
       drawing: ([plot.axes] + drawing).joined(separator: "\n"), table: table)
@@ -58,13 +58,13 @@ package struct LineChart: Sendable {
 
   /// The essential figures in words.
   package var summary: String {
-    let sums = lines.map { "\($0.name) \(spelled($0.values.reduce(0, +)))" }
+    let sums: [String] = lines.map { "\($0.name) \(spelled($0.values.reduce(0, +)))" }
     return "\(unit.prefix(1).uppercased() + unit.dropFirst()) \(period.spelled): "
       + sums.joined(separator: ", ") + "."
   }
 
   private func draw(_ values: [Double], number: Int, in plot: Plot) -> String {
-    let points = values.enumerated().map { column, value in
+    let points: String = values.enumerated().map { column, value in
       "\(ChartMarkup.number(plot.x(column))),\(ChartMarkup.number(plot.y(value)))"
     }.joined(separator: " ")
     var parts: [String] = []
@@ -102,7 +102,7 @@ package struct LineChart: Sendable {
   /// Which line is whose; a single line needs none.
   private var legend: String {
     guard lines.count > 1 else { return "" }
-    let items = lines.enumerated().map { index, line in
+    let items: [String] = lines.enumerated().map { index, line in
       """
       <li><svg class="key" viewBox="0 0 40 12" aria-hidden="true">\
       <line class="line series-\(index + 1)" x1="0" x2="40" y1="6" y2="6"/>\

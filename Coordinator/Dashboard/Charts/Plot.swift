@@ -36,7 +36,7 @@ struct Plot {
 
   /// Lines at the ticks, their labels, and the days below.
   var axes: String {
-    let lines = zip(ticks.values, ticks.labels).map { value, label in
+    let lines: [String] = zip(ticks.values, ticks.labels).map { value, label in
       let height = ChartMarkup.number(y(value))
       let text = ChartMarkup.number(y(value) + 5)
       return """
@@ -47,7 +47,7 @@ struct Plot {
         """
     }
     let base = ChartMarkup.number(Self.height - 8)
-    let days = labelledColumns.map { column in
+    let days: [String] = labelledColumns.map { column in
       let isFirst = column == 0 && period.ends.count > 1
       let isLast = column == period.ends.count - 1 && period.ends.count > 1
       let anchor = isFirst ? "start" : isLast ? "end" : "middle"

@@ -23,7 +23,7 @@ package struct Sparkline: Sendable {
       return "<span class=\"quiet\">nothing yet</span>"
     }
     let step = Self.width / Double(max(1, values.count - 1))
-    let points = values.enumerated().map { index, value in
+    let points: String = values.enumerated().map { index, value in
       let y = Self.height - 2 - value / largest * (Self.height - 4)
       return "\(ChartMarkup.number(Double(index) * step)),\(ChartMarkup.number(y))"
     }.joined(separator: " ")
