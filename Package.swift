@@ -27,9 +27,11 @@ let excluded: [String: [String]] = ["Kernels": ["NUMERICS.md"]]
 
 /// Templates, style sheet and script of the dashboard.
 let dashboardFiles = [
-  "Assets/icon.svg", "Assets/page.css", "Assets/page.js", "Templates/error.mustache",
-  "Templates/fleet.mustache", "Templates/job.mustache", "Templates/jobs.mustache",
-  "Templates/layout.mustache", "Templates/models.mustache",
+  "Assets/icon.svg", "Assets/page.css", "Assets/page.js", "Templates/account.mustache",
+  "Templates/error.mustache", "Templates/figures.mustache", "Templates/fleet.mustache",
+  "Templates/job.mustache", "Templates/jobs.mustache", "Templates/layout.mustache",
+  "Templates/leaderboard.mustache", "Templates/models.mustache", "Templates/sign-in.mustache",
+  "Templates/spans.mustache", "Templates/team.mustache", "Templates/worker.mustache",
 ]
 
 let argumentParser: Target.Dependency = .product(
@@ -182,7 +184,8 @@ let package = Package(
       "CoordinatorDashboardTests",
       [
         "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorServer",
-        "CoordinatorStore", "TestSupport", "WireProtocol", hummingbird, hummingbirdTesting, nioCore,
+        "CoordinatorStore", "TestSupport", "WirePayloads", "WireProtocol", hummingbird,
+        hummingbirdTesting, logging, nioCore,
       ]),
     tests("WorkerCoreTests", ["WorkerCore", "WireProtocol", "TestSupport"]),
     tests(

@@ -24,6 +24,13 @@ package struct DashboardRoutes: Sendable {
     router.route("/jobs", [.get: pages.handler(section: .jobs, jobs)])
     router.route("/jobs/{id}", [.get: pages.handler(section: .jobs, job)])
     router.route("/models", [.get: pages.handler(section: .models) { _ in try await models() }])
+    router.route("/leaderboard", [.get: pages.handler(section: .leaderboard, leaderboard)])
+    router.route("/teams/{id}", [.get: pages.handler(section: .leaderboard, team)])
+    router.route("/workers/{id}", [.get: pages.handler(section: .fleet, worker)])
+    router.route("/accounts/{id}", [.get: pages.handler(section: nil, account)])
+    router.route("/account", [.get: ownAccount, .post: changeAccount])
+    router.route("/sign-in", [.post: signIn])
+    router.route("/sign-out", [.post: signOut])
   }
 
   @Sendable private func asset(

@@ -8,6 +8,8 @@ import WireProtocol
 package struct PageVisit: Sendable {
   package var request: Request
   package var context: CoordinatorRequestContext
+  /// Whose account's key came along; nil for everyone else.
+  package var viewer: AccountProfile?
 
   /// The named part of the path.
   package func pathID(_ name: String = "id") throws -> String { try context.pathID(name) }
@@ -18,6 +20,8 @@ package struct PageResponder: Sendable {
   let renderer: PageRenderer
   let environment: APIEnvironment
   let live: LivePages
+
+  var accounts: AccountAuthentication { AccountAuthentication(store: environment.store) }
 
   /// What a page's script may load, and nothing else: no text of anybody's can run as a script.
   private static let contentPolicy =
@@ -33,45 +37,73 @@ package struct PageResponder: Sendable {
     section: PageFrame.Section?, _ make: @escaping @Sendable (PageVisit) async throws -> Content
   ) -> @Sendable (Request, CoordinatorRequestContext) async throws -> Response {
     { request, context in
-      let asked = PageVisit(request: request, context: context)
-      do {
+      try await answering(request, section: section) {
+        let asked = try await visit(request, context)
         let content = try await make(asked)
         guard request.wantsEvents else {
-          return try await page(content, section: section)
+          return try await page(content, section: section, viewer: asked.viewer)
         }
         // Whoever may see more than others has pages of their own.
-        let key = request.uri.string + "\n" + (request.headers[.cookie] ?? "")
-        return try await live.stream(key: key) { [renderer] in
-          try renderer.main(try await make(asked))
+        let secrets = [request.headers[.cookie], request.headers[.authorization]]
+        let key = request.uri.string + "\n" + secrets.map { $0 ?? "" }.joined(separator: "\n")
+        return try await live.stream(key: key) {
+          // A key may be revoked while its page is open.
+          try renderer.main(try await make(try await visit(request, context)))
         }
-      } catch let error as APIError where request.wantsPage {
-        return try await failure(error, section: section)
-      } catch let error as StoreError where error.code == .notFound && request.wantsPage {
-        return try await failure(
-          APIError(.notFound, error.message, code: "not_found"), section: section)
       }
     }
   }
 
-  /// A page that says what is wrong.
-  private func failure(_ error: APIError, section: PageFrame.Section?) async throws -> Response {
-    let title = error.status == .notFound ? "Not found" : "This did not work"
-    var response = try await page(
-      ErrorContent(title: title, message: error.message), section: section)
-    response.status = error.status
-    return response
+  /// Runs a handler whose errors are pages for a person; a program gets them as they are.
+  func answering(
+    _ request: Request, section: PageFrame.Section?, _ handle: () async throws -> Response
+  ) async throws -> Response {
+    do {
+      return try await handle()
+    } catch let error as SignInNeeded {
+      guard request.wantsPage else { throw error.apiError }
+      return try await page(
+        SignInPage(reason: "This page opens with its account's key."), section: section,
+        status: .unauthorized)
+    } catch let error as APIError where request.wantsPage {
+      return try await failure(error, request, section: section)
+    } catch let error as StoreError where error.code == .notFound && request.wantsPage {
+      return try await failure(
+        APIError(.notFound, error.message, code: "not_found"), request, section: section)
+    }
   }
 
-  private func page(
-    _ content: some PageContent, section: PageFrame.Section?
+  private func visit(
+    _ request: Request, _ context: CoordinatorRequestContext
+  ) async throws -> PageVisit {
+    PageVisit(
+      request: request, context: context, viewer: try await accounts.viewer(of: request))
+  }
+
+  /// A page that says what is wrong.
+  private func failure(
+    _ error: APIError, _ request: Request, section: PageFrame.Section?
+  ) async throws -> Response {
+    let title = error.status == .notFound ? "Not found" : "This did not work"
+    return try await page(
+      ErrorContent(title: title, message: error.message), section: section,
+      viewer: try await accounts.viewer(of: request), status: error.status)
+  }
+
+  /// A page with what all pages share.
+  ///
+  /// - Parameter viewer: who is signed in.
+  func page(
+    _ content: some PageContent, section: PageFrame.Section?, viewer: AccountProfile? = nil,
+    status: HTTPResponse.Status = .ok
   ) async throws -> Response {
     let frame = PageFrame(
-      title: content.title, section: section,
+      title: content.title, section: section, accountName: viewer?.account.name,
       message: try await environment.store.administration().message,
       version: ProtocolVersion.program)
     let text = try renderer.page(frame, main: try renderer.main(content))
     return Response(
-      status: .ok, headers: Self.headers("text/html; charset=utf-8"),
+      status: status, headers: Self.headers("text/html; charset=utf-8"),
       body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
   }
 

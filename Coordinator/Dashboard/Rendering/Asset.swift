@@ -36,11 +36,18 @@ package struct Asset: Sendable {
 package enum EmbeddedFiles {
   /// By name without the ending.
   package static let templates: [String: [UInt8]] = [
-    "layout": PackageResources.layout_mustache,
+    "account": PackageResources.account_mustache,
     "error": PackageResources.error_mustache,
+    "figures": PackageResources.figures_mustache,
     "fleet": PackageResources.fleet_mustache,
     "job": PackageResources.job_mustache,
     "jobs": PackageResources.jobs_mustache,
+    "layout": PackageResources.layout_mustache,
+    "leaderboard": PackageResources.leaderboard_mustache,
     "models": PackageResources.models_mustache,
+    "sign-in": PackageResources.sign_in_mustache,
+    "spans": PackageResources.spans_mustache,
+    "team": PackageResources.team_mustache,
+    "worker": PackageResources.worker_mustache,
   ]
 }

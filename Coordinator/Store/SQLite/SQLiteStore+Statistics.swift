@@ -163,7 +163,8 @@ extension Contribution {
       estimatedEnergyJoules: energy.estimatedJoules)
   }
 
-  init(summing parts: [Contribution]) {
+  /// What several contributed together.
+  package init(summing parts: [Contribution]) {
     self.init(
       accepted: parts.reduce(0) { $0 + $1.accepted },
       rejected: parts.reduce(0) { $0 + $1.rejected }, tokens: parts.reduce(0) { $0 + $1.tokens },

@@ -1,0 +1,80 @@
+import CoordinatorAPI
+import CoordinatorStore
+import HTTPTypes
+import Hummingbird
+
+/// Asks for an account's key.
+struct SignInPage: PageContent {
+  static let template = "sign-in"
+  let title = "Your account"
+  /// What was wrong with the key; nil at first.
+  let problem: String?
+  /// Why the form is shown in place of a page.
+  let reason: String?
+
+  init(problem: String? = nil, reason: String? = nil) {
+    self.problem = problem
+    self.reason = reason
+  }
+
+  /// Which kind of secret was taken for an account's key, if it shows.
+  static func problem(with key: String) -> String {
+    switch key {
+    case "": "Type or paste your account's key."
+    case _ where key.hasPrefix("tally-account-"):
+      "This account key is unknown here, or it was revoked."
+    case _ where key.hasPrefix("tally1."):
+      "This is an invitation, with which a machine joins. An account's key begins with tally-account-."
+    case _ where key.hasPrefix("tally-"):
+      "This is not an account's key. Those begin with tally-account-; an API key submits jobs and opens no "
+        + "account."
+    default: "This is not an account's key. Those begin with tally-account-."
+    }
+  }
+}
+
+extension DashboardRoutes {
+  /// `GET /account`: the account that is signed in, or a form.
+  @Sendable func ownAccount(
+    _ request: Request, _ context: CoordinatorRequestContext
+  ) async throws -> Response {
+    if let viewer = try await pages.accounts.viewer(of: request) {
+      return Self.goTo("/accounts/\(viewer.account.id)")
+    }
+    return try await pages.page(SignInPage(), section: nil)
+  }
+
+  /// `POST /sign-in`: keeps the key of the form in a cookie.
+  @Sendable func signIn(
+    _ request: Request, _ context: CoordinatorRequestContext
+  ) async throws -> Response {
+    try await pages.answering(request, section: nil) {
+      try request.requireSameSite()
+      let key = (try await Form(request)["key"] ?? "").filter { !$0.isWhitespace }
+      guard let profile = try await pages.accounts.account(key: key),
+        let cookie = AccountAuthentication.cookie(keeping: key)
+      else {
+        return try await pages.page(
+          SignInPage(problem: SignInPage.problem(with: key)), section: nil, status: .unauthorized)
+      }
+      return Self.goTo("/accounts/\(profile.account.id)", cookie: cookie)
+    }
+  }
+
+  /// `POST /sign-out`: forgets it.
+  @Sendable func signOut(
+    _ request: Request, _ context: CoordinatorRequestContext
+  ) async throws -> Response {
+    try await pages.answering(request, section: nil) {
+      try request.requireSameSite()
+      return Self.goTo("/account", cookie: AccountAuthentication.forgettingCookie)
+    }
+  }
+
+  /// Sends the browser on with a `GET`.
+  static func goTo(_ path: String, cookie: String? = nil) -> Response {
+    var headers: HTTPFields = [.location: path, .cacheControl: "no-store"]
+    if let cookie { headers[.setCookie] = cookie }
+    return Response(status: .seeOther, headers: headers)
+  }
+}
