@@ -15,11 +15,13 @@ package struct LeaseRequest: Codable, Hashable, Sendable {
   package var secondsWanted: Int
   /// At most this many units.
   package var maximumUnits: Int
+  /// Which work the worker takes; nil: any.
+  package var choices: WorkChoices?
 
   package init(
     versions: PeerVersions = PeerVersions(), threads: Int, memoryLimitBytes: Int,
     cacheFreeBytes: Int, cachedModels: [Digest], measuredFlopsPerSecond: Double?,
-    secondsWanted: Int, maximumUnits: Int
+    secondsWanted: Int, maximumUnits: Int, choices: WorkChoices? = nil
   ) {
     self.versions = versions
     self.threads = threads
@@ -29,6 +31,7 @@ package struct LeaseRequest: Codable, Hashable, Sendable {
     self.measuredFlopsPerSecond = measuredFlopsPerSecond
     self.secondsWanted = secondsWanted
     self.maximumUnits = maximumUnits
+    self.choices = choices
   }
 }
 
@@ -45,10 +48,12 @@ package struct Lease: Codable, Hashable, Sendable {
   package var deadlineSeconds: Int
   /// Seconds between heartbeats.
   package var heartbeatSeconds: Int
+  /// What the unit is about; nil from a coordinator that is older.
+  package var work: WorkDescription?
 
   package init(
     id: String, unit: Digest, specification: UnitSpecification, estimatedFlops: Double,
-    deadlineSeconds: Int, heartbeatSeconds: Int
+    deadlineSeconds: Int, heartbeatSeconds: Int, work: WorkDescription? = nil
   ) {
     self.id = id
     self.unit = unit
@@ -56,6 +61,7 @@ package struct Lease: Codable, Hashable, Sendable {
     self.estimatedFlops = estimatedFlops
     self.deadlineSeconds = deadlineSeconds
     self.heartbeatSeconds = heartbeatSeconds
+    self.work = work
   }
 }
 
@@ -77,6 +83,9 @@ package enum IdleReason: String, Codable, CodingKeyRepresentable, Hashable, Send
   case paused
   /// The operator wants no results of the account or worker; the answer's message says why.
   case banned
+  /// Units wait that the worker's owner did not choose. Sent to workers that sent choices only, since
+  /// older ones cannot read it.
+  case notChosen
 }
 
 /// The answer to `LeaseRequest`.
@@ -96,6 +105,19 @@ package struct LeaseResponse: Codable, Hashable, Sendable {
     self.reasons = reasons
     self.retryAfterSeconds = retryAfterSeconds
     self.message = message
+  }
+
+  /// Leaves out reasons that this program does not know: a newer coordinator may have more.
+  package init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    leases = try values.decode([Lease].self, forKey: .leases)
+    let counts = try values.decode([String: Int].self, forKey: .reasons)
+    reasons = [:]
+    for (name, count) in counts {
+      if let reason = IdleReason(rawValue: name) { reasons[reason] = count }
+    }
+    retryAfterSeconds = try values.decode(Int.self, forKey: .retryAfterSeconds)
+    message = try values.decodeIfPresent(String.self, forKey: .message)
   }
 }
 

@@ -1,6 +1,6 @@
 /// What a work unit computes. `score`, `embed`, `train`, `validate` and stages of a model join this
 /// list with their payloads.
-package enum UnitKind: String, Codable, Hashable, Sendable {
+package enum UnitKind: String, Codable, Hashable, Sendable, CaseIterable {
   /// Continues prompts: tokens with log-probabilities.
   case generate
 }

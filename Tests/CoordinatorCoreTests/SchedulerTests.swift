@@ -9,11 +9,13 @@ private let cost = ModelCost(
 
 private func queue(
   _ id: Int64, key: String = "key", keyTime: Double = 0, time: Double = 0, priority: Int = 0,
-  pool: WorkPool = .public, waiting: Int = 10, missing: Int = 0
+  pool: WorkPool = .public, waiting: Int = 10, missing: Int = 0, models: [String] = ["tiny"],
+  licence: String? = nil
 ) -> WorkQueue {
   WorkQueue(
     id: id, keyID: key, keyVirtualTime: keyTime, virtualTime: time, priority: priority, pool: pool,
-    model: digest("d"), cache: .f16, cost: cost, waitingRequests: waiting, missingReplicas: missing)
+    model: digest("d"), cache: .f16, cost: cost, waitingRequests: waiting, missingReplicas: missing,
+    models: models, licence: licence)
 }
 
 private func worker(
@@ -60,6 +62,26 @@ struct SchedulerTests {
       order([queue(1)], worker(suspendedUntil: noon.adding(seconds: 1))).passedOver
         == [.suspended: 1])
     #expect(order([queue(1)], worker(suspendedUntil: noon)).queues.count == 1)
+  }
+
+  @Test("what the owner did not choose is passed over, and counted as that")
+  func choices() {
+    var chooser = worker(trusted: true)
+    chooser.choices = WorkChoices(models: ["-llama*"], licences: ["apache-2.0"], pools: ["public"])
+    let ranked = order(
+      [
+        queue(1, waiting: 3, licence: "apache-2.0"),
+        queue(2, waiting: 5, models: ["llama-1b"], licence: "apache-2.0"),
+        queue(3, waiting: 7, missing: 1, licence: nil),
+        queue(4, pool: .trusted, waiting: 11, licence: "apache-2.0"),
+      ], chooser)
+    #expect(ranked.queues.map(\.id) == [1])
+    #expect(ranked.passedOver == [.notChosen: 5 + 8 + 11])
+    // A pool that is closed to it is no choice of the owner.
+    chooser.trusted = false
+    #expect(order([queue(4, pool: .trusted)], chooser).passedOver == [.otherPool: 10])
+    chooser.choices = nil
+    #expect(order([queue(2, models: ["llama-1b"])], chooser).queues.count == 1)
   }
 
   @Test("a model in the cache needs no more disk; trusted workers serve both pools")

@@ -103,6 +103,9 @@ package enum WorkerEvent: Hashable, Sendable {
   case renewed(CertificateTerm)
   case renewalFailed(RequestFailure)
 
+  /// The owner chose other work than before.
+  case chosen(WorkChoices)
+
   case leaseAnswered(LeaseResponse)
   case leaseFailed(RequestFailure)
 

@@ -40,7 +40,7 @@ extension WorkerLifecycle {
     leaseFailures = 0
     leasing = .due
     contact(at: now)
-    var taken = 0
+    var (taken, refused) = (0, 0)
     for lease in response.leases where !holds(lease.id) {
       guard case .active = phase else {
         abandon(lease.id, .shuttingDown, "the worker is shutting down", &actions)
@@ -50,10 +50,18 @@ extension WorkerLifecycle {
         abandon(lease.id, .failed, "more units than the worker asked for", &actions)
         continue
       }
+      guard choices.takes(lease) else {
+        abandon(lease.id, .shuttingDown, Self.notChosen, &actions)
+        refused += 1
+        continue
+      }
       units.append(HeldUnit(lease: lease, at: now))
       taken += 1
     }
-    if taken == 0 {
+    if taken == 0, refused > 0 {
+      // A coordinator that does not know the choices would go on giving what is given back.
+      leasing = .idle(reasons: [.notChosen: refused], until: now + .seconds(60))
+    } else if taken == 0 {
       // Spread by up to a tenth, so that idle workers do not ask in step.
       let seconds = Double(max(1, min(response.retryAfterSeconds, 3600)))
       let wait = Duration.seconds(seconds * (1 + 0.1 * random.nextShare()))
@@ -81,4 +89,23 @@ extension WorkerLifecycle {
     farewells.insert(lease)
     actions.append(.abandon(lease: lease, reason, detail: detail))
   }
+}
+
+// What the owner chose: the coordinator is told and obeys, and what comes otherwise is given back.
+extension WorkerLifecycle {
+  static let notChosen = "not what this machine's owner chose"
+
+  /// Takes up a choice: asks anew at once, and gives back what is held and not chosen any more.
+  mutating func choose(
+    _ choices: WorkChoices, at now: Moment, _ actions: inout [WorkerAction]
+  ) {
+    self.choices = choices
+    if case .idle = leasing { leasing = .due }
+    for unit in units where !choices.takes(unit.lease) { giveBack(unit.lease.id, &actions) }
+  }
+}
+
+extension WorkChoices {
+  /// Whether a lease's unit is taken.
+  func takes(_ lease: Lease) -> Bool { takes(lease.specification.kind, lease.work) }
 }

@@ -7,7 +7,9 @@ extension WorkerLifecycle {
     _ stored: [StoredUnit], at now: Moment, _ actions: inout [WorkerAction]
   ) {
     for unit in stored where !holds(unit.lease.id) {
-      if unit.fruitlessStarts < settings.fruitlessStarts {
+      if !choices.takes(unit.lease) {
+        abandon(unit.lease.id, .shuttingDown, Self.notChosen, &actions)
+      } else if unit.fruitlessStarts < settings.fruitlessStarts {
         units.append(HeldUnit(resuming: unit.lease, at: now))
       } else {
         let detail = "interrupted \(unit.fruitlessStarts) times without progress"
@@ -141,6 +143,21 @@ extension WorkerLifecycle {
     for index in units.indices where units[index].stage == .running {
       units[index].stage = .cancelling(tell: .outOfMemory)
       actions.append(.cancelRun(lease: units[index].lease.id))
+    }
+  }
+
+  /// Gives a held unit back that is not wanted here any more; a running one when it has stopped.
+  mutating func giveBack(_ lease: String, _ actions: inout [WorkerAction]) {
+    guard let index = index(of: lease) else { return }
+    switch units[index].stage {
+    case .unconfirmed, .queued, .fetchDue, .ready, .fetching:
+      if units[index].isFetching { actions.append(.cancelFetch(lease: lease)) }
+      units.remove(at: index)
+      abandon(lease, .shuttingDown, Self.notChosen, &actions)
+    case .running:
+      units[index].stage = .cancelling(tell: .shuttingDown)
+      actions.append(.cancelRun(lease: lease))
+    case .cancelling, .halting, .kept: break
     }
   }
 

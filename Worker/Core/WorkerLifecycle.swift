@@ -55,13 +55,18 @@ package struct WorkerLifecycle: Sendable {
   var mayCompute = true
   /// Whether blobs and results may be transferred: else none is, and no unit is asked for.
   var mayTransfer = true
+  /// Which work the owner chose.
+  var choices: WorkChoices
   /// Whether it ends once nothing is held any more.
   var isFinishing = false
   /// Abandonments under way.
   var farewells: Set<String> = []
 
-  package init(settings: LifecycleSettings, seed: UInt64) {
+  package init(
+    settings: LifecycleSettings, choices: WorkChoices = WorkChoices(), seed: UInt64
+  ) {
     self.settings = settings
+    self.choices = choices
     self.random = SplitMix64(seed: seed)
   }
 
@@ -85,6 +90,7 @@ package struct WorkerLifecycle: Sendable {
     case .computingAllowed(let isAllowed): mayCompute = isAllowed
     case .transferAllowed(let isAllowed): mayTransfer = isAllowed
     case .memoryExceeded: stopForMemory(&actions)
+    case .chosen(let choices): choose(choices, at: now, &actions)
     case .enrolled(let term): joined(term)
     case .enrolmentFailed(let failure): joiningFailed(failure, at: now, &actions)
     case .renewed(let term): certificate = Certificate(term)

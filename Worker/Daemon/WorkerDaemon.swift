@@ -90,10 +90,13 @@ package struct WorkerDaemon: Service {
       board.show(allowance)
       inbox.tell.yield(.computingAllowed(allowance.computes))
       inbox.tell.yield(.transferAllowed(allowance.network.transfers))
+    } chose: { [inbox] choices in
+      inbox.tell.yield(.chosen(choices))
     } exceeded: { [inbox] used, limit in
       inbox.tell.yield(.memoryExceeded(used: used, limit: limit))
     }
-    await cache.hold(to: governor.state.allowance.disk)
+    let state = await governor.state
+    await cache.hold(to: state.allowance.disk)
     let http = try CoordinatorClient.makeHTTPClient(
       for: Membership(in: folder)?.record.url ?? configuration.invitation?.url ?? "",
       environment: ProcessInfo.processInfo.environment)
@@ -106,7 +109,7 @@ package struct WorkerDaemon: Service {
         observer: { [observer, clock] report in
           observer(board.show(report, at: clock.now()))
         }),
-      settings: lifecycleSettings, seed: seed, inbox: inbox)
+      settings: lifecycleSettings, choices: state.choices, seed: seed, inbox: inbox)
     let control = controlServer(folder, governor, loop, board, cache, energy, log, logger)
     let outcome: Result<StopReason, any Error>
     do {

@@ -79,6 +79,7 @@ extension WorkerActivity {
         case .suspended: "this worker is suspended after a wrong result"
         case .paused: "the coordinator is paused"
         case .banned: "the coordinator's operator has banned this worker"
+        case .notChosen: "\(count) units wait that this machine's owner did not choose"
         }
       }.joined(separator: ", ")
   }

@@ -24,13 +24,16 @@ package struct ModelImport: Sendable {
   /// - Parameters:
   ///   - path: a GGUF file, or a folder with config.json, tokenizer.json and safetensors.
   ///   - name: what clients call the model; letters, digits, `.`, `_` and `-`.
+  ///   - licence: what its weights are licensed under; nil: what the files say.
   ///   - progress: bytes of weights stored so far.
   /// - Throws: `FormatError`, `TokenizerError` and `TemplateError` for files that cannot be used;
   ///   `StoreError.invalid` for the name.
   package func add(
-    path: String, name: String, now: Timestamp, progress: (_ bytes: Int) -> Void = { _ in }
+    path: String, name: String, licence: String? = nil, now: Timestamp,
+    progress: (_ bytes: Int) -> Void = { _ in }
   ) async throws -> ModelRecord {
     try Self.check(name)
+    let licence = try licence.map { try ModelLicence.checked($0) } ?? ModelLicence.stated(in: path)
     let bundle = try TokenizerBundle(path: path)
     let blob = try TokenizerBlob(modelPath: path, bundle: bundle)
     // Proves that what is stored can be read again.
@@ -50,7 +53,7 @@ package struct ModelImport: Sendable {
       cost: ModelCost(
         description, weightBytes: manifest.byteCount,
         diskBytes: manifest.byteCount + manifestData.count),
-      source: URL(fileURLWithPath: path).lastPathComponent, createdAt: now)
+      source: URL(fileURLWithPath: path).lastPathComponent, licence: licence, createdAt: now)
     try await store.registerModel(record, blobs: [manifestDigest, vocabulary] + chunks)
     return record
   }

@@ -24,6 +24,9 @@ struct WorkRoutes {
     let message = try await request.message(
       LeaseRequest.self, limit: environment.limits.messageBytes)
     try message.versions.requireMatch()
+    if let problem = message.choices?.problem {
+      throw APIError.invalid(problem, param: "choices", code: "invalid_value")
+    }
     if let shortage = environment.diskShortage {
       // Cutting units writes, and so do the results that would come.
       return try .json(

@@ -46,6 +46,7 @@ package enum Scheduler {
 
   private static func misfit(_ queue: WorkQueue, _ worker: WorkerProfile) -> IdleReason? {
     if queue.pool == .trusted, !worker.trusted { return .otherPool }
+    if let choices = worker.choices, !choices.takes(queue.kind, queue.work) { return .notChosen }
     if UnitMemory.leastBytes(queue.cost, queue.cache) > worker.memoryLimitBytes {
       return .needsMoreMemory
     }

@@ -12,6 +12,10 @@ package struct WorkQueue: Hashable, Sendable {
   package var model: Digest
   package var cache: CacheType
   package var cost: ModelCost
+  /// What a worker's owner chooses by: the names and the licence of the model, and the pool.
+  package var kind = UnitKind.generate
+  package var models: [String]
+  package var licence: String?
   /// Requests not cut into units yet.
   package var waitingRequests: Int
   /// Replicas of open units to lease out.
@@ -20,7 +24,7 @@ package struct WorkQueue: Hashable, Sendable {
   package init(
     id: Int64, keyID: String, keyVirtualTime: Double, virtualTime: Double, priority: Int,
     pool: WorkPool, model: Digest, cache: CacheType, cost: ModelCost, waitingRequests: Int,
-    missingReplicas: Int
+    missingReplicas: Int, models: [String] = [], licence: String? = nil
   ) {
     self.id = id
     self.keyID = keyID
@@ -33,6 +37,13 @@ package struct WorkQueue: Hashable, Sendable {
     self.cost = cost
     self.waitingRequests = waitingRequests
     self.missingReplicas = missingReplicas
+    self.models = models
+    self.licence = licence
+  }
+
+  /// What a lease says of the queue's units.
+  package var work: WorkDescription {
+    WorkDescription(models: models, licence: licence, pool: pool.rawValue)
   }
 
   /// Whether requests of both may be in one unit.
@@ -51,10 +62,13 @@ package struct WorkerProfile: Hashable, Sendable {
   package var cachedModels: Set<Digest>
   /// Operations a second, as its finished units showed; nil before the first.
   package var flopsPerSecond: Double?
+  /// Which work its owner chose; nil: any.
+  package var choices: WorkChoices?
 
   package init(
     trusted: Bool, suspendedUntil: Timestamp?, threads: Int, memoryLimitBytes: Int,
-    cacheFreeBytes: Int, cachedModels: Set<Digest>, flopsPerSecond: Double?
+    cacheFreeBytes: Int, cachedModels: Set<Digest>, flopsPerSecond: Double?,
+    choices: WorkChoices? = nil
   ) {
     self.trusted = trusted
     self.suspendedUntil = suspendedUntil
@@ -63,6 +77,7 @@ package struct WorkerProfile: Hashable, Sendable {
     self.cacheFreeBytes = cacheFreeBytes
     self.cachedModels = cachedModels
     self.flopsPerSecond = flopsPerSecond
+    self.choices = choices
   }
 
   /// The speed to plan with.

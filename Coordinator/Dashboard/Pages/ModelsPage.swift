@@ -30,7 +30,7 @@ struct ModelsPage: PageContent {
 extension ModelsPage.Model {
   fileprivate init(_ record: ModelRecord) {
     id = record.id
-    licence = "not stated"
+    licence = record.licence ?? "not stated"
     source = record.source
     owner = record.ownedBy
     context = Spelling.count(record.contextLength, "token")

@@ -43,13 +43,15 @@ package struct ModelRecord: Hashable, Sendable, Codable {
   package var cost: ModelCost
   /// Where it came from, for people.
   package var source: String
+  /// An SPDX identifier in lower case where there is one; nil when the files do not say.
+  package var licence: String?
   package var ownedBy: String
   package var createdAt: Timestamp
 
   package init(
     id: String, manifest: Digest, tokenizer: Digest, vocabulary: Digest, chatTemplate: String?,
-    contextLength: Int, cost: ModelCost, source: String, ownedBy: String = "tallystick",
-    createdAt: Timestamp
+    contextLength: Int, cost: ModelCost, source: String, licence: String? = nil,
+    ownedBy: String = "tallystick", createdAt: Timestamp
   ) {
     self.id = id
     self.manifest = manifest
@@ -59,6 +61,7 @@ package struct ModelRecord: Hashable, Sendable, Codable {
     self.contextLength = contextLength
     self.cost = cost
     self.source = source
+    self.licence = licence
     self.ownedBy = ownedBy
     self.createdAt = createdAt
   }

@@ -263,6 +263,7 @@ enum Migrations {
     ALTER TABLE contribution ADD COLUMN estimated_energy INTEGER NOT NULL DEFAULT 0;
     """
 
+  /// Names of a model outlive its record, since units of a model that was replaced or removed go on.
   /// Keys have numbers so that the newest are known among those of one millisecond.
   private static let volunteers = """
     CREATE TABLE account_key (
@@ -270,5 +271,10 @@ enum Migrations {
       account TEXT NOT NULL REFERENCES account, created_at INTEGER NOT NULL, revoked_at INTEGER
     ) STRICT;
     CREATE INDEX account_key_of_account ON account_key (account, number);
+    CREATE TABLE model_name (
+      manifest TEXT NOT NULL REFERENCES manifest, name TEXT NOT NULL, PRIMARY KEY (manifest, name)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO model_name SELECT manifest, id FROM model;
+    ALTER TABLE manifest ADD COLUMN licence TEXT;
     """
 }

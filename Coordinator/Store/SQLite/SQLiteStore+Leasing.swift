@@ -58,7 +58,7 @@ private struct LeaseCall {
       suspendedUntil: [worker.suspendedUntil, backoff].compactMap(\.self).max(),
       threads: request.threads, memoryLimitBytes: request.memoryLimitBytes,
       cacheFreeBytes: request.cacheFreeBytes, cachedModels: Set(request.cachedModels),
-      flopsPerSecond: try row.optional("speed"))
+      flopsPerSecond: try row.optional("speed"), choices: request.choices)
     self.transaction = transaction
     self.request = request
     self.now = now
@@ -227,7 +227,7 @@ private struct LeaseCall {
         id: id, unit: row.digest, specification: try transaction.specification(of: row.number),
         estimatedFlops: row.estimatedFlops,
         deadlineSeconds: Int(terms.deadline.seconds(since: now)),
-        heartbeatSeconds: policy.heartbeatSeconds))
+        heartbeatSeconds: policy.heartbeatSeconds, work: queues[index].queue.work))
     seconds += expected
   }
 

@@ -10,16 +10,21 @@ package extension SQLiteStore {
       try db.run(
         """
         INSERT INTO manifest (digest, vocabulary, body_flops, head_flops, attention_flops,
-          weight_bytes, cache_bytes, disk_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+          weight_bytes, cache_bytes, disk_bytes, licence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT DO UPDATE SET vocabulary = excluded.vocabulary,
           body_flops = excluded.body_flops, head_flops = excluded.head_flops,
           attention_flops = excluded.attention_flops, weight_bytes = excluded.weight_bytes,
-          cache_bytes = excluded.cache_bytes, disk_bytes = excluded.disk_bytes
+          cache_bytes = excluded.cache_bytes, disk_bytes = excluded.disk_bytes,
+          licence = excluded.licence
         """,
         [
           model.manifest, model.vocabulary, cost.bodyFlopsPerToken, cost.headFlopsPerToken,
           cost.attentionFlopsPerPosition, cost.weightBytes, cost.cacheBytesPerToken, cost.diskBytes,
+          model.licence,
         ])
+      try db.run(
+        "INSERT INTO model_name (manifest, name) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        [model.manifest, model.id])
       for blob in Set(blobs + [model.manifest, model.vocabulary]) {
         try db.run(
           "INSERT INTO model_blob (blob, manifest) VALUES (?, ?) ON CONFLICT DO NOTHING",

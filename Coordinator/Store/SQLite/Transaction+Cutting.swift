@@ -31,7 +31,9 @@ extension Transaction {
   func activeQueues() throws -> [QueueRow] {
     try db.all(
       """
-      SELECT queue.*, manifest.*, api_key.virtual_time AS key_time, api_key.weight AS key_weight
+      SELECT queue.*, manifest.*, api_key.virtual_time AS key_time, api_key.weight AS key_weight,
+        (SELECT json_group_array(name) FROM model_name
+          WHERE model_name.manifest = queue.manifest) AS model_names
       FROM queue JOIN manifest ON manifest.digest = queue.manifest
         JOIN api_key ON api_key.id = queue.key_id
       WHERE queue.released = 1 AND (queue.waiting > 0 OR queue.missing > 0)
@@ -43,7 +45,8 @@ extension Transaction {
         priority: try row.value("priority"), pool: try row.name("pool"),
         model: try row.value("manifest"), cache: try row.name("cache"),
         cost: try ModelCost(row: row), waitingRequests: try row.value("waiting"),
-        missingReplicas: try row.value("missing"))
+        missingReplicas: try row.value("missing"), models: try row.json("model_names"),
+        licence: try row.optional("licence"))
       return QueueRow(
         queue: queue, keyWeight: try row.value("key_weight"),
         estimate: GenerationEstimate(
@@ -128,7 +131,7 @@ extension Transaction {
     let inputs = stage(try GenerateInputs(sequences: cut.sequences).encoded())
     let hasStops = cut.sequences.contains { !$0.stopStrings.isEmpty }
     let specification = UnitSpecification(
-      kind: .generate, model: queue.queue.model, inputs: inputs, cache: queue.queue.cache,
+      kind: queue.queue.kind, model: queue.queue.model, inputs: inputs, cache: queue.queue.cache,
       vocabulary: hasStops ? queue.vocabulary : nil)
     let missing = WorkUnit(pool: queue.queue.pool).missing(policy)
     let memory =

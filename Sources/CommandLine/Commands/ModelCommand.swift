@@ -30,6 +30,12 @@ struct ModelCommand: AsyncParsableCommand {
     @Option(help: "What batches call it; the file's or folder's name in lower case when left out.")
     var name: String?
 
+    @Option(
+      help: ArgumentHelp(
+        "The licence of its weights, such as apache-2.0; what the files say when left out.",
+        discussion: "Volunteers choose by it (see `tally worker choose`); one that nobody states is \"unknown\"."))
+    var licence: String?
+
     @OptionGroup var data: DataOptions
 
     func run() async throws {
@@ -38,7 +44,7 @@ struct ModelCommand: AsyncParsableCommand {
       var bar = ProgressBar()
       let total = (try? ModelFiles(path: path).weightFileBytes) ?? 0
       let record = try await ModelImport(store: folder.store, blobs: folder.blobs).add(
-        path: path, name: name, now: APIEnvironment.systemTime()
+        path: path, name: name, licence: licence, now: APIEnvironment.systemTime()
       ) { bytes in
         guard Terminal.error.isInteractive, total > 0 else { return }
         bar.show(
@@ -48,7 +54,7 @@ struct ModelCommand: AsyncParsableCommand {
       bar.clear()
       Terminal.output.line(
         "\(record.id): \(Spelled.bytes(record.cost.weightBytes)) of weights, context "
-          + "\(Spelled.count(record.contextLength)), "
+          + "\(Spelled.count(record.contextLength)), licence \(record.licence ?? "unknown"), "
           + (record.chatTemplate == nil ? "no chat template" : "with a chat template"))
     }
 
@@ -78,6 +84,7 @@ struct ModelCommand: AsyncParsableCommand {
       let manifest: String
       let weight_bytes: Int
       let context_length: Int
+      let licence: String?
       let chat_template: Bool
       let created_at: Int
     }
@@ -90,15 +97,16 @@ struct ModelCommand: AsyncParsableCommand {
             Row(
               id: $0.id, source: $0.source, manifest: $0.manifest.hex,
               weight_bytes: $0.cost.weightBytes, context_length: $0.contextLength,
-              chat_template: $0.chatTemplate != nil, created_at: $0.createdAt.seconds)
+              licence: $0.licence, chat_template: $0.chatTemplate != nil, created_at: $0.createdAt.seconds)
           })
       }
       var table = TextTable(
-        .text("MODEL"), .number("WEIGHTS"), .number("CONTEXT"), .text("CHAT"), .text("FROM"))
+        .text("MODEL"), .number("WEIGHTS"), .number("CONTEXT"), .text("CHAT"), .text("LICENCE"),
+        .text("FROM"))
       for model in models {
         table.add(
           model.id, Spelled.bytes(model.cost.weightBytes), Spelled.count(model.contextLength),
-          model.chatTemplate == nil ? "no" : "yes", model.source)
+          model.chatTemplate == nil ? "no" : "yes", model.licence ?? "unknown", model.source)
       }
       Terminal.output.line(table.rendered())
     }

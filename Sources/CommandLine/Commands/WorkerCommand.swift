@@ -24,7 +24,7 @@ struct WorkerCommand: AsyncParsableCommand {
     subcommands: [
       Join.self, Run.self, WorkerStatusCommand.self, WorkerPauseCommand.self,
       WorkerResumeCommand.self, WorkerFinishCommand.self, WorkerLogsCommand.self,
-      WorkerPreferencesCommand.self, WorkerAccountCommand.self,
+      WorkerPreferencesCommand.self, WorkerChooseCommand.self, WorkerAccountCommand.self,
       WorkerDoctorCommand.self, WorkerLeaveCommand.self,
     ])
 

@@ -28,6 +28,7 @@ enum WorkerStatusText {
     add("cache", "\(Spelled.bytes(status.cache_used_bytes)) of \(Spelled.bytes(limits.cache_bytes))")
     if let network = status.network { add("network", words(network)) }
     if let energy = status.energy { add("energy", words(energy)) }
+    if let choices = status.choices { add("chosen", WorkChoicesText.words(choices)) }
     if let standing = status.standing {
       let age = standing.age_seconds < 60 ? "" : ", \(duration(standing.age_seconds)) ago"
       add("this worker", words(standing.worker) + age)

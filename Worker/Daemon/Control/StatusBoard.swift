@@ -65,7 +65,7 @@ final class StatusBoard: Sendable {
       flops_per_second: report?.flopsPerSecond, uptime_seconds: Int(uptime.inSeconds),
       preferences_problem: state.problem, network: StatusDocument.Network(state, at: now),
       energy: StatusDocument.Energy(energy, wattsPerCore: state.preferences.wattsPerCore),
-      message: report?.message)
+      message: report?.message, choices: state.choices.isEmpty ? nil : state.choices)
   }
 }
 

@@ -137,4 +137,6 @@ package struct StatusDocument: Codable, Hashable, Sendable {
   package var energy: Energy?
   /// What the coordinator's operator tells volunteers.
   package var message: String?
+  /// Which work the owner chose; nil: any.
+  package var choices: WorkChoices?
 }

@@ -12,6 +12,7 @@ import WireProtocol
 ///     units/           what held units have finished, until they have a result
 ///     cache/           blobs, packed models            lock      held while a worker runs
 ///     preferences.json what the owner allows           paused.json   that the owner paused it
+///     choices.json     which work the owner chose
 ///     traffic.json     what was transferred in each month
 ///     energy.json      what computing took on each day
 ///     log/             the last megabytes of what the worker told of itself

@@ -9,21 +9,8 @@ package struct PreferencesFile: Sendable {
 
   package init(in folder: WorkerFolder) { path = folder.path + "/preferences.json" }
 
-  /// What tells one version of the file from another.
-  struct Version: Hashable, Sendable {
-    var inode: UInt64
-    var seconds: Int
-    var nanoseconds: Int
-  }
-
   /// Nil when there is no file.
-  var version: Version? {
-    var status = stat()
-    guard stat(path, &status) == 0 else { return nil }
-    return Version(
-      inode: UInt64(status.st_ino), seconds: status.st_mtim.tv_sec,
-      nanoseconds: status.st_mtim.tv_nsec)
-  }
+  var version: FileVersion? { FileVersion(of: path) }
 
   /// Defaults where there is no file.
   ///
@@ -51,5 +38,21 @@ package struct PreferencesFile: Sendable {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     try DurableFile.write([encoder.encode(preferences), Data("\n".utf8)], to: path)
+  }
+}
+
+/// What tells one version of a file from another.
+struct FileVersion: Hashable, Sendable {
+  private var inode: UInt64
+  private var seconds: Int
+  private var nanoseconds: Int
+
+  /// Nil when there is no file.
+  init?(of path: String) {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    inode = UInt64(status.st_ino)
+    seconds = status.st_mtim.tv_sec
+    nanoseconds = status.st_mtim.tv_nsec
   }
 }

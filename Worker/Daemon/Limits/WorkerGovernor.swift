@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import WireProtocol
 import WorkerCore
 import WorkerEngine
 
@@ -13,13 +14,16 @@ actor WorkerGovernor {
     var order: Governor.Order
     /// Blobs and results transferred in this month, in bytes.
     var transferredBytes: Int
-    /// Why the file's preferences are not in force.
+    /// Which work the owner chose.
+    var choices: WorkChoices
+    /// Why what a file says is not in force.
     var problem: String?
   }
 
   private var governor: Governor
   private var sensors: MachineSensors
   private let file: PreferencesFile
+  private let choicesFile: ChoicesFile
   private let pauseFile: PauseFile
   private let runner: any UnitRunning
   private let traffic: TrafficMeter
@@ -29,14 +33,18 @@ actor WorkerGovernor {
   private let logger: Logger
   private let startedMemoryBytes: Int
   private let changed: @Sendable (Allowance) -> Void
+  private let chose: @Sendable (WorkChoices) -> Void
   private let exceeded: @Sendable (_ usedBytes: Int, _ limitBytes: Int) -> Void
   private var isAboveMemory = false
   private let logins: LoginSessions
   private let hasUnit: @Sendable () -> Bool
   private var isAsking = false
   private var askAt: Moment?
-  private var version: PreferencesFile.Version?
+  private var version: FileVersion?
   private var problem: String?
+  private var choices: WorkChoices
+  private var choicesVersion: FileVersion?
+  private var choicesProblem: String?
   private var last: Allowance?
   private var month = CalendarMonth(year: 1970, month: 1)
 
@@ -49,8 +57,9 @@ actor WorkerGovernor {
   ///   - hasUnit: whether the worker has something to compute.
   ///   - memoryBytes: the limit that the worker was started with.
   ///   - changed: told what holds at first and when it changes.
+  ///   - chose: told which work the owner chose when that changes.
   ///   - exceeded: told when this process begins to take more memory than is allowed.
-  /// - Throws: `FileError` for preferences that cannot be read: a worker does not start without the
+  /// - Throws: `FileError` for preferences or choices that cannot be read: a worker does not start without the
   ///   limits that its owner set.
   init(
     folder: WorkerFolder, sensors: MachineSensors, runner: any UnitRunning,
@@ -58,11 +67,15 @@ actor WorkerGovernor {
     isAlways: Bool,
     memoryBytes: Int, hasUnit: @escaping @Sendable () -> Bool, logger: Logger,
     changed: @escaping @Sendable (Allowance) -> Void,
+    chose: @escaping @Sendable (WorkChoices) -> Void,
     exceeded: @escaping @Sendable (_ usedBytes: Int, _ limitBytes: Int) -> Void
   ) throws {
     file = PreferencesFile(in: folder)
     pauseFile = PauseFile(in: folder)
     version = file.version
+    choicesFile = ChoicesFile(in: folder)
+    choicesVersion = choicesFile.version
+    choices = try choicesFile.load()
     governor = Governor(preferences: try file.load())
     governor.order = try pauseFile.load(clock) ?? (isAlways ? .always : .none)
     self.sensors = sensors
@@ -76,6 +89,7 @@ actor WorkerGovernor {
     self.logger = logger
     startedMemoryBytes = memoryBytes
     self.changed = changed
+    self.chose = chose
     self.exceeded = exceeded
   }
 
@@ -116,11 +130,13 @@ actor WorkerGovernor {
     return State(
       allowance: last ?? Allowance(pauses: [], cpuShare: 1, threads: nil, memoryBytes: 0),
       preferences: governor.preferences, order: governor.order,
-      transferredBytes: traffic.bytes(in: month), problem: problem)
+      transferredBytes: traffic.bytes(in: month), choices: choices,
+      problem: problem ?? choicesProblem)
   }
 
   private func look() {
     takeUpPreferences()
+    takeUpChoices()
     let date = Date(timeIntervalSince1970: Double(clock.unixSeconds()))
     var around = sensors.sample(at: date)
     month = around.month
@@ -181,6 +197,21 @@ actor WorkerGovernor {
     } catch {
       problem = "\(error)"
       logger.warning("preferences not taken up", metadata: ["error": "\(error)"])
+    }
+  }
+
+  private func takeUpChoices() {
+    let present = choicesFile.version
+    guard present != choicesVersion else { return }
+    choicesVersion = present
+    do {
+      choices = try choicesFile.load()
+      choicesProblem = nil
+      chose(choices)
+      logger.info("choices taken up")
+    } catch {
+      choicesProblem = "\(error)"
+      logger.warning("choices not taken up", metadata: ["error": "\(error)"])
     }
   }
 }

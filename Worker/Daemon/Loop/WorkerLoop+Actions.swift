@@ -98,7 +98,7 @@ extension WorkerLoop {
       threads: limits.threads, memoryLimitBytes: limits.memoryBytes,
       cacheFreeBytes: await equipment.cache.freeBytes, cachedModels: await cachedModels(),
       measuredFlopsPerSecond: tallies.flopsPerSecond, secondsWanted: configuration.secondsWanted,
-      maximumUnits: maximum)
+      maximumUnits: maximum, choices: choices.isEmpty ? nil : choices)
   }
 
   /// The manifests whose every chunk is in the cache.

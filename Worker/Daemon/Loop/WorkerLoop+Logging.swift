@@ -18,7 +18,7 @@ extension WorkerLoop {
         ])
     case .terminate: logger.info("asked to end")
     case .finish: logger.info("asked to finish")
-    case .computingAllowed, .transferAllowed: break
+    case .computingAllowed, .transferAllowed, .chosen: break
     case .memoryExceeded(let used, let limit):
       logger.warning(
         "more memory in use than the limit: the running unit is given back",

@@ -44,6 +44,8 @@ actor WorkerLoop {
   /// The chunks of manifests that were read.
   var knownChunks: [Digest: [Digest]] = [:]
   var tallies = Tallies()
+  /// Which work the owner chose.
+  var choices: WorkChoices
   /// What the coordinator's operator said last.
   var operatorMessage: String?
   private var reportedAt: Moment?
@@ -68,10 +70,12 @@ actor WorkerLoop {
   }
 
   init(
-    _ equipment: Equipment, settings: LifecycleSettings, seed: UInt64, inbox: WorkerDaemon.Inbox
+    _ equipment: Equipment, settings: LifecycleSettings, choices: WorkChoices, seed: UInt64,
+    inbox: WorkerDaemon.Inbox
   ) {
     self.equipment = equipment
-    lifecycle = WorkerLifecycle(settings: settings, seed: seed)
+    self.choices = choices
+    lifecycle = WorkerLifecycle(settings: settings, choices: choices, seed: seed)
     events = inbox.events
     tell = inbox.tell
   }
@@ -109,6 +113,7 @@ actor WorkerLoop {
 
   private func take(_ event: WorkerEvent, _ group: inout DiscardingTaskGroup) {
     log(event)
+    if case .chosen(let choices) = event { self.choices = choices }
     let actions = lifecycle.handle(event, at: equipment.clock.now())
     for action in actions {
       if case .stop(let reason) = action { stopReason = reason }
