@@ -108,22 +108,26 @@ package struct BOINCExport: Sendable {
     }
   }
 
-  /// What a coordinator does not know of a machine is 0, as in BOINC's own files of hosts that hide
-  /// it.
+  /// What a coordinator does not know of a machine is empty or 0, as in BOINC's own files of hosts that
+  /// hide it.
   private func host(_ worker: StatisticsExport.Worker, _ xml: inout XMLWriter) {
     xml.element("host") { xml in
       xml.element("id", worker.number)
       if let account = worker.account { xml.element("userid", account) }
       standing(worker.standing, &xml)
-      for name in ["p_vendor", "p_model", "os_name", "os_version"] { xml.element(name, "") }
+      let machine = worker.machine
+      xml.element("p_vendor", machine?.processorVendor ?? "")
+      xml.element("p_model", machine?.processorModel ?? "")
+      xml.element("os_name", machine?.systemName ?? "")
+      xml.element("os_version", machine?.systemVersion ?? "")
       xml.element("create_time", worker.createdAt.seconds)
       xml.element("rpc_time", worker.lastSeen?.seconds ?? 0)
       xml.element("timezone", 0)
-      xml.element("ncpus", 0)
+      xml.element("ncpus", machine?.processors ?? 0)
       xml.element("p_fpops", worker.flopsPerSecond ?? 0)
-      for name in ["p_iops", "p_membw", "m_nbytes", "m_cache", "m_swap", "d_total", "d_free"] {
-        xml.element(name, 0.0)
-      }
+      for name in ["p_iops", "p_membw"] { xml.element(name, 0.0) }
+      xml.element("m_nbytes", Double(machine?.memoryBytes ?? 0))
+      for name in ["m_cache", "m_swap", "d_total", "d_free"] { xml.element(name, 0.0) }
       xml.element("n_bwup", 0.0)
       xml.element("n_bwdown", 0.0)
       xml.element("avg_turnaround", worker.turnaroundSeconds)

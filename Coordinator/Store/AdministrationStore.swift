@@ -93,6 +93,8 @@ package struct FleetOverview: Hashable, Sendable {
     package var suspendedUntil: Timestamp?
     /// Its own ban or its account's.
     package var ban: Ban?
+    /// What its owner lets the coordinator know of the machine.
+    package var machine: MachineFacts?
   }
   /// By name.
   package var accounts: [Account]

@@ -17,11 +17,14 @@ package struct LeaseRequest: Codable, Hashable, Sendable {
   package var maximumUnits: Int
   /// Which work the worker takes; nil: any.
   package var choices: WorkChoices?
+  /// What the worker runs on; nil when its owner does not say.
+  package var machine: MachineFacts?
 
   package init(
     versions: PeerVersions = PeerVersions(), threads: Int, memoryLimitBytes: Int,
     cacheFreeBytes: Int, cachedModels: [Digest], measuredFlopsPerSecond: Double?,
-    secondsWanted: Int, maximumUnits: Int, choices: WorkChoices? = nil
+    secondsWanted: Int, maximumUnits: Int, choices: WorkChoices? = nil,
+    machine: MachineFacts? = nil
   ) {
     self.versions = versions
     self.threads = threads
@@ -32,6 +35,7 @@ package struct LeaseRequest: Codable, Hashable, Sendable {
     self.secondsWanted = secondsWanted
     self.maximumUnits = maximumUnits
     self.choices = choices
+    self.machine = machine
   }
 }
 

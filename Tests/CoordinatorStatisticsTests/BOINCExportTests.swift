@@ -5,6 +5,7 @@ import Foundation
 import FoundationXML
 import TestSupport
 import Testing
+import WireProtocol
 
 /// A reader of BOINC's statistics files, written from their documentation: elements by name, each
 /// record's in the order in which they came.
@@ -70,7 +71,10 @@ struct BOINCExportTests {
     workers: [
       StatisticsExport.Worker(
         number: 5, id: "worker_a", account: 7, createdAt: time, lastSeen: nil,
-        standing: standing(10), flopsPerSecond: 2e9, turnaroundSeconds: 12.5),
+        standing: standing(10), flopsPerSecond: 2e9, turnaroundSeconds: 12.5,
+        machine: MachineFacts(
+          processorVendor: "GenuineIntel", processorModel: "Xeon <E5>", processors: 8,
+          memoryBytes: 16 << 30, systemName: "Linux", systemVersion: "Debian GNU/Linux 12")),
       StatisticsExport.Worker(
         number: 6, id: "worker_b", account: nil, createdAt: time, lastSeen: time,
         standing: standing(10), flopsPerSecond: nil, turnaroundSeconds: 0),
@@ -144,6 +148,15 @@ struct BOINCExportTests {
     #expect(hosts.last?.map(\.name) == Self.hostNames.filter { $0 != "userid" })
     #expect(hosts.first?.first { $0.name == "p_fpops" }?.value == "2000000000.000000")
     #expect(hosts.first?.first { $0.name == "avg_turnaround" }?.value == "12.500000")
+    let machine = ["p_vendor", "p_model", "os_name", "os_version", "ncpus", "m_nbytes"]
+    #expect(
+      machine.map { name in hosts.first?.first { $0.name == name }?.value } == [
+        "GenuineIntel", "Xeon <E5>", "Linux", "Debian GNU/Linux 12", "8", "17179869184.000000",
+      ])
+    #expect(
+      machine.map { name in hosts.last?.first { $0.name == name }?.value } == [
+        "", "", "", "", "0", "0.000000",
+      ])
   }
 
   @Test("who is gone is listed by number and identifier alone")

@@ -76,3 +76,18 @@ def test_a_worker_takes_what_its_owner_chose(fresh_fleet):
     misspelt = worker_command(workers[0], "choose", "kinds=dance", check=False)
     assert misspelt.returncode != 0 and "generate" in misspelt.stderr
     assert answer(workers[0], "choose")["models"] == [MODEL]
+
+
+def test_the_machine_is_known_until_its_owner_keeps_it_private(fresh_fleet):
+    fleet = fresh_fleet
+    worker = joined(fleet.worker("ada"))
+
+    def machine():
+        [row] = json.loads(tally("admin", "workers", "--json", "--data", fleet.coordinator.data).stdout)
+        return row.get("machine")
+
+    known = eventually(machine, "the operator sees the machine")
+    assert known["processors"] >= 1 and known["memory_bytes"] > 1 << 28 and known["system"] == "Linux"
+    assert known["program_version"] and known["kernels"]
+    worker.prefer("share_machine=false")
+    eventually(lambda: machine() is None, "the coordinator has forgotten it")

@@ -35,6 +35,8 @@ package struct WorkerConfiguration: Sendable {
   package var checkpointSeconds = 10
   /// Whether the worker computes whatever hours, battery, people and other programs say. Default: no.
   package var computesAlways = false
+  /// The variant of the kernels that computes, for the coordinator's lists. Default: not said.
+  package var kernels: String?
   /// Told as long as the worker's parts answer each other. Default: nobody is.
   package var pulse: Pulse?
   /// Changes results before they are signed and sent. Nil but in tests, which need workers that are

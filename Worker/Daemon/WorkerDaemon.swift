@@ -106,6 +106,7 @@ package struct WorkerDaemon: Service {
         traffic: traffic, energy: energy, results: ResultStore(folder: folder.results),
         checkpoints: CheckpointStore(folder: folder.units), runner: runner, clock: clock,
         logger: logger, allowance: { board.allowance },
+        machine: MachineFacts.read(kernels: configuration.kernels, root: sensorRoot),
         observer: { [observer, clock] report in
           observer(board.show(report, at: clock.now()))
         }),

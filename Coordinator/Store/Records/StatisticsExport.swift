@@ -1,4 +1,5 @@
 import CoordinatorCore
+import WireProtocol
 
 /// What BOINC's statistics files are written from: people, teams and machines by number.
 package struct StatisticsExport: Hashable, Sendable {
@@ -75,10 +76,13 @@ package struct StatisticsExport: Hashable, Sendable {
     package var flopsPerSecond: Double?
     /// Mean seconds from lease to result; 0 before the first.
     package var turnaroundSeconds: Double
+    /// What its owner lets the coordinator know of the machine; nil where the account is not public.
+    package var machine: MachineFacts?
 
     package init(
       number: Int, id: String, account: Int?, createdAt: Timestamp, lastSeen: Timestamp?,
-      standing: Standing, flopsPerSecond: Double?, turnaroundSeconds: Double
+      standing: Standing, flopsPerSecond: Double?, turnaroundSeconds: Double,
+      machine: MachineFacts? = nil
     ) {
       self.number = number
       self.id = id
@@ -88,6 +92,7 @@ package struct StatisticsExport: Hashable, Sendable {
       self.standing = standing
       self.flopsPerSecond = flopsPerSecond
       self.turnaroundSeconds = turnaroundSeconds
+      self.machine = machine
     }
   }
   package struct Deleted: Hashable, Sendable {

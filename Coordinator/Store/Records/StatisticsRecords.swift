@@ -58,6 +58,8 @@ package struct StatisticsSnapshot: Hashable, Sendable, Codable {
     /// Valid replicated results in a row; an invalid one makes it 0.
     package var consecutiveValid: Int
     package var contribution: Contribution
+    /// What its owner lets the coordinator know of the machine.
+    package var machine: MachineFacts?
   }
   package var takenAt: Timestamp
   /// Units whose result is verified.

@@ -276,5 +276,6 @@ enum Migrations {
     ) STRICT, WITHOUT ROWID;
     INSERT INTO model_name SELECT manifest, id FROM model;
     ALTER TABLE manifest ADD COLUMN licence TEXT;
+    ALTER TABLE worker ADD COLUMN machine TEXT;
     """
 }

@@ -64,7 +64,8 @@ package extension SQLiteStore {
         try db.run("UPDATE certificate SET revoked = 1 WHERE worker = ?", [worker])
         try transaction.takeBack(worker: worker, now: now)
         try db.run(
-          "UPDATE worker SET name = 'deleted', deleted_at = ? WHERE id = ?", [now, worker])
+          "UPDATE worker SET name = 'deleted', machine = NULL, deleted_at = ? WHERE id = ?",
+          [now, worker])
       }
       try db.run("UPDATE invitation SET uses_left = 0, expires_at = 0 WHERE account = ?", [id])
       try db.run("DELETE FROM account_key WHERE account = ?", [id])

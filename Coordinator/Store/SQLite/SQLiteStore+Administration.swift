@@ -197,6 +197,14 @@ extension FleetOverview.Account {
   }
 }
 
+extension MachineFacts {
+  /// From the `machine` column of a worker; nil where it is null.
+  init?(row: Row, _ column: String = "machine") throws {
+    guard try row.optional(column, as: String.self) != nil else { return nil }
+    self = try row.json(column)
+  }
+}
+
 extension FleetOverview.Worker {
   fileprivate init(row: Row, now: Timestamp) throws {
     let suspended: Timestamp? = try row.optional("suspended_until")
@@ -206,6 +214,7 @@ extension FleetOverview.Worker {
       lastSeen: try row.optional("last_seen"), flopsPerSecond: try row.optional("speed"),
       runningUnits: try row.value("running"), consecutiveValid: try row.value("consecutive_valid"),
       rejected: try row.value("rejected"),
-      suspendedUntil: suspended.flatMap { $0 > now ? $0 : nil }, ban: try Ban(worker: row))
+      suspendedUntil: suspended.flatMap { $0 > now ? $0 : nil }, ban: try Ban(worker: row),
+      machine: try MachineFacts(row: row))
   }
 }

@@ -108,6 +108,7 @@ extension Database {
     try all(
       """
       SELECT worker.*, CASE WHEN account.named = 1 THEN account.number END AS account_number,
+        CASE WHEN account.named = 1 THEN worker.machine END AS public_machine,
         coalesce((SELECT avg(submitted_at - issued_at) FROM replica
           WHERE replica.worker = worker.id AND submitted_at IS NOT NULL), 0.0) AS turnaround
       FROM worker JOIN account ON account.id = worker.account
@@ -119,7 +120,8 @@ extension Database {
         account: try row.optional("account_number"), createdAt: try row.value("created_at"),
         lastSeen: try row.optional("last_seen"), standing: try .init(row: row),
         flopsPerSecond: try row.optional("speed"),
-        turnaroundSeconds: try row.value("turnaround", as: Double.self) / 1000)
+        turnaroundSeconds: try row.value("turnaround", as: Double.self) / 1000,
+        machine: try MachineFacts(row: row, "public_machine"))
     }
   }
 }

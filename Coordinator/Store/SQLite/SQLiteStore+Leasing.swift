@@ -39,7 +39,7 @@ private struct LeaseCall {
     guard
       let row = try db.first(
         """
-        SELECT worker.speed, worker.last_seen, worker.backoff_until, worker.banned_at,
+        SELECT worker.speed, worker.machine, worker.last_seen, worker.backoff_until, worker.banned_at,
           worker.ban_reason, account.banned_at AS account_banned_at,
           account.ban_reason AS account_ban_reason
         FROM worker JOIN account ON account.id = worker.account WHERE worker.id = ?
@@ -51,6 +51,8 @@ private struct LeaseCall {
       throw StoreError(.upgradeRequired, reason)
     }
     try transaction.touch(worker: id, lastSeen: try row.optional("last_seen"), now: now)
+    try transaction.note(
+      request.machine?.cleaned, ofWorker: id, stored: try row.optional("machine"))
     worker = try WorkerRecord.require(id, db)
     let backoff: Timestamp? = try row.optional("backoff_until")
     profile = WorkerProfile(
@@ -267,6 +269,16 @@ extension Transaction {
   func touch(worker: String, lastSeen: Timestamp?, now: Timestamp) throws {
     if let lastSeen, lastSeen <= now, now.seconds(since: lastSeen) < 20 { return }
     try db.run("UPDATE worker SET last_seen = ? WHERE id = ?", [now, worker])
+  }
+
+  /// Keeps what a worker says of its machine; writes when that changed. Who says nothing any more is
+  /// forgotten.
+  fileprivate func note(
+    _ machine: MachineFacts?, ofWorker id: String, stored: String?
+  ) throws {
+    let text = try machine.map { try jsonText($0) }
+    guard text != stored else { return }
+    try db.run("UPDATE worker SET machine = ? WHERE id = ?", [text, id])
   }
 
   func specification(of unit: Int64) throws -> UnitSpecification {

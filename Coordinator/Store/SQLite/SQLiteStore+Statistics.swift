@@ -136,7 +136,7 @@ extension StatisticsSnapshot.Worker {
       trusted: try row.value("trusted"), createdAt: try row.value("created_at"),
       lastSeen: try row.optional("last_seen"), suspendedUntil: try row.optional("suspended_until"),
       consecutiveValid: try row.value("consecutive_valid"),
-      contribution: try Contribution(row: row, now: now))
+      contribution: try Contribution(row: row, now: now), machine: try MachineFacts(row: row))
   }
 }
 

@@ -4,6 +4,7 @@ import CoordinatorCore
 import CoordinatorServer
 import CoordinatorStore
 import Foundation
+import WireProtocol
 import WorkerCore
 
 /// The machines of the fleet.
@@ -12,7 +13,8 @@ struct AdminWorkersCommand: AsyncParsableCommand {
     commandName: "workers", abstract: "List the workers.",
     discussion: """
       TRUST counts the valid results in a row that another account's machine confirmed; a wrong one makes it 0. STATE is \
-      empty, `trusted` (serves the trusted pool), `suspended` after a wrong result, or `banned`.
+      empty, `trusted` (serves the trusted pool), `suspended` after a wrong result, or `banned`. MACHINE is what the \
+      worker says of itself, unless its owner keeps it private.
 
       EXAMPLES:
         tally admin workers
@@ -38,6 +40,29 @@ struct AdminWorkersCommand: AsyncParsableCommand {
     let suspended_until: Int?
     let banned_at: Int?
     let ban_reason: String?
+    let machine: Machine?
+  }
+
+  private struct Machine: Encodable {
+    let processor_vendor: String?
+    let processor_model: String?
+    let processors: Int?
+    let memory_bytes: Int?
+    let system: String?
+    let system_version: String?
+    let program_version: String?
+    let kernels: String?
+
+    init(_ facts: MachineFacts) {
+      processor_vendor = facts.processorVendor
+      processor_model = facts.processorModel
+      processors = facts.processors
+      memory_bytes = facts.memoryBytes
+      system = facts.systemName
+      system_version = facts.systemVersion
+      program_version = facts.programVersion
+      kernels = facts.kernels
+    }
   }
 
   func run() async throws {
@@ -51,21 +76,33 @@ struct AdminWorkersCommand: AsyncParsableCommand {
             flops_per_second: $0.flopsPerSecond, running_units: $0.runningUnits,
             consecutive_valid: $0.consecutiveValid, rejected: $0.rejected,
             suspended_until: $0.suspendedUntil?.seconds, banned_at: $0.ban?.since.seconds,
-            ban_reason: $0.ban?.reason)
+            ban_reason: $0.ban?.reason, machine: $0.machine.map(Machine.init))
         })
     }
     var table = TextTable(
       .text("WORKER"), .text("NAME"), .text("ACCOUNT"), .text("SEEN"), .number("GFLOP/S"),
-      .number("RUNNING"), .number("TRUST"), .number("WRONG"), .text("STATE"))
+      .number("RUNNING"), .number("TRUST"), .number("WRONG"), .text("STATE"), .text("VERSION"),
+      .text("MACHINE"))
     for worker in workers {
       table.add(
         worker.id, ForeignText.line(worker.name) ?? "", ForeignText.line(worker.accountName) ?? "",
         worker.lastSeen.map { Spelled.time($0.seconds) } ?? "never",
         worker.flopsPerSecond.map { String(format: "%.0f", $0 / 1e9) } ?? "",
         "\(worker.runningUnits)", "\(worker.consecutiveValid)", "\(worker.rejected)",
-        worker.state)
+        worker.state, ForeignText.line(worker.machine?.programVersion) ?? "",
+        ForeignText.line(worker.machine?.words) ?? "")
     }
     Terminal.output.line(table.rendered())
+  }
+}
+
+extension MachineFacts {
+  /// In a few words.
+  fileprivate var words: String {
+    [
+      processors.map { "\($0) x" }, processorModel, memoryBytes.map { Spelled.bytes($0) },
+      systemVersion, kernels,
+    ].compactMap(\.self).joined(separator: " ")
   }
 }
 

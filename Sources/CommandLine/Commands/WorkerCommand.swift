@@ -224,6 +224,7 @@ struct WorkerCommand: AsyncParsableCommand {
         configuration.resultTransformer = .wrongTokens(rate: falsifyShare, seed: 1)
       }
       configuration.computesAlways = always
+      configuration.kernels = try KernelSet.best(environment: environment).variant.rawValue
       ProcessPriority.lower(to: nice)
       parent.watch()
       Terminal.error.line(try machineSpeed(threads: configuration.threads).description)

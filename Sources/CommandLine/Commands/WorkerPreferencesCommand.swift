@@ -28,8 +28,12 @@ struct WorkerPreferencesCommand: AsyncParsableCommand {
         disk_percent            of the file system's size for them (90)
         disk_free_megabytes     to be left free on it, whoever takes the rest (1000)
         watts_per_core          of a busy processor, for the estimate of energy where it cannot be measured (6)
+        share_machine           whether the coordinator is told what the machine is (true)
         hours                   "always", "never", or ranges as in "mon-fri 20:00-07:00, sat-sun 00:00-24:00" (always)
         tariff_hours            as hours: when electricity is dear, so that it rests (never)
+
+      With share_machine the coordinator knows the processor's maker, model and number, the memory, the distribution, this \
+      program's version and its kernels. Its operator sees that, and so does everyone where the account is public.
 
       Outside its network hours, and when the month's volume is used up, a worker asks for no unit, and keeps its \
       results until it may send them. Messages of a few hundred bytes go on: without them the coordinator would give \

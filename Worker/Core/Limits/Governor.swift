@@ -62,6 +62,7 @@ package struct Governor: Sendable {
       threads: preferences.threads, memoryBytes: around.memoryBytes / 100 * memoryPercent)
     allowance.network = NetworkAllowance(preferences, around, isAlways: order == .always)
     allowance.disk = DiskLimits(preferences)
+    allowance.sharesMachine = preferences.sharesMachine
     return allowance
   }
 

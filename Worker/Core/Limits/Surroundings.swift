@@ -88,6 +88,8 @@ package struct Allowance: Hashable, Sendable {
   package var network = NetworkAllowance()
   /// What its cache may take of the disk.
   package var disk = DiskLimits()
+  /// Whether the coordinator is told what the machine is.
+  package var sharesMachine = true
 
   package init(pauses: [PauseReason], cpuShare: Double, threads: Int?, memoryBytes: Int) {
     self.pauses = pauses

@@ -55,6 +55,8 @@ package struct WorkerPreferences: Hashable, Sendable {
   /// cannot be read; limits nothing. Default: 6, about what today's desktops and servers take for
   /// each logical processor under full load.
   package var wattsPerCore = 6
+  /// Whether the coordinator is told what the machine is (`MachineFacts`). Default: yes.
+  package var sharesMachine = true
 
   package init() {}
 }
@@ -97,6 +99,7 @@ extension WorkerPreferences: Codable {
     case diskPercent = "disk_percent"
     case diskFreeMegabytes = "disk_free_megabytes"
     case wattsPerCore = "watts_per_core"
+    case sharesMachine = "share_machine"
   }
 
   private struct AnyKey: CodingKey {
@@ -145,6 +148,7 @@ extension WorkerPreferences: Codable {
     try read(.diskPercent, into: &diskPercent)
     try read(.diskFreeMegabytes, into: &diskFreeMegabytes)
     try read(.wattsPerCore, into: &wattsPerCore)
+    try read(.sharesMachine, into: &sharesMachine)
     try check()
   }
 

@@ -98,7 +98,8 @@ extension WorkerLoop {
       threads: limits.threads, memoryLimitBytes: limits.memoryBytes,
       cacheFreeBytes: await equipment.cache.freeBytes, cachedModels: await cachedModels(),
       measuredFlopsPerSecond: tallies.flopsPerSecond, secondsWanted: configuration.secondsWanted,
-      maximumUnits: maximum, choices: choices.isEmpty ? nil : choices)
+      maximumUnits: maximum, choices: choices.isEmpty ? nil : choices,
+      machine: equipment.allowance()?.sharesMachine == true ? equipment.machine : nil)
   }
 
   /// The manifests whose every chunk is in the cache.

@@ -25,6 +25,7 @@ actor WorkerLoop {
     let logger: Logger
     /// What the owner allows now.
     let allowance: @Sendable () -> Allowance?
+    let machine: MachineFacts
     let observer: @Sendable (WorkerReport) -> Void
   }
 
