@@ -20,7 +20,7 @@ package struct DashboardRoutes: Sendable {
   /// Adds every page.
   package func add(to router: some RouterMethods<CoordinatorRequestContext>) {
     router.route("/assets/{name}", [.get: asset])
-    router.route("/", [.get: pages.handler(section: .fleet) { _ in try await fleet() }])
+    router.route("/", [.get: pages.handler(section: .fleet, fleet)])
     router.route("/jobs", [.get: pages.handler(section: .jobs, jobs)])
     router.route("/jobs/{id}", [.get: pages.handler(section: .jobs, job)])
     router.route("/models", [.get: pages.handler(section: .models) { _ in try await models() }])

@@ -10,6 +10,8 @@ package struct PageVisit: Sendable {
   package var context: CoordinatorRequestContext
   /// Whose account's key came along; nil for everyone else.
   package var viewer: AccountProfile?
+  /// What its names are shown to.
+  package var audience = Audience.everyone
 
   /// The named part of the path.
   package func pathID(_ name: String = "id") throws -> String { try context.pathID(name) }
@@ -41,7 +43,8 @@ package struct PageResponder: Sendable {
         let asked = try await visit(request, context)
         let content = try await make(asked)
         guard request.wantsEvents else {
-          return try await page(content, section: section, viewer: asked.viewer)
+          return try await page(
+            content, section: section, viewer: asked.viewer, audience: asked.audience)
         }
         // Whoever may see more than others has pages of their own.
         let secrets = [request.headers[.cookie], request.headers[.authorization]]
@@ -77,7 +80,8 @@ package struct PageResponder: Sendable {
     _ request: Request, _ context: CoordinatorRequestContext
   ) async throws -> PageVisit {
     PageVisit(
-      request: request, context: context, viewer: try await accounts.viewer(of: request))
+      request: request, context: context, viewer: try await accounts.viewer(of: request),
+      audience: try await accounts.audience(of: request))
   }
 
   /// A page that says what is wrong.
@@ -87,18 +91,21 @@ package struct PageResponder: Sendable {
     let title = error.status == .notFound ? "Not found" : "This did not work"
     return try await page(
       ErrorContent(title: title, message: error.message), section: section,
-      viewer: try await accounts.viewer(of: request), status: error.status)
+      viewer: try await accounts.viewer(of: request),
+      audience: try await accounts.audience(of: request), status: error.status)
   }
 
   /// A page with what all pages share.
   ///
-  /// - Parameter viewer: who is signed in.
+  /// - Parameters:
+  ///   - viewer: who is signed in.
+  ///   - audience: the operator is said to be so.
   func page(
     _ content: some PageContent, section: PageFrame.Section?, viewer: AccountProfile? = nil,
-    status: HTTPResponse.Status = .ok
+    audience: Audience = .everyone, status: HTTPResponse.Status = .ok
   ) async throws -> Response {
     let frame = PageFrame(
-      title: content.title, section: section, accountName: viewer?.account.name,
+      title: content.title, section: section, accountName: viewer?.account.name ?? (audience == .operator ? "Operator" : nil),
       message: try await environment.store.administration().message,
       version: ProtocolVersion.program)
     let text = try renderer.page(frame, main: try renderer.main(content))

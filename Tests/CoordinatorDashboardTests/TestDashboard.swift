@@ -78,6 +78,13 @@ extension TestDashboard {
     return key
   }
 
+  /// The key that shows every name.
+  func operatorKey() async throws -> String {
+    let key = "tally-operator-\(Self.digest("operator").hex.prefix(32))"
+    try await store.setOperatorKey(hash: Self.digest(key))
+    return key
+  }
+
   /// A job of so many requests; its id.
   @discardableResult
   func submitJob(lines: Int, tokens: Int = 10, now: Timestamp = start) async throws -> String {
@@ -131,7 +138,8 @@ extension TestDashboard {
     }
   }
 
-  private func submit(_ lease: Lease, by worker: WorkerRecord, now: Timestamp) async throws {
+  /// Sends the one right result.
+  func submit(_ lease: Lease, by worker: WorkerRecord, now: Timestamp = start) async throws {
     let inputs = try GenerateInputs(decoding: try await blobs.read(lease.specification.inputs))
     let result = GenerateResult(
       sequences: inputs.sequences.map { sequence in

@@ -5,10 +5,10 @@ import HTTPTypes
 import Hummingbird
 import WireProtocol
 
-/// Finds whose account key a request carries: in the cookie that signing in sets, or, from a script
-/// that reads, as `Authorization: Bearer`.
+/// Finds whose account key, or the operator's key, a request carries: in the cookie that signing in
+/// sets, or, from a script that reads, as `Authorization: Bearer`.
 struct AccountAuthentication: Sendable {
-  let store: any AccountStore
+  let store: any AccountStore & AdministrationStore
 
   static let cookieName = "tally_account"
   /// Seconds that a browser keeps the key.
@@ -21,10 +21,25 @@ struct AccountAuthentication: Sendable {
     return try await account(key: key)
   }
 
+  /// The operator for a request with the operator's key.
+  func audience(of request: Request) async throws -> Audience {
+    guard let key = bearer(request) ?? cookie(request) else { return .everyone }
+    return try await isOperator(key: key) ? .operator : .everyone
+  }
+
+  /// Whether a key is the operator's.
+  func isOperator(key: String) async throws -> Bool {
+    guard key.hasPrefix(OperatorKey.prefix), let hash = Self.hash(key) else { return false }
+    return try await store.isOperatorKey(hash: hash)
+  }
+
+  private static func hash(_ key: String) -> WireProtocol.Digest? {
+    WireProtocol.Digest(bytes: Array(SHA256.hash(data: Array(key.utf8.prefix(longestKey + 1)))))
+  }
+
   /// The account that a key opens. A wrong key costs the same whatever it looks like.
   func account(key: String) async throws -> AccountProfile? {
-    let digest = SHA256.hash(data: Array(key.utf8.prefix(Self.longestKey + 1)))
-    guard let hash = Digest(bytes: Array(digest)) else { return nil }
+    guard let hash = Self.hash(key) else { return nil }
     return try await store.account(keyHash: hash)
   }
 

@@ -169,12 +169,12 @@ extension FleetPage.Running {
 
 extension DashboardRoutes {
   /// `GET /`.
-  func fleet() async throws -> FleetPage {
+  func fleet(_ visit: PageVisit) async throws -> FleetPage {
     let now = environment.now()
     let today = Day(containing: now)
     return FleetPage(
       try await environment.store.fleetNow(
-        for: .everyone, listedWorkers: FleetPage.shownWorkers, now: now),
+        for: visit.audience, listedWorkers: FleetPage.shownWorkers, now: now),
       history: try await environment.store.history(
         of: .everyone, from: today.adding(days: 1 - FleetPage.chartDays), through: today),
       administration: try await environment.store.administration(), now: now)

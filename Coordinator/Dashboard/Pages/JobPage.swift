@@ -158,6 +158,6 @@ extension DashboardRoutes {
     return JobPage(
       try await environment.store.progress(of: id, key: nil, now: now),
       units: try await environment.store.units(
-        of: id, for: .everyone, limit: JobPage.shownUnits), now: now)
+        of: id, for: visit.audience, limit: JobPage.shownUnits), now: now)
   }
 }

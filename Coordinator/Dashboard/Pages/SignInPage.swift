@@ -11,10 +11,13 @@ struct SignInPage: PageContent {
   let problem: String?
   /// Why the form is shown in place of a page.
   let reason: String?
+  /// Whether the operator looks, who may sign out.
+  let isOperator: Bool
 
-  init(problem: String? = nil, reason: String? = nil) {
+  init(problem: String? = nil, reason: String? = nil, isOperator: Bool = false) {
     self.problem = problem
     self.reason = reason
+    self.isOperator = isOperator
   }
 
   /// Which kind of secret was taken for an account's key, if it shows.
@@ -23,6 +26,8 @@ struct SignInPage: PageContent {
     case "": "Type or paste your account's key."
     case _ where key.hasPrefix("tally-account-"):
       "This account key is unknown here, or it was revoked."
+    case _ where key.hasPrefix(OperatorKey.prefix):
+      "This operator's key is unknown here, or another has taken its place."
     case _ where key.hasPrefix("tally1."):
       "This is an invitation, with which a machine joins. An account's key begins with tally-account-."
     case _ where key.hasPrefix("tally-"):
@@ -41,7 +46,9 @@ extension DashboardRoutes {
     if let viewer = try await pages.accounts.viewer(of: request) {
       return Self.goTo("/accounts/\(viewer.account.id)")
     }
-    return try await pages.page(SignInPage(), section: nil)
+    let audience = try await pages.accounts.audience(of: request)
+    return try await pages.page(
+      SignInPage(isOperator: audience == .operator), section: nil, audience: audience)
   }
 
   /// `POST /sign-in`: keeps the key of the form in a cookie.
@@ -51,6 +58,11 @@ extension DashboardRoutes {
     try await pages.answering(request, section: nil) {
       try request.requireSameSite()
       let key = (try await Form(request)["key"] ?? "").filter { !$0.isWhitespace }
+      if try await pages.accounts.isOperator(key: key),
+        let cookie = AccountAuthentication.cookie(keeping: key)
+      {
+        return Self.goTo("/", cookie: cookie)
+      }
       guard let profile = try await pages.accounts.account(key: key),
         let cookie = AccountAuthentication.cookie(keeping: key)
       else {

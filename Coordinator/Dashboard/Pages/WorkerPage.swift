@@ -37,19 +37,26 @@ struct WorkerPage: PageContent {
       "/workers/\(worker.id)" + ($0 == .month ? "" : "?days=\($0.rawValue)")
     }
     self.chart = chart
-    privacy = worker.isNamed ? nil : "You alone see this page: your account is not named in public."
+    privacy =
+      switch (worker.isNamed, isOwner) {
+      case (true, _): nil
+      case (false, true): "Only you and the operator see this page: your account is not named in public."
+      case (false, false): "Only its owner and you see this page: the account is not named in public."
+      }
   }
 }
 
 extension DashboardRoutes {
   /// `GET /workers/{id}?days=30|90|365`: for everyone where the account agreed to be named, else for its
-  /// owner. Others are answered as if there were none.
+  /// owner and the operator. Others are answered as if there were none.
   func worker(_ visit: PageVisit) async throws -> WorkerPage {
     let id = try visit.pathID()
     let now = environment.now()
     let worker = try await environment.store.workerOverview(id, now: now)
     let isOwner = worker != nil && worker?.accountID == visit.viewer?.account.id
-    guard let worker, worker.isNamed || isOwner else { throw APIError.noSuch("worker", id) }
+    guard let worker, worker.isNamed || isOwner || visit.audience == .operator else {
+      throw APIError.noSuch("worker", id)
+    }
     let span = ChartSpan(query: visit.request.uri.queryParameters["days"])
     return WorkerPage(
       worker, isOwner: isOwner, span: span,
