@@ -9,12 +9,12 @@ import pytest
 
 from batches import submit, wait
 from browser import Browser
-from processes import chat_line, eventually
+from processes import chat_line, eventually, tally
 
 # What the issue allows a page, with everything that it loads, and until something is seen.
 BUDGET_BYTES = 150_000
 BUDGET_SECONDS = 1.0
-PAGES = ("/", "/jobs", "/models")
+PAGES = ("/", "/jobs", "/models", "/leaderboard", "/leaderboard?by=tokens&days=365", "/teams/1", "/account")
 # A folder for screenshots to look at; none are kept without it.
 SCREENSHOTS = os.environ.get("TALLY_SCREENSHOTS")
 
@@ -35,15 +35,32 @@ def visited(fleet):
     batch = wait(client, submit(client, [chat_line(f"page-{i}", max_tokens=8) for i in range(6)]))
     assert batch.status == "completed"
     fleet.job = batch.id
+    tally("account", "set", "ada", "--team", "Engines", "--data", fleet.coordinator.data)
+    fleet.account_key = tally("account", "key", "ada", "--data", fleet.coordinator.data).stdout.strip()
+    fleet.account = next(one["id"] for one in fleet.coordinator.statistics()["accounts"] if one["name"] == "ada")
     return fleet
 
 
 def pages(fleet):
-    return (*PAGES, f"/jobs/{fleet.job}")
+    worker = fleet.coordinator.statistics()["workers"][0]["id"]
+    return (*PAGES, f"/jobs/{fleet.job}", f"/workers/{worker}")
+
+
+def sign_in(browser, coordinator, key):
+    browser.open(coordinator.url + "/account")
+    field = browser.driver.find_element("id", "key")
+    field.send_keys(key)
+    field.submit()
 
 
 def name(path):
-    return path.strip("/").split("/")[0] or "fleet"
+    return path.partition("?")[0].strip("/").replace("/", "-")[:12] or "fleet"
+
+
+def keep(browser, page, look):
+    if SCREENSHOTS:
+        shade = "dark" if look.get("dark") else "light"
+        browser.screenshot(Path(SCREENSHOTS) / f"{page}-{look['width']}-{shade}.png")
 
 
 @pytest.mark.parametrize("look", [{"width": 1200}, {"width": 360}, {"width": 1200, "dark": True}], ids=str)
@@ -55,11 +72,61 @@ def test_every_page_is_within_its_budget_and_accessible(visited, browser, look):
         assert browser.transferred_bytes() < BUDGET_BYTES, path
         assert browser.accessibility_problems() == [], path
         assert browser.overflow() == 0, f"{path} is wider than a window of {look['width']}"
-        said = [message for message in browser.messages() if "401" not in message]
-        assert said == [], path
-        if SCREENSHOTS:
-            shade = "dark" if look.get("dark") else "light"
-            browser.screenshot(Path(SCREENSHOTS) / f"{name(path)}-{look['width']}-{shade}.png")
+        assert browser.messages() == [], path
+        keep(browser, name(path), look)
+
+
+def test_an_account_opens_with_its_key_alone(visited, browser):
+    browser.look()
+    page = visited.coordinator.url + f"/accounts/{visited.account}"
+    browser.open(page)
+    assert "Account key" in browser.text() and "ada-machine" not in browser.text()
+    sign_in(browser, visited.coordinator, visited.key)
+    eventually(lambda: "This is not an account's key" in browser.text(), "an API key is told from an account's")
+    sign_in(browser, visited.coordinator, visited.account_key)
+    eventually(lambda: browser.driver.current_url == page, "the account's page opens")
+    try:
+        assert "ada-machine" in browser.text()
+        for look in ({"width": 1200}, {"width": 360}, {"width": 1200, "dark": True}):
+            browser.look(**look)
+            browser.open(page)
+            assert browser.first_paint_seconds() < BUDGET_SECONDS
+            assert browser.transferred_bytes() < BUDGET_BYTES
+            assert browser.accessibility_problems() == []
+            assert browser.overflow() == 0
+            assert browser.messages() == []
+            keep(browser, "account", look)
+        # Scripts of a page cannot read the key, and it is in no address.
+        assert browser.driver.execute_script("return document.cookie") == ""
+        assert visited.account_key not in browser.driver.page_source
+        # Consent is taken back and given here.
+        for is_named in (False, True):
+            browser.driver.find_element("css selector", "input[type=checkbox]").click()
+            browser.driver.find_element("xpath", "//button[text()='Save']").click()
+            eventually(
+                lambda is_named=is_named: is_named
+                == ("ada" in [one["name"] for one in visited.coordinator.statistics()["accounts"]]),
+                "the account's owner decides whether it is named",
+            )
+    finally:
+        browser.driver.find_element("xpath", "//button[text()='Sign out']").click()
+    eventually(lambda: "Account key" in browser.text(), "signed out")
+    browser.open(page)
+    assert "ada-machine" not in browser.text()
+
+
+def test_the_operator_sees_who_is_not_named(fresh_fleet, browser):
+    fresh_fleet.worker("ada")
+    tally("account", "set", "ada", "--private", "--data", fresh_fleet.coordinator.data)
+    browser.look()
+    browser.open(fresh_fleet.coordinator.url + "/")
+    eventually(lambda: "1 active worker of accounts that are not named" in browser.text(), "it is counted")
+    assert "ada" not in browser.text()
+    key = tally("admin", "page-key", "--data", fresh_fleet.coordinator.data).stdout.strip()
+    sign_in(browser, fresh_fleet.coordinator, key)
+    eventually(lambda: "ada-machine" in browser.text(), "the operator sees it")
+    tally("admin", "page-key", "--revoke", "--data", fresh_fleet.coordinator.data)
+    eventually(lambda: "ada-machine" not in browser.text(), "a page that is open forgets it with the key")
 
 
 def test_a_page_says_the_same_without_script(visited):

@@ -28,12 +28,16 @@ package struct AxisTicks: Hashable, Sendable {
   package var top: Double { values.last ?? 1 }
 
   private static let scales = [
-    (1e18, " E"), (1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"),
+    (1e18, " E"), (1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (0.01, ""), (1e-5, " m"),
+    (0, " µ"),
   ]
+  /// What the scales count in, where that is not their own size.
+  private static let units = [0.01: 1.0, 1e-5: 1e-3, 0: 1e-6]
 
   private static func labels(_ values: [Double], step: Double) -> [String] {
     let top = values.last ?? 1
-    let (scale, suffix) = scales.first { top >= $0.0 } ?? (1, "")
+    let (from, suffix) = scales.first { top >= $0.0 } ?? (1, "")
+    let scale = units[from] ?? from
     let places = max(0, min(12, Int((-log10(step / scale) - 1e-9).rounded(.up))))
     return values.map { value in
       guard value > 0 else { return "0" }
