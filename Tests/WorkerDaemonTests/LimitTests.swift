@@ -111,6 +111,44 @@ import WorkerEngine
     }
   }
 
+  @Test func theWeightOfItsOwnControlGroupIsHeldLive() async throws {
+    let (place, machine) = (place, machine)
+    let weight = machine.root + "/sys/fs/cgroup/worker.service/cpu.weight"
+    @Sendable func stored() throws -> String { try String(contentsOfFile: weight, encoding: .utf8) }
+    @Sendable func prefer(_ text: String) throws {
+      try Data(text.utf8).write(to: URL(fileURLWithPath: place.path("w/preferences.json")))
+    }
+    try await withIdleWorker { socket, _ in
+      try prefer(#"{"cgroup_weight": 20}"#)
+      let none = try await Self.wait(socket) { $0.limits.cgroup_problem != nil }
+      #expect(none.limits.cgroup_problem == "this system has no control groups of version 2")
+      try machine.write("proc/self/cgroup", "0::/worker.service")
+      try machine.write("sys/fs/cgroup/worker.service/cgroup.procs", "42\n43")
+      try machine.write("sys/fs/cgroup/worker.service/cpu.weight", "100")
+      let shared = try await Self.wait(socket) {
+        $0.limits.cgroup_problem?.contains("other programs") == true
+      }
+      #expect(shared.limits.cgroup_weight == nil)
+      #expect(try stored() == "100\n")
+      let started = ContinuousClock.now
+      try machine.write("sys/fs/cgroup/worker.service/cgroup.procs", "42")
+      let held = try await Self.wait(socket) { $0.limits.cgroup_weight == 20 }
+      #expect(ContinuousClock.now - started < .seconds(2))
+      #expect(held.limits.cgroup_problem == nil)
+      #expect(try stored() == "20\n")
+      try prefer(#"{"cgroup_weight": 7000}"#)
+      _ = try await Self.wait(socket) { $0.limits.cgroup_weight == 7000 }
+      #expect(try stored() == "7000\n")
+      // What was there before comes back.
+      try prefer("{}")
+      _ = try await Self.wait(socket) { $0.limits.cgroup_weight == nil }
+      #expect(try stored() == "100\n")
+      try prefer(#"{"cgroup_weight": 0}"#)
+      let wrong = try await Self.wait(socket) { $0.preferences_problem != nil }
+      #expect(wrong.preferences_problem?.contains("0 is not between 1 and 10000") == true)
+    }
+  }
+
   @Test func aWorkerDoesNotStartWithPreferencesItCannotRead() async throws {
     let folder = place.path("w")
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)

@@ -9,7 +9,8 @@ struct AccountCommand: AsyncParsableCommand {
     commandName: "account", abstract: "Show accounts, and change what is public of them.",
     discussion: """
       Accounts are made by `tally invite`. One is named in public only when its owner agreed: with `tally worker account set \
-      --public` on one of its machines, on its page, or by a word to the operator, who notes it here. The same commands work while the coordinator runs.
+      --public` on one of its machines, on its page, or by a word to the operator, who notes it here. The same commands \
+      work while the coordinator runs.
       """,
     subcommands: [
       AccountListCommand.self, AccountSetCommand.self, AccountKeyCommand.self,

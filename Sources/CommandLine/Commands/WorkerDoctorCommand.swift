@@ -65,6 +65,9 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
     add(processor.product())
     watched("trying the memory") { processor.memory(bytes: memoryBytes, progress: $0) }
     add(energy())
+    if let problem = try? await ControlSocket(dataFolder: folder.path).status().limits.cgroup_problem {
+      add(.note("worker", "cgroup_weight has no effect: \(problem)"))
+    }
     for finding in await worker(environment) { add(finding) }
     if json { try printJSON(findings) }
     if findings.contains(where: { $0.outcome == .bad }) { throw ExitCode.failure }

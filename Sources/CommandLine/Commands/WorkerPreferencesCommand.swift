@@ -11,6 +11,7 @@ struct WorkerPreferencesCommand: AsyncParsableCommand {
 
         cpu_percent             of the time of its threads, 1 to 100 (100)
         threads                 at most (as started)
+        cgroup_weight           of its own control group, 1 to 10000, where it may set it (as it is)
         memory_in_use_percent   of the machine's memory while somebody uses it (50)
         memory_idle_percent     and while nobody does (90)
         computes_in_use         whether to compute while somebody uses the machine (true)

@@ -24,7 +24,9 @@ enum WorkerStatusText {
     let limits = status.limits
     add(
       "limits",
-      "\(limits.cpu_percent) % of \(limits.threads) threads, \(Spelled.bytes(limits.memory_bytes)) of memory")
+      "\(limits.cpu_percent) % of \(limits.threads) threads, \(Spelled.bytes(limits.memory_bytes)) of memory"
+        + (limits.cgroup_weight.map { ", control group's weight \($0)" } ?? ""))
+    add("attention", limits.cgroup_problem.map { "cgroup_weight has no effect: \($0)" })
     add("cache", "\(Spelled.bytes(status.cache_used_bytes)) of \(Spelled.bytes(limits.cache_bytes))")
     if let network = status.network { add("network", words(network)) }
     if let energy = status.energy { add("energy", words(energy)) }

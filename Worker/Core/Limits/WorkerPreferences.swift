@@ -6,6 +6,9 @@
 package struct WorkerPreferences: Hashable, Sendable {
   /// Of the time of its threads, how much the worker may compute, 1 to 100. Default: 100.
   package var cpuPercent = 100
+  /// Of the worker's own control group beside others that want processors, 1 to 10,000, where it may
+  /// set it; nil: as it is (100, where nobody changed it).
+  package var cgroupWeight: Int?
   /// Threads at most; nil: as many as the worker was started with.
   package var threads: Int?
   /// Of the machine's memory, what a unit may take while somebody uses the machine, 1 to 100.
@@ -79,6 +82,7 @@ extension WorkerPreferences: Codable {
   /// The keys of the file, which are also what the command line calls them.
   package enum CodingKeys: String, CodingKey, CaseIterable, Sendable {
     case cpuPercent = "cpu_percent"
+    case cgroupWeight = "cgroup_weight"
     case threads
     case memoryInUsePercent = "memory_in_use_percent"
     case memoryIdlePercent = "memory_idle_percent"
@@ -128,6 +132,7 @@ extension WorkerPreferences: Codable {
     }
     self.init()
     try read(.cpuPercent, into: &cpuPercent)
+    try read(.cgroupWeight, into: &cgroupWeight)
     try read(.threads, into: &threads)
     try read(.memoryInUsePercent, into: &memoryInUsePercent)
     try read(.memoryIdlePercent, into: &memoryIdlePercent)
@@ -155,6 +160,7 @@ extension WorkerPreferences: Codable {
   /// - Throws: `PreferenceError` for a value out of range.
   package func check() throws(PreferenceError) {
     try check(.cpuPercent, cpuPercent, 1...100)
+    try check(.cgroupWeight, cgroupWeight, 1...10_000)
     try check(.threads, threads, 1...1024)
     try check(.memoryInUsePercent, memoryInUsePercent, 1...100)
     try check(.memoryIdlePercent, memoryIdlePercent, 1...100)

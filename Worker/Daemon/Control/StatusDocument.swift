@@ -61,6 +61,10 @@ package struct StatusDocument: Codable, Hashable, Sendable {
     package var threads: Int
     package var memory_bytes: Int
     package var cache_bytes: Int
+    /// Of the worker's control group, where the preferences set one and it is in force, or why it is
+    /// not.
+    package var cgroup_weight: Int?
+    package var cgroup_problem: String?
   }
 
   /// What is transferred: blobs down, results up.

@@ -18,10 +18,13 @@ actor WorkerGovernor {
     var choices: WorkChoices
     /// Why what a file says is not in force.
     var problem: String?
+    /// The weight of the worker's control group.
+    var group: ControlGroup
   }
 
   private var governor: Governor
   private var sensors: MachineSensors
+  private var group: ControlGroup
   private let file: PreferencesFile
   private let choicesFile: ChoicesFile
   private let pauseFile: PauseFile
@@ -80,6 +83,7 @@ actor WorkerGovernor {
     governor.order = try pauseFile.load(clock) ?? (isAlways ? .always : .none)
     self.sensors = sensors
     logins = LoginSessions(root: sensors.root)
+    group = ControlGroup(root: sensors.root)
     self.hasUnit = hasUnit
     self.runner = runner
     self.traffic = traffic
@@ -131,12 +135,13 @@ actor WorkerGovernor {
       allowance: last ?? Allowance(pauses: [], cpuShare: 1, threads: nil, memoryBytes: 0),
       preferences: governor.preferences, order: governor.order,
       transferredBytes: traffic.bytes(in: month), choices: choices,
-      problem: problem ?? choicesProblem)
+      problem: problem ?? choicesProblem, group: group)
   }
 
   private func look() {
     takeUpPreferences()
     takeUpChoices()
+    group.hold(to: governor.preferences.cgroupWeight)
     let date = Date(timeIntervalSince1970: Double(clock.unixSeconds()))
     var around = sensors.sample(at: date)
     month = around.month
