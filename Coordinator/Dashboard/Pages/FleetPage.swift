@@ -9,7 +9,7 @@ struct FleetPage: PageContent {
   let asOfTime: String
   let state: String?
   let summary: String
-  let figures: [Figure]
+  let figures: [PageFigure]
   let reasons: [String]
   let hasReasons: Bool
   /// Tokens of the last 30 days, as HTML.
@@ -17,13 +17,6 @@ struct FleetPage: PageContent {
   let workers: [Worker]
   let hasWorkers: Bool
   let others: String?
-
-  /// A number with what it counts.
-  struct Figure {
-    let label: String
-    let value: String
-    let note: String?
-  }
 
   /// A line of the table of workers.
   struct Worker {
@@ -95,34 +88,34 @@ struct FleetPage: PageContent {
       + " now."
   }
 
-  private static func figures(_ fleet: FleetNow, today: DayContribution?) -> [Figure] {
+  private static func figures(_ fleet: FleetNow, today: DayContribution?) -> [PageFigure] {
     var figures = [
-      Figure(
+      PageFigure(
         label: "Active workers", value: Spelling.count(fleet.activeWorkers),
         note: "of \(Spelling.count(fleet.workers)) that joined"),
-      Figure(
+      PageFigure(
         label: "Computing now", value: Spelling.count(fleet.computingWorkers),
         note: "\(Spelling.speed(fleet.flopsPerSecond)), as their units showed"),
-      Figure(
+      PageFigure(
         label: "Replicas running", value: Spelling.count(fleet.runningReplicas),
         note: "\(Spelling.count(fleet.missingReplicas)) more are wanted"),
-      Figure(
+      PageFigure(
         label: "Jobs under way", value: Spelling.count(fleet.openBatches),
         note: "\(Spelling.count(fleet.waitingRequests, "request")) wait\(fleet.waitingRequests == 1 ? "s" : "")"),
-      Figure(
+      PageFigure(
         label: "Tokens today", value: Spelling.amount(Double(today?.tokens ?? 0)),
         note: "\(Spelling.amount(Double(fleet.tokens))) in all"),
-      Figure(
+      PageFigure(
         label: "Verified results today", value: Spelling.count(today?.accepted ?? 0),
         note: "\(Spelling.count(fleet.acceptedResults)) in all"),
-      Figure(
+      PageFigure(
         label: "Credit today", value: Spelling.amount(today?.credit.value ?? 0),
         note: "\(Spelling.amount(fleet.credit.value)) in all"),
     ]
     if let today, today.energy.joules > 0 {
       let isEstimated = today.energy.estimatedJoules > 0
       figures.append(
-        Figure(
+        PageFigure(
           label: "Energy today", value: Spelling.energy(today.energy.joules),
           note: isEstimated ? "as workers say, estimates among it" : "as workers measured"))
     }

@@ -34,7 +34,7 @@ struct WorkerText {
           : "None of its results has been compared with another machine's yet."
         : "\(Spelling.count(worker.consecutiveValid, "result")) in a row "
           + "\(worker.consecutiveValid == 1 ? "was" : "were") confirmed by other machines."
-    speed = worker.flopsPerSecond.map { "\(Spelling.amount($0 / 1e9)) GFLOP/s" }
+    speed = worker.flopsPerSecond.map(Spelling.speed)
     running = worker.running.map { replica in
       let left = replica.deadline.seconds(since: now)
       return Running(
