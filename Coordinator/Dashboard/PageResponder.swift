@@ -105,7 +105,8 @@ package struct PageResponder: Sendable {
     audience: Audience = .everyone, status: HTTPResponse.Status = .ok
   ) async throws -> Response {
     let frame = PageFrame(
-      title: content.title, section: section, accountName: viewer?.account.name ?? (audience == .operator ? "Operator" : nil),
+      title: content.title, section: section,
+      accountName: viewer?.account.name ?? (audience == .operator ? "Operator" : nil),
       message: try await environment.store.administration().message,
       version: ProtocolVersion.program)
     let text = try renderer.page(frame, main: try renderer.main(content))

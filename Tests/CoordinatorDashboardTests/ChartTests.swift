@@ -33,7 +33,8 @@ struct ChartTests {
     try parse(markup).nodes(forXPath: path).map { $0.stringValue ?? "" }
   }
 
-  @Test("ticks are round, few, and reach the largest value", arguments: 1...3 as ClosedRange<UInt64>)
+  @Test(
+    "ticks are round, few, and reach the largest value", arguments: 1...3 as ClosedRange<UInt64>)
   func ticksAreRound(seed: UInt64) {
     var random = SeededRandom(seed: seed)
     for _ in 0..<2_000 {
@@ -65,7 +66,8 @@ struct ChartTests {
 
   @Test(
     "numbers that are none do no harm",
-    arguments: [.nan, .infinity, -3, 0, .leastNonzeroMagnitude, .greatestFiniteMagnitude] as [Double])
+    arguments: [.nan, .infinity, -3, 0, .leastNonzeroMagnitude, .greatestFiniteMagnitude]
+      as [Double])
   func oddMaxima(_ largest: Double) {
     let ticks = AxisTicks(covering: largest)
     #expect(ticks.top > 0 && ticks.top.isFinite && ticks.values.count >= 2)
@@ -78,7 +80,8 @@ struct ChartTests {
       "1,240 tokens from 30 Oct 2026 to 28 Nov 2026; most on 28 Nov 2026: 1,200; nothing on 27 days."
     #expect(chart.summary == words)
     let markup = chart.markup
-    let svg = try #require(try parse(markup).nodes(forXPath: "//*[local-name()='svg']").first as? XMLElement)
+    let svg = try #require(
+      try parse(markup).nodes(forXPath: "//*[local-name()='svg']").first as? XMLElement)
     #expect(svg.attribute(forName: "role")?.stringValue == "img")
     #expect(svg.attribute(forName: "aria-labelledby")?.stringValue == "tokens-title tokens-text")
     #expect(try texts("//*[@id='tokens-title']", in: markup) == ["Tokens by day"])
@@ -137,7 +140,8 @@ struct ChartTests {
   func weeks() throws {
     let history = (0..<365).map { day($0, tokens: 2) }
     let chart = daily(history, days: 365)
-    #expect(chart.summary.hasPrefix("730 tokens from 29 Nov 2025 to 28 Nov 2026; most in the 7 days"))
+    #expect(
+      chart.summary.hasPrefix("730 tokens from 29 Nov 2025 to 28 Nov 2026; most in the 7 days"))
     let cells = try texts("//details//tbody//td", in: chart.markup)
     #expect(cells.count == 53 && cells.compactMap(Int.init).reduce(0, +) == 730)
     #expect(chart.markup.utf8.count < 20_000)
@@ -149,7 +153,8 @@ struct ChartTests {
     let lines = LineChart(
       id: "top", title: nasty, unit: "credit",
       series: [
-        .init(name: nasty, history: [day(0, credit: 2)]), .init(name: "b", history: [day(1, credit: 1)]),
+        .init(name: nasty, history: [day(0, credit: 2)]),
+        .init(name: "b", history: [day(1, credit: 1)]),
       ], period: ChartPeriod(lastDays: 30, today: Self.last)
     ) { $0.credit.value }
     let spark = Sparkline(

@@ -12,7 +12,8 @@ struct HTMLCheck {
   private(set) var text = ""
 
   private static let void: Set<String> = [
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr",
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track",
+    "wbr",
   ]
   private static let referring: Set<String> = [
     "aria-labelledby", "aria-describedby", "for", "aria-controls",
@@ -79,7 +80,9 @@ struct HTMLCheck {
           problems.append("<\(element)> leads to '\(value)'")
         }
       }
-      if name == "id", !ids.insert(value).inserted { problems.append("the id '\(value)' occurs twice") }
+      if name == "id", !ids.insert(value).inserted {
+        problems.append("the id '\(value)' occurs twice")
+      }
       if Self.referring.contains(name) {
         references += value.split(separator: " ").map { (name, String($0)) }
       }

@@ -35,7 +35,8 @@ struct PeoplePageTests {
       #expect(page.body.contains("aria-current=\"page\">Leaderboard"))
       let own = try await client.page("/leaderboard?by=tokens&days=90", key: key)
       #expect(own.problems.isEmpty, "\(own.problems)")
-      #expect(own.text.contains("Your account secret-bob is number 1 of 2. You alone see this line"))
+      #expect(
+        own.text.contains("Your account secret-bob is number 1 of 2. You alone see this line"))
       #expect(own.body.contains("<a href=\"/account\">secret-bob</a>"))
       #expect(own.text.contains("Tokens a day of ann"))
       #expect(own.body.contains("/leaderboard?by=tokens&amp;days=365"))
@@ -132,10 +133,12 @@ struct PeoplePageTests {
       #expect(signed.headers[.location] == "/accounts/\(ann.accountID)")
       let cookie = try #require(signed.headers[.setCookie])
       #expect(
-        cookie == "tally_account=\(key); Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Strict")
+        cookie == "tally_account=\(key); Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Strict"
+      )
       for (wrong, words) in [
         ("", "Type or paste"), ("tally-account-0000", "unknown here, or it was revoked"),
-        ("tally-abc", "an API key submits jobs"), ("tally1.eyJh", "an invitation"), ("%22%3E%3Cb%3E", "not an account"),
+        ("tally-abc", "an API key submits jobs"), ("tally1.eyJh", "an invitation"),
+        ("%22%3E%3Cb%3E", "not an account"),
       ] {
         let refused = try await client.form("/sign-in", "key=\(wrong)")
         #expect(refused.status == 401 && refused.text.contains(words), "\(refused.text)")
@@ -143,7 +146,8 @@ struct PeoplePageTests {
         #expect(!refused.body.contains("<b>") && (wrong.count < 8 || !refused.body.contains(wrong)))
       }
       let out = try await client.form("/sign-out", "", key: key)
-      #expect(out.status == 303 && out.headers[.setCookie]?.contains("tally_account=; Max-Age=0") == true)
+      #expect(
+        out.status == 303 && out.headers[.setCookie]?.contains("tally_account=; Max-Age=0") == true)
       #expect(try await client.page("/sign-in").status == 405)
     }
   }
@@ -160,7 +164,8 @@ struct PeoplePageTests {
         [.origin: "null"],
       ] as [HTTPFields] {
         for path in ["/sign-in", "/sign-out", "/account"] {
-          let refused = try await client.form(path, "public=yes&key=\(key)", key: key, headers: headers)
+          let refused = try await client.form(
+            path, "public=yes&key=\(key)", key: key, headers: headers)
           #expect(refused.status == 403 && refused.headers[.setCookie] == nil, "\(path) \(headers)")
         }
       }
@@ -182,7 +187,8 @@ struct PeoplePageTests {
     let key = try await coordinator.accountKey("ann")
     try await coordinator.test { client in
       let saved = try await client.form(
-        "/account", "public=yes&team=Engines+%26+Co&country=&url=https%3A%2F%2Fexample.org", key: key)
+        "/account", "public=yes&team=Engines+%26+Co&country=&url=https%3A%2F%2Fexample.org",
+        key: key)
       #expect(saved.status == 303)
       let page = try await client.page("/accounts/\(ann.accountID)?saved=yes", key: key)
       #expect(page.text.contains("Saved.") && page.problems.isEmpty)
@@ -190,7 +196,8 @@ struct PeoplePageTests {
       #expect(try await client.page("/leaderboard").text.contains("ann"))
       let wrong = try await client.form(
         "/account", "public=yes&team=T&country=&url=javascript%3Aalert(1)", key: key)
-      #expect(wrong.status == 400 && wrong.text.contains("Nothing was changed. The url begins with"))
+      #expect(
+        wrong.status == 400 && wrong.text.contains("Nothing was changed. The url begins with"))
       #expect(wrong.problems.isEmpty && wrong.body.contains("value=\"T\""))
       #expect(try await client.form("/account", "team=&country=&url=", key: key).status == 303)
       let board = try await client.page("/leaderboard")
@@ -217,7 +224,8 @@ struct PeoplePageTests {
       #expect(page.status == 200 && page.problems.isEmpty, "\(page.problems)")
       #expect(page.text.contains("Worker attic Of ann"))
       #expect(page.text.contains("Computes ") && page.text.contains("25 %"))
-      #expect(page.body.contains("/jobs/\(job)") && page.text.contains("confirmed by other machines"))
+      #expect(
+        page.body.contains("/jobs/\(job)") && page.text.contains("confirmed by other machines"))
       let hidden = try await client.page("/workers/\(bob.id)")
       let none = try await client.page("/workers/worker_none")
       #expect(hidden.status == 404 && none.status == 404)
@@ -233,7 +241,8 @@ struct PeoplePageTests {
     try await coordinator.test { client in
       // Why an operator banned a machine is for its owner.
       let banned = try await client.page("/workers/\(bob.id)")
-      #expect(banned.text.contains("the operator has banned it.") && !banned.text.contains("faulty"))
+      #expect(
+        banned.text.contains("the operator has banned it.") && !banned.text.contains("faulty"))
     }
   }
 
@@ -241,7 +250,8 @@ struct PeoplePageTests {
   func consentEverywhere() async throws {
     let coordinator = try await TestDashboard()
     let ann = try await coordinator.worker("attic", account: "ann")
-    let marked = try await coordinator.worker("MARKER-machine", account: "MARKER-owner", isNamed: false)
+    let marked = try await coordinator.worker(
+      "MARKER-machine", account: "MARKER-owner", isNamed: false)
     try await coordinator.contribute([ann, marked], daysAgo: [0, 1])
     _ = try await coordinator.store.changeAccount(
       named: "MARKER-owner", AccountChange(team: "Engines", url: "https://MARKER.example"),
@@ -252,7 +262,8 @@ struct PeoplePageTests {
     let paths =
       Self.everywhere + [
         "/jobs/\(job)", "/teams/1", "/workers/\(ann.id)", "/workers/\(marked.id)",
-        "/accounts/\(marked.accountID)", "/leaderboard?by=average", "/leaderboard?by=tokens", "/stats",
+        "/accounts/\(marked.accountID)", "/leaderboard?by=average", "/leaderboard?by=tokens",
+        "/stats",
       ]
     let key = try await coordinator.accountKey("ann")
     try await coordinator.test { client in
@@ -273,7 +284,8 @@ struct PeoplePageTests {
     try await coordinator.test { client in
       let page = try await client.page("/leaderboard")
       #expect(page.status == 200 && page.problems.isEmpty)
-      #expect(page.text.contains("Nobody is named yet.") && page.text.contains("No account is in a team"))
+      #expect(
+        page.text.contains("Nobody is named yet.") && page.text.contains("No account is in a team"))
       #expect(!page.body.contains("<svg"))
     }
   }
@@ -282,10 +294,13 @@ struct PeoplePageTests {
   func checker() {
     let wrong = [
       "<p><b>x</p></b>", "<p id=\"a\"></p><p id=\"a\"></p>", "<p style=\"x\"></p>", "<p", "<p>",
-      "<label for=\"x\"></label>", "<a href=\"javascript:1\"></a>", "<p onclick=\"x\"></p>", "<p>{{x}}</p>",
+      "<label for=\"x\"></label>", "<a href=\"javascript:1\"></a>", "<p onclick=\"x\"></p>",
+      "<p>{{x}}</p>",
       "<p class=\"a\" class=\"b\"></p>",
     ]
     for html in wrong { #expect(!HTMLCheck(html).problems.isEmpty, "\(html)") }
-    #expect(HTMLCheck("<!doctype html><p id=\"a\" title=\"1>0\">x<br><img src=\"/x\"></p>").problems.isEmpty)
+    #expect(
+      HTMLCheck("<!doctype html><p id=\"a\" title=\"1>0\">x<br><img src=\"/x\"></p>").problems
+        .isEmpty)
   }
 }

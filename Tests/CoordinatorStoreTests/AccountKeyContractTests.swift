@@ -56,7 +56,8 @@ struct AccountKeyContractTests {
     }
   }
 
-  @Test("only the newest keys of an account stay, other accounts keep theirs",
+  @Test(
+    "only the newest keys of an account stay, other accounts keep theirs",
     arguments: StoreKind.allCases)
   func bounded(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in

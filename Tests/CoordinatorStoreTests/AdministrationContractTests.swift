@@ -129,7 +129,8 @@ struct AdministrationContractTests {
     try await kind.withLaboratory { lab async throws in
       let now = Laboratory.start
       try await lab.store.setQuota(Quota(requestsPerDay: 10, openBatches: 2), ofKey: lab.key.id)
-      func create(_ lines: Int, _ time: Timestamp, retry: Bool = false) async throws -> BatchRecord {
+      func create(_ lines: Int, _ time: Timestamp, retry: Bool = false) async throws -> BatchRecord
+      {
         var batch = lab.newBatch(windowSeconds: 3_600)
         batch.lines = lines
         return try await lab.store.createBatch(batch, isRetry: retry, now: time)
@@ -158,7 +159,8 @@ struct AdministrationContractTests {
     }
   }
 
-  @Test("stored files count until they are deleted, also those of many uploads at once",
+  @Test(
+    "stored files count until they are deleted, also those of many uploads at once",
     arguments: StoreKind.allCases)
   func bytes(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
@@ -213,7 +215,8 @@ struct AdministrationContractTests {
     }
   }
 
-  @Test("one key opens the operator's view, until another or none does", arguments: StoreKind.allCases)
+  @Test(
+    "one key opens the operator's view, until another or none does", arguments: StoreKind.allCases)
   func operatorKey(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let (first, second) = (Laboratory.digest("first"), Laboratory.digest("second"))

@@ -33,7 +33,9 @@ struct OverviewContractTests {
       #expect(running.batch == batch.id && running.unit == lease.unit)
       #expect(running.model == lab.model.id && running.flopsDone == 12)
       #expect(running.flopsEstimated == lease.estimatedFlops)
-      #expect(try await lab.store.fleetNow(for: .everyone, listedWorkers: 0, now: now).listedWorkers.isEmpty)
+      #expect(
+        try await lab.store.fleetNow(for: .everyone, listedWorkers: 0, now: now).listedWorkers
+          .isEmpty)
 
       let tomorrow = now.adding(seconds: 86_400)
       let later = try await lab.store.fleetNow(for: .everyone, listedWorkers: 10, now: tomorrow)
@@ -68,7 +70,8 @@ struct OverviewContractTests {
       )
       _ = try await lab.store.changeAccount(named: "ann", AccountChange(isNamed: true), now: now)
       try await lab.submit(try #require(try await lab.lease(ann).first), by: ann)
-      var unit = try #require(try await lab.store.units(of: batch.id, for: .everyone, limit: 10).first)
+      var unit = try #require(
+        try await lab.store.units(of: batch.id, for: .everyone, limit: 10).first)
       #expect(unit.state == .open && unit.missing == 1 && unit.endedAt == nil)
       #expect(unit.replicas.map(\.state) == [.submitted] && unit.replicas[0].seconds == 10)
       #expect(unit.replicas[0].names?.worker == "a" && unit.replicas[0].names?.account == "ann")

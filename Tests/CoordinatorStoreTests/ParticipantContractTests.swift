@@ -7,7 +7,9 @@ import WireProtocol
 struct ParticipantContractTests {
   private static let start = Laboratory.start
 
-  @Test("a worker's overview says what it does, what it did, and how it stands", arguments: StoreKind.allCases)
+  @Test(
+    "a worker's overview says what it does, what it did, and how it stands",
+    arguments: StoreKind.allCases)
   func worker(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let ann = try await lab.worker("a", account: "ann")
@@ -33,7 +35,9 @@ struct ParticipantContractTests {
     }
   }
 
-  @Test("an account's overview has its rank, its workers and what is left of invitations", arguments: StoreKind.allCases)
+  @Test(
+    "an account's overview has its rank, its workers and what is left of invitations",
+    arguments: StoreKind.allCases)
   func account(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let ann = try await lab.worker("a", account: "ann")

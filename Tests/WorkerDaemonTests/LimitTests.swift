@@ -1,7 +1,7 @@
 import Foundation
 import Synchronization
-import Testing
 import TestSupport
+import Testing
 import WireProtocol
 import WorkerCore
 import WorkerDaemon
@@ -19,7 +19,8 @@ import WorkerEngine
     machine = try FakeMachine(place.path("machine"))
   }
 
-  private func configuration(_ url: String, _ state: StubState) async throws -> WorkerConfiguration {
+  private func configuration(_ url: String, _ state: StubState) async throws -> WorkerConfiguration
+  {
     var configuration = WorkerConfiguration(dataFolder: place.path("w"))
     configuration.invitation = try await state.invitation(url, authority)
     configuration.graceSeconds = 5
@@ -271,7 +272,8 @@ import WorkerEngine
       configuration.memoryLimitBytes = 100 << 20
       try await withWorker(configuration, runner: runner, sensorRoot: machine.root) { reports in
         try await reports.wait { $0.unit != nil }
-        try machine.write("proc/self/status", "Name:\ttally\nRssAnon:\t  102401 kB\nRssFile:\t 9 kB")
+        try machine.write(
+          "proc/self/status", "Name:\ttally\nRssAnon:\t  102401 kB\nRssFile:\t 9 kB")
         while await state.abandonments[first.id] == nil {
           try await Task.sleep(for: .milliseconds(20))
         }
@@ -286,7 +288,9 @@ import WorkerEngine
 
   @Test func whoAsksAFolderWithoutWorkerIsToldSo() async throws {
     let socket = ControlSocket(dataFolder: place.path("nothing"))
-    await #expect { _ = try await socket.status() } throws: { "\($0)".contains("no worker answers") }
+    await #expect { _ = try await socket.status() } throws: {
+      "\($0)".contains("no worker answers")
+    }
   }
 }
 

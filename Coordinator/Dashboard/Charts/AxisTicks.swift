@@ -42,7 +42,8 @@ package struct AxisTicks: Hashable, Sendable {
     return values.map { value in
       guard value > 0 else { return "0" }
       let scaled = value / scale
-      return (places == 0 && scaled < 1e15
+      return
+        (places == 0 && scaled < 1e15
         ? Spelling.count(Int(scaled.rounded())) : Spelling.decimals(scaled, places)) + suffix
     }
   }

@@ -90,12 +90,15 @@ package struct LineChart: Sendable {
     let name = "class=\"mark series-\(number)\""
     switch number {
     case 1:
-      return "<circle \(name) cx=\"\(ChartMarkup.number(x))\" cy=\"\(ChartMarkup.number(y))\" r=\"4\"/>"
+      return
+        "<circle \(name) cx=\"\(ChartMarkup.number(x))\" cy=\"\(ChartMarkup.number(y))\" r=\"4\"/>"
     case 2:
-      return "<polygon \(name) points=\"\(point(-4, -4)) \(point(4, -4)) \(point(4, 4)) \(point(-4, 4))\"/>"
+      return
+        "<polygon \(name) points=\"\(point(-4, -4)) \(point(4, -4)) \(point(4, 4)) \(point(-4, 4))\"/>"
     case 3: return "<polygon \(name) points=\"\(point(0, -5)) \(point(5, 4)) \(point(-5, 4))\"/>"
     default:
-      return "<polygon \(name) points=\"\(point(0, -5)) \(point(5, 0)) \(point(0, 5)) \(point(-5, 0))\"/>"
+      return
+        "<polygon \(name) points=\"\(point(0, -5)) \(point(5, 0)) \(point(0, 5)) \(point(-5, 0))\"/>"
     }
   }
 

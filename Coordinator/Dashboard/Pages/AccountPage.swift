@@ -102,7 +102,8 @@ struct AccountPage: PageContent {
     guard account.invitationsLeft > 0, let end = account.invitationsEnd else {
       return "No invitation is open. For another machine, ask the operator for one."
     }
-    return "\(Spelling.count(account.invitationsLeft, "more machine")) may join with the invitations that "
+    return
+      "\(Spelling.count(account.invitationsLeft, "more machine")) may join with the invitations that "
       + "you have; the last of them ends in \(Spelling.duration(end.seconds(since: now)))."
   }
 }

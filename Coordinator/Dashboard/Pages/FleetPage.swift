@@ -101,7 +101,9 @@ struct FleetPage: PageContent {
         note: "\(Spelling.count(fleet.missingReplicas)) more are wanted"),
       PageFigure(
         label: "Jobs under way", value: Spelling.count(fleet.openBatches),
-        note: "\(Spelling.count(fleet.waitingRequests, "request")) wait\(fleet.waitingRequests == 1 ? "s" : "")"),
+        note:
+          "\(Spelling.count(fleet.waitingRequests, "request")) wait\(fleet.waitingRequests == 1 ? "s" : "")"
+      ),
       PageFigure(
         label: "Tokens today", value: Spelling.amount(Double(today?.tokens ?? 0)),
         note: "\(Spelling.amount(Double(fleet.tokens))) in all"),

@@ -40,8 +40,10 @@ struct WorkerPage: PageContent {
     privacy =
       switch (worker.isNamed, isOwner) {
       case (true, _): nil
-      case (false, true): "Only you and the operator see this page: your account is not named in public."
-      case (false, false): "Only its owner and you see this page: the account is not named in public."
+      case (false, true):
+        "Only you and the operator see this page: your account is not named in public."
+      case (false, false):
+        "Only its owner and you see this page: the account is not named in public."
       }
   }
 }

@@ -85,7 +85,8 @@ package extension SQLiteStore {
         LIMIT ?
         """, [number, limit])
       return try rows.map { row in
-        try UnitOverview(row: row, replicas: try db.replicas(of: try row.value("number"), for: audience))
+        try UnitOverview(
+          row: row, replicas: try db.replicas(of: try row.value("number"), for: audience))
       }
     }
   }

@@ -26,7 +26,8 @@ struct ControlGroup: Sendable {
     do {
       let file = try own() + "/cpu.weight"
       guard let present = text(file).flatMap({ Int($0) }) else {
-        throw Obstacle("its control group has no weight: it is the first of all, or without processors")
+        throw Obstacle(
+          "its control group has no weight: it is the first of all, or without processors")
       }
       guard let target = wanted ?? original else { return }
       if present != target {
@@ -59,7 +60,8 @@ struct ControlGroup: Sendable {
     let members = text(folder + "/cgroup.procs")?.split(separator: "\n") ?? []
     guard let process, members.allSatisfy({ $0 == process }) else {
       throw Obstacle(
-        "other programs are in its control group: start it as a service, or with systemd-run --scope")
+        "other programs are in its control group: start it as a service, or with systemd-run --scope"
+      )
     }
     return folder
   }

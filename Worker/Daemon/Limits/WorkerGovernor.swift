@@ -160,7 +160,8 @@ actor WorkerGovernor {
     if allowance.computes != last?.computes {
       let reasons = allowance.pauses.map { $0.words(at: clock.now()) }.joined(separator: "; ")
       logger.info(
-        "computing \(allowance.computes ? "allowed" : "paused")", metadata: ["reasons": "\(reasons)"])
+        "computing \(allowance.computes ? "allowed" : "paused")",
+        metadata: ["reasons": "\(reasons)"])
     }
     last = allowance
     runner.limit(
