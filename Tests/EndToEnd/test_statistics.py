@@ -117,6 +117,6 @@ def test_people_see_tables_and_history(counted):
     assert sum(day["accepted"] for day in history["days"]) == ada["contribution"]["accepted"] > 0
     assert ada["streak_days"] >= 1 and ada["badges"][0]["name"] == "first_result"
     table = tally("stats", "--days", "7", environment=environment).stdout
-    assert table.splitlines()[0].split() == ["DAY", "RESULTS", "REJECTED", "TOKENS", "CREDIT"]
+    assert table.splitlines()[0].split() == ["DAY", "RESULTS", "REJECTED", "TOKENS", "CREDIT", "KWH"]
     refused = tally("stats", "--account", "nobody", environment=environment, check=False)
     assert refused.returncode == 1 and "nobody" in refused.stderr
