@@ -120,16 +120,12 @@ def preferring(worker, *settings):
 
 
 def seconds_until_still(process, within):
-    """Seconds from now until the last moment at which the process computed."""
-    start = last = time.monotonic()
-    before = processor_seconds(process)
+    """Seconds from now until the last moment at which the process computed: a look around each second is none."""
+    start, last = time.monotonic(), 0.0
     while time.monotonic() - start < within:
-        time.sleep(0.05)
-        now = processor_seconds(process)
-        # A look at the clock once a second is no computing.
-        if now - before > 0.02:
-            before, last = now, time.monotonic()
-    return last - start
+        if processors_used(process, 0.25) > 0.2:
+            last = time.monotonic() - start
+    return last
 
 
 def test_whoever_comes_back_has_the_machine_within_two_seconds(considerate_worker, terminal):
