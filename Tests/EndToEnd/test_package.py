@@ -214,7 +214,7 @@ def machine(root, tmp_path):
         f'TALLY_COORDINATOR_ARGUMENTS="--port {free_port()} --idle-seconds 1"\n'
         # Short enough that a certificate has to be renewed while a test looks, and long enough that a renewal which
         # meets a stopped coordinator is tried again before the end.
-        "TALLY_COORDINATOR_CERTIFICATE_SECONDS=180\n"
+        "TALLY_COORDINATOR_CERTIFICATE_SECONDS=240\n"
     )
     (tmp_path / "settings").write_text(settings)
     root.copy(tmp_path / "settings", "etc/default/tallystick-coordinator")
@@ -271,7 +271,7 @@ def test_the_services_live_under_systemd(machine):
     eventually(
         lambda: machine.run("sha256sum", "/var/lib/tallystick-worker/client.pem") != certificate,
         "the certificate is renewed before it ends",
-        180,
+        240,
     )
     machine.run("systemctl", "restart", "tallystick-worker")
     eventually(lambda: "no job waits" in machine.shows("tallystick-worker", "StatusText"), "the new one is good", 30)
