@@ -24,13 +24,17 @@ package struct FileError: Error, Hashable, CustomStringConvertible {
 /// Files that survive a power cut whole or not at all.
 enum DurableFile {
   /// Replaces `path` with `pieces` in one step: written beside it, synchronised, renamed, folder
-  /// synchronised.
+  /// synchronised. What root writes belongs to the folder's owner: a service has to read what its
+  /// machine's owner set with sudo.
   static func write(_ pieces: [Data], to path: String, mode: mode_t = 0o600) throws {
     let temporary = path + ".new"
-    let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
+    // Made anew: in another's folder a link may lie in wait for what root writes.
+    unlink(temporary)
+    let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
     guard file >= 0 else { throw FileError(doing: "creating", path: temporary) }
     do {
       defer { close(file) }
+      try handOver(file, path: temporary)
       for piece in pieces { try append(piece, to: file, path: temporary) }
       guard fsync(file) == 0 else { throw FileError(doing: "synchronising", path: temporary) }
     } catch {
@@ -107,6 +111,18 @@ enum DurableFile {
         atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     } catch {
       throw FileError(doing: "creating", path: path, reason: "\(error.localizedDescription)")
+    }
+  }
+
+  /// Gives a file that root made to the owner of its folder.
+  private static func handOver(_ file: Int32, path: String) throws {
+    guard geteuid() == 0 else { return }
+    var folder = stat()
+    guard stat((path as NSString).deletingLastPathComponent, &folder) == 0, folder.st_uid != 0 else {
+      return
+    }
+    guard fchown(file, folder.st_uid, folder.st_gid) == 0 else {
+      throw FileError(doing: "giving its folder's owner", path: path)
     }
   }
 

@@ -41,7 +41,7 @@ package struct PreferencesFile: Sendable {
   }
 }
 
-/// What tells one version of a file from another.
+/// What tells one version of a file from another, who may read it among that.
 struct FileVersion: Hashable, Sendable {
   private var inode: UInt64
   private var seconds: Int
@@ -52,7 +52,8 @@ struct FileVersion: Hashable, Sendable {
     var status = stat()
     guard stat(path, &status) == 0 else { return nil }
     inode = UInt64(status.st_ino)
-    seconds = status.st_mtim.tv_sec
-    nanoseconds = status.st_mtim.tv_nsec
+    // Of the last change of bytes, owner or mode.
+    seconds = status.st_ctim.tv_sec
+    nanoseconds = status.st_ctim.tv_nsec
   }
 }
