@@ -123,7 +123,7 @@ let package = Package(
       "CoordinatorDashboard", path: "Coordinator/Dashboard", embedding: dashboardFiles,
       [
         "CoordinatorAPI", "CoordinatorCore", "CoordinatorStore", "WireProtocol", crypto, hummingbird,
-        lifecycle, logging, mustache, nioCore,
+        lifecycle, mustache,
       ]),
     module(
       "CoordinatorServer", path: "Coordinator/Server",

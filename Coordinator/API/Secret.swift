@@ -11,6 +11,11 @@ package enum Secret {
     return Data(bytes).base64EncodedString().replacing("+", with: "-").replacing("/", with: "_")
       .replacing("=", with: "")
   }
+
+  /// What the store knows a secret by.
+  package static func hash(_ secret: some StringProtocol) -> Digest {
+    BlobDigest.sha256(Array(secret.utf8))
+  }
 }
 
 /// Opens the page of one account, and nothing else: no file, no batch, no worker's route.
@@ -22,7 +27,7 @@ package struct AccountKey: Sendable {
   package init() { text = "tally-account-" + Secret.make() }
 
   /// What the store knows it by.
-  package var hash: Digest { BlobDigest.sha256(Array(text.utf8)) }
+  package var hash: Digest { Secret.hash(text) }
 
   /// The path of the page on which it is entered.
   package static let page = "/account"
@@ -39,5 +44,5 @@ package struct OperatorKey: Sendable {
   package init() { text = Self.prefix + Secret.make() }
 
   /// What the store knows it by.
-  package var hash: Digest { BlobDigest.sha256(Array(text.utf8)) }
+  package var hash: Digest { Secret.hash(text) }
 }

@@ -8,10 +8,7 @@ import WireProtocol
 package struct PageVisit: Sendable {
   package var request: Request
   package var context: CoordinatorRequestContext
-  /// Whose account's key came along; nil for everyone else.
-  package var viewer: AccountProfile?
-  /// What its names are shown to.
-  package var audience = Audience.everyone
+  package var visitor: Visitor
 
   /// The named part of the path.
   package func pathID(_ name: String = "id") throws -> String { try context.pathID(name) }
@@ -40,18 +37,17 @@ package struct PageResponder: Sendable {
   ) -> @Sendable (Request, CoordinatorRequestContext) async throws -> Response {
     { request, context in
       try await answering(request, section: section) {
-        let asked = try await visit(request, context)
-        let content = try await make(asked)
+        let visitor = try await accounts.visitor(of: request)
+        @Sendable func content(for visitor: Visitor) async throws -> Content {
+          try await make(PageVisit(request: request, context: context, visitor: visitor))
+        }
         guard request.wantsEvents else {
           return try await page(
-            content, section: section, viewer: asked.viewer, audience: asked.audience)
+            try await content(for: visitor), section: section, visitor: visitor)
         }
-        // Whoever may see more than others has pages of their own.
-        let secrets = [request.headers[.cookie], request.headers[.authorization]]
-        let key = request.uri.string + "\n" + secrets.map { $0 ?? "" }.joined(separator: "\n")
-        return try await live.stream(key: key) {
+        return try await live.stream(key: request.uri.string + "\n" + visitor.sharing) {
           // A key may be revoked while its page is open.
-          try renderer.main(try await make(try await visit(request, context)))
+          try renderer.main(try await content(for: try await accounts.visitor(of: request)))
         }
       }
     }
@@ -76,14 +72,6 @@ package struct PageResponder: Sendable {
     }
   }
 
-  private func visit(
-    _ request: Request, _ context: CoordinatorRequestContext
-  ) async throws -> PageVisit {
-    PageVisit(
-      request: request, context: context, viewer: try await accounts.viewer(of: request),
-      audience: try await accounts.audience(of: request))
-  }
-
   /// A page that says what is wrong.
   private func failure(
     _ error: APIError, _ request: Request, section: PageFrame.Section?
@@ -91,22 +79,16 @@ package struct PageResponder: Sendable {
     let title = error.status == .notFound ? "Not found" : "This did not work"
     return try await page(
       ErrorContent(title: title, message: error.message), section: section,
-      viewer: try await accounts.viewer(of: request),
-      audience: try await accounts.audience(of: request), status: error.status)
+      visitor: try await accounts.visitor(of: request), status: error.status)
   }
 
   /// A page with what all pages share.
-  ///
-  /// - Parameters:
-  ///   - viewer: who is signed in.
-  ///   - audience: the operator is said to be so.
   func page(
-    _ content: some PageContent, section: PageFrame.Section?, viewer: AccountProfile? = nil,
-    audience: Audience = .everyone, status: HTTPResponse.Status = .ok
+    _ content: some PageContent, section: PageFrame.Section?, visitor: Visitor = .anybody,
+    status: HTTPResponse.Status = .ok
   ) async throws -> Response {
     let frame = PageFrame(
-      title: content.title, section: section,
-      accountName: viewer?.account.name ?? (audience == .operator ? "Operator" : nil),
+      title: content.title, section: section, visitorName: visitor.name,
       message: try await environment.store.administration().message,
       version: ProtocolVersion.program)
     let text = try renderer.page(frame, main: try renderer.main(content))

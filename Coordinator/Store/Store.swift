@@ -206,6 +206,8 @@ package protocol ModelStore: Sendable {
 /// Contributions and receipts.
 package protocol StatisticsStore: Sendable {
   func statistics(now: Timestamp) async throws -> StatisticsSnapshot
+  /// The accounts and teams of `statistics(now:)` alone, which costs no look at units and workers.
+  func ranking(now: Timestamp) async throws -> Ranking
   /// What was contributed on each day of UTC from `first` to `last` on which there was something, in
   /// order.
   func history(

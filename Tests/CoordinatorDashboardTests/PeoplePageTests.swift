@@ -131,10 +131,11 @@ struct PeoplePageTests {
       let signed = try await client.form("/sign-in", "key=+\(key)%0A")
       #expect(signed.status == 303)
       #expect(signed.headers[.location] == "/accounts/\(ann.accountID)")
-      let cookie = try #require(signed.headers[.setCookie])
       #expect(
-        cookie == "tally_account=\(key); Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Strict"
-      )
+        signed.cookie == [
+          "tally_account=\(key)", "Max-Age=2592000", "Path=/", "HttpOnly", "Secure",
+          "SameSite=Strict",
+        ])
       for (wrong, words) in [
         ("", "Type or paste"), ("tally-account-0000", "unknown here, or it was revoked"),
         ("tally-abc", "an API key submits jobs"), ("tally1.eyJh", "an invitation"),
@@ -146,8 +147,7 @@ struct PeoplePageTests {
         #expect(!refused.body.contains("<b>") && (wrong.count < 8 || !refused.body.contains(wrong)))
       }
       let out = try await client.form("/sign-out", "", key: key)
-      #expect(
-        out.status == 303 && out.headers[.setCookie]?.contains("tally_account=; Max-Age=0") == true)
+      #expect(out.status == 303 && out.cookie.isSuperset(of: ["tally_account=", "Max-Age=0"]))
       #expect(try await client.page("/sign-in").status == 405)
     }
   }

@@ -166,6 +166,11 @@ struct PageAnswer {
   let text: String
   let problems: [String]
 
+  /// The parts of the cookie that is set, whose order means nothing.
+  var cookie: Set<String> {
+    Set((headers[.setCookie] ?? "").split(separator: ";").map { $0.trimmingPrefix(" ") }.map(String.init))
+  }
+
   init(_ response: TestResponse) {
     status = response.status.code
     headers = response.headers

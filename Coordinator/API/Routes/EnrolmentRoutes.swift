@@ -34,7 +34,7 @@ struct EnrolmentRoutes {
     let signingRequest = try verified(message.signingRequest)
     let record = try await environment.store.enrol(
       NewWorker(
-        secretHash: BlobDigest.sha256(Array(message.secret.utf8)),
+        secretHash: Secret.hash(message.secret),
         publicKey: BlobDigest.sha256(signingRequest.publicKey.derRepresentation),
         name: String(message.workerName.prefix(100))),
       now: environment.now())

@@ -22,16 +22,14 @@ package struct KeyAuthentication: Sendable {
   /// - Throws: `APIError` 401 without `Authorization: Bearer KEY`, or with an unknown or revoked
   ///   key.
   package func key(of request: Request) async throws -> KeyRecord {
-    guard let header = request.headers[.authorization] else {
+    guard request.headers[.authorization] != nil else {
       throw unauthorized(
         "You did not provide an API key. Send it as 'Authorization: Bearer YOUR_KEY'.")
     }
-    let parts = header.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
-    guard parts.count == 2, parts[0].lowercased() == "bearer", parts[1].utf8.count <= 512 else {
+    guard let token = request.bearerToken else {
       throw unauthorized("The Authorization header must be 'Bearer YOUR_KEY'.")
     }
-    let hash = BlobDigest.sha256(Array(parts[1].utf8))
-    guard let record = try await store.key(hash: hash), record.revokedAt == nil else {
+    guard let record = try await store.key(hash: Secret.hash(token)), record.revokedAt == nil else {
       throw unauthorized("Incorrect API key provided. Ask the coordinator's operator for a key.")
     }
     return record
@@ -44,6 +42,14 @@ package struct KeyAuthentication: Sendable {
 }
 
 extension Request {
+  /// What `Authorization: Bearer` carries; nil for nothing and for more than 512 bytes.
+  package var bearerToken: Substring? {
+    guard let parts = headers[.authorization]?.split(separator: " ", maxSplits: 1),
+      parts.count == 2, parts[0].lowercased() == "bearer", parts[1].utf8.count <= 512
+    else { return nil }
+    return parts[1]
+  }
+
   /// `after`, `limit` and `order` of a list.
   ///
   /// - Throws: `APIError` 400.

@@ -49,13 +49,13 @@ struct StatisticsRoutes {
 
   private func scope(account: String?, team: String?, now: Timestamp) async throws -> HistoryScope {
     if account == nil, team == nil { return .everyone }
-    let snapshot = try await environment.store.statistics(now: now)
     if let account {
-      guard let found = snapshot.accounts.first(where: { $0.name == account && $0.isNamed })
+      guard let found = try await environment.store.account(named: account), found.isNamed
       else { throw APIError.noSuch("account", account, param: "account") }
-      return .account(id: found.id)
+      return .account(id: found.account.id)
     }
-    guard let found = snapshot.teams.first(where: { $0.name == team }) else {
+    let teams = try await environment.store.ranking(now: now).teams
+    guard let found = teams.first(where: { $0.name == team }) else {
       throw APIError.noSuch("team", team ?? "", param: "team")
     }
     return .team(id: found.id)

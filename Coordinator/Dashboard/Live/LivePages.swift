@@ -42,13 +42,15 @@ package final class LivePages: Sendable {
   /// - Parameters:
   ///   - key: equal for requests that are shown the same.
   ///   - make: the main part as it is now.
-  /// - Throws: `APIError` 503 when too many watch.
+  /// - Throws: `APIError` 503 when too many watch; what `make` throws at first.
   func stream(
     key: String, _ make: @escaping @Sendable () async throws -> String
   ) async throws -> Response {
     guard state.withLock({ $0.streams < limit }) else {
       throw APIError.unavailable("Too many watch already; load the page again now and then.")
     }
+    // Who may not see the page is told before a stream begins; the first event is this same one.
+    _ = try await current(key, make)
     var headers = PageResponder.headers("text/event-stream")
     // A proxy in front must not wait for the end of what has none.
     headers[HTTPField.Name("x-accel-buffering")!] = "no"

@@ -128,7 +128,7 @@ extension DashboardRoutes {
   /// none.
   func account(_ visit: PageVisit) async throws -> AccountPage {
     let id = try visit.pathID()
-    guard let viewer = visit.viewer else { throw SignInNeeded() }
+    guard let viewer = visit.visitor.account else { throw SignInNeeded() }
     guard viewer.account.id == id else { throw APIError.noSuch("account", id) }
     let query = visit.request.uri.queryParameters
     var settings = AccountPage.Settings(viewer)
@@ -143,7 +143,8 @@ extension DashboardRoutes {
   ) async throws -> Response {
     try await pages.answering(request, section: nil) {
       try request.requireSameSite()
-      guard let viewer = try await pages.accounts.viewer(of: request) else { throw SignInNeeded() }
+      let visitor = try await pages.accounts.visitor(of: request)
+      guard let viewer = visitor.account else { throw SignInNeeded() }
       let form = try await Form(request)
       var settings = AccountPage.Settings(viewer)
       settings.isPublic = form["public"] != nil
@@ -161,7 +162,7 @@ extension DashboardRoutes {
         settings.problem = error.message
         return try await pages.page(
           try await accountPage(of: viewer, settings: settings, span: .month), section: nil,
-          viewer: viewer, status: .badRequest)
+          visitor: visitor, status: .badRequest)
       }
     }
   }

@@ -31,13 +31,17 @@ enum ContributionText {
     return figures + [
       PageFigure(
         label: "Energy", value: Spelling.energy(contribution.energyJoules),
-        note: energyNote(contribution))
+        note: energyNote(contribution.energyJoules, estimated: contribution.estimatedEnergyJoules))
     ]
   }
 
-  /// How the energy is known.
-  private static func energyNote(_ contribution: Contribution) -> String {
-    switch contribution.estimatedEnergyJoules / contribution.energyJoules {
+  /// How energy is known.
+  ///
+  /// - Parameters:
+  ///   - joules: more than 0.
+  ///   - estimated: the part of them that workers estimated.
+  static func energyNote(_ joules: Double, estimated: Double) -> String {
+    switch estimated / joules {
     case ..<0.005: "as the workers measured"
     case 0.995...: "as the workers estimate"
     case let part: "of which \(Int((part * 100).rounded())) % is estimated"

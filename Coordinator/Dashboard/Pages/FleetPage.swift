@@ -115,11 +115,11 @@ struct FleetPage: PageContent {
         note: "\(Spelling.amount(fleet.credit.value)) in all"),
     ]
     if let today, today.energy.joules > 0 {
-      let isEstimated = today.energy.estimatedJoules > 0
       figures.append(
         PageFigure(
           label: "Energy today", value: Spelling.energy(today.energy.joules),
-          note: isEstimated ? "as workers say, estimates among it" : "as workers measured"))
+          note: ContributionText.energyNote(
+            today.energy.joules, estimated: today.energy.estimatedJoules)))
     }
     return figures
   }
@@ -169,7 +169,7 @@ extension DashboardRoutes {
     let today = Day(containing: now)
     return FleetPage(
       try await environment.store.fleetNow(
-        for: visit.audience, listedWorkers: FleetPage.shownWorkers, now: now),
+        for: visit.visitor.audience, listedWorkers: FleetPage.shownWorkers, now: now),
       history: try await environment.store.history(
         of: .everyone, from: today.adding(days: 1 - FleetPage.chartDays), through: today),
       administration: try await environment.store.administration(), now: now)

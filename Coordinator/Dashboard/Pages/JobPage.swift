@@ -69,9 +69,8 @@ struct JobPage: PageContent {
     pool = batch.pool.rawValue
     state = BatchText.state(batch.state)
     tone = BatchText.tone(batch.state)
-    let isOver = batch.state.hasEnded && batch.state == .completed
     percent =
-      isOver
+      batch.state == .completed
       ? "100"
       : ProgressText(done: progress.flopsDone, of: progress.flopsEstimated).percent
     requests =
@@ -158,6 +157,6 @@ extension DashboardRoutes {
     return JobPage(
       try await environment.store.progress(of: id, key: nil, now: now),
       units: try await environment.store.units(
-        of: id, for: visit.audience, limit: JobPage.shownUnits), now: now)
+        of: id, for: visit.visitor.audience, limit: JobPage.shownUnits), now: now)
   }
 }

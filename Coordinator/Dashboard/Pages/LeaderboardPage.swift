@@ -85,18 +85,18 @@ struct LeaderboardPage: PageContent {
   ///   - viewer: the id of the account that is signed in.
   ///   - chart: markup.
   init(
-    _ snapshot: StatisticsSnapshot, ranked: [RankedAccount], choice: Choice, viewer: String?,
+    _ ranking: Ranking, ranked: [RankedAccount], choice: Choice, viewer: String?,
     chart: String?
   ) {
-    asOf = Spelling.time(snapshot.takenAt)
-    asOfTime = Spelling.machineTime(snapshot.takenAt)
+    asOf = Spelling.time(ranking.takenAt)
+    asOfTime = Spelling.machineTime(ranking.takenAt)
     orders = RankingOrder.allCases.map { order in
       Order(
         label: Self.label(order), path: choice.with { ($0.order, $0.page) = (order, 1) },
         isCurrent: order == choice.order)
     }
     let teamIDs = Dictionary(
-      snapshot.teams.map { ($0.name, $0.id) }, uniquingKeysWith: { first, _ in first })
+      ranking.teams.map { ($0.name, $0.id) }, uniquingKeysWith: { first, _ in first })
     let named = ranked.filter(\.account.isNamed)
     let pages = max(1, (named.count + Self.rowsOnAPage - 1) / Self.rowsOnAPage)
     let page = min(choice.page, pages)
@@ -115,7 +115,7 @@ struct LeaderboardPage: PageContent {
     own = ranked.first { $0.account.id == viewer }.map { Self.own($0, of: ranked.count) }
     spans = choice.span.choices { span in choice.with { $0.span = span } }
     self.chart = chart
-    teams = snapshot.teams.filter { $0.members > 0 }.prefix(Self.shownTeams).map(Team.init)
+    teams = ranking.teams.filter { $0.members > 0 }.prefix(Self.shownTeams).map(Team.init)
     hasTeams = !teams.isEmpty
   }
 
@@ -182,10 +182,10 @@ extension DashboardRoutes {
     choice.page = max(1, query["page"].flatMap { Int($0) } ?? 1)
     choice.span = ChartSpan(query: query["days"])
     let now = environment.now()
-    let snapshot = try await environment.store.statistics(now: now)
-    let ranked = RankedAccount.all(snapshot.accounts, by: choice.order)
+    let ranking = try await environment.store.ranking(now: now)
+    let ranked = RankedAccount.all(ranking.accounts, by: choice.order)
     return LeaderboardPage(
-      snapshot, ranked: ranked, choice: choice, viewer: visit.viewer?.account.id,
+      ranking, ranked: ranked, choice: choice, viewer: visit.visitor.account?.account.id,
       chart: try await leadersChart(ranked, choice: choice, now: now))
   }
 

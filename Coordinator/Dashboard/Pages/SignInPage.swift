@@ -43,12 +43,10 @@ extension DashboardRoutes {
   @Sendable func ownAccount(
     _ request: Request, _ context: CoordinatorRequestContext
   ) async throws -> Response {
-    if let viewer = try await pages.accounts.viewer(of: request) {
-      return Self.goTo("/accounts/\(viewer.account.id)")
-    }
-    let audience = try await pages.accounts.audience(of: request)
+    let visitor = try await pages.accounts.visitor(of: request)
+    if let viewer = visitor.account { return Self.goTo("/accounts/\(viewer.account.id)") }
     return try await pages.page(
-      SignInPage(isOperator: audience == .operator), section: nil, audience: audience)
+      SignInPage(isOperator: visitor.audience == .operator), section: nil, visitor: visitor)
   }
 
   /// `POST /sign-in`: keeps the key of the form in a cookie.
@@ -58,18 +56,15 @@ extension DashboardRoutes {
     try await pages.answering(request, section: nil) {
       try request.requireSameSite()
       let key = (try await Form(request)["key"] ?? "").filter { !$0.isWhitespace }
-      if try await pages.accounts.isOperator(key: key),
-        let cookie = AccountAuthentication.cookie(keeping: key)
-      {
-        return Self.goTo("/", cookie: cookie)
-      }
-      guard let profile = try await pages.accounts.account(key: key),
-        let cookie = AccountAuthentication.cookie(keeping: key)
-      else {
+      let path: String
+      switch try await pages.accounts.visitor(key: key) {
+      case .anybody:
         return try await pages.page(
           SignInPage(problem: SignInPage.problem(with: key)), section: nil, status: .unauthorized)
+      case .owner(let profile, _): path = "/accounts/\(profile.account.id)"
+      case .operator: path = "/"
       }
-      return Self.goTo("/accounts/\(profile.account.id)", cookie: cookie)
+      return Self.goTo(path, cookie: try AccountAuthentication.cookie(keeping: key))
     }
   }
 
@@ -84,9 +79,10 @@ extension DashboardRoutes {
   }
 
   /// Sends the browser on with a `GET`.
-  static func goTo(_ path: String, cookie: String? = nil) -> Response {
-    var headers: HTTPFields = [.location: path, .cacheControl: "no-store"]
-    if let cookie { headers[.setCookie] = cookie }
-    return Response(status: .seeOther, headers: headers)
+  static func goTo(_ path: String, cookie: Cookie? = nil) -> Response {
+    var response = Response(
+      status: .seeOther, headers: [.location: path, .cacheControl: "no-store"])
+    if let cookie { response.setCookie(cookie) }
+    return response
   }
 }

@@ -77,14 +77,14 @@ extension DashboardRoutes {
   func team(_ visit: PageVisit) async throws -> TeamPage {
     let text = try visit.pathID()
     let now = environment.now()
-    let snapshot = try await environment.store.statistics(now: now)
-    guard let id = Int(text), let team = snapshot.teams.first(where: { $0.id == id }) else {
+    let ranking = try await environment.store.ranking(now: now)
+    guard let id = Int(text), let team = ranking.teams.first(where: { $0.id == id }) else {
       throw APIError.noSuch("team", text)
     }
     let span = ChartSpan(query: visit.request.uri.queryParameters["days"])
     return TeamPage(
-      team, accounts: snapshot.accounts.filter { $0.team == team.name }, span: span,
-      viewer: visit.viewer?.account.id,
+      team, accounts: ranking.accounts.filter { $0.team == team.name }, span: span,
+      viewer: visit.visitor.account?.account.id,
       chart: try await creditChart(of: .team(id: id), span: span, now: now))
   }
 

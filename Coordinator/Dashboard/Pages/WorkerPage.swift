@@ -55,8 +55,8 @@ extension DashboardRoutes {
     let id = try visit.pathID()
     let now = environment.now()
     let worker = try await environment.store.workerOverview(id, now: now)
-    let isOwner = worker != nil && worker?.accountID == visit.viewer?.account.id
-    guard let worker, worker.isNamed || isOwner || visit.audience == .operator else {
+    let isOwner = worker != nil && worker?.accountID == visit.visitor.account?.account.id
+    guard let worker, worker.isNamed || isOwner || visit.visitor.audience == .operator else {
       throw APIError.noSuch("worker", id)
     }
     let span = ChartSpan(query: visit.request.uri.queryParameters["days"])

@@ -60,9 +60,8 @@ struct WorkerText {
     if !worker.running.isEmpty {
       return ("Computes \(Spelling.count(worker.running.count, "work unit")).", "good")
     }
-    guard let seen = worker.lastSeen else { return ("Has joined, and not asked for work yet.", "") }
-    let isActive = now.seconds(since: seen) < Double(CoordinatorPolicy().activeSeconds)
-    return isActive
+    guard worker.lastSeen != nil else { return ("Has joined, and not asked for work yet.", "") }
+    return worker.isActive
       ? ("Idle: it asks for work and there is none for it.", "") : ("Away.", "quiet")
   }
 }

@@ -72,8 +72,8 @@ private struct LayoutContent {
   init(frame: PageFrame, main: String) {
     title = frame.title
     navigation = NavigationItem.all(current: frame.section)
-    account = frame.accountName
-    hasAccount = frame.accountName != nil
+    account = frame.visitorName
+    hasAccount = frame.visitorName != nil
     message = frame.message
     version = frame.version
     self.main = main
@@ -85,8 +85,8 @@ package struct PageFrame: Hashable, Sendable {
   package var title: String
   /// The part of the navigation that the page belongs to.
   package var section: Section?
-  /// Whose account is signed in; nil for nobody.
-  package var accountName: String?
+  /// Whose account is signed in, or that the operator is; nil for nobody.
+  package var visitorName: String?
   /// What the operator tells everyone.
   package var message: String?
   /// The program's.
@@ -97,12 +97,12 @@ package struct PageFrame: Hashable, Sendable {
   }
 
   package init(
-    title: String, section: Section?, accountName: String? = nil, message: String? = nil,
+    title: String, section: Section?, visitorName: String? = nil, message: String? = nil,
     version: String
   ) {
     self.title = title
     self.section = section
-    self.accountName = accountName
+    self.visitorName = visitorName
     self.message = message
     self.version = version
   }

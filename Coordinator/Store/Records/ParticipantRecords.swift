@@ -13,6 +13,8 @@ package struct WorkerOverview: Hashable, Sendable {
   package var trusted: Bool
   package var createdAt: Timestamp
   package var lastSeen: Timestamp?
+  /// Whether it asked for something lately.
+  package var isActive: Bool
   /// Operations a second, as its finished units showed; nil before the first.
   package var flopsPerSecond: Double?
   /// Valid replicated results in a row; an invalid one makes it 0.

@@ -74,6 +74,14 @@ package struct StatisticsSnapshot: Hashable, Sendable, Codable {
   package var teams: [Team]
 }
 
+/// Accounts and teams by what they contributed, without their workers.
+package struct Ranking: Hashable, Sendable {
+  package var takenAt: Timestamp
+  /// By credit, falling.
+  package var accounts: [StatisticsSnapshot.Account]
+  package var teams: [StatisticsSnapshot.Team]
+}
+
 /// A link of the receipt chain. Each hash covers the body and the hash before it, so none can be
 /// changed unnoticed.
 package struct ReceiptRecord: Hashable, Sendable {

@@ -271,6 +271,7 @@ enum Migrations {
       account TEXT NOT NULL REFERENCES account, created_at INTEGER NOT NULL, revoked_at INTEGER
     ) STRICT;
     CREATE INDEX account_key_of_account ON account_key (account, number);
+    CREATE INDEX worker_of_account ON worker (account);
     CREATE TABLE model_name (
       manifest TEXT NOT NULL REFERENCES manifest, name TEXT NOT NULL, PRIMARY KEY (manifest, name)
     ) STRICT, WITHOUT ROWID;

@@ -4,7 +4,8 @@ import WireProtocol
 
 package extension SQLiteStore {
   func workerOverview(_ id: String, now: Timestamp) async throws -> WorkerOverview? {
-    try await read { db in
+    let activeSince = now.adding(seconds: -policy.activeSeconds)
+    return try await read { db in
       try db.first(
         """
         SELECT worker.*, account.name AS account_name, account.named AS named,
@@ -12,12 +13,13 @@ package extension SQLiteStore {
         FROM worker JOIN account ON account.id = worker.account
         WHERE worker.id = ? AND worker.deleted_at IS NULL
         """, [id]
-      ).map { try WorkerOverview(row: $0, db, now: now) }
+      ).map { try WorkerOverview(row: $0, db, activeSince: activeSince, now: now) }
     }
   }
 
   func accountOverview(_ id: String, now: Timestamp) async throws -> AccountOverview {
-    try await read { db in
+    let activeSince = now.adding(seconds: -policy.activeSeconds)
+    return try await read { db in
       guard
         let row = try db.first(
           """
@@ -52,20 +54,24 @@ package extension SQLiteStore {
         ban: try Ban(row, "banned_at", "ban_reason", coversAccount: true),
         invitationsLeft: try invitations?.value("uses") ?? 0,
         invitationsEnd: try invitations?.optional("ends"),
-        workers: try workers.map { try WorkerOverview(row: $0, db, now: now) })
+        workers: try workers.map { try WorkerOverview(row: $0, db, activeSince: activeSince, now: now) })
     }
   }
 }
 
 extension WorkerOverview {
-  fileprivate init(row: Row, _ db: Database, now: Timestamp) throws {
+  fileprivate init(
+    row: Row, _ db: Database, activeSince: Timestamp, now: Timestamp
+  ) throws {
     let id: String = try row.value("id")
+    let lastSeen: Timestamp? = try row.optional("last_seen")
     let suspended: Timestamp? = try row.optional("suspended_until")
     self.init(
       id: id, name: try row.value("name"), accountID: try row.value("account"),
       accountName: try row.value("account_name"), isNamed: try row.value("named"),
       trusted: try row.value("trusted"), createdAt: try row.value("created_at"),
-      lastSeen: try row.optional("last_seen"), flopsPerSecond: try row.optional("speed"),
+      lastSeen: lastSeen, isActive: lastSeen.map { $0 > activeSince } ?? false,
+      flopsPerSecond: try row.optional("speed"),
       consecutiveValid: try row.value("consecutive_valid"),
       suspendedUntil: suspended.flatMap { $0 > now ? $0 : nil }, ban: try Ban(worker: row),
       running: try db.runningReplicas(of: id), contribution: try Contribution(row: row, now: now))

@@ -5,15 +5,7 @@ import WireProtocol
 package extension SQLiteStore {
   func statistics(now: Timestamp) async throws -> StatisticsSnapshot {
     try await read { db in
-      let rows = try db.all(
-        """
-        SELECT account.*, team.name AS team_name,
-          (SELECT count(*) FROM worker WHERE worker.account = account.id) AS workers
-        FROM account LEFT JOIN team ON team.id = account.team
-        ORDER BY credit DESC, account.created_at, account.id
-        """)
-      let accounts = try rows.filter { try $0.optional("deleted_at", as: Timestamp.self) == nil }
-        .map { try StatisticsSnapshot.Account(row: $0, now: now) }
+      let accounts = try StatisticsSnapshot.accounts(db, now: now)
       let workers = try db.all(
         "SELECT * FROM worker WHERE deleted_at IS NULL ORDER BY credit DESC, created_at, id"
       ).map { try StatisticsSnapshot.Worker(row: $0, now: now) }
@@ -22,9 +14,19 @@ package extension SQLiteStore {
         unitsAccepted: try db.integer("SELECT count(*) FROM unit WHERE state = 'accepted'"),
         requestsCompleted: try db.integer("SELECT sum(completed) FROM batch"),
         batches: try db.integer("SELECT count(*) FROM batch"),
-        totals: Contribution(summing: try rows.map { try Contribution(row: $0, now: now) }),
+        // Credit of deleted accounts stays in the totals.
+        totals: Contribution(
+          summing: try db.all("SELECT * FROM account").map { try Contribution(row: $0, now: now) }),
         accounts: accounts,
         workers: workers, teams: try StatisticsSnapshot.teams(accounts, db))
+    }
+  }
+
+  func ranking(now: Timestamp) async throws -> Ranking {
+    try await read { db in
+      let accounts = try StatisticsSnapshot.accounts(db, now: now)
+      return Ranking(
+        takenAt: now, accounts: accounts, teams: try StatisticsSnapshot.teams(accounts, db))
     }
   }
 
@@ -103,6 +105,18 @@ package extension SQLiteStore {
 }
 
 extension StatisticsSnapshot {
+  /// All that were not deleted, by credit, falling.
+  fileprivate static func accounts(_ db: Database, now: Timestamp) throws -> [Account] {
+    try db.all(
+      """
+      SELECT account.*, team.name AS team_name,
+        (SELECT count(*) FROM worker WHERE worker.account = account.id) AS workers
+      FROM account LEFT JOIN team ON team.id = account.team
+      WHERE deleted_at IS NULL ORDER BY credit DESC, account.created_at, account.id
+      """
+    ).map { try Account(row: $0, now: now) }
+  }
+
   /// Teams with what their present members contributed, by credit, falling.
   fileprivate static func teams(
     _ accounts: [StatisticsSnapshot.Account], _ db: Database

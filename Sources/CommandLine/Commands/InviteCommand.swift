@@ -3,7 +3,6 @@ import CoordinatorAPI
 import CoordinatorServer
 import CoordinatorStore
 import Foundation
-import WirePayloads
 import WireProtocol
 
 /// Makes the text that admits a volunteer's machines.
@@ -81,7 +80,7 @@ struct InviteCommand: AsyncParsableCommand {
     let now = APIEnvironment.systemTime()
     let record = try await folder.store.createInvitation(
       NewInvitation(
-        secretHash: BlobDigest.sha256(Array(secret.utf8)), accountName: account, uses: uses,
+        secretHash: Secret.hash(secret), accountName: account, uses: uses,
         expiresAt: now.adding(seconds: days * 86400), trusted: trusted, isNamed: isNamed), now: now)
     let invitation = try Invitation(
       url: address, secret: secret, authority: folder.authority.fingerprint()

@@ -2,7 +2,6 @@ import ArgumentParser
 import CoordinatorAPI
 import CoordinatorStore
 import Foundation
-import WirePayloads
 
 /// API keys of those who submit batches.
 struct KeyCommand: AsyncParsableCommand {
@@ -58,7 +57,7 @@ struct KeyCommand: AsyncParsableCommand {
       let folder = try data.open()
       let key = "tally-" + Secret.make()
       let record = try await folder.store.createKey(
-        NewKey(name: name, hash: BlobDigest.sha256(Array(key.utf8)), weight: weight),
+        NewKey(name: name, hash: Secret.hash(key), weight: weight),
         now: APIEnvironment.systemTime())
       if save {
         let saved = try SavedConfiguration(

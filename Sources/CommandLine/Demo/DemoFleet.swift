@@ -2,7 +2,6 @@ import CoordinatorAPI
 import CoordinatorServer
 import CoordinatorStore
 import Foundation
-import WirePayloads
 import WireProtocol
 import WorkerDaemon
 
@@ -33,7 +32,7 @@ final class DemoFleet {
       path: model, name: name, now: APIEnvironment.systemTime())
     let key = "tally-" + Secret.make()
     _ = try await data.store.createKey(
-      NewKey(name: "demo", hash: BlobDigest.sha256(Array(key.utf8))), now: APIEnvironment.systemTime())
+      NewKey(name: "demo", hash: Secret.hash(key)), now: APIEnvironment.systemTime())
     try Task.checkCancellation()
     let coordinator = try ChildProcess(
       "coordinator",
@@ -57,7 +56,7 @@ final class DemoFleet {
     let now = APIEnvironment.systemTime()
     _ = try await data.store.createInvitation(
       NewInvitation(
-        secretHash: BlobDigest.sha256(Array(secret.utf8)), accountName: account, uses: 1,
+        secretHash: Secret.hash(secret), accountName: account, uses: 1,
         expiresAt: now.adding(seconds: 3600), trusted: false, isNamed: true),
       now: now)
     let workerFolder = folder.appending(path: "worker-\(account)").path
