@@ -1,8 +1,9 @@
 import CoordinatorStore
 import Foundation
 
-/// A folder of statistics files. A reader sees each file whole, old or new: files are written beside
-/// it and renamed.
+/// A folder of statistics files. A reader sees each file whole, old or new, and files of one time
+/// together but for an instant: all are written beside the old ones, and then renamed one after the
+/// other, in the export's order.
 package struct StatisticsFolder: Sendable {
   package let url: URL
 
@@ -15,11 +16,23 @@ package struct StatisticsFolder: Sendable {
 
   /// - Throws: what the disk says, or `GzipError`.
   package func write(_ export: StatisticsExport) throws {
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    for file in BOINCExport(export).files {
+    let manager = FileManager.default
+    try manager.createDirectory(at: url, withIntermediateDirectories: true)
+    let new = url.appendingPathComponent(".new")
+    try? manager.removeItem(at: new)
+    try manager.createDirectory(at: new, withIntermediateDirectories: true)
+    defer { try? manager.removeItem(at: new) }
+    let files = BOINCExport(export).files
+    for file in files {
       let text = Data(file.text.utf8)
       let bytes = file.isCompressed ? try Gzip.compress(text) : text
-      try bytes.write(to: url.appendingPathComponent(file.name), options: .atomic)
+      try bytes.write(to: new.appendingPathComponent(file.name))
+    }
+    for file in files {
+      let (from, to) = (new.appendingPathComponent(file.name), url.appendingPathComponent(file.name))
+      guard rename(from.path, to.path) == 0 else {
+        throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: to.path])
+      }
     }
   }
 

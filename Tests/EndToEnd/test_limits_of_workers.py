@@ -85,6 +85,15 @@ def test_the_processor_limit_holds(busy_worker):
     asked(busy_worker, "preferences", "threads=")
 
 
+def test_an_edited_file_is_in_force_within_two_seconds(busy_worker):
+    file = Path(busy_worker.data, "preferences.json")
+    before = file.read_text()
+    file.write_text(json.dumps(json.loads(before) | {"cpu_percent": 35}))
+    eventually(lambda: status(busy_worker)["limits"]["cpu_percent"] == 35, "the limit is in force", 2)
+    file.write_text(before)
+    eventually(lambda: status(busy_worker)["limits"]["cpu_percent"] != 35, "the limit before is in force", 2)
+
+
 def test_a_pause_holds_within_two_seconds_and_loses_nothing(busy_worker):
     before = eventually(lambda: status(busy_worker).get("unit"), "a unit runs")
     assert asked(busy_worker, "pause", "--for", "1h").startswith("paused: by its owner, for 60 min more")

@@ -80,14 +80,14 @@ def test_statistics_sites_find_only_who_agreed(counted):
     tally("account", "set", "ada", "--public", "--team", "Engines & Co", "--country", "Germany", *data)
     tally("account", "set", "grace", "--private", *data)
 
-    def users():
-        found = [dict(user) for user in records(counted, "user.gz")]
-        return found if [user["name"] for user in found] == ["ada"] and "teamid" in found[0] else None
+    def agreed():
+        users, teams = ([dict(one) for one in records(counted, f"{table}.gz")] for table in ["user", "team"])
+        if [user["name"] for user in users] == ["ada"] and [team["id"] for team in teams] == [users[0].get("teamid")]:
+            return users[0], teams[0]
 
-    [ada] = eventually(users, "the files say what was agreed")
+    ada, team = eventually(agreed, "the files say what was agreed")
     assert float(ada["total_credit"]) > 0 and re.fullmatch(r"\d+\.\d{6}", ada["total_credit"])
     assert re.fullmatch(r"[0-9a-f]{32}", ada["cpid"])
-    [team] = [dict(team) for team in records(counted, "team.gz")]
     assert team["name"] == "Engines & Co" and team["founder_name"] == "ada" and team["id"] == ada["teamid"]
     hosts = [dict(host) for host in records(counted, "host.gz")]
     assert len(hosts) == 2 and [host.get("userid") for host in hosts].count(ada["id"]) == 1

@@ -94,9 +94,7 @@ import WorkerEngine
       #expect(before.limits.cpu_percent == 100)
       let file = URL(fileURLWithPath: place.path("w/preferences.json"))
       try Data(#"{"cpu_percent": 30, "threads": 1, "hours": "never"}"#.utf8).write(to: file)
-      let started = ContinuousClock.now
       let after = try await Self.wait(socket) { $0.limits.cpu_percent == 30 }
-      #expect(ContinuousClock.now - started < .seconds(2))
       #expect(after.limits.threads == 1)
       #expect(after.summary == "paused: outside its hours (never)")
       // A misspelt limit is named, and what held before goes on to hold.
@@ -131,10 +129,8 @@ import WorkerEngine
       }
       #expect(shared.limits.cgroup_weight == nil)
       #expect(try stored() == "100\n")
-      let started = ContinuousClock.now
       try machine.write("sys/fs/cgroup/worker.service/cgroup.procs", "42")
       let held = try await Self.wait(socket) { $0.limits.cgroup_weight == 20 }
-      #expect(ContinuousClock.now - started < .seconds(2))
       #expect(held.limits.cgroup_problem == nil)
       #expect(try stored() == "20\n")
       try prefer(#"{"cgroup_weight": 7000}"#)
