@@ -182,6 +182,31 @@ import WorkerEngine
     }
   }
 
+  @Test func ofTheConsolesTheOneWithTheKeyboardCounts() async throws {
+    let machine = machine
+    @Sendable func touch(_ console: String, secondsAgo: Int) throws {
+      try machine.write("dev/\(console)", "")
+      let time = timeval(tv_sec: Int(Date().timeIntervalSince1970) - secondsAgo, tv_usec: 0)
+      #expect(utimes(machine.root + "/dev/" + console, [time, time]) == 0)
+    }
+    try touch("tty1", secondsAgo: 7200)
+    try touch("tty2", secondsAgo: 0)
+    try machine.write("sys/class/tty/tty0/active", "tty2")
+    try await withIdleWorker { socket, _ in
+      var preferences = WorkerPreferences()
+      preferences.computesInUse = false
+      _ = try await socket.replace(preferences)
+      let paused = try await Self.wait(socket) { !$0.paused_because.isEmpty }
+      #expect(paused.paused_because == ["somebody uses the machine"])
+      try machine.write("sys/class/tty/tty0/active", "tty1")
+      let alone = try await Self.wait(socket) { $0.paused_because.isEmpty }
+      #expect(alone.mode == "preferences")
+      // Without that file, whichever was used last.
+      try FileManager.default.removeItem(atPath: machine.root + "/sys/class/tty/tty0/active")
+      _ = try await Self.wait(socket) { !$0.paused_because.isEmpty }
+    }
+  }
+
   @Test func itAsksTheLoginManagerWhoIsThere() async throws {
     let (authority, machine, place) = (authority, machine, place)
     // Answers as busctl does: first that somebody is there, later that nobody was since 1970.

@@ -121,9 +121,12 @@ struct MachineSensors: Sendable {
   /// When somebody last typed at a terminal, in seconds since 1970: Linux notes it as the terminal's
   /// time of access.
   private var lastInput: Double? {
-    let consoles = names("/dev").filter { name in
-      name.hasPrefix("tty") && name.dropFirst(3).first?.isNumber == true
-    }
+    // Of the consoles, dozens as a rule, the one that the keyboard goes to, where the system says so.
+    let consoles =
+      word("/sys/class/tty/tty0/active").flatMap { $0.isEmpty ? nil : [$0] }
+      ?? names("/dev").filter { name in
+        name.hasPrefix("tty") && name.dropFirst(3).first?.isNumber == true
+      }
     let terminals = names("/dev/pts").filter { $0 != "ptmx" }.map { "pts/\($0)" }
     return (consoles + terminals).compactMap { accessTime("/dev/\($0)") }.max()
   }
