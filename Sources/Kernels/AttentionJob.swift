@@ -29,9 +29,11 @@ struct SequencePart: @unchecked Sendable {
 
   /// Traps on tensors of other shapes.
   func check(_ rows: AttentionRows) {
-    precondition(rows.keys.columns == cached.heads * cached.keyDimension)
-    precondition(rows.values.columns == cached.heads * cached.valueDimension)
-    precondition(self.rows.upperBound <= min(rows.keys.rows, rows.values.rows))
+    if let keys = rows.keys, let values = rows.values {
+      precondition(keys.columns == cached.heads * cached.keyDimension)
+      precondition(values.columns == cached.heads * cached.valueDimension)
+      precondition(self.rows.upperBound <= min(keys.rows, values.rows))
+    }
     guard let rope = rows.rope else { return }
     precondition(2 * rope.table.pairs <= cached.keyDimension)
     precondition(startPosition + self.rows.count <= rope.table.positions)
@@ -51,17 +53,23 @@ struct SequencePart: @unchecked Sendable {
 /// `@unchecked Sendable`: tasks write disjoint rows and heads.
 struct HeadPlacement: @unchecked Sendable {
   private let queries: Rows
-  private let keys: Rows
-  private let values: Rows
+  private let keys: Rows?
+  private let values: Rows?
   private let queryHeads: Int
   private let queryNorm: RowNorm?
   private let keyNorm: RowNorm?
+  private let valueNorm: RowNorm?
+  private let valueScale: Float?
   private let rope: HeadRope?
+  private let queryGrowth: QueryGrowth?
   private let kernels: KernelSet
 
   init(_ rows: AttentionRows, queryHeads: Int, _ kernels: KernelSet) {
-    (queries, keys, values) = (Rows(rows.queries), Rows(rows.keys), Rows(rows.values))
-    (queryNorm, keyNorm, rope) = (rows.queryNorm, rows.keyNorm, rows.rope)
+    (queries, keys, values) = (
+      Rows(rows.queries), rows.keys.map { Rows($0) }, rows.values.map { Rows($0) }
+    )
+    (queryNorm, keyNorm, valueNorm) = (rows.queryNorm, rows.keyNorm, rows.valueNorm)
+    (valueScale, rope, queryGrowth) = (rows.valueScale, rows.rope, rows.queryGrowth)
     (self.queryHeads, self.kernels) = (queryHeads, kernels)
   }
 
@@ -69,21 +77,45 @@ struct HeadPlacement: @unchecked Sendable {
   func place(_ index: Int, _ head: Int, _ part: SequencePart) {
     let (row, position) = (part.rows.lowerBound + index, part.startPosition + index)
     let (cached, group) = (part.cached, queryHeads / part.cached.heads)
-    let key = keys[row] + head * cached.keyDimension
-    prepare(
-      queries[row] + head * group * cached.keyDimension, group, cached.keyDimension, position,
-      queryNorm)
-    prepare(key, 1, cached.keyDimension, position, keyNorm)
+    let first = queries[row] + head * group * cached.keyDimension
+    prepare(first, group, cached.keyDimension, position, queryNorm)
+    if let queryGrowth, group > 0 {
+      let factor = queryGrowth.factor(at: position)
+      kernels.table.pointee.scale(first, factor, group * cached.keyDimension, first)
+    }
+    guard let keys, let values else { return }
     let (slot, half) = (position % Int(CK_KEYS), part.element == .f16)
     guard let block = UnsafeMutableRawPointer(mutating: part.blocks[position / Int(CK_KEYS)]) else {
       preconditionFailure("position \(position) was not prepared")
     }
+    // Values first: they may be what keys are now.
+    withValue(values[row] + head * cached.valueDimension, cached.valueDimension) { value in
+      ck_store_value(
+        kernels.table, value, cached.valueDimension, slot, cached.valueStride,
+        block + part.valueOffset(head) * part.element.bytes, half)
+    }
+    let key = keys[row] + head * cached.keyDimension
+    prepare(key, 1, cached.keyDimension, position, keyNorm)
     ck_store_key(
       kernels.table, key, cached.keyDimension, slot,
       block + part.keyOffset(head) * part.element.bytes, half)
-    ck_store_value(
-      kernels.table, values[row] + head * cached.valueDimension, cached.valueDimension, slot,
-      cached.valueStride, block + part.valueOffset(head) * part.element.bytes, half)
+  }
+
+  /// A value head, normalised and scaled.
+  private func withValue(
+    _ value: UnsafeMutablePointer<Float>, _ count: Int, _ body: (UnsafePointer<Float>) -> Void
+  ) {
+    guard valueNorm != nil || valueScale != nil else { return body(UnsafePointer(value)) }
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { buffer in
+      guard let prepared = buffer.baseAddress else { return }
+      prepared.update(from: value, count: count)
+      if let valueNorm {
+        kernels.table.pointee.rms_norm(
+          prepared, valueNorm.weight, valueNorm.epsilon, count, prepared)
+      }
+      if let valueScale { kernels.table.pointee.scale(prepared, valueScale, count, prepared) }
+      body(UnsafePointer(prepared))
+    }
   }
 
   private func prepare(

@@ -44,24 +44,36 @@ package struct AttentionShape: Sendable, Equatable {
 
 /// Queries [rows, H * E], keys [rows, K * E] and values [rows, K * value dimension] of a step's
 /// rows, and what becomes of their heads before they meet: normalised where a norm is given, then
-/// rotated where there is a rope, both in place.
+/// (queries and keys) rotated where there is a rope.
 package struct AttentionRows {
+  /// Normalised and rotated in place.
   package var queries: Tensor
-  package var keys: Tensor
-  package var values: Tensor
+  /// Normalised and rotated in place; nil where the cache has them already.
+  package var keys: Tensor?
+  /// May be those of `keys`: then they are what keys are before their norm.
+  package var values: Tensor?
   /// Over each query head; its weight has E values.
   package var queryNorm: RowNorm?
   /// Over each key head.
   package var keyNorm: RowNorm?
+  /// Over each value head.
+  package var valueNorm: RowNorm?
+  /// Multiplies values, after their norm.
+  package var valueScale: Float?
   package var rope: HeadRope?
+  /// What queries are multiplied with at the end; nil: nothing.
+  package var queryGrowth: QueryGrowth?
 
   /// See the properties.
   package init(
-    queries: Tensor, keys: Tensor, values: Tensor, queryNorm: RowNorm? = nil,
-    keyNorm: RowNorm? = nil, rope: HeadRope? = nil
+    queries: Tensor, keys: Tensor?, values: Tensor?, queryNorm: RowNorm? = nil,
+    keyNorm: RowNorm? = nil, valueNorm: RowNorm? = nil, valueScale: Float? = nil,
+    rope: HeadRope? = nil, queryGrowth: QueryGrowth? = nil
   ) {
+    precondition((keys == nil) == (values == nil))
     (self.queries, self.keys, self.values) = (queries, keys, values)
-    (self.queryNorm, self.keyNorm, self.rope) = (queryNorm, keyNorm, rope)
+    (self.queryNorm, self.keyNorm, self.valueNorm) = (queryNorm, keyNorm, valueNorm)
+    (self.valueScale, self.rope, self.queryGrowth) = (valueScale, rope, queryGrowth)
   }
 }
 
@@ -75,5 +87,22 @@ package struct HeadRope: Sendable {
   package init(table: RopeTable, isInterleaved: Bool) {
     self.table = table
     self.isInterleaved = isInterleaved
+  }
+}
+
+/// Queries at position p are multiplied with 1 + beta log(1 + floor(p / length)), which is computed in
+/// double arithmetic and rounded once.
+package struct QueryGrowth: Sendable {
+  package var beta: Double
+  package var length: Double
+
+  /// See the type.
+  package init(beta: Double, length: Double) {
+    precondition(length > 0)
+    (self.beta, self.length) = (beta, length)
+  }
+
+  func factor(at position: Int) -> Float {
+    Float(1 + beta * ExactMath.log(1 + (Double(position) / length).rounded(.down)))
   }
 }

@@ -56,7 +56,8 @@ extension Compute {
     _ rows: AttentionRows, queryHeads: Int, _ parts: [SequencePart], _ sequences: [SequenceRows]
   ) {
     let placement = HeadPlacement(rows, queryHeads: queryHeads, kernels)
-    let columns = rows.queries.columns + rows.keys.columns + rows.values.columns
+    let columns =
+      rows.queries.columns + (rows.keys?.columns ?? 0) + (rows.values?.columns ?? 0)
     withExtendedLifetime(sequences) {
       for part in parts {
         overRows(part.rows.count, columns: columns) { range in
@@ -111,6 +112,33 @@ extension Compute {
       output: Rows(output), kernels: kernels, scratch: memory, perThread: perThread)
     withExtendedLifetime(sequences) {
       pool.run(tasks: tasks.count) { task, thread in job.run(task, thread) }
+    }
+  }
+}
+
+extension Compute {
+  /// The keys and values that a layer's cache holds of each sequence's rows: keys [rows, K * key
+  /// dimension], values [rows, K * value dimension], as floats.
+  /// - Throws: `KernelError.outOfResources`.
+  package func read(
+    layer: Int, sequences: [SequenceRows], keys: Tensor, values: Tensor
+  ) throws(KernelError) {
+    let count = sequences.reduce(0) { max($0, $1.rows.upperBound) }
+    try keys.resize(rows: count)
+    try values.resize(rows: count)
+    for sequence in sequences {
+      let cached = sequence.cache.layers[layer]
+      precondition(keys.columns == cached.heads * cached.keyDimension)
+      precondition(values.columns == cached.heads * cached.valueDimension)
+      for (index, row) in sequence.rows.enumerated() {
+        let position = sequence.startPosition + index
+        for head in 0..<cached.heads {
+          sequence.cache.read(
+            position, layer: layer, head: head,
+            key: keys.base + row * keys.stride + head * cached.keyDimension,
+            value: values.base + row * values.stride + head * cached.valueDimension)
+        }
+      }
     }
   }
 }

@@ -8,6 +8,8 @@ package enum GatedActivation: String, Sendable, CaseIterable {
   case geluTanh = "gelu_tanh"
   /// x times the normal distribution's cumulative function: GELU by way of erf.
   case gelu
+  /// sigmoid(x).
+  case sigmoid
 }
 
 extension KernelSet {
@@ -16,6 +18,7 @@ extension KernelSet {
     case .silu: table.pointee.gated.0
     case .geluTanh: table.pointee.gated.1
     case .gelu: table.pointee.gated.2
+    case .sigmoid: table.pointee.gated.3
     }
   }
 }

@@ -1,5 +1,30 @@
 import CKernels
 
+/// One of several products that run as one job: for some rows of x, `panels` of a matrix.
+package struct MatmulPart {
+  /// [N, K].
+  package var weight: PackedWeights
+  /// Panels of 16 rows of `weight`; nil: all.
+  package var panels: Range<Int>?
+  /// Rows of x and of the output; nil: all.
+  package var rows: Range<Int>?
+  /// The first of K columns of x.
+  package var inputColumn: Int
+  /// Gets N columns, rounded up to 16.
+  package var output: Tensor
+  /// The first of them.
+  package var outputColumn: Int
+
+  /// See the properties.
+  package init(
+    _ weight: PackedWeights, panels: Range<Int>? = nil, rows: Range<Int>? = nil,
+    inputColumn: Int = 0, into output: Tensor, outputColumn: Int = 0
+  ) {
+    (self.weight, self.panels, self.rows) = (weight, panels, rows)
+    (self.inputColumn, self.output, self.outputColumn) = (inputColumn, output, outputColumn)
+  }
+}
+
 extension Compute {
   /// outputs[i][M, N_i] = x[M, K] times the transpose of weights[i][N_i, K]. Outputs get M rows.
   /// For quantised weights the activations are quantised once for all matrices of the call: give
@@ -11,23 +36,11 @@ extension Compute {
     _ x: Tensor, prepared preparation: RowPreparation = .none, _ weights: [PackedWeights],
     into outputs: [Tensor]
   ) throws(KernelError) {
-    if weights.contains(where: { !$0.type.isQuantised }), let prepared = try prepare(x, preparation) {
-      return try matmul(prepared, weights, into: outputs)
-    }
     precondition(weights.count == outputs.count)
-    var job = MatmulJob(rows: x.rows, kernels: kernels)
     for (weight, output) in zip(weights, outputs) {
       precondition(weight.inputs == x.columns && weight.outputs == output.columns)
-      precondition(output !== x)
-      try output.resize(rows: x.rows)
     }
-    guard x.rows > 0 else { return }
-    var quantised: QuantisedRows?
-    if weights.contains(where: \.type.isQuantised) { quantised = try quantise(x, preparation) }
-    for (weight, output) in zip(weights, outputs) {
-      job.add(arguments(x, quantised, weight, output), weight)
-    }
-    job.run(on: pool)
+    try matmul(x, prepared: preparation, zip(weights, outputs).map { MatmulPart($0, into: $1) })
   }
 
   /// One matrix.
@@ -37,96 +50,167 @@ extension Compute {
     try matmul(x, [weight], into: [output])
   }
 
-  /// The prepared rows as floats; nil where they are those of x.
-  private func prepare(
-    _ x: Tensor, _ preparation: RowPreparation
-  ) throws(KernelError) -> Tensor? {
-    if case .none = preparation { return nil }
-    let prepared = try scratch.prepared(columns: x.columns)
-    try prepared.resize(rows: x.rows)
-    let (preparer, target) = (RowPreparer(x, preparation, kernels), Rows(prepared))
-    overRows(x.rows, columns: x.columns * preparer.cost) { rows in
-      for row in rows { _ = preparer.row(row, target[row]) }
+  /// Products of parts of x with parts of matrices, all of the same K. Outputs get the rows of x;
+  /// what no part covers is undefined.
+  /// - Parameter preparation: of whole rows, as with `matmul(_:prepared:_:into:)`.
+  /// - Throws: `KernelError.outOfResources`.
+  package func matmul(
+    _ x: Tensor, prepared preparation: RowPreparation = .none, _ parts: [MatmulPart]
+  ) throws(KernelError) {
+    if parts.contains(where: { !$0.weight.type.isQuantised }), preparation.isAny {
+      let prepared = try scratch.prepared(columns: x.columns)
+      try prepare(x, preparation, into: prepared)
+      return try matmul(prepared, parts)
     }
-    return prepared
+    guard let inputs = parts.first?.weight.inputs else { return }
+    var job = MatmulJob(kernels: kernels)
+    for part in parts {
+      precondition(part.weight.inputs == inputs && part.inputColumn + inputs <= x.columns)
+      precondition(part.output !== x)
+      try part.output.resize(rows: x.rows)
+    }
+    guard x.rows > 0 else { return }
+    let columns = Set(parts.lazy.filter(\.weight.type.isQuantised).map(\.inputColumn)).sorted()
+    let quantised = try columns.isEmpty
+      ? nil : quantise(x, preparation, inputs: inputs, at: columns)
+    for part in parts { job.add(part, arguments(x, quantised, part), rows: x.rows) }
+    job.run(on: pool)
   }
 
-  private func quantise(
-    _ x: Tensor, _ preparation: RowPreparation
-  ) throws(KernelError) -> QuantisedRows {
-    let blocks = x.columns / Int(CK_QBLOCK)
-    let quantised = QuantisedRows(
-      bytes: try scratch.quantised(bytes: x.rows * x.columns),
-      meta: try scratch.meta(count: x.rows * blocks), blocks: blocks)
-    let preparer = RowPreparer(x, preparation, kernels)
-    let (columns, kernels) = (x.columns, kernels)
+  /// output = the prepared rows of x, as floats.
+  /// - Throws: `KernelError.outOfResources`.
+  package func prepare(
+    _ x: Tensor, _ preparation: RowPreparation, into output: Tensor
+  ) throws(KernelError) {
+    precondition(output.columns == x.columns && output !== x)
+    try output.resize(rows: x.rows)
+    let (preparer, target) = (RowPreparer(x, preparation, kernels), Rows(output))
+    let columns = x.columns
     overRows(x.rows, columns: columns * preparer.cost) { rows in
+      for row in rows {
+        let (from, to) = (preparer.row(row, target[row]), target[row])
+        if from != UnsafePointer(to) { to.update(from: from, count: columns) }
+      }
+    }
+  }
+
+  /// `inputs` columns of the prepared rows from each of `starts` on.
+  private func quantise(
+    _ x: Tensor, _ preparation: RowPreparation, inputs: Int, at starts: [Int]
+  ) throws(KernelError) -> QuantisedRows {
+    let (rows, columns, blocks) = (x.rows, x.columns, inputs / Int(CK_QBLOCK))
+    let quantised = QuantisedRows(
+      bytes: try scratch.quantised(bytes: starts.count * rows * inputs),
+      meta: try scratch.meta(count: starts.count * rows * blocks), inputs: inputs, rows: rows,
+      starts: starts)
+    let preparer = RowPreparer(x, preparation, kernels)
+    let kernels = kernels
+    overRows(rows, columns: columns * preparer.cost) { range in
       withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { buffer in
         guard let buffer = buffer.baseAddress else { return }
-        for row in rows { quantised.fill(row, preparer.row(row, buffer), columns, kernels) }
+        for row in range { quantised.fill(row, preparer.row(row, buffer), kernels) }
       }
     }
     return quantised
   }
 
   private func arguments(
-    _ x: Tensor, _ quantised: QuantisedRows?, _ weight: PackedWeights, _ output: Tensor
+    _ x: Tensor, _ quantised: QuantisedRows?, _ part: MatmulPart
   ) -> ck_matmul {
-    ck_matmul(
-      x: x.base, x_stride: x.stride, xq: quantised?.bytes, meta: quantised?.meta, w: weight.base,
-      scales: weight.scales, minima: weight.minima, k: weight.inputs, y: output.base,
-      y_stride: output.stride)
+    let place = part.weight.type.isQuantised ? quantised?.place(of: part.inputColumn) : nil
+    return ck_matmul(
+      x: x.base + part.inputColumn, x_stride: x.stride, xq: place?.bytes, meta: place?.meta,
+      w: part.weight.base, scales: part.weight.scales, minima: part.weight.minima,
+      k: part.weight.inputs, y: part.output.base + part.outputColumn,
+      y_stride: part.output.stride)
   }
 }
 
+/// Quantised rows, once for each column at which products begin: [starts][rows][inputs].
+///
 /// `@unchecked Sendable`: tasks write disjoint rows.
 private struct QuantisedRows: @unchecked Sendable {
   let bytes: UnsafeMutablePointer<Int8>
   let meta: UnsafeMutablePointer<ck_qmeta>
-  let blocks: Int
+  let inputs: Int
+  let rows: Int
+  let starts: [Int]
 
-  func fill(_ row: Int, _ x: UnsafePointer<Float>, _ columns: Int, _ kernels: KernelSet) {
-    kernels.table.pointee.quantise(x, columns, bytes + row * columns, meta + row * blocks)
+  private var blocks: Int { inputs / Int(CK_QBLOCK) }
+
+  func fill(_ row: Int, _ x: UnsafePointer<Float>, _ kernels: KernelSet) {
+    for (index, start) in starts.enumerated() {
+      let at = index * rows + row
+      kernels.table.pointee.quantise(x + start, inputs, bytes + at * inputs, meta + at * blocks)
+    }
+  }
+
+  /// The rows of products that begin at `column`.
+  func place(
+    of column: Int
+  ) -> (bytes: UnsafeMutablePointer<Int8>, meta: UnsafeMutablePointer<ck_qmeta>)? {
+    guard let index = starts.firstIndex(of: column) else { return nil }
+    return (bytes + index * rows * inputs, meta + index * rows * blocks)
   }
 }
 
-/// Several products over the same rows as one job: tasks are ranges of panels, and of rows where
-/// panels are few.
+/// Several products as one job: tasks are ranges of panels, and of rows where panels are few.
 ///
 /// `@unchecked Sendable`: immutable while it runs; tasks write disjoint panels and rows.
 private struct MatmulJob: @unchecked Sendable {
   private struct Part {
     var arguments: ck_matmul
     var format: ck_format
-    var panels: Int
+    var panels: Range<Int>
+    var rows: Range<Int>
     var isQuantised: Bool
-    var panelsPerTask = 1
-    var firstTask = 0
-    var panelTasks: Int { (panels + panelsPerTask - 1) / panelsPerTask }
+
+    /// Bytes of a row of activations.
+    var rowBytes: Int {
+      let blocks = arguments.k / Int(CK_QBLOCK)
+      return isQuantised
+        ? arguments.k + blocks * MemoryLayout<ck_qmeta>.stride : max(1, arguments.k * 4)
+    }
+    /// Panels that a kernel takes together: for floats two, which hide the latency of chains.
+    var panelGroup: Int { isQuantised ? 1 : 2 }
   }
 
-  private let rows: Int
+  private struct Task {
+    var part: Int
+    var panels: Range<Int>
+    var rows: Range<Int>
+  }
+
   private let kernels: KernelSet
   private var parts: [Part] = []
 
-  init(rows: Int, kernels: KernelSet) {
-    self.rows = rows
+  init(kernels: KernelSet) {
     self.kernels = kernels
   }
 
-  mutating func add(_ arguments: ck_matmul, _ weight: PackedWeights) {
+  mutating func add(_ part: MatmulPart, _ arguments: ck_matmul, rows: Int) {
+    let panels = part.panels ?? 0..<part.weight.panels
+    let range = part.rows ?? 0..<rows
+    precondition(panels.upperBound <= part.weight.panels && range.upperBound <= rows)
+    precondition(
+      part.outputColumn + panels.upperBound * Int(CK_PANEL)
+        <= part.output.stride + panels.lowerBound * Int(CK_PANEL))
+    guard !range.isEmpty, !panels.isEmpty else { return }
+    var arguments = arguments
+    // A kernel writes panel p at column 16 p.
+    arguments.y -= panels.lowerBound * Int(CK_PANEL)
     parts.append(
       Part(
-        arguments: arguments, format: weight.type.format, panels: weight.panels,
-        isQuantised: weight.type.isQuantised))
+        arguments: arguments, format: part.weight.type.format, panels: panels, rows: range,
+        isQuantised: part.weight.type.isQuantised))
   }
 
   /// Tasks that each thread gets, about: the more, the less one waits for another at the end. Few
   /// rows take longer to fetch weights than to multiply, which goes best in long pieces: in one
   /// where that is over in microseconds.
-  private var tasksPerThread: Int {
+  private func tasksPerThread(rows: Int) -> Int {
     guard rows <= 3 else { return 8 }
-    let weights = parts.reduce(0) { $0 + $1.panels * $1.arguments.k * Int(CK_PANEL) }
+    let weights = parts.reduce(0) { $0 + $1.panels.count * $1.arguments.k * Int(CK_PANEL) }
     return weights < Self.fewWeights ? 1 : 4
   }
   private static let fewWeights = 1 << 18
@@ -136,56 +220,45 @@ private struct MatmulJob: @unchecked Sendable {
   /// cache.
   private static let cachedBytes = 3 << 18
 
-  mutating func run(on pool: ThreadPool) {
-    let allPanels = parts.reduce(0) { $0 + $1.panels }
-    let wanted = pool.threads * tasksPerThread
-    let rowsPerTask = rowsPerTask(spread: allPanels >= wanted ? 1 : wanted)
-    let rowChunks = (rows + rowsPerTask - 1) / rowsPerTask
-    var panelTasks = 0
-    for index in parts.indices {
-      let fair = max(1, allPanels * rowChunks / wanted)
-      parts[index].panelsPerTask = roundUp(fair, panelGroup(parts[index]))
-      parts[index].firstTask = panelTasks
-      panelTasks += parts[index].panelTasks
+  func run(on pool: ThreadPool) {
+    let most = parts.reduce(0) { max($0, $1.rows.count) }
+    let wanted = pool.threads * tasksPerThread(rows: most)
+    let panels = parts.reduce(0) { $0 + $1.panels.count }
+    let spread = panels >= wanted ? 1 : wanted
+    let work = parts.reduce(0) { $0 + $1.panels.count * $1.rows.count }
+    var tasks: [Task] = []
+    for (index, part) in parts.enumerated() {
+      let height = rowsPerTask(part, spread: spread)
+      let group = part.panelGroup
+      let width = max(group, roundUp(work / (wanted * height), group))
+      for row in stride(from: part.rows.lowerBound, to: part.rows.upperBound, by: height) {
+        for panel in stride(from: part.panels.lowerBound, to: part.panels.upperBound, by: width) {
+          tasks.append(
+            Task(
+              part: index, panels: panel..<min(part.panels.upperBound, panel + width),
+              rows: row..<min(part.rows.upperBound, row + height)))
+        }
+      }
     }
-    let (job, tasksPerChunk) = (self, panelTasks)
-    pool.run(tasks: tasksPerChunk * rowChunks) { task, _ in
-      let chunk = task / tasksPerChunk
-      job.run(
-        panelTask: task % tasksPerChunk,
-        rows: chunk * rowsPerTask..<min(job.rows, (chunk + 1) * rowsPerTask))
-    }
+    let (job, all) = (self, tasks)
+    pool.run(tasks: all.count) { task, _ in job.run(all[task]) }
   }
 
   /// Rows in chunks of nearly equal height: as few as the cache allows, or up to `spread`.
-  private func rowsPerTask(spread: Int) -> Int {
-    let cached = max(Self.leastRows, Self.cachedBytes / rowBytes)
+  private func rowsPerTask(_ part: Part, spread: Int) -> Int {
+    let rows = part.rows.count
+    let cached = max(Self.leastRows, Self.cachedBytes / part.rowBytes)
     let chunks = max(
       (rows + cached - 1) / cached, min((rows + Self.leastRows - 1) / Self.leastRows, spread))
     return (rows + chunks - 1) / chunks
   }
 
-  /// Panels that a kernel takes together: for floats two, which hide the latency of chains.
-  private func panelGroup(_ part: Part) -> Int { part.isQuantised ? 1 : 2 }
-
-  /// Bytes of a row of activations.
-  private var rowBytes: Int {
-    parts.reduce(1) { most, part in
-      let blocks = part.arguments.k / Int(CK_QBLOCK)
-      let quantised = part.arguments.k + blocks * MemoryLayout<ck_qmeta>.stride
-      return max(most, part.isQuantised ? quantised : part.arguments.k * 4)
-    }
-  }
-
-  private func run(panelTask: Int, rows: Range<Int>) {
-    guard let part = parts.last(where: { $0.firstTask <= panelTask && $0.panels > 0 }) else {
-      return
-    }
-    let first = (panelTask - part.firstTask) * part.panelsPerTask
+  private func run(_ task: Task) {
+    let part = parts[task.part]
     withUnsafePointer(to: part.arguments) { arguments in
       ck_matmul_run(
-        kernels.table, part.format, arguments, first, min(part.panels, first + part.panelsPerTask),
-        rows.lowerBound, rows.upperBound)
+        kernels.table, part.format, arguments, task.panels.lowerBound, task.panels.upperBound,
+        task.rows.lowerBound, task.rows.upperBound)
     }
   }
 }

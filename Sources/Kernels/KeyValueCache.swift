@@ -125,4 +125,23 @@ package final class KeyValueCache {
     precondition(position < capacity, "position \(position) was not prepared")
     return blocks[position / Int(CK_KEYS)].base
   }
+
+  /// A head's key and value at a position, as floats.
+  func read(
+    _ position: Int, layer: Int, head: Int, key: UnsafeMutablePointer<Float>,
+    value: UnsafeMutablePointer<Float>
+  ) {
+    let (cached, slot) = (layers[layer], position % Int(CK_KEYS))
+    let block = block(at: position)
+    let keys = offset(layer: layer, head: head)
+    let values = keys + Int(CK_KEYS) * cached.keyDimension + slot * cached.valueStride
+    func number(_ index: Int) -> Float {
+      switch element {
+      case .f16: ck_float_of_f16(block.load(fromByteOffset: index * 2, as: UInt16.self))
+      case .f32: block.load(fromByteOffset: index * 4, as: Float.self)
+      }
+    }
+    for at in 0..<cached.keyDimension { key[at] = number(keys + at * Int(CK_KEYS) + slot) }
+    for at in 0..<cached.valueDimension { value[at] = number(values + at) }
+  }
 }

@@ -139,10 +139,9 @@ package final class PackedWeightsBuilder {
       throw KernelError(
         code: .invalidWeights, message: "\(type.rawValue) cannot be held as \(storage.rawValue)")
     }
-    guard (type == .f8E4M3) == (scales != nil) else {
+    guard type == .f8E4M3 || scales == nil else {
       throw KernelError(
-        code: .invalidWeights,
-        message: "\(type.rawValue) weights \(scales == nil ? "need" : "have no") block scales")
+        code: .invalidWeights, message: "\(type.rawValue) weights have no block scales")
     }
     guard scales.map({ $0.outputs == outputs && $0.inputs == inputs }) ?? true else {
       throw KernelError(
@@ -172,10 +171,38 @@ package final class PackedWeightsBuilder {
     if narrows { narrow = [UInt8](repeating: 0, count: try storage.rowBytes(columns: inputs)) }
   }
 
+  /// Packs rows of zeros.
+  /// - Throws: `KernelError.invalidWeights` if there are too many.
+  package func appendZeros(_ count: Int) throws(KernelError) {
+    guard count >= 0, count <= outputs - rowsAppended else {
+      throw KernelError(
+        code: .invalidWeights, message: "\(count) rows for \(outputs - rowsAppended)")
+    }
+    guard count > 0 else { return }
+    // Every format reads zero bytes as zeros.
+    let zeros = [UInt8](repeating: 0, count: try storage.rowBytes(columns: inputs))
+    for _ in 0..<count {
+      ck_pack_row(
+        storage.format, zeros, rowsAppended, inputs, base, base + layout.scaleOffset,
+        base + layout.minimumOffset)
+      rowsAppended += 1
+    }
+  }
+
   /// Packs the next rows.
+  /// - Parameter scales: of FP8 weights, of which matrix and from which of its rows on `rows` are;
+  ///   nil: those that the builder was given.
   /// - Throws: `KernelError.invalidWeights` if `rows` is not whole rows, there are too many, or
   ///   weights would lose bits.
-  package func append(_ rows: UnsafeRawBufferPointer) throws(KernelError) {
+  package func append(
+    _ rows: UnsafeRawBufferPointer, scales: (of: BlockScales, from: Int)? = nil
+  ) throws(KernelError) {
+    let scales = scales ?? blockScales.map { ($0, rowsAppended) }
+    guard (type == .f8E4M3) == (scales != nil) else {
+      throw KernelError(
+        code: .invalidWeights,
+        message: "\(type.rawValue) weights \(scales == nil ? "need" : "have no") block scales")
+    }
     guard rows.count % rowBytes == 0, rows.count / rowBytes <= outputs - rowsAppended else {
       throw KernelError(
         code: .invalidWeights,
@@ -184,9 +211,12 @@ package final class PackedWeightsBuilder {
     guard let start = rows.baseAddress else { return }
     for row in 0..<(rows.count / rowBytes) {
       let from = start + row * rowBytes
-      if let blockScales {
+      if let scales {
+        guard scales.of.inputs == inputs, scales.from + row < scales.of.outputs else {
+          throw KernelError(code: .invalidWeights, message: "block scales of another matrix")
+        }
         try check(UnsafeRawBufferPointer(start: from, count: rowBytes))
-        append(row: from, scales: blockScales.row(rowsAppended))
+        append(row: from, scales: scales.of.row(scales.from + row))
       } else if !narrow.isEmpty {
         try append(narrowing: from)
       } else {

@@ -18,10 +18,10 @@ package struct RopeTable: Sendable {
     extend(to: positions)
   }
 
-  /// base^(-2i/dimension) for i in 0..<dimension/2, each step rounded to float32 as transformers
-  /// does: 1 / (base ^ (2i / dimension)).
+  /// base^(-2i/dimension) for every 2i below the dimension, each step rounded to float32 as
+  /// transformers does: 1 / (base ^ (2i / dimension)).
   package static func inverseFrequencies(base: Double, dimension: Int) -> [Float] {
-    (0..<dimension / 2).map { index in
+    (0..<(dimension + 1) / 2).map { index in
       let exponent = Float(2 * index) / Float(dimension)
       return 1 / Float(ExactMath.pow(base, Double(exponent)))
     }

@@ -21,6 +21,12 @@ package enum RowPreparation {
   case norm(RowNorm, adding: Tensor? = nil)
   /// f(x) * up, x being gates; x keeps its values.
   case gate(GatedActivation, up: Tensor)
+
+  /// False for `none`.
+  var isAny: Bool {
+    if case .none = self { return false }
+    return true
+  }
 }
 
 /// Prepares rows on any thread.

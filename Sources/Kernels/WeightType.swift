@@ -44,25 +44,30 @@ package enum WeightType: String, CaseIterable, Sendable {
     return Self.allCases.first { $0.format == format } ?? self
   }
 
-  /// The narrowest type that holds every one of some float32 weights to the bit.
-  ///
-  /// - Parameters:
-  ///   - columns: of their rows.
-  ///   - pieces: the weights in pieces; no more are asked for than decide.
-  package static func narrowest(
-    columns: Int, _ pieces: () throws -> UnsafeRawBufferPointer?
-  ) rethrows -> WeightType {
-    let narrow = [WeightType.bf16, .f16, .f24].filter { columns % $0.blockSize == 0 }
-    var formats = UInt32.max
-    while let piece = try pieces(), let bytes = piece.baseAddress {
-      formats &= ck_exact_formats(bytes, piece.count / 4)
-      if !narrow.contains(where: { $0.isAmong(formats) }) { break }
-    }
-    return narrow.first { $0.isAmong(formats) } ?? .f32
-  }
+  /// Finds the narrowest type that holds every one of some float32 weights to the bit.
+  package struct Exactness {
+    private let candidates: [WeightType]
+    private var formats = UInt32.max
 
-  /// Whether this is one of the formats that are given as bits.
-  private func isAmong(_ formats: UInt32) -> Bool { formats >> format.rawValue & 1 == 1 }
+    /// - Parameter columns: of the weights' rows.
+    package init(columns: Int) {
+      candidates = [.bf16, .f16, .f24].filter { columns % $0.blockSize == 0 }
+    }
+
+    /// Looks at more weights.
+    package mutating func add(_ weights: UnsafeRawBufferPointer) {
+      guard let bytes = weights.baseAddress else { return }
+      formats &= ck_exact_formats(bytes, weights.count / 4)
+    }
+
+    /// True when nothing but float32 is left.
+    package var isDecided: Bool { narrowest == .f32 }
+
+    /// For the weights so far.
+    package var narrowest: WeightType {
+      candidates.first { formats >> $0.format.rawValue & 1 == 1 } ?? .f32
+    }
+  }
 
   /// Bytes of a row of `columns` weights in the file.
   /// - Throws: `KernelError.invalidWeights` if `columns` is no multiple of the block or the size
@@ -143,6 +148,16 @@ package struct BlockScales: Sendable {
     }
     (self.outputs, self.inputs, self.columns) = (outputs, inputs, columns)
     self.values = values
+  }
+
+  /// Multiplies the values of row `output`.
+  /// - Throws: `KernelError.invalidWeights` if there is no such row.
+  package func apply(toRow output: Int, _ row: inout [Float]) throws(KernelError) {
+    guard output >= 0, output < outputs, row.count == inputs else {
+      throw KernelError(code: .invalidWeights, message: "block scales of another matrix")
+    }
+    let scales = self.row(output)
+    for input in row.indices { row[input] *= scales[scales.startIndex + input / Self.blockSize] }
   }
 
   /// The scales of the blocks of row `output`, `columns` of them.

@@ -25,14 +25,17 @@ package final class Model: Sendable {
 
   /// What was loaded.
   package let description: ModelDescription
-  /// What each layer keeps in a key/value cache.
-  package let cacheLayers: [CacheLayer]
+  /// Which of it.
+  package let part: ModelPart
+  /// What the layers keep of a sequence.
+  package let statePlan: StatePlan
   /// Of each of the description's ropes, one value per pair of components.
   let inverseFrequencies: [[Float]]
-  let embedding: PackedWeights
+  let embedding: PackedWeights?
+  let perLayerEmbedding: PerLayerEmbeddingBlock?
+  /// Of the part.
   let layers: [LayerBlock]
-  let finalNorm: RowNorm
-  let output: LinearBlock
+  let head: HeadBlock?
 
   /// Loads the weights that `description` requires; each tensor is streamed, so that memory peaks
   /// little above the weights themselves.
@@ -43,7 +46,23 @@ package final class Model: Sendable {
     _ description: ModelDescription, from source: any TensorSource,
     options: LoadOptions = LoadOptions()
   ) throws {
-    try self.init(description, WeightLoader(source: source, options: options))
+    try self.init(description, nil, WeightLoader(source: source, options: options))
+  }
+
+  /// Loads a part of a model: nothing else is read from `source`.
+  ///
+  /// - Throws: as `init(_:from:options:)`; `FormatError` for layers that the model lacks.
+  package convenience init(
+    _ part: ModelPart, of description: ModelDescription, from source: any TensorSource,
+    options: LoadOptions = LoadOptions()
+  ) throws {
+    let layers = part.layers
+    guard layers.lowerBound >= 0, layers.upperBound <= description.layers.count else {
+      throw FormatError(
+        .malformed, file: source.name,
+        reason: "layers \(layers) of a model of \(description.layers.count)")
+    }
+    try self.init(description, part, WeightLoader(source: source, options: options))
   }
 
   /// Uses the packed weights in the file at `place`, mapped; writes that file first where there is
@@ -59,27 +78,36 @@ package final class Model: Sendable {
     try description.validate(file: source.name)
     var loader = WeightLoader(source: source, options: options)
     loader.packed = try PackedModelFile.openOrWrite(place, description, loader)
-    try self.init(description, loader)
+    try self.init(description, nil, loader)
   }
 
-  private init(_ description: ModelDescription, _ loader: WeightLoader) throws {
+  /// - Parameter part: nil: all of it.
+  private init(
+    _ description: ModelDescription, _ part: ModelPart?, _ loader: WeightLoader
+  ) throws {
     try description.validate(file: loader.source.name)
-    self.description = description
-    embedding = try loader.matrix(
-      TensorRequirement(
-        name: description.embedding.weight,
-        shape: [description.vocabularySize, description.hiddenSize]))
+    let part = part ?? .whole(of: description)
+    let plan = StatePlan(description, layers: part.layers)
+    (self.description, self.part, statePlan) = (description, part, plan)
+    let embedding = try part.hasEmbedding
+      ? loader.matrix(description.embedding.matrix(description)) : nil
+    self.embedding = embedding
+    perLayerEmbedding = try part.hasEmbedding
+      ? description.embedding.perLayer.map {
+        try PerLayerEmbeddingBlock($0, layers: description.layers.count, loader)
+      } : nil
     inverseFrequencies = try description.ropes.map {
       try RopeFrequencies(loader: loader, contextLength: description.contextLength).values($0)
     }
-    layers = try description.layers.map {
-      try LayerBlock($0, ropes: description.ropes, loader)
+    // Any variant gives the same bits.
+    let compute = Compute(kernels: try KernelSet.best(environment: [:]), pool: try ThreadPool(threads: 1))
+    layers = try part.layers.map {
+      try LayerBlock(
+        description.layers[$0], ropes: description.ropes, place: plan.place(of: $0, in: description),
+        loader, compute)
     }
-    finalNorm = try RowNorm(description.finalNorm, loader)
-    output = try LinearBlock(
-      description.output, loader,
-      shared: description.hasTiedEmbeddings ? embedding : nil)
-    cacheLayers = description.cacheLayers
+    head = try part.hasHead
+      ? HeadBlock(description, shared: description.hasTiedEmbeddings ? embedding : nil, loader) : nil
   }
 
   /// Opens and loads a GGUF file or Hugging Face folder.
@@ -92,37 +120,44 @@ package final class Model: Sendable {
 
   /// Bytes of the packed matrices.
   package var weightBytes: Int {
-    let own = embedding.byteCount + layers.reduce(0) { $0 + $1.byteCount }
-    return description.hasTiedEmbeddings ? own : own + output.byteCount
+    let own = (embedding?.byteCount ?? 0) + (perLayerEmbedding?.byteCount ?? 0)
+      + layers.reduce(0) { $0 + $1.byteCount }
+    let isShared = description.hasTiedEmbeddings && embedding != nil
+    return isShared ? own : own + (head?.byteCount ?? 0)
   }
 
   /// Bytes of the packed matrices that every token goes through; an embedding table that is not
-  /// also the output matrix is not one of them.
-  package var bytesPerStep: Int { layers.reduce(output.byteCount) { $0 + $1.byteCount } }
+  /// also the output matrix is not one of them, and of experts those that a token goes through.
+  package var bytesPerStep: Int {
+    layers.reduce(head?.byteCount ?? 0) { $0 + $1.bytesPerToken }
+  }
 
   /// An empty sequence of this model.
   ///
   /// - Parameter cache: how its keys and values are stored.
   package func makeSequence(cache: CacheElement) -> SequenceState {
-    SequenceState(cache: KeyValueCache(layers: cacheLayers, element: cache))
+    SequenceState(statePlan, element: cache)
   }
 }
 
-extension ModelDescription {
-  /// What each layer keeps in a key/value cache.
-  package var cacheLayers: [CacheLayer] {
-    layers.map { layer in
-      switch layer.mixer {
-      case .attention(let attention):
-        CacheLayer(
-          heads: attention.keyValueHeads, keyDimension: attention.keyDimension,
-          valueDimension: attention.valueDimension)
-      }
-    }
+/// The final norm, the output matrix, and the limit of logits.
+struct HeadBlock: Sendable {
+  private let norm: RowNorm
+  private let output: LinearBlock
+  private let cap: Float?
+
+  /// - Parameter shared: the output matrix if it is loaded already.
+  init(_ description: ModelDescription, shared: PackedWeights?, _ loader: WeightLoader) throws {
+    norm = try RowNorm(description.finalNorm, loader)
+    output = try LinearBlock(description.output, loader, shared: shared)
+    cap = description.logitCap.map { Float($0) }
   }
 
-  /// Bytes of cache that a sequence of `tokens` tokens needs.
-  package func cacheBytes(tokens: Int, element: CacheElement) -> Int {
-    KeyValueCache.byteCount(layers: cacheLayers, element: element, positions: tokens)
+  var byteCount: Int { output.byteCount }
+
+  /// logits[rows, V] from x[rows, D].
+  func run(_ x: Tensor, into logits: Tensor, _ context: StepContext) throws {
+    try LinearBlock.run(x, prepared: .norm(norm), [output], into: [logits], context)
+    if let cap { context.compute.softCap(logits, at: cap) }
   }
 }

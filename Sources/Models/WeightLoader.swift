@@ -15,47 +15,153 @@ struct WeightLoader {
   /// A matrix, packed for the kernels.
   ///
   /// - Throws: `FormatError` naming the tensor; `KernelError.outOfResources`.
-  func matrix(_ requirement: TensorRequirement) throws -> PackedWeights {
+  func matrix(_ requirement: MatrixRequirement) throws -> PackedWeights {
     if let packed { return try packed.matrix(requirement) }
     let builder = try pack(requirement)
-    return try packing(requirement) { try PackedWeights(builder) }
+    return try packing(requirement.name) { try PackedWeights(builder) }
   }
 
   /// The type of the panels that hold a matrix. Of float32 weights it takes reading them.
   ///
   /// - Throws: `FormatError` naming the tensor.
-  func panelType(_ requirement: TensorRequirement) throws -> WeightType {
+  func panelType(_ requirement: MatrixRequirement) throws -> WeightType {
     let type = try widestPanelType(requirement)
     guard type == .f32, options.weights == .asStored else { return type }
-    return try narrowestType(requirement, source.tensor(requirement))
+    return try narrowestType(requirement)
   }
 
   /// The same without reading weights: the type that takes the most bytes which they may need.
   ///
   /// - Throws: `FormatError` naming the tensor.
-  func widestPanelType(_ requirement: TensorRequirement) throws -> WeightType {
-    let tensor = try source.tensor(requirement)
-    guard let type = WeightType(tensor.type) else { throw unsupported(requirement, tensor) }
+  func widestPanelType(_ requirement: MatrixRequirement) throws -> WeightType {
+    let type = try rowType(requirement)
     return options.weights == .float32 ? .f32 : type.storage
+  }
+
+  /// The type in which the rows of a matrix come out of the source: as they are stored, or float32
+  /// where columns become rows.
+  private func rowType(_ requirement: MatrixRequirement) throws -> WeightType {
+    var found: WeightType?
+    for piece in requirement.pieces {
+      let tensor = try source.tensor(piece.tensor)
+      guard let stored = WeightType(tensor.type) else { throw unsupported(piece.tensor, tensor) }
+      guard (stored == .f8E4M3) == (piece.scales != nil) else {
+        throw FormatError(
+          .badType, file: tensor.file ?? source.name, offset: tensor.offset,
+          reason: "tensor \(quoted(piece.tensor.name)) of type \(tensor.type.rawValue) "
+            + (piece.scales == nil ? "has no scales" : "has scales"))
+      }
+      let type = piece.isTransposed ? .f32 : stored
+      guard found ?? type == type else {
+        throw FormatError(
+          .badType, file: tensor.file ?? source.name, offset: tensor.offset,
+          reason: "tensor \(quoted(piece.tensor.name)) is of another type than those before it")
+      }
+      found = type
+    }
+    return found ?? .f32
   }
 
   /// The type that holds a matrix of float32 in the fewest bytes: many a file is wider than what
   /// went into it, and single decoding takes as long as reading its weights does.
-  private func narrowestType(_ requirement: TensorRequirement, _ tensor: SourceTensor) throws
-    -> WeightType
-  {
+  private func narrowestType(_ requirement: MatrixRequirement) throws -> WeightType {
+    var formats = WeightType.Exactness(columns: requirement.inputs)
+    try forEachPart(of: requirement) { part in
+      if case .rows(let rows, _) = part { formats.add(rows) }
+      return !formats.isDecided
+    }
+    return formats.narrowest
+  }
+
+  /// Some rows of a matrix, in order.
+  private enum Part {
+    /// Whole rows of `rowType`, with the scales of FP8 weights and the row of them at which they
+    /// begin.
+    case rows(UnsafeRawBufferPointer, scales: (of: BlockScales, from: Int)?)
+    case zeros(Int)
+  }
+
+  /// - Parameter body: false: no more parts are wanted.
+  private func forEachPart(
+    of requirement: MatrixRequirement, _ body: (Part) throws -> Bool
+  ) throws {
+    var scales: (name: String, values: BlockScales)?
+    for piece in requirement.pieces {
+      if let tensor = piece.scales, scales?.name != tensor.name {
+        scales = (tensor.name, try blockScales(tensor, of: piece.tensor))
+      }
+      let own = piece.scales == nil ? nil : scales?.values
+      let goesOn =
+        try piece.isTransposed
+        ? transposed(piece, own).withUnsafeBytes { try body(.rows($0, scales: nil)) }
+        : rows(of: piece, own, body)
+      guard goesOn, try piece.zeros == 0 || body(.zeros(piece.zeros)) else { return }
+    }
+  }
+
+  /// The rows of a piece as they are stored.
+  private func rows(
+    of piece: MatrixRequirement.Piece, _ scales: BlockScales?, _ body: (Part) throws -> Bool
+  ) throws -> Bool {
+    let (name, rows) = (piece.tensor.name, piece.rows)
+    let rowBytes = try source.tensor(piece.tensor).byteCount / piece.tensor.rows
+    let step = max(1, Self.pieceBytes / max(1, rowBytes))
     let buffer = UnsafeMutableRawBufferPointer.allocate(
-      byteCount: min(Self.pieceBytes, tensor.byteCount), alignment: 64)
+      byteCount: min(step, rows.count) * rowBytes, alignment: 64)
     defer { buffer.deallocate() }
-    var offset = 0
-    return try WeightType.narrowest(columns: requirement.shape[1]) {
-      let count = min(buffer.count, tensor.byteCount - offset)
-      guard count > 0 else { return nil }
-      let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
-      try source.read(requirement.name, offset: offset, into: piece)
-      offset += count
-      source.release(requirement.name, upTo: offset)
-      return UnsafeRawBufferPointer(piece)
+    for row in stride(from: rows.lowerBound, to: rows.upperBound, by: step) {
+      let count = min(step, rows.upperBound - row) * rowBytes
+      let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+      try source.read(name, offset: row * rowBytes, into: part)
+      let goesOn = try body(
+        .rows(UnsafeRawBufferPointer(part), scales: scales.map { ($0, row) }))
+      source.release(name, upTo: row * rowBytes + count)
+      if !goesOn { return false }
+    }
+    return true
+  }
+
+  /// The columns of a piece as rows of float32.
+  private func transposed(
+    _ piece: MatrixRequirement.Piece, _ scales: BlockScales?
+  ) throws -> [Float] {
+    let (rows, columns) = (piece.rows.count, piece.tensor.shape.last ?? 0)
+    let stored = try source.tensor(piece.tensor)
+    guard let type = WeightType(stored.type) else { throw unsupported(piece.tensor, stored) }
+    var result = [Float](repeating: 0, count: rows * columns)
+    var values = [Float](repeating: 0, count: columns)
+    var row = 0
+    let rowBytes = stored.byteCount / piece.tensor.rows
+    _ = try self.rows(of: piece, nil) { part in
+      guard case .rows(let bytes, _) = part else { return true }
+      for start in stride(from: 0, to: bytes.count, by: max(1, rowBytes)) {
+        try packing(piece.tensor.name) {
+          try values.withUnsafeMutableBufferPointer {
+            try type.dequantise(
+              UnsafeRawBufferPointer(rebasing: bytes[start..<start + rowBytes]), into: $0)
+          }
+          try scales?.apply(toRow: piece.rows.lowerBound + row, &values)
+        }
+        guard type != .f8E4M3 || values.allSatisfy(\.isFinite) else {
+          throw FormatError(
+            .badLayout, file: source.name,
+            reason: "tensor \(quoted(piece.tensor.name)): a weight of row "
+              + "\(piece.rows.lowerBound + row) is NaN")
+        }
+        for column in 0..<columns { result[column * rows + row] = values[column] }
+        row += 1
+      }
+      return true
+    }
+    return result
+  }
+
+  private func blockScales(
+    _ requirement: TensorRequirement, of tensor: TensorRequirement
+  ) throws -> BlockScales {
+    let values = try readVector(requirement)
+    return try packing(requirement.name) {
+      try BlockScales(outputs: tensor.rows, inputs: tensor.shape.last ?? 0, values: values)
     }
   }
 
@@ -64,77 +170,65 @@ struct WeightLoader {
   /// - Parameters:
   ///   - storage: as `panelType` says, to which it leads if it is nil.
   ///   - target: as `PackedWeightsBuilder` says.
-  ///   - progress: called after each piece with the bytes of the source so far.
+  ///   - progress: called after each part with the rows so far.
   /// - Throws: `FormatError` naming the tensor; `KernelError.outOfResources`.
   func pack(
-    _ requirement: TensorRequirement, as storage: WeightType? = nil,
+    _ requirement: MatrixRequirement, as storage: WeightType? = nil,
     into target: UnsafeMutableRawBufferPointer? = nil,
     progress: (Int) -> Void = { _ in }
   ) throws -> PackedWeightsBuilder {
-    let tensor = try source.tensor(requirement)
-    guard let type = WeightType(tensor.type) else { throw unsupported(requirement, tensor) }
-    let (rows, columns) = (requirement.shape[0], requirement.shape[1])
+    let type = try rowType(requirement)
     let storage = try storage ?? panelType(requirement)
-    let builder = try packing(requirement) {
+    let builder = try packing(requirement.name) {
       try PackedWeightsBuilder(
-        type: type, outputs: rows, inputs: columns,
+        type: type, outputs: requirement.outputs, inputs: requirement.inputs,
         storage: storage, into: target)
     }
-    let rowBytes = tensor.byteCount / rows
-    let rowsPerPiece = max(1, Self.pieceBytes / max(1, rowBytes))
-    let buffer = UnsafeMutableRawBufferPointer.allocate(
-      byteCount: min(rowsPerPiece, rows) * rowBytes, alignment: 64)
-    defer { buffer.deallocate() }
-    for row in stride(from: 0, to: rows, by: rowsPerPiece) {
-      let count = min(rowsPerPiece, rows - row) * rowBytes
-      let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
-      try source.read(requirement.name, offset: row * rowBytes, into: piece)
-      try packing(requirement) { try builder.append(UnsafeRawBufferPointer(piece)) }
-      source.release(requirement.name, upTo: row * rowBytes + count)
-      progress(row * rowBytes + count)
+    try forEachPart(of: requirement) { part in
+      try packing(requirement.name) {
+        switch part {
+        case .rows(let rows, let scales): try builder.append(rows, scales: scales)
+        case .zeros(let count): try builder.appendZeros(count)
+        }
+      }
+      progress(builder.rowsAppended)
+      return true
     }
     return builder
   }
 
   /// Names the tensor in the errors of packing, except where memory is what is missing.
-  private func packing<T>(
-    _ requirement: TensorRequirement, _ body: () throws -> T
-  ) throws -> T {
+  private func packing<T>(_ tensor: String, _ body: () throws -> T) throws -> T {
     do {
       return try body()
     } catch let error as KernelError where error.code == .invalidWeights {
       throw FormatError(
-        .badLayout, file: source.name,
-        reason: "tensor \(quoted(requirement.name)): \(error.message)")
+        .badLayout, file: source.name, reason: "tensor \(quoted(tensor)): \(error.message)")
     }
   }
 
-  /// A vector as float32: F32, F16 or BF16 in the source.
+  /// A vector as float32: F32, F16 or BF16 in the source. Of a tensor of more dimensions, all
+  /// elements in order.
   ///
   /// - Throws: `FormatError` naming the tensor.
   func vector(_ requirement: TensorRequirement) throws -> [Float] {
     if let packed { return try packed.vector(requirement) }
+    return try readVector(requirement)
+  }
+
+  private func readVector(_ requirement: TensorRequirement) throws -> [Float] {
     let tensor = try source.tensor(requirement)
+    guard let type = WeightType(tensor.type), [.f32, .f16, .bf16].contains(type) else {
+      throw unsupported(requirement, tensor)
+    }
     var bytes = [UInt8](repeating: 0, count: tensor.byteCount)
     try bytes.withUnsafeMutableBytes { try source.read(requirement.name, offset: 0, into: $0) }
     source.release(requirement.name, upTo: tensor.byteCount)
-    let count = requirement.shape.reduce(1, *)
-    return try bytes.withUnsafeBytes { bytes in
-      switch tensor.type {
-      case .float32:
-        return (0..<count).map { bytes.loadUnaligned(fromByteOffset: $0 * 4, as: Float.self) }
-      case .float16:
-        return (0..<count).map {
-          Float(bytes.loadUnaligned(fromByteOffset: $0 * 2, as: Float16.self))
-        }
-      case .bfloat16:
-        return (0..<count).map {
-          Float(
-            bitPattern: UInt32(bytes.loadUnaligned(fromByteOffset: $0 * 2, as: UInt16.self)) << 16)
-        }
-      default: throw unsupported(requirement, tensor)
-      }
+    var values = [Float](repeating: 0, count: requirement.count)
+    try bytes.withUnsafeBytes { bytes in
+      try values.withUnsafeMutableBufferPointer { try type.dequantise(bytes, into: $0) }
     }
+    return values
   }
 
   private func unsupported(_ requirement: TensorRequirement, _ tensor: SourceTensor) -> FormatError
@@ -153,6 +247,7 @@ extension WeightType {
     case .float32: self = .f32
     case .float16: self = .f16
     case .bfloat16: self = .bf16
+    case .float8E4M3: self = .f8E4M3
     case .q8_0: self = .q8_0
     case .q4_0: self = .q4_0
     case .q4_1: self = .q4_1

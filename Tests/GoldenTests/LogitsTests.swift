@@ -7,7 +7,7 @@ import Testing
 /// Logits of every model of the ground truth against those of transformers.
 @Suite struct LogitsTests {
   /// Largest absolute difference that is accepted.
-  static func tolerance(_ cache: CacheElement) -> Float { cache == .f32 ? 1e-3 : 1e-2 }
+  static func tolerance(_ cache: CacheElement) -> Float { cache == .f32 ? 1e-3 : 2e-2 }
 
   @Test func thereAreCases() {
     #expect(!GoldenCase.all.isEmpty, "no models below \(GoldenFolder.url.path)")

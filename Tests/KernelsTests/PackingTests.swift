@@ -80,11 +80,15 @@ import Testing
   func wideWeightsAreHeldNarrowlyWhereNoBitIsLost(word: UInt32, types: [WeightType]) throws {
     let weights = [Float](repeating: -0.5, count: 103) + [Float(bitPattern: word)]
     let bytes = weights.withUnsafeBytes { Array($0) }
-    let narrowest = weights.withUnsafeBytes { all in
-      var pieces = [UnsafeRawBufferPointer(rebasing: all[..<412]), .init(rebasing: all[412...])]
-      return WeightType.narrowest(columns: 52) { pieces.isEmpty ? nil : pieces.removeFirst() }
+    let exactness = weights.withUnsafeBytes { all in
+      var exactness = WeightType.Exactness(columns: 52)
+      exactness.add(UnsafeRawBufferPointer(rebasing: all[..<412]))
+      #expect(!exactness.isDecided)
+      exactness.add(UnsafeRawBufferPointer(rebasing: all[412...]))
+      return exactness
     }
-    #expect(narrowest == types.first ?? .f32)
+    #expect(exactness.narrowest == types.first ?? .f32)
+    #expect(exactness.isDecided == types.isEmpty)
     for type in [WeightType.bf16, .f16, .f24] {
       if types.contains(type) {
         let held = try PackedWeights(.f32, outputs: 2, inputs: 52, bytes: bytes, storage: type)
@@ -115,7 +119,9 @@ import Testing
       }
     }
     #expect(throws: KernelError.self) {
-      _ = try PackedWeightsBuilder(type: .f8E4M3, outputs: 1, inputs: 130)
+      let builder = try PackedWeightsBuilder(type: .f8E4M3, outputs: 1, inputs: 130)
+      bytes[77] = 0
+      try bytes.withUnsafeBytes { try builder.append($0) }
     }
     #expect(throws: KernelError.self) {
       _ = try PackedWeightsBuilder(type: .f8E4M3, outputs: 129, inputs: 130, scales: scales)

@@ -95,9 +95,17 @@ import Testing
     #expect(fallback.endOfSequenceIds == [2])
   }
 
+  @Test func whatChangesNothingIsPassedOver() throws {
+    let plain = try describe(Self.base)
+    let settings =
+      #""_name_or_path":"x","attention_dropout":0.1,"torch_dtype":"bfloat16","use_cache":false,"#
+      + #""sliding_window":null,"initializer_range":0.02,"transformers_version":"4.51.0""#
+    #expect(try describe("\(Self.base),\(settings)") == plain)
+  }
+
   @Test(arguments: [
     (#""rope_scaling":{"type":"su","factor":2}"#, "rope_scaling.type"),
-    (#""rope_scaling":{"rope_type":"yarn","factor":2}"#, "rope_scaling.rope_type"),
+    (#""rope_scaling":{"rope_type":"longrope","factor":2}"#, "rope_scaling.rope_type"),
     (#""rope_parameters":{"rope_type":"longrope"}"#, "rope_parameters.rope_type"),
     (#""rope_scaling":{"type":"linear"}"#, "rope_scaling.factor"),
     (#""rope_scaling":{"type":"linear","factor":"x"}"#, "rope_scaling.factor"),
@@ -106,6 +114,10 @@ import Testing
     (#""head_dim":0"#, "head_dim"), (#""head_dim":1048576"#, "head_dim"),
     (#""num_key_value_heads":-1"#, "num_key_value_heads"),
     (#""attention_bias":"yes""#, "attention_bias"), (#""eos_token_id":"x""#, "eos_token_id"),
+    // Settings that nobody here understands, and those of other families.
+    (#""value_residual":0.5"#, "value_residual"), (#""sliding_window":8"#, "sliding_window"),
+    (#""final_logit_softcapping":30.0"#, "final_logit_softcapping"),
+    (#""rope_scaling":{"type":"linear","factor":2,"slope":3}"#, "rope_scaling.slope"),
   ])
   func whatIsNotSupportedIsNamed(_ settings: String, _ key: String) throws {
     let error = try #require(throws: FormatError.self) { try describe("\(Self.base),\(settings)") }

@@ -101,7 +101,7 @@ import Testing
     ("\"heads\":4", "\"heads\":0"), ("\"heads\":4", "\"heads\":9223372036854775807"),
     ("\"heads\":4", "\"heads\":-4"), ("\"hiddenSize\":64", "\"hiddenSize\":4611686018427387904"),
     ("\"rope\":0", "\"rope\":1"), ("\"rope\":0", "\"rope\":-1"),
-    ("\"dimensions\":16", "\"dimensions\":15"), ("\"dimensions\":16", "\"dimensions\":18"),
+    ("\"dimensions\":16", "\"dimensions\":17"), ("\"dimensions\":16", "\"dimensions\":18"),
     ("\"base\":10000", "\"base\":0"), ("\"base\":10000", "\"base\":-5"),
     ("\"base\":10000", "\"base\":1e999"), ("\"contextLength\":300", "\"contextLength\":0"),
     ("\"endOfSequenceIds\":[2]", "\"endOfSequenceIds\":[83]"),

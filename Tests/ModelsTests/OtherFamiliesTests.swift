@@ -43,7 +43,7 @@ import Testing
   @Test func qwen2HasBiasesOnItsInputs() throws {
     let attention = try #require(try attentions("qwen2", "").first)
     #expect(attention.query.bias == "model.layers.0.self_attn.q_proj.bias")
-    #expect(attention.value.bias == "model.layers.0.self_attn.v_proj.bias")
+    #expect(attention.value?.bias == "model.layers.0.self_attn.v_proj.bias")
     #expect(attention.output.bias == nil && attention.queryNorm == nil)
   }
 

@@ -77,7 +77,13 @@ uint32_t ck_exact_formats(const void *raw, size_t n);
 /// n float32 values of a file in one of those formats, as a file would have them.
 void ck_narrow(ck_format format, const void *raw, size_t n, void *narrow);
 
-typedef enum ck_activation { CK_SILU = 0, CK_GELU_TANH, CK_GELU_ERF, CK_ACTIVATIONS } ck_activation;
+typedef enum ck_activation {
+  CK_SILU = 0,
+  CK_GELU_TANH,
+  CK_GELU_ERF,
+  CK_SIGMOID,
+  CK_ACTIVATIONS
+} ck_activation;
 
 /// What belongs to one block of 32 quantised activations.
 typedef struct ck_qmeta {
@@ -142,6 +148,21 @@ static inline size_t ck_attention_scratch(size_t key_dim, size_t value_stride) {
   return CK_ATTENTION_ROWS * (key_dim + CK_KEYS + value_stride);
 }
 
+/// The gated delta rule of one head over consecutive tokens. The state S [key_dim][value_stride]
+/// becomes, token by token, S' + k (x) c with S' = decay S and c = rate (v - S'^T k); out is its
+/// product with q. Chains over the key dimension in order.
+typedef struct ck_delta {
+  const float *q, *k, *v;  // token t at + t * stride
+  size_t q_stride, k_stride, v_stride;
+  const float *decay, *rate;  // token t at + t * gate_stride
+  size_t gate_stride;
+  float *out;  // token t at + t * out_stride
+  size_t out_stride;
+  float *state;
+  size_t key_dim, value_dim;
+  size_t value_stride;  // a multiple of 16
+} ck_delta;
+
 /// The operations of one variant.
 typedef struct ck_table {
   ck_variant variant;
@@ -155,6 +176,12 @@ typedef struct ck_table {
   /// y = f(gate) * up over n values; y may be either input.
   void (*gated[CK_ACTIVATIONS])(const float *gate, const float *up, size_t n, float *y);
   void (*add)(const float *a, const float *b, size_t n, float *y);
+  /// y = x * factor; x and y may be the same.
+  void (*scale)(const float *x, float factor, size_t n, float *y);
+  /// y = factor * x + y, fused.
+  void (*add_scaled)(const float *x, float factor, size_t n, float *y);
+  /// y = cap * tanh(x / cap); x and y may be the same.
+  void (*soft_cap)(const float *x, float cap, size_t n, float *y);
   void (*exp)(const float *x, size_t n, float *y);
   void (*log)(const float *x, size_t n, float *y);
   void (*tanh)(const float *x, size_t n, float *y);
@@ -168,6 +195,9 @@ typedef struct ck_table {
                const float *sin, bool interleaved);
   /// Query rows [row, row_end), all `heads`.
   void (*attention)(const ck_attention *a, size_t row, size_t row_end);
+  /// y = silu(the sum over t < taps of rows[t] * w[t][n], a chain in order).
+  void (*convolve)(const float *const *rows, size_t taps, const float *w, size_t n, float *y);
+  void (*delta)(const ck_delta *a, size_t tokens);
   /// Saturating store to f16 (NaN becomes +0), and back.
   void (*to_f16)(const float *x, size_t n, uint16_t *y);
   void (*from_f16)(const uint16_t *x, size_t n, float *y);

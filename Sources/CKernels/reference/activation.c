@@ -73,3 +73,7 @@ void CK_FN(gelu_erf)(const float *gate, const float *up, size_t n, float *y) {
     y[i] = ((0.5f * g) * (1.0f + CK_FN(erf1)(g * 0x1.6a09e6p-1f))) * up[i];
   }
 }
+
+void CK_FN(sigmoid_gate)(const float *gate, const float *up, size_t n, float *y) {
+  for (size_t i = 0; i < n; i++) y[i] = (1.0f / (1.0f + CK_FN(exp1)(-gate[i]))) * up[i];
+}

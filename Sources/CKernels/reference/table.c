@@ -30,7 +30,13 @@ void CK_FN(rms_norm)(const float *, const float *, float, size_t, float *);
 void CK_FN(silu)(const float *, const float *, size_t, float *);
 void CK_FN(gelu_tanh)(const float *, const float *, size_t, float *);
 void CK_FN(gelu_erf)(const float *, const float *, size_t, float *);
+void CK_FN(sigmoid_gate)(const float *, const float *, size_t, float *);
 void CK_FN(add)(const float *, const float *, size_t, float *);
+void CK_FN(scale)(const float *, float, size_t, float *);
+void CK_FN(add_scaled)(const float *, float, size_t, float *);
+void CK_FN(soft_cap)(const float *, float, size_t, float *);
+void CK_FN(convolve)(const float *const *, size_t, const float *, size_t, float *);
+void CK_FN(delta)(const ck_delta *, size_t);
 void CK_FN(exp_sum)(const float *, size_t, float *, float *);
 void CK_FN(rope)(float *, size_t, size_t, size_t, const float *, const float *, bool);
 void CK_FN(attention)(const ck_attention *, size_t, size_t);
@@ -58,8 +64,11 @@ const ck_table CK_FN(table) = {
                [CK_Q6_K] = CK_FN(matmul_q6_k)},
     .quantise = CK_FN(quantise),
     .rms_norm = CK_FN(rms_norm),
-    .gated = {CK_FN(silu), CK_FN(gelu_tanh), CK_FN(gelu_erf)},
+    .gated = {CK_FN(silu), CK_FN(gelu_tanh), CK_FN(gelu_erf), CK_FN(sigmoid_gate)},
     .add = CK_FN(add),
+    .scale = CK_FN(scale),
+    .add_scaled = CK_FN(add_scaled),
+    .soft_cap = CK_FN(soft_cap),
     .exp = CK_FN(exp),
     .log = CK_FN(log),
     .tanh = CK_FN(tanh),
@@ -69,6 +78,8 @@ const ck_table CK_FN(table) = {
     .exp_sum = CK_FN(exp_sum),
     .rope = CK_FN(rope),
     .attention = CK_FN(attention),
+    .convolve = CK_FN(convolve),
+    .delta = CK_FN(delta),
     .to_f16 = CK_FN(to_f16),
     .from_f16 = CK_FN(from_f16),
 };

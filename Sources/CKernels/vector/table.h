@@ -27,7 +27,13 @@ void CK_X(rms_norm)(const float *, const float *, float, size_t, float *);
 void CK_X(silu)(const float *, const float *, size_t, float *);
 void CK_X(gelu_tanh)(const float *, const float *, size_t, float *);
 void CK_X(gelu_erf)(const float *, const float *, size_t, float *);
+void CK_X(sigmoid_gate)(const float *, const float *, size_t, float *);
 void CK_X(add)(const float *, const float *, size_t, float *);
+void CK_X(scale)(const float *, float, size_t, float *);
+void CK_X(add_scaled)(const float *, float, size_t, float *);
+void CK_X(soft_cap)(const float *, float, size_t, float *);
+void CK_X(convolve)(const float *const *, size_t, const float *, size_t, float *);
+void CK_X(delta)(const ck_delta *, size_t);
 void CK_X(exp_sum)(const float *, size_t, float *, float *);
 void CK_X(rope)(float *, size_t, size_t, size_t, const float *, const float *, bool);
 void CK_X(attention)(const ck_attention *, size_t, size_t);
@@ -52,8 +58,11 @@ void CK_X(from_f16)(const uint16_t *, size_t, float *);
                  [CK_Q6_K] = CK_Q(matmul_q6_k)},                                             \
       .quantise = CK_X(quantise),                                                            \
       .rms_norm = CK_X(rms_norm),                                                            \
-      .gated = {CK_X(silu), CK_X(gelu_tanh), CK_X(gelu_erf)},                                \
+      .gated = {CK_X(silu), CK_X(gelu_tanh), CK_X(gelu_erf), CK_X(sigmoid_gate)},            \
       .add = CK_X(add),                                                                      \
+      .scale = CK_X(scale),                                                                  \
+      .add_scaled = CK_X(add_scaled),                                                        \
+      .soft_cap = CK_X(soft_cap),                                                            \
       .exp = CK_X(exp),                                                                      \
       .log = CK_X(log),                                                                      \
       .tanh = CK_X(tanh),                                                                    \
@@ -63,6 +72,8 @@ void CK_X(from_f16)(const uint16_t *, size_t, float *);
       .exp_sum = CK_X(exp_sum),                                                              \
       .rope = CK_X(rope),                                                                    \
       .attention = CK_X(attention),                                                          \
+      .convolve = CK_X(convolve),                                                            \
+      .delta = CK_X(delta),                                                                  \
       .to_f16 = CK_X(to_f16),                                                                \
       .from_f16 = CK_X(from_f16),                                                            \
   }

@@ -107,6 +107,8 @@ static CK_INLINE v16 v16_gelu_erf(v16 g, v16 up) {
   return v16_mul(v16_mul(v16_mul(v16_set(0.5f), g), v16_add(v16_set(1.0f), e)), up);
 }
 
+static CK_INLINE v16 v16_sigmoid_gate(v16 g, v16 up) { return v16_mul(v16_sigmoid(g), up); }
+
 #define CK_MAP(name, function)                                                                  \
   void CK_X(name)(const float *x, size_t n, float *y) {                                         \
     size_t i = 0;                                                                               \
@@ -130,7 +132,46 @@ CK_MAP(erf, v16_erf)
 CK_MAP2(silu, v16_silu)
 CK_MAP2(gelu_tanh, v16_gelu_tanh)
 CK_MAP2(gelu_erf, v16_gelu_erf)
+CK_MAP2(sigmoid_gate, v16_sigmoid_gate)
 CK_MAP2(add, v16_add)
+
+void CK_X(scale)(const float *x, float factor, size_t n, float *y) {
+  v16 f = v16_set(factor);
+  for (size_t i = 0; i < n; i += 16) {
+    size_t count = n - i < 16 ? n - i : 16;
+    v16_store_first(y + i, count, v16_mul(v16_load_first(x + i, count), f));
+  }
+}
+
+void CK_X(add_scaled)(const float *x, float factor, size_t n, float *y) {
+  v16 f = v16_set(factor);
+  for (size_t i = 0; i < n; i += 16) {
+    size_t count = n - i < 16 ? n - i : 16;
+    v16 sum = v16_fma(f, v16_load_first(x + i, count), v16_load_first(y + i, count));
+    v16_store_first(y + i, count, sum);
+  }
+}
+
+void CK_X(soft_cap)(const float *x, float cap, size_t n, float *y) {
+  v16 c = v16_set(cap);
+  for (size_t i = 0; i < n; i += 16) {
+    size_t count = n - i < 16 ? n - i : 16;
+    v16 t = v16_tanh(v16_div(v16_load_first(x + i, count), c));
+    v16_store_first(y + i, count, v16_mul(c, t));
+  }
+}
+
+void CK_X(convolve)(const float *const *rows, size_t taps, const float *w, size_t n, float *y) {
+  for (size_t i = 0; i < n; i += 16) {
+    size_t count = n - i < 16 ? n - i : 16;
+    v16 chain = v16_zero();
+    for (size_t t = 0; t < taps; t++)
+      chain = v16_fma(v16_load_first(rows[t] + i, count), v16_load_first(w + t * n + i, count),
+                      chain);
+    v16 one = v16_set(1.0f), e = v16_add(one, v16_exp(v16_negated(chain)));
+    v16_store_first(y + i, count, v16_div(chain, e));
+  }
+}
 
 static CK_INLINE float maximum_of(const float *x, size_t n) {
   v16 lowest = v16_set(-__builtin_inff()), top = lowest;

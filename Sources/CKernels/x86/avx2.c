@@ -33,6 +33,7 @@
 #include "../vector/vector_ops.h"
 #include "../vector/matmul_tile.h"
 #include "../vector/attention_tile.h"
+#include "../vector/delta_tile.h"
 #include "dot_avx2.h"
 #include "../vector/quantised_tile.h"
 #include "../vector/table.h"

@@ -9,7 +9,9 @@
 #define CK_HARD_FMA 1
 #include "../reference/activation.c"
 #include "../reference/attention.c"
+#include "../reference/combine.c"
 #include "../reference/convert.c"
+#include "../reference/delta.c"
 #include "../reference/exp.c"
 #include "../reference/log.c"
 #include "../reference/matmul_float.c"

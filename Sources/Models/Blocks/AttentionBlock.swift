@@ -6,11 +6,13 @@ struct AttentionBlock: Sendable {
   private let ropeStyle: ModelDescription.Rope.Style?
   private let shape: AttentionShape
   private let query: LinearBlock
-  private let key: LinearBlock
-  private let value: LinearBlock
+  private let key: LinearBlock?
+  private let value: LinearBlock?
+  private let gate: LinearBlock?
   private let output: LinearBlock
   private let queryNorm: RowNorm?
   private let keyNorm: RowNorm?
+  private let valueNorm: RowNorm?
 
   init(
     _ description: ModelDescription.Attention, ropes: [ModelDescription.Rope],
@@ -18,39 +20,53 @@ struct AttentionBlock: Sendable {
   ) throws {
     self.description = description
     ropeStyle = description.rope.map { ropes[$0].style }
+    let sinks = try description.sinks.map {
+      try loader.vector(TensorRequirement(name: $0, shape: [description.heads]))
+    }
     shape = AttentionShape(
-      heads: description.heads, scale: Float(description.scale), window: description.window)
+      heads: description.heads, scale: Float(description.scale), window: description.window,
+      cap: description.cap.map { Float($0) }, sinks: sinks ?? [])
     query = try LinearBlock(description.query, loader)
-    key = try LinearBlock(description.key, loader)
-    value = try LinearBlock(description.value, loader)
+    key = try description.key.map { try LinearBlock($0, loader) }
+    value = try description.value.map { try LinearBlock($0, loader) }
+    gate = try description.gate.map { try LinearBlock($0, loader) }
     output = try LinearBlock(description.output, loader)
     queryNorm = try description.queryNorm.map { try RowNorm($0, loader) }
     keyNorm = try description.keyNorm.map { try RowNorm($0, loader) }
+    valueNorm = try description.valueNorm.map { try RowNorm($0, loader) }
   }
 
   var byteCount: Int {
-    query.byteCount + key.byteCount + value.byteCount + output.byteCount
+    [query, key, value, gate, output].reduce(0) { $0 + ($1?.byteCount ?? 0) }
   }
 
   /// update[rows, D] from x[rows, D], prepared first, which may read `update`; stores the rows'
-  /// keys and values in layer `layer` of the caches.
+  /// keys and values in layer `cache` of the caches, unless they are there already.
   func run(
-    _ x: Tensor, _ preparation: RowPreparation, layer: Int, into update: Tensor,
+    _ x: Tensor, _ preparation: RowPreparation, cache: Int, into update: Tensor,
     _ context: StepContext
   ) throws {
     let queries = try context.tensor(.query, columns: query.weights.outputs)
-    let keys = try context.tensor(.key, columns: key.weights.outputs)
-    let values = try context.tensor(.value, columns: value.weights.outputs)
+    let keys = try key.map { try context.tensor(.key, columns: $0.weights.outputs) }
+    let values = try value.map { try context.tensor(.value, columns: $0.weights.outputs) }
+    let gates = try gate.map { try context.tensor(.attentionGate, columns: $0.weights.outputs) }
     try LinearBlock.run(
-      x, prepared: preparation, [query, key, value], into: [queries, keys, values], context)
+      x, prepared: preparation, [query] + [key, value, gate].compactMap { $0 },
+      into: [queries] + [keys, values, gates].compactMap { $0 }, context)
     let rows = AttentionRows(
-      queries: queries, keys: keys, values: values, queryNorm: queryNorm, keyNorm: keyNorm,
-      rope: rope(context))
+      queries: queries, keys: keys, values: values ?? keys, queryNorm: queryNorm,
+      keyNorm: keyNorm, valueNorm: valueNorm,
+      valueScale: description.valueScale.map { Float($0) }, rope: rope(context),
+      queryGrowth: description.queryGrowth.map { QueryGrowth(beta: $0.beta, length: $0.length) })
     let mixed = try context.tensor(
       .mixed, columns: description.heads * description.valueDimension)
     try context.compute.attend(
-      rows, layer: layer, shape: shape, sequences: context.sequences, into: mixed)
-    try LinearBlock.run(mixed, [output], into: [update], context)
+      rows, layer: cache, shape: shape, sequences: context.sequences, into: mixed)
+    guard let gates else {
+      return try LinearBlock.run(mixed, [output], into: [update], context)
+    }
+    try LinearBlock.run(
+      gates, prepared: .gate(.sigmoid, up: mixed), [output], into: [update], context)
   }
 
   private func rope(_ context: StepContext) -> HeadRope? {

@@ -8,10 +8,7 @@ struct GatedFeedForwardBlock: Sendable {
   private let down: LinearBlock
 
   init(_ description: ModelDescription.GatedFeedForward, _ loader: WeightLoader) throws {
-    switch description.activation {
-    case .silu: activation = .silu
-    case .geluTanh: activation = .geluTanh
-    }
+    activation = GatedActivation(description.activation)
     gate = try LinearBlock(description.gate, loader)
     up = try LinearBlock(description.up, loader)
     down = try LinearBlock(description.down, loader)

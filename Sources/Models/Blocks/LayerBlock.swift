@@ -1,31 +1,45 @@
 import Kernels
 
-/// A pre-norm decoder layer.
+/// A decoder layer.
 struct LayerBlock: Sendable {
   private enum Mixer: Sendable {
     case attention(AttentionBlock)
+    case latent(LatentAttentionBlock)
+    case linear(LinearAttentionBlock)
   }
 
-  private enum FeedForward: Sendable {
-    case gated(GatedFeedForwardBlock)
-  }
-
-  private let mixerNorm: RowNorm
+  private let mixerNorm: RowNorm?
   private let mixer: Mixer
-  private let feedForwardNorm: RowNorm
-  private let feedForward: FeedForward
+  private let mixerOutputNorm: RowNorm?
+  private let feedForwardNorm: RowNorm?
+  private let feedForward: FeedForwardBlock
+  private let feedForwardOutputNorm: RowNorm?
+  private let perLayerInput: PerLayerInputBlock?
+  private let scalar: Float?
+  /// What the layer keeps of a sequence, or reads of what another keeps.
+  private let place: StatePlan.Place
 
+  /// - Parameter compute: for what is computed from weights once.
   init(
-    _ description: ModelDescription.Layer, ropes: [ModelDescription.Rope], _ loader: WeightLoader
+    _ description: ModelDescription.Layer, ropes: [ModelDescription.Rope],
+    place: StatePlan.Place, _ loader: WeightLoader, _ compute: Compute
   ) throws {
-    mixerNorm = try RowNorm(description.mixerNorm, loader)
-    switch description.mixer {
-    case .attention(let attention):
-      mixer = .attention(try AttentionBlock(attention, ropes: ropes, loader))
-    }
-    feedForwardNorm = try RowNorm(description.feedForwardNorm, loader)
-    switch description.feedForward {
-    case .gated(let gated): feedForward = .gated(try GatedFeedForwardBlock(gated, loader))
+    self.place = place
+    mixerNorm = try description.mixerNorm.map { try RowNorm($0, loader) }
+    mixerOutputNorm = try description.mixerOutputNorm.map { try RowNorm($0, loader) }
+    mixer =
+      switch description.mixer {
+      case .attention(let attention):
+        .attention(try AttentionBlock(attention, ropes: ropes, loader))
+      case .latent(let latent): .latent(try LatentAttentionBlock(latent, ropes: ropes, loader))
+      case .linear(let linear): .linear(try LinearAttentionBlock(linear, loader, compute))
+      }
+    feedForwardNorm = try description.feedForwardNorm.map { try RowNorm($0, loader) }
+    feedForwardOutputNorm = try description.feedForwardOutputNorm.map { try RowNorm($0, loader) }
+    feedForward = try FeedForwardBlock(description.feedForward, loader)
+    perLayerInput = try description.perLayerInput.map { try PerLayerInputBlock($0, loader) }
+    scalar = try description.scalar.map {
+      try loader.vector(TensorRequirement(name: $0, shape: [1]))[0]
     }
   }
 
@@ -33,28 +47,102 @@ struct LayerBlock: Sendable {
     let mixerBytes =
       switch mixer {
       case .attention(let block): block.byteCount
+      case .latent(let block): block.byteCount
+      case .linear(let block): block.byteCount
       }
-    switch feedForward {
-    case .gated(let block): return mixerBytes + block.byteCount
-    }
+    return mixerBytes + feedForward.byteCount + (perLayerInput?.byteCount ?? 0)
   }
+
+  /// Bytes of matrices that one token goes through.
+  var bytesPerToken: Int { byteCount - feedForward.byteCount + feedForward.bytesPerToken }
 
   /// x[rows, D] += mixer, then feed-forward.
   ///
-  /// - Parameter pending: an update that x has yet to take, added on x's way into the first matrix.
+  /// - Parameters:
+  ///   - pending: an update that x has yet to take, added on x's way into the first matrix.
+  ///   - layer: its index in the model.
   /// - Returns: the update that x has yet to take afterwards.
   func run(
     _ x: Tensor, adding pending: Tensor?, layer: Int, _ context: StepContext
-  ) throws -> Tensor {
+  ) throws -> Tensor? {
+    let compute = context.compute
     let update = try context.tensor(.update, columns: x.columns)
-    let intoMixer = RowPreparation.norm(mixerNorm, adding: pending)
-    switch mixer {
-    case .attention(let block): try block.run(x, intoMixer, layer: layer, into: update, context)
+    let intoMixer = preparation(mixerNorm, pending, x, context)
+    switch (mixer, place) {
+    case (.attention(let block), .cache(let cache)):
+      try block.run(x, intoMixer, cache: cache, into: update, context)
+    case (.latent(let block), .cache(let cache)):
+      try block.run(x, intoMixer, cache: cache, into: update, context)
+    case (.linear(let block), .recurrent(let index)):
+      try block.run(x, intoMixer, context.recurrentRows(index), into: update, context)
+    default: preconditionFailure("layer \(layer) has no place in the plan")
     }
-    let intoFeedForward = RowPreparation.norm(feedForwardNorm, adding: update)
-    switch feedForward {
-    case .gated(let block): try block.run(x, intoFeedForward, into: update, context)
+    try normalise(update, mixerOutputNorm, compute)
+    let intoFeedForward = preparation(feedForwardNorm, update, x, context)
+    try feedForward.run(x, intoFeedForward, into: update, context)
+    try normalise(update, feedForwardOutputNorm, compute)
+    guard perLayerInput != nil || scalar != nil else { return update }
+    compute.add(update, to: x)
+    if let perLayerInput {
+      try perLayerInput.run(x, layer: layer, into: update, context)
+      compute.add(update, to: x)
     }
-    return update
+    if let scalar { compute.scale(x, by: scalar) }
+    return nil
+  }
+
+  private func preparation(
+    _ norm: RowNorm?, _ pending: Tensor?, _ x: Tensor, _ context: StepContext
+  ) -> RowPreparation {
+    if let norm { return .norm(norm, adding: pending) }
+    if let pending { context.compute.add(pending, to: x) }
+    return .none
+  }
+
+  private func normalise(_ update: Tensor, _ norm: RowNorm?, _ compute: Compute) throws {
+    guard let norm else { return }
+    try compute.rmsNorm(update, weight: norm.weight, epsilon: norm.epsilon, into: update)
+  }
+}
+
+/// What works on each position alone.
+enum FeedForwardBlock: Sendable {
+  case gated(GatedFeedForwardBlock)
+  case experts(ExpertsBlock)
+  case both(GatedAndExpertsBlock)
+
+  init(_ description: ModelDescription.FeedForward, _ loader: WeightLoader) throws {
+    switch description {
+    case .gated(let gated): self = .gated(try GatedFeedForwardBlock(gated, loader))
+    case .experts(let experts): self = .experts(try ExpertsBlock(experts, loader))
+    case .both(let both): self = .both(try GatedAndExpertsBlock(both, loader))
+    }
+  }
+
+  var byteCount: Int {
+    switch self {
+    case .gated(let block): block.byteCount
+    case .experts(let block): block.byteCount
+    case .both(let block): block.byteCount
+    }
+  }
+
+  var bytesPerToken: Int {
+    switch self {
+    case .gated(let block): block.byteCount
+    case .experts(let block): block.bytesPerToken
+    case .both(let block): block.bytesPerToken
+    }
+  }
+
+  /// update[rows, D] from x[rows, D], prepared first, which may read `update`.
+  func run(
+    _ x: Tensor, _ preparation: RowPreparation, into update: Tensor, _ context: StepContext
+  ) throws {
+    switch self {
+    case .gated(let block): try block.run(x, preparation, into: update, context)
+    case .experts(let block): try block.run(x, preparation, into: update, context)
+    case .both(let block): try block.run(x, preparation, into: update, context)
+    }
   }
 }

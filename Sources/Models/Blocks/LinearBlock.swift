@@ -9,13 +9,10 @@ struct LinearBlock: Sendable {
   init(
     _ description: ModelDescription.Linear, _ loader: WeightLoader, shared: PackedWeights? = nil
   ) throws {
-    weights =
-      try shared
-      ?? loader.matrix(
-        TensorRequirement(
-          name: description.weight, shape: [description.outputs, description.inputs]))
-    bias = try description.bias.map {
-      try loader.vector(TensorRequirement(name: $0, shape: [description.outputs]))
+    weights = try shared ?? loader.matrix(description.matrix)
+    bias = try description.biasRequirement.map {
+      let all = try loader.vector($0)
+      return description.rows?.ranges.flatMap { all[$0] } ?? all
     }
   }
 
@@ -34,9 +31,43 @@ struct LinearBlock: Sendable {
   }
 }
 
+/// One matrix for each head or expert, in panels of their own.
+struct MatrixStackBlock: Sendable {
+  let weights: PackedWeights
+  let outputs: Int
+  let inputs: Int
+  private let panelsEach: Int
+
+  init(_ description: ModelDescription.MatrixStack, _ loader: WeightLoader) throws {
+    weights = try loader.matrix(description.matrix)
+    (outputs, inputs) = (description.outputs, description.inputs)
+    panelsEach = description.paddedOutputs / 16
+  }
+
+  /// Columns that a product with one of them writes.
+  var paddedOutputs: Int { panelsEach * 16 }
+
+  /// The panels of matrix `index`.
+  func panels(_ index: Int) -> Range<Int> { index * panelsEach..<(index + 1) * panelsEach }
+}
+
 extension RowNorm {
   init(_ description: ModelDescription.Norm, _ loader: WeightLoader) throws {
-    self.init(
-      weight: try loader.vector(description.requirement), epsilon: Float(description.epsilon))
+    var weight =
+      try description.requirement.map { try loader.vector($0) }
+      ?? [Float](repeating: 1, count: description.size)
+    if let offset = description.offset { weight = weight.map { $0 + Float(offset) } }
+    if let scale = description.scale { weight = weight.map { $0 * Float(scale) } }
+    self.init(weight: weight, epsilon: Float(description.epsilon))
+  }
+}
+
+extension GatedActivation {
+  init(_ activation: ModelDescription.Activation) {
+    switch activation {
+    case .silu: self = .silu
+    case .geluTanh: self = .geluTanh
+    case .gelu: self = .gelu
+    }
   }
 }

@@ -5,7 +5,14 @@ import Kernels
 final class StepContext {
   /// The uses of reusable tensors. Two tensors that live at once have different uses.
   enum Use: Hashable {
-    case residual, query, key, value, mixed, gate, up, update, gathered, logits
+    case residual, update, prepared, gathered, logits
+    case query, key, value, mixed, attentionGate
+    case plainQuery, ropeQuery, queryDown, latent, ropeKey, headOutput, compact
+    case mixedChannels, channels, decay, learning
+    case gate, up
+    case expertScores, expertGate, expertUp, expertOutput, sharedUpdate, sharedGate
+    case scored, expertUpdate
+    case perLayerInputs, perLayerTable, perLayerInput, perLayerGate
   }
 
   private struct Slot: Hashable {
@@ -16,6 +23,10 @@ final class StepContext {
   let compute: Compute
   /// Which rows belong to which sequence.
   var sequences: [SequenceRows] = []
+  /// The sequences themselves, in the same order.
+  var states: [SequenceState] = []
+  /// [rows, layers * P], where the model has such.
+  var perLayerInputs: Tensor?
   /// The description's ropes, for the positions in use.
   var ropes: [RopeTable]
   private var tensors: [Slot: Tensor] = [:]
@@ -32,6 +43,11 @@ final class StepContext {
     let tensor = try Tensor(rows: 0, columns: columns)
     tensors[slot] = tensor
     return tensor
+  }
+
+  /// The states that a layer of linear attention brings up to date.
+  func recurrentRows(_ index: Int) -> [RecurrentRows] {
+    zip(states, sequences).map { RecurrentRows(state: $0.recurrent(index), rows: $1.rows) }
   }
 
   /// Makes the ropes hold positions below `count`, growing by doubling up to `limit`.

@@ -70,4 +70,46 @@ struct GGUFSettings {
     guard let value else { throw error(.missing, key, "is missing") }
     return value
   }
+
+  func optionalBool(_ key: String) throws -> Bool? {
+    try optional(key, "true or false", \.boolValue)
+  }
+
+  /// The rows of the embedding matrix, which is what the model computes with.
+  func vocabularySize() throws -> Int {
+    guard let rows = file.tensors.first(where: { $0.name == "token_embd.weight" })?.shape.first
+    else {
+      throw FormatError(
+        .missing, file: file.name, reason: "there is no tensor \"token_embd.weight\"")
+    }
+    return rows
+  }
+
+  /// Of queries, keys and values alike.
+  func headDimension(hidden: Int, heads: Int) throws -> Int {
+    let limit = ModelDescription.Limit.headDimension
+    guard let keys = try optionalInt("attention.key_length") else {
+      guard hidden % heads == 0 else {
+        throw error(.malformed, "embedding_length", "\(hidden) is not a multiple of \(heads) heads")
+      }
+      return hidden / heads
+    }
+    guard keys >= 1, keys <= limit else {
+      throw error(.limitExceeded, "attention.key_length", "is \(keys)")
+    }
+    if let values = try optionalInt("attention.value_length"), values != keys {
+      throw error(
+        .unsupported, "attention.value_length", "is \(values), unlike the key length \(keys)")
+    }
+    return keys
+  }
+
+  /// What llama.cpp takes as ends of a generation: end of sequence, of turn and of message.
+  func endOfSequenceIds(_ vocabulary: Int) throws -> [Int] {
+    let tokenizer = GGUFSettings(file, architecture: "tokenizer.ggml")
+    let ids = try ["eos_token_id", "eot_token_id", "eom_token_id"].compactMap {
+      try tokenizer.optionalInt($0)
+    }
+    return Set(ids.filter { $0 >= 0 && $0 < vocabulary }).sorted()
+  }
 }

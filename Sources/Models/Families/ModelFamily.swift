@@ -7,8 +7,10 @@ protocol ModelFamily: Sendable {
   var modelTypes: [String] { get }
   /// Values of `general.architecture` in GGUF files.
   var ggufArchitectures: [String] { get }
+  /// Settings in `config.json` that are understood, besides those that change nothing.
+  var knownKeys: Set<String> { get }
   /// - Throws: `FormatError` naming the key that is missing, wrong or not supported.
-  func describe(_ folder: HuggingFaceFolder) throws -> ModelDescription
+  func describe(_ model: HuggingFaceModel) throws -> ModelDescription
   /// - Throws: `FormatError` naming the key that is missing, wrong or not supported.
   func describe(_ file: GGUFFile) throws -> ModelDescription
 }
@@ -16,26 +18,50 @@ protocol ModelFamily: Sendable {
 /// The families that are supported.
 package enum ModelFamilies {
   private static let all: [any ModelFamily] = [
-    DenseFamily.llama, DenseFamily.mistral, DenseFamily.qwen2, DenseFamily.qwen3,
+    DecoderFamily.llama, DecoderFamily.mistral, DecoderFamily.ministral,
+    DecoderFamily.ministral3, DecoderFamily.mixtral, DecoderFamily.qwen2,
+    DecoderFamily.qwen2Experts, DecoderFamily.qwen3, DecoderFamily.qwen3Experts,
+    QwenNextFamily.qwen3Next, QwenNextFamily.qwen35, QwenNextFamily.qwen35Experts,
+    GemmaFamily.gemma, GemmaFamily.gemma2, GemmaFamily.gemma3, Gemma4Family(),
+    DeepSeekFamily.v2, DeepSeekFamily.v3, MiMoFamily(),
+  ]
+
+  /// Models of text and other things, and what their text model is called.
+  private static let composites = [
+    "gemma3": "gemma3_text", "gemma4": "gemma4_text", "mistral3": "mistral",
+    "qwen3_5": "qwen3_5_text", "qwen3_5_moe": "qwen3_5_moe_text",
   ]
 
   /// Values of `model_type` in `config.json` that can be loaded, sorted.
-  package static var modelTypes: [String] { all.flatMap(\.modelTypes).sorted() }
+  package static var modelTypes: [String] {
+    (all.flatMap(\.modelTypes) + composites.keys).sorted()
+  }
 
   /// Values of `general.architecture` in GGUF files that can be loaded, sorted.
   package static var ggufArchitectures: [String] { all.flatMap(\.ggufArchitectures).sorted() }
 
-  /// Describes the model of a Hugging Face folder.
+  /// Describes the model of a Hugging Face folder; of one of text and other things, the text part.
   ///
-  /// - Throws: `FormatError`; `unsupported` for a family that is not supported.
+  /// - Throws: `FormatError`; `unsupported` for a family that is not supported, or a setting that is
+  ///   not understood.
   package static func describe(_ folder: HuggingFaceFolder) throws -> ModelDescription {
-    let type = try folder.config.string("model_type")
-    guard let family = all.first(where: { $0.modelTypes.contains(type) }) else {
+    let declared = try folder.config.string("model_type")
+    let text = try folder.config.optionalObject("text_config")
+    let type = try text?.optionalString("model_type") ?? composites[declared] ?? declared
+    guard composites[declared] != nil || text == nil,
+      let family = all.first(where: { $0.modelTypes.contains(type) })
+    else {
       throw folder.config.error(
         .unsupported, "model_type",
-        "\(quoted(type)) is not yet supported (supported: \(modelTypes.joined(separator: ", ")))")
+        "\(quoted(declared)) is not yet supported "
+          + "(supported: \(modelTypes.joined(separator: ", ")))")
     }
-    let description = try family.describe(folder)
+    let model = try HuggingFaceModel(folder)
+    let known = family.knownKeys.union(HuggingFaceKeys.inert)
+    try model.config.refuseUnknown(known)
+    if text != nil { try folder.config.refuseUnknown(known.union(HuggingFaceKeys.otherThings)) }
+    try model.checkQuantisation()
+    let description = try family.describe(model)
     try description.validate(file: folder.config.file)
     return description
   }

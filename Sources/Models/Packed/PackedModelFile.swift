@@ -68,16 +68,17 @@ package final class PackedModelFile: Sendable {
   /// The header of the file that holds what a model requires, without hashes.
   static func plan(
     _ key: PackedModelKey, _ description: ModelDescription, _ loader: WeightLoader,
-    type: (TensorRequirement) throws -> WeightType
+    type: (MatrixRequirement) throws -> WeightType
   ) throws -> PackedModelHeader {
-    let tensors = try description.requiredTensors.map { requirement in
-      PackedModelHeader.Tensor(
-        name: requirement.name,
-        type: requirement.shape.count == 1 ? .f32 : try type(requirement),
-        shape: requirement.shape)
+    let requirements = description.requirements
+    let matrices = try requirements.matrices.map {
+      PackedModelHeader.Tensor(name: $0.name, type: try type($0), shape: [$0.outputs, $0.inputs])
+    }
+    let vectors = requirements.vectors.map {
+      PackedModelHeader.Tensor(name: $0.name, type: .f32, shape: [$0.count])
     }
     do {
-      return try PackedModelHeader(key: key, tensors: tensors)
+      return try PackedModelHeader(key: key, tensors: matrices + vectors)
     } catch let error as KernelError {
       throw FormatError(.badLayout, file: loader.source.name, reason: error.message)
     }
@@ -107,8 +108,11 @@ package final class PackedModelFile: Sendable {
 
   /// True when the tensors are those that the description requires.
   private func serves(_ description: ModelDescription) -> Bool {
-    description.requiredTensors
-      == header.tensors.map { TensorRequirement(name: $0.name, shape: $0.shape) }
+    let requirements = description.requirements
+    let shapes =
+      requirements.matrices.map { ($0.name, [$0.outputs, $0.inputs]) }
+      + requirements.vectors.map { ($0.name, [$0.count]) }
+    return shapes.elementsEqual(header.tensors) { $0.0 == $1.name && $0.1 == $1.shape }
   }
 
   /// The first tensor whose bytes are not what they were when they were written.
@@ -121,8 +125,8 @@ package final class PackedModelFile: Sendable {
   /// A matrix, used in place.
   ///
   /// - Throws: `FormatError` if there is none of this name and shape.
-  func matrix(_ requirement: TensorRequirement) throws -> PackedWeights {
-    let index = try find(requirement)
+  func matrix(_ requirement: MatrixRequirement) throws -> PackedWeights {
+    let index = try find(requirement.name, [requirement.outputs, requirement.inputs])
     let (tensor, range) = (header.tensors[index], header.ranges[index])
     return try PackedWeights(
       type: tensor.type, outputs: tensor.shape[0], inputs: tensor.shape[1], packed: mapping[range],
@@ -131,17 +135,17 @@ package final class PackedModelFile: Sendable {
 
   /// A vector.
   ///
-  /// - Throws: `FormatError` if there is none of this name and shape.
+  /// - Throws: `FormatError` if there is none of this name and length.
   func vector(_ requirement: TensorRequirement) throws -> [Float] {
-    Array(mapping[header.ranges[try find(requirement)]].bindMemory(to: Float.self))
+    let index = try find(requirement.name, [requirement.count])
+    return Array(mapping[header.ranges[index]].bindMemory(to: Float.self))
   }
 
-  private func find(_ requirement: TensorRequirement) throws -> Int {
-    guard let index = indexes[requirement.name], header.tensors[index].shape == requirement.shape
-    else {
+  private func find(_ name: String, _ shape: [Int]) throws -> Int {
+    guard let index = indexes[name], header.tensors[index].shape == shape else {
       throw FormatError(
         .missing, file: path,
-        reason: "there is no tensor \(quoted(requirement.name)) of shape \(requirement.shape)")
+        reason: "there is no tensor \(quoted(name)) of shape \(shape)")
     }
     return index
   }

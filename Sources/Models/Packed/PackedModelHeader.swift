@@ -48,7 +48,7 @@ package struct PackedModelKey: Hashable, Sendable {
 /// Tensors lie in the order of the table, each at the next multiple of 4096. So everything follows
 /// from names, types and shapes, and a header is right when it is what would be written.
 struct PackedModelHeader: Equatable {
-  static let version = 1
+  static let version = 2
   static let magic = Array("TALLYPKD".utf8)
   static let alignment = 4096
   /// No model has so many tensors or names so long.

@@ -21,6 +21,7 @@ struct PackedModelWriter {
   private let place: PackedModelPlace
   private let loader: WeightLoader
   private let plan: PackedModelHeader
+  private let requirements: WeightRequirements
 
   /// - Throws: `FormatError` for a tensor that is missing or cannot be computed with.
   init(
@@ -28,6 +29,7 @@ struct PackedModelWriter {
   ) throws {
     self.place = place
     self.loader = loader
+    requirements = description.requirements
     plan = try PackedModelFile.plan(place.key, description, loader, type: loader.panelType)
   }
 
@@ -103,31 +105,31 @@ struct PackedModelWriter {
     var header = plan
     for (index, range) in plan.ranges.enumerated() {
       let target = UnsafeMutableRawBufferPointer(start: base + range.lowerBound, count: range.count)
-      try pack(plan.tensors[index], into: target)
+      try pack(index, into: target)
       header.tensors[index].sha256 = hash(target)
     }
     UnsafeMutableRawBufferPointer(start: base, count: header.headerBytes)
       .copyBytes(from: header.encoded())
   }
 
-  private func pack(
-    _ tensor: PackedModelHeader.Tensor, into target: UnsafeMutableRawBufferPointer
-  ) throws {
-    let requirement = TensorRequirement(name: tensor.name, shape: tensor.shape)
-    guard tensor.shape.count == 2 else {
-      try loader.vector(requirement).withUnsafeBytes { target.copyMemory(from: $0) }
-      return
+  /// The tensor at `index` of the plan: matrices, then vectors.
+  private func pack(_ index: Int, into target: UnsafeMutableRawBufferPointer) throws {
+    guard index < requirements.matrices.count else {
+      let vector = requirements.vectors[index - requirements.matrices.count]
+      return try loader.vector(vector).withUnsafeBytes { target.copyMemory(from: $0) }
     }
+    let (matrix, type) = (requirements.matrices[index], plan.tensors[index].type)
+    let rowBytes = target.count / matrix.outputs
     var released = 0
-    let builder = try loader.pack(requirement, as: tensor.type, into: target) { bytes in
-      guard bytes - released >= Self.residentBytes else { return }
-      released = bytes
+    let builder = try loader.pack(matrix, as: type, into: target) { rows in
+      guard (rows - released) * rowBytes >= Self.residentBytes else { return }
+      released = rows
       giveBack(target)
     }
     guard builder.rowsAppended == builder.outputs else {
       throw FormatError(
         .truncated, file: loader.source.name,
-        reason: "tensor \(quoted(tensor.name)) has \(builder.rowsAppended) rows")
+        reason: "tensor \(quoted(matrix.name)) has \(builder.rowsAppended) rows")
     }
   }
 
