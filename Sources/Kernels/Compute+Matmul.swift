@@ -50,8 +50,8 @@ extension Compute {
     try matmul(x, [weight], into: [output])
   }
 
-  /// Products of parts of x with parts of matrices, all of the same K. Outputs get the rows of x;
-  /// what no part covers is undefined.
+  /// Products of parts of x with parts of matrices, all of the same K, in ascending order of their
+  /// columns. Outputs get the rows of x; what no part covers is undefined.
   /// - Parameter preparation: of whole rows, as with `matmul(_:prepared:_:into:)`.
   /// - Throws: `KernelError.outOfResources`.
   package func matmul(
@@ -70,7 +70,11 @@ extension Compute {
       try part.output.resize(rows: x.rows)
     }
     guard x.rows > 0 else { return }
-    let columns = Set(parts.lazy.filter(\.weight.type.isQuantised).map(\.inputColumn)).sorted()
+    var columns: [Int] = []
+    for part in parts where part.weight.type.isQuantised {
+      if part.inputColumn > columns.last ?? -1 { columns.append(part.inputColumn) }
+      precondition(columns.last == part.inputColumn, "parts are not in the order of their columns")
+    }
     let quantised = try columns.isEmpty
       ? nil : quantise(x, preparation, inputs: inputs, at: columns)
     for part in parts { job.add(part, arguments(x, quantised, part), rows: x.rows) }
@@ -164,6 +168,10 @@ private struct MatmulJob: @unchecked Sendable {
     var panels: Range<Int>
     var rows: Range<Int>
     var isQuantised: Bool
+    /// Panels and rows of a task.
+    var width = 1
+    var height = 1
+    var firstTask = 0
 
     /// Bytes of a row of activations.
     var rowBytes: Int {
@@ -173,16 +181,16 @@ private struct MatmulJob: @unchecked Sendable {
     }
     /// Panels that a kernel takes together: for floats two, which hide the latency of chains.
     var panelGroup: Int { isQuantised ? 1 : 2 }
-  }
-
-  private struct Task {
-    var part: Int
-    var panels: Range<Int>
-    var rows: Range<Int>
+    /// Tasks of one chunk of rows.
+    var panelTasks: Int { (panels.count + width - 1) / width }
+    var rowChunks: Int { (rows.count + height - 1) / height }
   }
 
   private let kernels: KernelSet
   private var parts: [Part] = []
+  /// Of all parts together where they have the same rows: then a chunk of rows goes through all of
+  /// them before the next. Else 0.
+  private var tasksPerChunk = 0
 
   init(kernels: KernelSet) {
     self.kernels = kernels
@@ -193,8 +201,7 @@ private struct MatmulJob: @unchecked Sendable {
     let range = part.rows ?? 0..<rows
     precondition(panels.upperBound <= part.weight.panels && range.upperBound <= rows)
     precondition(
-      part.outputColumn + panels.upperBound * Int(CK_PANEL)
-        <= part.output.stride + panels.lowerBound * Int(CK_PANEL))
+      part.outputColumn + panels.count * Int(CK_PANEL) <= part.output.stride)
     guard !range.isEmpty, !panels.isEmpty else { return }
     var arguments = arguments
     // A kernel writes panel p at column 16 p.
@@ -220,45 +227,60 @@ private struct MatmulJob: @unchecked Sendable {
   /// cache.
   private static let cachedBytes = 3 << 18
 
-  func run(on pool: ThreadPool) {
+  mutating func run(on pool: ThreadPool) {
+    guard let first = parts.first else { return }
+    let isUniform = parts.allSatisfy { $0.rows == first.rows }
     let most = parts.reduce(0) { max($0, $1.rows.count) }
     let wanted = pool.threads * tasksPerThread(rows: most)
     let panels = parts.reduce(0) { $0 + $1.panels.count }
-    let spread = panels >= wanted ? 1 : wanted
     let work = parts.reduce(0) { $0 + $1.panels.count * $1.rows.count }
-    var tasks: [Task] = []
-    for (index, part) in parts.enumerated() {
-      let height = rowsPerTask(part, spread: spread)
-      let group = part.panelGroup
-      let width = max(group, roundUp(work / (wanted * height), group))
-      for row in stride(from: part.rows.lowerBound, to: part.rows.upperBound, by: height) {
-        for panel in stride(from: part.panels.lowerBound, to: part.panels.upperBound, by: width) {
-          tasks.append(
-            Task(
-              part: index, panels: panel..<min(part.panels.upperBound, panel + width),
-              rows: row..<min(part.rows.upperBound, row + height)))
-        }
-      }
+    let rowBytes = parts.reduce(0) { max($0, $1.rowBytes) }
+    var tasks = 0
+    for index in parts.indices {
+      let part = parts[index]
+      let height = rowsPerTask(
+        part.rows.count, rowBytes: rowBytes, spread: panels >= wanted ? 1 : wanted)
+      let fair = max(1, work / (wanted * height))
+      parts[index].height = height
+      parts[index].width = roundUp(fair, part.panelGroup)
+      parts[index].firstTask = tasks
+      tasks += parts[index].panelTasks * (isUniform ? 1 : parts[index].rowChunks)
     }
-    let (job, all) = (self, tasks)
-    pool.run(tasks: all.count) { task, _ in job.run(all[task]) }
+    tasksPerChunk = isUniform ? tasks : 0
+    let job = self
+    pool.run(tasks: isUniform ? tasks * parts[0].rowChunks : tasks) { task, _ in job.run(task) }
   }
 
   /// Rows in chunks of nearly equal height: as few as the cache allows, or up to `spread`.
-  private func rowsPerTask(_ part: Part, spread: Int) -> Int {
-    let rows = part.rows.count
-    let cached = max(Self.leastRows, Self.cachedBytes / part.rowBytes)
+  private func rowsPerTask(_ rows: Int, rowBytes: Int, spread: Int) -> Int {
+    let cached = max(Self.leastRows, Self.cachedBytes / rowBytes)
     let chunks = max(
       (rows + cached - 1) / cached, min((rows + Self.leastRows - 1) / Self.leastRows, spread))
     return (rows + chunks - 1) / chunks
   }
 
-  private func run(_ task: Task) {
-    let part = parts[task.part]
+  private func run(_ task: Int) {
+    let place = tasksPerChunk > 0 ? task % tasksPerChunk : task
+    let part = part(of: place)
+    let own = place - part.firstTask
+    let chunk = tasksPerChunk > 0 ? task / tasksPerChunk : own / part.panelTasks
+    let panel = part.panels.lowerBound + own % part.panelTasks * part.width
+    let row = part.rows.lowerBound + chunk * part.height
     withUnsafePointer(to: part.arguments) { arguments in
       ck_matmul_run(
-        kernels.table, part.format, arguments, task.panels.lowerBound, task.panels.upperBound,
-        task.rows.lowerBound, task.rows.upperBound)
+        kernels.table, part.format, arguments, panel,
+        min(part.panels.upperBound, panel + part.width), row,
+        min(part.rows.upperBound, row + part.height))
     }
+  }
+
+  /// The part that a task belongs to. Parts are few, or as many as experts.
+  private func part(of task: Int) -> Part {
+    var (low, high) = (0, parts.count)
+    while high - low > 1 {
+      let middle = (low + high) / 2
+      if parts[middle].firstTask <= task { low = middle } else { high = middle }
+    }
+    return parts[low]
   }
 }

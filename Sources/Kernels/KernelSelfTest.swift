@@ -32,6 +32,7 @@ package struct KernelSelfTest {
     try rows()
     try functions()
     for element in CacheElement.allCases { try attention(element) }
+    try linearAttention()
   }
 
   private func expect(
@@ -90,6 +91,46 @@ package struct KernelSelfTest {
       let sum = try Tensor(x)
       compute.add(try Tensor(y), to: sum)
       return sum.values
+    }
+    try expect("a weighted sum") { compute throws(KernelError) in
+      let output = try Tensor(rows: 0, columns: 300)
+      let terms = [[(row: 0, factor: Float(0.25)), (row: 4, factor: -1.5)], []]
+      try compute.weightedSums(of: try Tensor(x), terms, into: output)
+      return output.values
+    }
+    try expect("scaling") { compute throws(KernelError) in
+      let scaled = try Tensor(x)
+      compute.scale(scaled, by: 0.7)
+      return scaled.values
+    }
+    try expect("the soft cap") { compute throws(KernelError) in
+      let capped = try Tensor(x)
+      compute.softCap(capped, at: 1.5)
+      return capped.values
+    }
+  }
+
+  private mutating func linearAttention() throws {
+    let shape = LinearAttentionShape(
+      keyHeads: 2, valueHeads: 4, keyDimension: 24, valueDimension: 72, taps: 4)
+    let x = matrix(9, shape.channels)
+    let weights = values(shape.taps * shape.channels)
+    let (decays, rates) = (matrix(9, 4), matrix(9, 4))
+    try expect("linear attention") { compute throws(KernelError) in
+      let state = try RecurrentState(shape)
+      let sequence = [RecurrentRows(state: state, rows: 0..<9)]
+      let channels = try Tensor(rows: 0, columns: shape.channels)
+      try compute.convolve(try Tensor(x), weights, shape, sequence, into: channels)
+      compute.normaliseHeads(channels, shape, epsilon: 1e-6, queryScale: 0.2)
+      let (forgets, learns) = (try Tensor(decays), try Tensor(rates))
+      compute.decays(
+        forgets,
+        DecayParameters(rates: [-0.5, -1, -0.1, -2], biases: [0, 0.5, -0.5, 1]))
+      compute.sigmoidRows(learns)
+      let output = try Tensor(rows: 0, columns: 4 * 72)
+      try compute.deltaRule(
+        channels, decays: forgets, rates: learns, shape, sequence, into: output)
+      return output.values
     }
   }
 

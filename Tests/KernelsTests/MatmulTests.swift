@@ -159,4 +159,38 @@ struct Shape: Sendable, CustomStringConvertible {
       #expect(y.values.allSatisfy { $0[0].bitPattern == 0 }, "\(variant)")
     }
   }
+
+  /// Parts of rows with parts of matrices in one job give what each gives alone.
+  @Test(arguments: WeightType.allCases)
+  func partsOfOneJobGiveWhatEachGivesAlone(type: WeightType) throws {
+    var random = SeededRandom(seed: 12)
+    let (inputs, outputs, rows) = (type.whole(64), 48, 13)
+    let weights = try PackedWeights(
+      type, outputs: outputs, inputs: inputs,
+      bytes: random.weightRows(type, outputs: outputs, inputs: inputs, .ordinary))
+    let x = random.matrix(rows, 3 * inputs, .ordinary)
+    // Rows, the first of their columns, and panels.
+    let parts = [(0..<1, 0, 0..<1), (1..<9, 0, 1..<3), (9..<13, 1, 0..<3), (3..<4, 2, 2..<3)]
+    for variant in variants {
+      for threads in [1, 3] {
+        let compute = try compute(variant, threads: threads)
+        let outputsOfParts = try parts.map { _ in try Tensor(rows: 0, columns: outputs + 16) }
+        try compute.matmul(
+          try Tensor(x),
+          zip(parts, outputsOfParts).map { part, output in
+            MatmulPart(
+              weights, panels: part.2, rows: part.0, inputColumn: part.1 * inputs, into: output,
+              outputColumn: 16)
+          })
+        for (part, output) in zip(parts, outputsOfParts) {
+          let columns = part.1 * inputs..<(part.1 + 1) * inputs
+          let alone = try Tensor(rows: 0, columns: outputs)
+          try compute.matmul(try Tensor(x[part.0].map { Array($0[columns]) }), weights, into: alone)
+          let wanted = alone.values.map { Array($0[part.2.lowerBound * 16..<part.2.upperBound * 16]) }
+          let found = part.0.map { Array(output[$0][16..<16 + part.2.count * 16]) }
+          #expect(sameBits(wanted, found), "\(variant), \(threads) threads, rows \(part.0)")
+        }
+      }
+    }
+  }
 }

@@ -60,14 +60,20 @@ import Testing
         let weight = random.values(columns, .ordinary)
         func run(_ compute: Compute) throws -> [[[Float]]] {
           let (a, b) = (try Tensor(x), try Tensor(y))
-          let results = try (0..<4).map { _ in try Tensor(rows: 0, columns: columns) }
+          let results = try (0..<6).map { _ in try Tensor(rows: 0, columns: columns) }
           try compute.rmsNorm(a, weight: weight, epsilon: 1e-5, into: results[0])
           try compute.gate(.silu, a, b, into: results[1])
           try compute.gate(.geluTanh, a, b, into: results[2])
           try compute.gate(.gelu, a, b, into: results[3])
+          try compute.gate(.sigmoid, a, b, into: results[4])
+          try compute.weightedSums(
+            of: a, [[(2, 0.3), (0, -7)], [], [(1, 1)]], into: results[5])
+          let capped = try Tensor(x)
+          compute.softCap(capped, at: 3)
+          compute.scale(b, by: -1.7)
           compute.add(b, to: a)
           compute.add(bias: weight, to: b)
-          return results.map(\.values) + [a.values, b.values]
+          return results.map(\.values) + [a.values, b.values, capped.values]
         }
         let truth = try run(reference())
         for variant in variants {

@@ -39,6 +39,14 @@ import Testing
       } == "addition")
     #expect(
       try operation {
+        $0.delta = { job, tokens in
+          guard let job, let reference = ck_table_of(CK_SCALAR_SOFT) else { return }
+          reference.pointee.delta?(job, tokens)
+          job.pointee.out[0] = job.pointee.out[0].nextUp
+        }
+      } == "linear attention")
+    #expect(
+      try operation {
         $0.softmax = { x, count, y in
           for at in 0..<count { y?[at] = x?[at] ?? 0 }
         }
