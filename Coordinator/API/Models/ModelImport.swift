@@ -115,7 +115,9 @@ extension ModelCost {
     let one = description.flops(promptTokens: 1, generatedTokens: 0)
     let two = description.flops(promptTokens: 2, generatedTokens: 0)
     let position = two - 2 * one
-    let context = max(1, description.contextLength)
+    // What a sequence needs however long it is, as linear attention does, is spread over a thousand
+    // tokens.
+    let context = min(1024, max(1, description.contextLength))
     self.init(
       bodyFlopsPerToken: one - position,
       headFlopsPerToken: description.flops(promptTokens: 0, generatedTokens: 1),

@@ -115,7 +115,15 @@ struct ModelCommand: AsyncParsableCommand {
   struct Inspect: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Show what is in a model's files, without loading its weights.",
-      discussion: "EXAMPLE:\n  tally model inspect SmolLM2-135M-Instruct.Q4_1.gguf")
+      discussion: """
+        Family, shapes, parameters, licence, and the memory that each layer takes: its weights as the kernels hold \
+        them, and what it keeps of a sequence for each token (f16). Of experts, a token goes through the chosen ones. \
+        Weights are mapped from a file (--packed-cache): a model larger than memory runs, as fast as the disk gives \
+        what it needs.
+
+        EXAMPLE:
+          tally model inspect SmolLM2-135M-Instruct.Q4_1.gguf
+        """)
 
     @Argument(help: "A GGUF file or a Hugging Face folder.", completion: .file())
     var path: String
@@ -128,10 +136,21 @@ struct ModelCommand: AsyncParsableCommand {
       if json { return try printJSON(files.description) }
       let model = files.description
       let output = Terminal.output
+      let summary = try ModelSummary(model, files.source)
       output.line("family      \(model.family)")
+      output.line("licence     \(try ModelLicence.stated(in: path) ?? "unknown")")
       output.line(
         "size        \(Spelled.count(model.parameterCount)) parameters, "
           + "\(Spelled.bytes(files.weightFileBytes)) on disk")
+      if summary.hasExperts {
+        output.line(
+          "            \(Spelled.count(summary.activeParameters)) of them for each token")
+      }
+      output.line(
+        "memory      \(Spelled.bytes(summary.weightBytes)) of weights at most, "
+          + "\(Spelled.bytes(summary.cacheBytesPerToken)) for each token of a sequence"
+          + (summary.stateBytes > 0
+            ? ", \(Spelled.bytes(summary.stateBytes)) for each sequence besides" : ""))
       output.line("layers      \(model.layers.count) of width \(Spelled.count(model.hiddenSize))")
       output.line("vocabulary  \(Spelled.count(model.vocabularySize)) tokens")
       output.line("context     \(Spelled.count(model.contextLength)) tokens")
@@ -140,6 +159,28 @@ struct ModelCommand: AsyncParsableCommand {
       for (type, count) in files.elementTypes {
         output.line("weights     \(count) tensors \(type)")
       }
+      output.line("")
+      output.line(Self.table(summary).rendered())
+    }
+
+    private static func table(_ summary: ModelSummary) -> TextTable {
+      var table = TextTable(
+        .text("LAYER"), .text("ATTENTION"), .text("FEED-FORWARD"), .number("PARAMETERS"),
+        .number("WEIGHTS"), .number("A TOKEN"))
+      for run in summary.layers {
+        let (first, last) = (run.layers.lowerBound, run.layers.upperBound - 1)
+        table.add(
+          first == last ? "\(first)" : "\(first)-\(last)", run.mixer, run.feedForward,
+          Spelled.count(run.parameters), Spelled.bytes(run.weightBytes),
+          Spelled.bytes(run.cacheBytesPerToken))
+      }
+      table.add(
+        "embedding", "", "", Spelled.count(summary.embeddingParameters),
+        Spelled.bytes(summary.embeddingBytes), "")
+      table.add(
+        "head", summary.isHeadShared ? "(the embedding)" : "", "",
+        Spelled.count(summary.headParameters), Spelled.bytes(summary.headBytes), "")
+      return table
     }
   }
 }

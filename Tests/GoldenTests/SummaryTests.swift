@@ -1,0 +1,30 @@
+import Foundation
+import Kernels
+import ModelFormats
+import Models
+import Testing
+
+/// What `tally model inspect` says of every model of the ground truth.
+@Suite struct SummaryTests {
+  @Test(arguments: GoldenCase.supported)
+  func theFiguresAreThoseOfTheLoadedModel(_ golden: GoldenCase) throws {
+    let files = try ModelFiles(path: golden.model.path)
+    let summary = try ModelSummary(files.description, files.source)
+    let layers = summary.layers
+    #expect(layers.flatMap { Array($0.layers) } == Array(files.description.layers.indices))
+    let parameters = layers.reduce(summary.embeddingParameters + summary.headParameters) {
+      $0 + $1.layers.count * $1.parameters
+    }
+    #expect(parameters == files.description.parameterCount)
+    let model = try Model(files.description, from: files.source)
+    #expect(summary.weightBytes >= model.weightBytes)
+    let sequence = model.makeSequence(cache: .f16)
+    let executor = Executor(model, compute: try makeCompute())
+    _ = try executor.forward([SequenceChunk(sequence, tokens: [3, 4, 5], wanted: .none)])
+    #expect(sequence.cache.byteCount == 64 * summary.cacheBytesPerToken)
+    #expect(
+      files.description.cacheBytes(tokens: 3, element: .f16)
+        == 64 * summary.cacheBytesPerToken + summary.stateBytes)
+    #expect(summary.activeParameters <= files.description.parameterCount || !summary.hasExperts)
+  }
+}
