@@ -15,7 +15,8 @@ package struct TokenizerBundle: Sendable {
   /// Templates for special uses by name, such as `tool_use`.
   package var namedChatTemplates: [String: String] = [:]
 
-  /// Loads from a `tokenizer.json`, a Hugging Face folder or a GGUF file.
+  /// Loads from a `tokenizer.json`, a SentencePiece `.model` file, a Hugging Face folder or a GGUF
+  /// file.
   ///
   /// - Throws: `TokenizerError` or `FormatError`, naming the file and the reason.
   package init(path: String) throws {
@@ -27,6 +28,8 @@ package struct TokenizerBundle: Sendable {
       try self.init(folder: URL(fileURLWithPath: path))
     } else if try Self.isGGUF(path) {
       try self.init(gguf: try GGUFFile(contentsOf: URL(fileURLWithPath: path)))
+    } else if path.hasSuffix(".model") {
+      self.init(try Tokenizer(sentencePieceFile: path))
     } else {
       self.init(try Tokenizer(huggingFaceFile: path))
     }
@@ -68,13 +71,18 @@ package struct TokenizerBundle: Sendable {
 
   // MARK: Hugging Face
 
-  /// Reads `tokenizer.json` and, where they are, `tokenizer_config.json`, `chat_template.jinja`,
+  /// Reads `tokenizer.json`, or `tokenizer.model` where there is none, and, where they are, `tokenizer_config.json`, `chat_template.jinja`,
   /// `chat_template.json` and the end tokens of `generation_config.json` or `config.json`.
   ///
   /// - Throws: `TokenizerError`.
   package init(folder: URL) throws {
-    tokenizer = try Tokenizer(
-      huggingFaceFile: folder.appendingPathComponent("tokenizer.json").path)
+    let pieces = folder.appendingPathComponent(Self.sentencePieceName).path
+    if Self.hasOnlySentencePieces(folder) {
+      tokenizer = try Tokenizer(sentencePieceFile: pieces)
+    } else {
+      tokenizer = try Tokenizer(
+        huggingFaceFile: folder.appendingPathComponent("tokenizer.json").path)
+    }
     if let config = try Self.json(folder, "tokenizer_config.json") {
       beginningToken = Self.tokenText(config["bos_token"])
       endToken = Self.tokenText(config["eos_token"])
@@ -94,6 +102,17 @@ package struct TokenizerBundle: Sendable {
       endIDs.formUnion(list.compactMap { $0.intValue.flatMap { TokenID(exactly: $0) } })
       break
     }
+  }
+
+  /// What a folder calls its SentencePiece file.
+  package static let sentencePieceName = "tokenizer.model"
+
+  /// Whether a folder's tokenizer is a SentencePiece file.
+  package static func hasOnlySentencePieces(_ folder: URL) -> Bool {
+    func exists(_ name: String) -> Bool {
+      FileManager.default.fileExists(atPath: folder.appendingPathComponent(name).path)
+    }
+    return exists(sentencePieceName) && !exists("tokenizer.json")
   }
 
   private static func json(_ folder: URL, _ name: String) throws -> JSONValue? {

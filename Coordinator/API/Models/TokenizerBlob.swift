@@ -6,13 +6,15 @@ import Tokenizers
 /// U8 tensors are the files that they come from.
 ///
 /// - `tokenizer.gguf`: the metadata of a GGUF file, without tensors; or
-/// - `tokenizer.json`: as the Hugging Face hub keeps it;
+/// - `tokenizer.json`: as the Hugging Face hub keeps it; or
+/// - `tokenizer.model`: a SentencePiece file;
 /// - `special_tokens.json`: an object from names such as `bos_token` to their spelling, for the
 ///   chat template.
 package struct TokenizerBlob: Sendable {
   private enum Source: Sendable {
     case gguf(Data)
     case huggingFace(Data)
+    case sentencePiece(Data)
   }
 
   private let source: Source
@@ -22,6 +24,7 @@ package struct TokenizerBlob: Sendable {
   private enum Name {
     static let gguf = "tokenizer.gguf"
     static let huggingFace = "tokenizer.json"
+    static let sentencePiece = TokenizerBundle.sentencePieceName
     static let specialTokens = "special_tokens.json"
   }
 
@@ -38,7 +41,9 @@ package struct TokenizerBlob: Sendable {
     let url = URL(fileURLWithPath: modelPath)
     var isFolder: ObjCBool = false
     _ = FileManager.default.fileExists(atPath: modelPath, isDirectory: &isFolder)
-    if isFolder.boolValue {
+    if isFolder.boolValue, TokenizerBundle.hasOnlySentencePieces(url) {
+      source = .sentencePiece(try Self.read(url.appendingPathComponent(Name.sentencePiece)))
+    } else if isFolder.boolValue {
       source = .huggingFace(try Self.read(url.appendingPathComponent("tokenizer.json")))
     } else {
       let metadata = try GGUFFile(contentsOf: url).metadata.filter {
@@ -66,9 +71,13 @@ package struct TokenizerBlob: Sendable {
     func bytes(_ tensor: String) throws -> Data {
       Data(try file.elements(tensor, as: UInt8.self, shape: [nil]))
     }
-    source =
-      file.tensors[Name.gguf] != nil
-      ? .gguf(try bytes(Name.gguf)) : .huggingFace(try bytes(Name.huggingFace))
+    if file.tensors[Name.gguf] != nil {
+      source = .gguf(try bytes(Name.gguf))
+    } else if file.tensors[Name.sentencePiece] != nil {
+      source = .sentencePiece(try bytes(Name.sentencePiece))
+    } else {
+      source = .huggingFace(try bytes(Name.huggingFace))
+    }
     let special = try JSONReader.parse(
       Array(try bytes(Name.specialTokens)), file: name, rules: .strict)
     specialTokens = (special.objectValue?.dictionary ?? [:]).compactMapValues(\.stringValue)
@@ -80,6 +89,7 @@ package struct TokenizerBlob: Sendable {
     switch source {
     case .gguf(let data): try writer.add(Name.gguf, Array(data))
     case .huggingFace(let data): try writer.add(Name.huggingFace, Array(data))
+    case .sentencePiece(let data): try writer.add(Name.sentencePiece, Array(data))
     }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -94,6 +104,8 @@ package struct TokenizerBlob: Sendable {
       return try TokenizerBundle(gguf: GGUFFile(bytes: Array(data), name: Name.gguf)).tokenizer
     case .huggingFace(let data):
       return try Tokenizer(huggingFaceJSON: Array(data), file: Name.huggingFace)
+    case .sentencePiece(let data):
+      return try Tokenizer(sentencePiece: Array(data), file: Name.sentencePiece)
     }
   }
 }

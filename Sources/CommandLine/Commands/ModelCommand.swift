@@ -15,7 +15,7 @@ struct ModelCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Add a model to a coordinator.",
       discussion: """
-        PATH is a GGUF file or a Hugging Face folder (config.json, tokenizer.json, safetensors). The weights are cut \
+        PATH is a GGUF file or a Hugging Face folder (config.json, safetensors, tokenizer.json or tokenizer.model). The weights are cut \
         into chunks named by their SHA-256, from which workers fetch what they lack. A running coordinator serves it \
         at once. Adding the same files again changes nothing.
 

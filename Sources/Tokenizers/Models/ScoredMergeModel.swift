@@ -8,6 +8,10 @@ struct ScoredMergeModel: Sendable {
   var scores: [Float]
   var byteTokens: [UInt32?]
   var unknownToken: UInt32?
+  /// Tokens that no text becomes, though it may spell them.
+  var excluded: Set<UInt32> = []
+  /// Whether a run of unknown characters is one unknown token, where bytes have no tokens.
+  var fusesUnknown = false
 
   func encode(_ bytes: [UInt8], _ piece: Range<Int>, into ids: inout [UInt32]) {
     var starts: [Int] = []
@@ -26,7 +30,7 @@ struct ScoredMergeModel: Sendable {
     func consider(_ left: Int) {
       guard left >= 0, list.next[left] >= 0 else { return }
       let range = starts[left]..<ends[Int(list.next[left])]
-      guard let id = vocabulary.id(in: bytes, range), Int(id) < scores.count else { return }
+      guard let id = token(bytes, range), Int(id) < scores.count else { return }
       heap.push(UInt64(Self.descendingOrder(scores[Int(id)])) << 32 | UInt64(left))
       candidates[left] = range.upperBound
     }
@@ -35,7 +39,7 @@ struct ScoredMergeModel: Sendable {
       let left = Int(entry & 0xFFFF_FFFF)
       let right = Int(list.next[left])
       guard right >= 0, candidates[left] == ends[right],
-        let id = vocabulary.id(in: bytes, starts[left]..<ends[right]), Int(id) < scores.count,
+        let id = token(bytes, starts[left]..<ends[right]), Int(id) < scores.count,
         Self.descendingOrder(scores[Int(id)]) == UInt32(entry >> 32)
       else { continue }
       ends[left] = ends[right]
@@ -53,10 +57,18 @@ struct ScoredMergeModel: Sendable {
   }
 
   private func append(_ bytes: [UInt8], _ symbol: Range<Int>, to ids: inout [UInt32]) {
-    if let id = vocabulary.id(in: bytes, symbol) { return ids.append(id) }
+    if let id = token(bytes, symbol) { return ids.append(id) }
+    guard !fusesUnknown || byteTokens.contains(where: { $0 != nil }) else {
+      if let unknownToken, ids.last != unknownToken { ids.append(unknownToken) }
+      return
+    }
     for byte in bytes[symbol] {
       if let id = byteTokens[Int(byte)] ?? unknownToken { ids.append(id) }
     }
+  }
+
+  private func token(_ bytes: [UInt8], _ range: Range<Int>) -> UInt32? {
+    vocabulary.id(in: bytes, range).flatMap { excluded.contains($0) ? nil : $0 }
   }
 
   /// A number that grows as the score falls.

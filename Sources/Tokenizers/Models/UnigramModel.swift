@@ -6,18 +6,22 @@ struct UnigramModel: Sendable {
   var scores: [Double]
   var unknownToken: UInt32?
   var byteFallback: Bool
+  /// Tokens that no text becomes, though it may spell them.
+  var excluded: Set<UInt32> = []
   private let lowestScore: Double
   /// What an unknown character costs below the worst token.
   private static let unknownPenalty = 10.0
 
+  /// - Parameter lowestScore: of the tokens that count; nil: of all.
   init(
-    vocabulary: TokenTable, scores: [Double], unknownToken: UInt32?, byteFallback: Bool
+    vocabulary: TokenTable, scores: [Double], unknownToken: UInt32?, byteFallback: Bool,
+    lowestScore: Double? = nil
   ) {
     self.vocabulary = vocabulary
     self.scores = scores
     self.unknownToken = unknownToken
     self.byteFallback = byteFallback
-    lowestScore = scores.min() ?? 0
+    self.lowestScore = lowestScore ?? scores.min() ?? 0
   }
 
   /// Throws: `TokenizerError` when a character is unknown and there is no unknown token.
@@ -38,7 +42,7 @@ struct UnigramModel: Sendable {
       while end < piece.count, end - start < vocabulary.longestToken {
         end += decodeScalar(bytes, at: piece.lowerBound + end).length
         let range = piece.lowerBound + start..<piece.lowerBound + end
-        guard let id = vocabulary.id(in: bytes, range) else { continue }
+        guard let id = vocabulary.id(in: bytes, range), !excluded.contains(id) else { continue }
         offer(end, scores[Int(id)] + best[start].score, start, id)
         if end - start == length { hasSingle = true }
       }
@@ -70,7 +74,7 @@ struct UnigramModel: Sendable {
       end = node.start
     }
     for token in tokens.reversed() {
-      if let id = vocabulary.id(in: bytes, token.range) {
+      if let id = vocabulary.id(in: bytes, token.range), !excluded.contains(id) {
         ids.append(id)
       } else if byteFallback, let fallback = byteIDs(bytes[token.range]) {
         ids.append(contentsOf: fallback)

@@ -13,6 +13,7 @@ indirect enum Normalizer: Sendable {
   case nmt
   case precompiled(PrecompiledMap)
   case byteLevel
+  case sentencePiece(SentencePieceNormalizer)
 
   /// - Parameter json: the `normalizer` member of a tokenizer file.
   /// - Throws: `TokenizerError` for a kind or a setting that is unknown.
@@ -53,6 +54,7 @@ indirect enum Normalizer: Sendable {
     case .bert(let bert): return bert.apply(bytes)
     case .nmt: return mapScalars(bytes, nmtScalar)
     case .precompiled(let map): return map.apply(bytes)
+    case .sentencePiece(let normalizer): return normalizer.apply(bytes)
     case .byteLevel:
       var result: [UInt8] = []
       ByteAlphabet.append(bytes[...], to: &result)

@@ -12,7 +12,11 @@ struct PrecompiledMap: Sendable {
   init(_ json: JSONValue) throws {
     guard let text = json["precompiled_charsmap"]?.stringValue, let data = Data(base64Encoded: text)
     else { throw TokenizerError(.malformed, place: "precompiled_charsmap", "not base64") }
-    let bytes = Array(data)
+    try self.init(bytes: Array(data))
+  }
+
+  /// Throws: `TokenizerError` when the map is cut short.
+  init(bytes: [UInt8]) throws {
     func word(_ offset: Int) -> UInt32 {
       (0..<4).reduce(0) { $0 | UInt32(bytes[offset + $1]) << UInt32(8 * $1) }
     }
@@ -43,6 +47,32 @@ struct PrecompiledMap: Sendable {
     return result
   }
 
+  /// The string of the longest key that the text goes on with at a place, and the key's length, as
+  /// SentencePiece itself has it; nil without one.
+  func longestReplacement(in text: [UInt8], at start: Int) -> (part: [UInt8], length: Int)? {
+    guard let root = units.first else { return nil }
+    var node = Self.offset(root)
+    var found: (part: [UInt8], length: Int)?
+    for (index, byte) in text[start...].enumerated() {
+      guard byte != 0 else { break }
+      node ^= Int(byte)
+      guard node < units.count, units[node] & 0x8000_00FF == UInt32(byte) else { break }
+      let unit = units[node]
+      node ^= Self.offset(unit)
+      guard (unit >> 8) & 1 == 1 else { continue }
+      guard node < units.count, let part = string(units[node]) else { break }
+      found = (part, index + 1)
+    }
+    return found
+  }
+
+  /// The string that a leaf points at; nil beyond their end.
+  private func string(_ leaf: UInt32) -> [UInt8]? {
+    let start = Int(leaf & 0x7FFF_FFFF)
+    guard start < strings.count else { return nil }
+    return Array(strings[start...].prefix { $0 != 0 })
+  }
+
   /// The string of the shortest prefix that the trie holds, as the library has it; nil without one.
   private func replacement(of key: [UInt8]) -> [UInt8]? {
     guard let root = units.first else { return nil }
@@ -54,10 +84,7 @@ struct PrecompiledMap: Sendable {
       let unit = units[node]
       node ^= Self.offset(unit)
       guard (unit >> 8) & 1 == 1 else { continue }
-      guard node < units.count else { return nil }
-      let start = Int(units[node] & 0x7FFF_FFFF)
-      guard start < strings.count else { return nil }
-      return Array(strings[start...].prefix { $0 != 0 })
+      return node < units.count ? string(units[node]) : nil
     }
     return nil
   }
