@@ -120,7 +120,7 @@ struct DecoderFamily: ModelFamily {
 
   /// Settings in `config.json` that are read.
   var knownKeys: Set<String> {
-    var keys = HuggingFaceKeys.decoder.union(["mlp_bias"])
+    var keys = HuggingFaceKeys.decoder.union(["mlp_bias", "rope_interleaved"])
     switch window {
     case .none: break
     case .allLayers: keys.formUnion(["sliding_window"])

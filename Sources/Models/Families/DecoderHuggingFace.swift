@@ -22,6 +22,7 @@ struct DecoderHuggingFace {
       keyValueHeads: family.defaultKeyValueHeads, context: family.defaultContext)
     epsilon = try config.optionalDouble("rms_norm_eps") ?? family.defaultEpsilon
     activation = try model.activation()
+    try model.require("rope_interleaved", .bool(false))
     let isConfigured = try model.flag("attention_bias", default: false)
     switch family.attentionBias {
     case .configured: (inputBias, outputBias) = (isConfigured, isConfigured)

@@ -19,8 +19,8 @@ struct DeepSeekFamily: ModelFamily {
   var knownKeys: Set<String> {
     HuggingFaceKeys.decoder.union([
       "first_k_dense_replace", "kv_lora_rank", "mlp_bias", "moe_intermediate_size", "n_group",
-      "n_routed_experts", "n_shared_experts", "norm_topk_prob", "num_experts_per_tok",
-      "q_lora_rank", "qk_head_dim", "qk_nope_head_dim", "qk_rope_head_dim", "rope_interleave",
+      "moe_layer_freq", "n_routed_experts", "n_shared_experts", "norm_topk_prob",
+      "num_experts_per_tok", "q_lora_rank", "qk_head_dim", "qk_nope_head_dim", "qk_rope_head_dim", "rope_interleave",
       "routed_scaling_factor", "scoring_func", "topk_group", "topk_method", "v_head_dim",
     ])
   }
@@ -80,6 +80,7 @@ private struct DeepSeekHuggingFace {
       try config.isNull("q_lora_rank")
       ? nil : model.size("q_lora_rank", Limit.hidden, default: 1536)
     dense = try config.optionalInt("first_k_dense_replace") ?? (isV3 ? 3 : 0)
+    try model.require("moe_layer_freq", .int(1))
     try model.require("scoring_func", .string(isV3 ? "sigmoid" : "softmax"))
     if isV3 { try model.require("topk_method", .string("noaux_tc")) }
   }

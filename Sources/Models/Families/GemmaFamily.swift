@@ -43,6 +43,8 @@ struct GemmaFamily: ModelFamily {
       keys.formUnion([
         "layer_types", "sliding_window", "sliding_window_pattern", "query_pre_attn_scalar",
         "attn_logit_softcapping", "final_logit_softcapping", "cache_implementation",
+        // Beside sliding_window, which is what counts.
+        "sliding_window_size",
       ])
     }
     if hasLocalRope { keys.insert("rope_local_base_freq") }

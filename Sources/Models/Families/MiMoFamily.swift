@@ -9,10 +9,14 @@ struct MiMoFamily: ModelFamily {
 
   var knownKeys: Set<String> {
     HuggingFaceKeys.decoder.union([
-      "attention_value_scale", "layer_types", "mlp_layer_types", "moe_intermediate_size",
-      "n_group", "n_routed_experts", "norm_topk_prob", "num_experts_per_tok",
-      "routed_scaling_factor", "sliding_window", "sliding_window_size", "topk_group",
-      "v_head_dim", "layernorm_epsilon",
+      "add_full_attention_sink_bias", "add_swa_attention_sink_bias", "attention_chunk_size",
+      "attention_value_scale", "hybrid_block_size", "hybrid_layer_pattern", "layer_types",
+      "layernorm_epsilon", "mlp_layer_types", "moe_intermediate_size", "moe_layer_freq",
+      "n_group", "n_routed_experts", "n_shared_experts", "norm_topk_prob",
+      "num_experts_per_tok", "routed_scaling_factor", "scoring_func", "sliding_window",
+      "sliding_window_size", "swa_head_dim", "swa_num_attention_heads",
+      "swa_num_key_value_heads", "swa_rope_theta", "swa_v_head_dim", "topk_group", "topk_method",
+      "v_head_dim",
     ])
   }
 
@@ -31,12 +35,22 @@ private struct MiMoHuggingFace {
   private let model: HuggingFaceModel
   private let sizes: DecoderSizes
   private let epsilon: Double
-  private let valueDimension: Int
+  private let global: Heads
+  private let local: Heads
   private let activation: ModelDescription.Activation
   private let hasBias: Bool
   private let isWindowed: [Bool]
   private let isSparse: [Bool]
   private let window: Int
+
+  /// The heads of one kind of layer.
+  private struct Heads {
+    var heads: Int
+    var keyValueHeads: Int
+    var keyDimension: Int
+    var valueDimension: Int
+    var hasSinks: Bool
+  }
 
   init(_ model: HuggingFaceModel) throws {
     self.model = model
@@ -44,38 +58,68 @@ private struct MiMoHuggingFace {
     sizes = try DecoderSizes(
       model, vocabulary: 152_576, hidden: 4096, layers: 48, heads: 64, headDimension: 192,
       keyValueHeads: 4, context: 131_072)
-    epsilon = try config.optionalDouble("rms_norm_eps") ?? 1e-5
-    valueDimension = try model.size("v_head_dim", Limit.headDimension, default: 128)
+    // The first is transformers' name, the second that of the hub.
+    epsilon =
+      try config.optionalDouble("rms_norm_eps") ?? config.optionalDouble("layernorm_epsilon")
+      ?? 1e-5
+    try model.require("scoring_func", .string("sigmoid"))
+    try model.require("topk_method", .string("noaux_tc"))
+    try model.require("n_shared_experts", .int(0))
+    let values = try model.size("v_head_dim", Limit.headDimension, default: 128)
+    global = Heads(
+      heads: sizes.heads, keyValueHeads: sizes.keyValueHeads,
+      keyDimension: sizes.headDimension, valueDimension: values,
+      hasSinks: try model.flag("add_full_attention_sink_bias", default: false))
+    local = Heads(
+      heads: try model.size("swa_num_attention_heads", Limit.heads, default: sizes.heads),
+      keyValueHeads: try model.size(
+        "swa_num_key_value_heads", Limit.heads, default: 2 * sizes.keyValueHeads),
+      keyDimension: try model.size(
+        "swa_head_dim", Limit.headDimension, default: sizes.headDimension),
+      valueDimension: try model.size("swa_v_head_dim", Limit.headDimension, default: values),
+      hasSinks: try model.flag("add_swa_attention_sink_bias", default: true))
     activation = try model.activation()
     hasBias = try model.flag("attention_bias", default: false)
     let layers = sizes.layers
     let known = ["full_attention", "sliding_attention"]
     isWindowed =
       try model.layerTypes(layers, known: known).map { $0.map { $0 == known[1] } }
+      ?? Self.flags(model, "hybrid_layer_pattern", layers)
       ?? (0..<layers).map { $0 != 0 && ($0 + 1) % 6 != 0 }
     let sparse = try model.layerTypes(layers, key: "mlp_layer_types", known: ["dense", "sparse"])
-    isSparse = sparse.map { $0.map { $0 == "sparse" } } ?? (0..<layers).map { $0 != 0 }
+    isSparse =
+      try sparse.map { $0.map { $0 == "sparse" } } ?? Self.flags(model, "moe_layer_freq", layers)
+      ?? (0..<layers).map { $0 != 0 }
     // The one counts the query itself, the other does not.
     let others = try config.optionalPositive("sliding_window_size", limit: Limit.context - 1)
     window = try others.map { $0 + 1 } ?? model.size("sliding_window", Limit.context, default: 129)
   }
 
+  /// Zeros and ones, one for each layer.
+  private static func flags(
+    _ model: HuggingFaceModel, _ key: String, _ layers: Int
+  ) throws -> [Bool]? {
+    guard let values = try model.config.optionalInts(key) else { return nil }
+    guard values.count == layers, values.allSatisfy({ $0 == 0 || $0 == 1 }) else {
+      throw model.config.error(.malformed, key, "is not 0 or 1 for each of \(layers) layers")
+    }
+    return values.map { $0 == 1 }
+  }
+
   func describe() throws -> ModelDescription {
     let rope = HuggingFaceRope(
       model: model, contextLength: sizes.context, defaultBase: 5_000_000, defaultFraction: 0.334)
-    var local = rope
-    local.defaultBase = 10000
-    let dimension = sizes.headDimension
+    let localBase = try model.config.optionalDouble("swa_rope_theta") ?? 10000
     return ModelDescription(
       family: "mimo_v2", vocabularySize: sizes.vocabulary, hiddenSize: sizes.hidden,
       contextLength: sizes.context,
       endOfSequenceIds: try model.endOfSequenceIds(vocabularySize: sizes.vocabulary),
       embedding: .init(weight: model.prefix + "embed_tokens.weight"),
       ropes: [
-        try rope.rope(ofLayers: "full_attention", headDimension: dimension)
-          ?? rope.rope(nil, headDimension: dimension),
-        try local.rope(ofLayers: "sliding_attention", headDimension: dimension)
-          ?? local.rope(nil, headDimension: dimension),
+        try rope.rope(ofLayers: "full_attention", headDimension: global.keyDimension)
+          ?? rope.rope(nil, headDimension: global.keyDimension),
+        try rope.rope(ofLayers: "sliding_attention", headDimension: local.keyDimension)
+          ?? rope.rope(nil, headDimension: local.keyDimension, base: localBase),
       ],
       layers: try (0..<sizes.layers).map(layer),
       finalNorm: norm("\(model.prefix)norm", sizes.hidden),
@@ -99,21 +143,47 @@ private struct MiMoHuggingFace {
   }
 
   private func attention(_ name: String, isWindowed: Bool) throws -> ModelDescription.Attention {
-    let (hidden, heads, keys) = (sizes.hidden, sizes.heads, sizes.headDimension)
-    let groups = isWindowed ? 2 * sizes.keyValueHeads : sizes.keyValueHeads
+    let (hidden, own) = (sizes.hidden, isWindowed ? local : global)
+    let (keys, values) = (own.keyDimension, own.valueDimension)
     // The hub's name, and that of checkpoints which transformers 5 has saved.
     let sinks = ["attention_sink_bias", "sinks"].map { "\(name).\($0)" }
     let scale = try model.config.isNull("attention_value_scale")
       ? 1 : model.config.optionalDouble("attention_value_scale") ?? 0.707
+    let outputs = [own.heads * keys, own.keyValueHeads * keys, own.keyValueHeads * values]
+    let inputs = try inputs(name, outputs)
     return .init(
-      heads: heads, keyValueHeads: groups, keyDimension: keys, valueDimension: valueDimension,
-      scale: 1 / Double(keys).squareRoot(), window: isWindowed ? window : nil,
-      sinks: isWindowed ? sinks.first(where: model.hasTensor) ?? sinks[0] : nil,
-      rope: isWindowed ? 1 : 0, valueScale: scale == 1 ? nil : scale,
-      query: model.linear("\(name).q_proj", hasBias: hasBias, hidden, heads * keys),
-      key: model.linear("\(name).k_proj", hasBias: hasBias, hidden, groups * keys),
-      value: model.linear("\(name).v_proj", hasBias: hasBias, hidden, groups * valueDimension),
-      output: model.linear("\(name).o_proj", heads * valueDimension, hidden))
+      heads: own.heads, keyValueHeads: own.keyValueHeads, keyDimension: keys,
+      valueDimension: values, scale: 1 / Double(keys).squareRoot(),
+      window: isWindowed ? window : nil,
+      sinks: own.hasSinks ? sinks.first(where: model.hasTensor) ?? sinks[0] : nil,
+      rope: isWindowed ? 1 : 0, valueScale: scale == 1 ? nil : scale, query: inputs[0],
+      key: inputs[1], value: inputs[2],
+      output: model.linear("\(name).o_proj", own.heads * values, hidden))
+  }
+
+  /// Queries, keys and values: a matrix each, or one after the other in one.
+  private func inputs(
+    _ name: String, _ outputs: [Int]
+  ) throws -> [ModelDescription.Linear] {
+    let fused = "\(name).qkv_proj"
+    guard model.hasTensor("\(fused).weight") else {
+      return zip(["q_proj", "k_proj", "v_proj"], outputs).map {
+        model.linear("\(name).\($0)", hasBias: hasBias, sizes.hidden, $1)
+      }
+    }
+    // Published FP8 files have theirs cut for several processors, in an order they do not state.
+    guard model.scales(of: "\(fused).weight") == nil else {
+      throw model.config.error(
+        .unsupported, "quantization_config", "goes with a fused FP8 matrix \(quoted(fused))")
+    }
+    let total = outputs.reduce(0, +)
+    return outputs.indices.map { index in
+      let start = outputs[..<index].reduce(0, +)
+      return model.linear(
+        fused, hasBias: hasBias, sizes.hidden, outputs[index],
+        rows: .init(
+          of: total, [.init(start: start, count: outputs[index], period: 0, repeats: 1)]))
+    }
   }
 }
 

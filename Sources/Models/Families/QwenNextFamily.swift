@@ -29,7 +29,8 @@ struct QwenNextFamily: ModelFamily {
     var keys = HuggingFaceKeys.decoder.union([
       "full_attention_interval", "layer_types", "linear_conv_kernel_dim", "linear_key_head_dim",
       "linear_num_key_heads", "linear_num_value_heads", "linear_value_head_dim",
-      "attn_output_gate", "mamba_ssm_dtype",
+      "attn_output_gate", "mamba_ssm_dtype", "max_window_layers", "sliding_window",
+      "use_sliding_window",
     ])
     if experts != nil {
       keys.formUnion([
@@ -77,6 +78,7 @@ private struct QwenNextHuggingFace {
     }
     hasBias = try model.flag("attention_bias", default: false)
     try model.require("attn_output_gate", .bool(true))
+    try model.require("use_sliding_window", .bool(false))
     let layers = sizes.layers
     let known = ["linear_attention", "full_attention"]
     let interval =
