@@ -177,8 +177,9 @@ let package = Package(
     tests(
       "CoordinatorAPITests",
       [
-        "CoordinatorAPI", "CoordinatorServer", "CoordinatorStore", "TestSupport", asn1, crypto,
-        hummingbirdTesting, nioCore, nioPosix, nioSSL, x509,
+        "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStore", "TestSupport",
+        "WirePayloads", "WireProtocol", asn1, crypto, hummingbirdTesting, nioCore, nioPosix, nioSSL,
+        x509,
       ]),
     tests(
       "CoordinatorDashboardTests",

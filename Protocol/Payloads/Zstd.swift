@@ -23,13 +23,22 @@ package enum ZstdError: Error, Hashable, CustomStringConvertible {
 package enum Zstd {
   /// Compresses `data` into one frame that carries its content size and a checksum.
   ///
-  /// - Parameter level: 1 (fast) to 19 (small).
+  /// - Parameters:
+  ///   - level: 1 (fast) to 19 (small).
+  ///   - repeats: false where nothing but the frequency of bytes can be had, as among weights: then
+  ///     looking for repetitions costs time, and those found by chance cost bytes.
   /// - Throws: `ZstdError.library`.
-  package static func compress(_ data: Data, level: Int = 3) throws -> Data {
+  package static func compress(_ data: Data, level: Int = 3, repeats: Bool = true) throws -> Data {
     guard let context = ZSTD_createCCtx() else { throw ZstdError.library("out of memory") }
     defer { ZSTD_freeCCtx(context) }
     try check(ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, Int32(level)))
     try check(ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1))
+    if !repeats {
+      try check(
+        ZSTD_CCtx_setParameter(context, ZSTD_c_strategy, Int32(bitPattern: ZSTD_fast.rawValue)))
+      try check(ZSTD_CCtx_setParameter(context, ZSTD_c_minMatch, 7))
+      try check(ZSTD_CCtx_setParameter(context, ZSTD_c_hashLog, 6))
+    }
     var output = Data(count: ZSTD_compressBound(data.count))
     let count = try output.withUnsafeMutableBytes { destination in
       try data.withUnsafeBytes { source in

@@ -340,6 +340,16 @@ struct TestWorker {
       let part = try await get(model.manifest, two, range: "bytes=0-3")
       #expect(part.status == 206)
       #expect(part.body.count == 4)
+      // The same bytes in the order that a worker asks for.
+      let whole = try await get(model.manifest, two).body
+      var coding = two.headers
+      coding[.range] = "bytes=2-"
+      coding[try #require(HTTPField.Name(BlobCoding.header))] = BlobCoding.planes
+      let coded = try await client.send(
+        .get, WorkerRoute.blob(model.manifest), key: nil, headers: coding)
+      #expect(coded.status == 206)
+      var decoder = BlobCoding.Decoder()
+      #expect(try decoder.take(coded.body) == Data(whole.dropFirst(2)) && decoder.isComplete)
       // A client's file is a blob too, but no worker's business.
       let batch = try #require(try await coordinator.store.batch(file.id, key: nil))
       #expect(try await get(batch.inputBlob, one).status == 404)

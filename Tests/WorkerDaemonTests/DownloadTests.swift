@@ -22,13 +22,18 @@ import WorkerEngine
     return configuration
   }
 
-  @Test func resumesWhereConnectionsWereCut() async throws {
+  @Test(arguments: [false, true])
+  func resumesWhereConnectionsWereCut(coded: Bool) async throws {
     let authority = authority
     for seed in testSeeds(2) {
       try await StubCoordinator.run(authority: authority) { url, state in
         var random = SeededRandom(seed: seed)
-        // Inputs of three segments of 8 MiB, fetched in parallel.
-        let inputs = Data(random.bytes(17_000_000))
+        // Inputs of three segments of 8 MiB, fetched in parallel; every second byte is an exponent.
+        var inputs = Data(random.bytes(17_000_000))
+        if coded {
+          for at in stride(from: 1, to: inputs.count, by: 2) { inputs[at] = inputs[at] & 0x81 | 0x3c }
+          await state.update { $0.codesBlobs = true }
+        }
         let model = try await state.addModel(chunks: [Data(random.bytes(300_000))])
         let lease = try await state.addUnit(1, model: model, inputs: inputs)
         let cuts = (0..<12).map { _ in

@@ -1,5 +1,6 @@
 import enum Crypto.P256
 import Foundation
+import HTTPTypes
 import Hummingbird
 import HummingbirdTLS
 import Logging
@@ -44,6 +45,8 @@ actor StubState {
   var leases: [Lease] = []
   var verdicts: [String: HeartbeatResponse.Verdict] = [:]
   var blobFaults: [BlobFault] = []
+  /// Whether blobs travel in another order where the worker can read it.
+  var codesBlobs = false
   var refusals: [String: [Refusal]] = [:]
   /// Uploads whose answer is to get lost after they were taken.
   var answersToLose = 0
@@ -336,6 +339,11 @@ struct StubCoordinator {
       bytes = data[...]
     case nil: break
     }
+    let coding = HTTPField.Name(BlobCoding.header)
+    if await state.codesBlobs, let coding, request.headers[coding] == BlobCoding.planes {
+      headers[coding] = BlobCoding.planes
+      bytes = try Self.coded(Data(bytes))[...]
+    }
     let (sending, cutting) = (Data(bytes.prefix(cut)), cut < bytes.count)
     return Response(
       status: fault.isWhole ? .ok : .partialContent, headers: headers,
@@ -344,6 +352,16 @@ struct StubCoordinator {
         if cutting { throw ConnectionCut() }
         try await writer.finish(nil)
       })
+  }
+
+  private static func coded(_ bytes: Data) throws -> Data {
+    var encoder = BlobCoding.Encoder()
+    var coded = Data()
+    for start in stride(from: 0, to: bytes.count, by: BlobCoding.pieceLimitBytes) {
+      let end = min(bytes.count, start + BlobCoding.pieceLimitBytes)
+      coded += try encoder.piece(Data(bytes[start..<end]))
+    }
+    return coded
   }
 
   private static func read<Message: Decodable>(

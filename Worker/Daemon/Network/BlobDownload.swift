@@ -99,7 +99,7 @@ struct BlobDownload: Sendable {
       size = range.totalBytes
     case .ok:
       guard let length = response.headers.first(name: "content-length").flatMap(Int.init),
-        (0...segmentBytes).contains(length)
+        (0...segmentBytes).contains(length), !Self.isCoded(response)
       else { throw .permanent(.blobUnavailable, detail: "blob \(digest): ranges are ignored") }
       size = length
     case .rangeNotSatisfiable: size = 0
@@ -146,12 +146,18 @@ struct BlobDownload: Sendable {
     var request = client.request(.GET, WorkerRoute.blob(digest))
     request.headers.add(
       name: "range", value: "bytes=\(range.lowerBound)-\(range.upperBound - 1)")
+    request.headers.add(name: BlobCoding.header, value: BlobCoding.planes)
     do {
       try traffic.admit(1)
       return try await client.open(request, timeout: .hours(1))
     } catch {
       throw .request(error)
     }
+  }
+
+  /// Whether the answer's bytes are as `BlobCoding` says; an older coordinator's are not.
+  private static func isCoded(_ response: HTTPClientResponse) -> Bool {
+    response.headers.first(name: BlobCoding.header) == BlobCoding.planes
   }
 
   /// Appends the answer's bytes to the segment's file; what arrived before a break stays.
@@ -164,10 +170,12 @@ struct BlobDownload: Sendable {
     }
     defer { fclose(file) }
     var room = segment.missing.count
+    var decoder = Self.isCoded(response) ? BlobCoding.Decoder() : nil
     do {
       for try await buffer in response.body {
+        let bytes = try decoder?.take(buffer.readableBytesView) ?? Data(buffer.readableBytesView)
         // More than was asked for is not read: the hash decides over what was.
-        let taken = buffer.readableBytesView.prefix(room)
+        let taken = bytes.prefix(room)
         let written = taken.withUnsafeBytes { fwrite($0.baseAddress, 1, $0.count, file) }
         guard written == taken.count else {
           throw FetchFailure.permanent(.failed, detail: "\(FileError(doing: "writing", path: path))")
