@@ -36,7 +36,7 @@ extension ModelManifest {
   /// Checks that the tensors are exactly those that the description requires, with their shapes,
   /// and that their chunks add up.
   private func validate(file: String) throws {
-    guard version == 1 else {
+    guard version == description.manifestVersion else {
       throw FormatError(.badVersion, file: file, reason: "manifest version \(version)")
     }
     try description.validate(file: file)

@@ -36,12 +36,17 @@ package struct ModelManifest: Codable, Hashable, Sendable {
   /// The bytes of a tensor are cut into chunks of at most this length.
   package static let chunkLimitBytes = 8 << 20
 
-  /// The manifest's format.
-  package var version = 1
+  /// The manifest's format: `ModelDescription.manifestVersion`.
+  package let version: Int
   /// What the tensors belong to.
   package let description: ModelDescription
   /// The tensors that `description` requires, sorted by name.
   package let tensors: [Tensor]
+
+  private init(_ description: ModelDescription, _ tensors: [Tensor]) {
+    version = description.manifestVersion
+    (self.description, self.tensors) = (description, tensors)
+  }
 
   /// Cuts the tensors that `description` requires into chunks and gives each to `sink`.
   ///
@@ -76,7 +81,7 @@ package struct ModelManifest: Codable, Hashable, Sendable {
       return Tensor(
         name: requirement.name, type: tensor.type, shape: tensor.shape, chunks: chunks)
     }
-    return ModelManifest(description: description, tensors: tensors)
+    return ModelManifest(description, tensors)
   }
 
   /// Every chunk once, in the order of first use.

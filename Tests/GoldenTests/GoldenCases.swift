@@ -11,9 +11,12 @@ enum GoldenFolder {
     if let path = ProcessInfo.processInfo.environment["TALLY_FIXTURES"], !path.isEmpty {
       return URL(fileURLWithPath: path)
     }
-    return URL(fileURLWithPath: #filePath)
-      .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Fixtures")
+    return own
   }()
+
+  /// That of this checkout, for tests that name a model.
+  static let own = URL(fileURLWithPath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Fixtures")
 
   /// The entries of a subfolder, sorted by name.
   static func entries(_ folder: String) -> [URL] {

@@ -140,7 +140,7 @@ import Testing
   ]
 
   static func description(_ model: String) throws -> ModelFiles {
-    try ModelFiles(path: GoldenFolder.url.appendingPathComponent("models/\(model)").path)
+    try ModelFiles(path: GoldenFolder.own.appendingPathComponent("models/\(model)").path)
   }
 
   @Test(arguments: changes)

@@ -10,7 +10,7 @@ import Testing
   /// The description of a fixture whose `config.json` is another.
   func describe(_ model: String, _ config: String) throws -> ModelDescription {
     let place = try TemporaryFolder()
-    let fixture = GoldenFolder.url.appendingPathComponent("models/\(model)")
+    let fixture = GoldenFolder.own.appendingPathComponent("models/\(model)")
     try FileManager.default.createSymbolicLink(
       at: place.url.appendingPathComponent("model.safetensors"),
       withDestinationURL: fixture.appendingPathComponent("model.safetensors"))
@@ -19,7 +19,7 @@ import Testing
   }
 
   func original(_ model: String) throws -> ModelDescription {
-    try ModelFiles(path: GoldenFolder.url.appendingPathComponent("models/\(model)").path).description
+    try ModelFiles(path: GoldenFolder.own.appendingPathComponent("models/\(model)").path).description
   }
 
   static let mimo = """

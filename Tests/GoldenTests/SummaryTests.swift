@@ -27,4 +27,15 @@ import Testing
         == 64 * summary.cacheBytesPerToken + summary.stateBytes)
     #expect(summary.activeParameters <= files.description.parameterCount || !summary.hasExperts)
   }
+
+  /// Programs that know the first kinds alone must not compute the others.
+  @Test(arguments: [
+    ("llama2", 1), ("llama3.1", 1), ("mistral", 1), ("qwen2.5", 1), ("qwen3", 1), ("mixtral", 2),
+    ("qwen3_moe", 2), ("gemma2", 2), ("gemma4", 2), ("deepseek_v3_fp8", 2), ("qwen3_5", 2),
+    ("mimo_v2_flash", 2),
+  ])
+  func theManifestsVersionTellsWhoCanComputeIt(_ name: String, _ version: Int) throws {
+    let folder = GoldenFolder.own.appendingPathComponent("models/\(name)")
+    #expect(try ModelFiles(path: folder.path).description.manifestVersion == version)
+  }
 }

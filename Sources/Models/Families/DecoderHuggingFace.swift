@@ -163,8 +163,6 @@ struct DecoderHuggingFace {
   }
 }
 
-extension DecoderFamily.AttentionBias: Equatable {}
-
 /// The experts of Qwen's models: which layers have them, and what they are.
 struct QwenExperts {
   private let model: HuggingFaceModel

@@ -1,0 +1,51 @@
+extension ModelDescription {
+  /// The version of a manifest that carries the description: 1 for what the first programs compute,
+  /// so that their manifests stay as they are; 2 for everything else, which those programs refuse
+  /// instead of passing over what they do not know.
+  package var manifestVersion: Int { isOfFirstVersion ? 1 : 2 }
+
+  private var isOfFirstVersion: Bool {
+    logitCap == nil && embedding.multiplier == nil && embedding.perLayer == nil
+      && finalNorm.isOfFirstVersion && output.isOfFirstVersion
+      && ropes.allSatisfy(\.isOfFirstVersion) && layers.allSatisfy(\.isOfFirstVersion)
+  }
+}
+
+extension ModelDescription.Norm {
+  fileprivate var isOfFirstVersion: Bool { weight != nil && offset == nil && scale == nil }
+}
+
+extension ModelDescription.Linear {
+  fileprivate var isOfFirstVersion: Bool { rows == nil && scales == nil }
+}
+
+extension ModelDescription.Rope {
+  fileprivate var isOfFirstVersion: Bool {
+    guard attentionFactor == nil, dimensions % 2 == 0 else { return false }
+    switch scaling {
+    case .none, .linear, .llama3, .tensor: return true
+    case .yarn, .proportional: return false
+    }
+  }
+}
+
+extension ModelDescription.Layer {
+  fileprivate var isOfFirstVersion: Bool {
+    guard let mixerNorm, let feedForwardNorm, mixerOutputNorm == nil,
+      feedForwardOutputNorm == nil, perLayerInput == nil, scalar == nil,
+      case .attention(let attention) = mixer, case .gated(let gated) = feedForward
+    else { return false }
+    return mixerNorm.isOfFirstVersion && feedForwardNorm.isOfFirstVersion
+      && attention.isOfFirstVersion && gated.activation != .gelu
+      && gated.linears.allSatisfy(\.isOfFirstVersion)
+  }
+}
+
+extension ModelDescription.Attention {
+  fileprivate var isOfFirstVersion: Bool {
+    cap == nil && sinks == nil && queryGrowth == nil && valueNorm == nil && valueScale == nil
+      && sharedLayer == nil && gate == nil && key != nil && value != nil
+      && [queryNorm, keyNorm].allSatisfy { $0?.isOfFirstVersion ?? true }
+      && linears.allSatisfy(\.isOfFirstVersion)
+  }
+}
