@@ -174,8 +174,8 @@ class Coordinator:
             code = self.process.stop()
             assert code == 0, f"the coordinator ended with {code}\n{self.process.output()}"
 
-    def add_model(self, path, name=MODEL):
-        tally("model", "add", path, "--name", name, "--data", self.data, timeout=300)
+    def add_model(self, path, name=MODEL, *arguments):
+        tally("model", "add", path, "--name", name, "--data", self.data, *arguments, timeout=300)
 
     def key(self, name="tests"):
         answer = json.loads(tally("key", "create", name, "--data", self.data, "--json").stdout)

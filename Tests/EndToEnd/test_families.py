@@ -7,6 +7,7 @@ import pytest
 
 from batches import answers, submit, text, wait
 from conftest import Fleet
+from test_local import DEMO_MODEL
 from processes import chat_line, tally
 from tiny_model import CHAT_TEMPLATE, FIXTURES
 
@@ -58,6 +59,31 @@ def test_a_batch_is_verified_and_equals_a_local_run(families, name):
         assert answered[id]["response"]["body"]["tally"]["verification"] == "quorum"
         local = tally("generate", "--model", folders[name], "--max-tokens", "12", "--json", prompt)
         assert json.loads(local.stdout)["text"] == text(answered[id])
+
+
+def test_rounded_weights_are_computed_and_verified(families, tmp_path):
+    fleet, folders = families
+    fleet.coordinator.add_model(folders["mixtral"], "mixtral-q8", "--quantize", "q8_0")
+    models = json.loads(tally("model", "list", "--json", "--data", fleet.coordinator.data).stdout)
+    [float_model] = [model for model in models if model["id"] == "mixtral"]
+    [rounded] = [model for model in models if model["id"] == "mixtral-q8"]
+    assert rounded["source"] == "mixtral as q8_0" and rounded["weight_bytes"] < 0.7 * float_model["weight_bytes"]
+    lines = [chat_line(f"q{i}", f"Say {i}", model="mixtral-q8", max_tokens=12) for i in range(3)]
+    batch = wait(fleet.client(), submit(fleet.client(), lines))
+    assert batch.status == "completed" and batch.request_counts.failed == 0
+    # The same rounding says how much worse the model has become.
+    source = tmp_path / "text.txt"
+    source.write_text("The quick brown fox jumps over the lazy dog. " * 4)
+    options = ["perplexity", "--model", folders["mixtral"], source, "--context", "64", "--json"]
+    exact, rounded = (
+        json.loads(tally(*options, *more).stdout)["perplexity"] for more in ([], ["--quantize", "q8_0"])
+    )
+    assert exact != rounded and abs(rounded / exact - 1) < 0.05
+
+
+def test_weights_that_are_quantised_already_are_not_rounded_again(tmp_path):
+    shown = tally("model", "add", DEMO_MODEL, "--quantize", "q8_0", "--data", tmp_path / "data", check=False)
+    assert shown.returncode == 1 and "no float weights" in shown.stderr
 
 
 def test_what_a_model_takes_is_shown(families):

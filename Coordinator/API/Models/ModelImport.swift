@@ -25,11 +25,14 @@ package struct ModelImport: Sendable {
   ///   - path: a GGUF file, or a folder with config.json, tokenizer.json and safetensors.
   ///   - name: what clients call the model; letters, digits, `.`, `_` and `-`.
   ///   - licence: what its weights are licensed under; nil: what the files say.
+  ///   - source: where it is from; nil: the path's last part.
+  ///   - rounded: what weights in floats are rounded to; nil: they stay as they are.
   ///   - progress: bytes of weights stored so far.
   /// - Throws: `FormatError`, `TokenizerError` and `TemplateError` for files that cannot be used;
   ///   `StoreError.invalid` for the name.
   package func add(
-    path: String, name: String, licence: String? = nil, now: Timestamp,
+    path: String, name: String, licence: String? = nil, source: String? = nil,
+    rounded format: RoundedFormat? = nil, now: Timestamp,
     progress: (_ bytes: Int) -> Void = { _ in }
   ) async throws -> ModelRecord {
     try Self.check(name)
@@ -39,13 +42,15 @@ package struct ModelImport: Sendable {
     // Proves that what is stored can be read again.
     let tokenizer = try blob.makeTokenizer()
     if let template = bundle.chatTemplate { _ = try ChatTemplate(source: template) }
-    let files = try ModelFiles(path: path)
+    let stored = try ModelFiles(path: path)
+    let files = try format.map { try stored.rounded(to: $0) } ?? stored
     let description = files.description.ending(with: bundle.endIDs)
     let (manifest, chunks) = try makeManifest(description, files.source, progress)
     let manifestData = try manifest.canonicalJSON()
     let manifestDigest = try await blobs.put(manifestData)
     let vocabulary = try await blobs.put(
       try Self.vocabulary(of: tokenizer, count: description.vocabularySize).encoded())
+    let source = source ?? URL(fileURLWithPath: path).lastPathComponent
     let record = ModelRecord(
       id: name, manifest: manifestDigest, tokenizer: try await blobs.put(blob.encoded()),
       vocabulary: vocabulary, chatTemplate: bundle.chatTemplate,
@@ -53,7 +58,7 @@ package struct ModelImport: Sendable {
       cost: ModelCost(
         description, weightBytes: manifest.byteCount,
         diskBytes: manifest.byteCount + manifestData.count),
-      source: URL(fileURLWithPath: path).lastPathComponent, licence: licence, createdAt: now)
+      source: source + (format.map { " as \($0.rawValue)" } ?? ""), licence: licence, createdAt: now)
     try await store.registerModel(record, blobs: [manifestDigest, vocabulary] + chunks)
     return record
   }

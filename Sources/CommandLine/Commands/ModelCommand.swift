@@ -19,12 +19,24 @@ struct ModelCommand: AsyncParsableCommand {
         into chunks named by their SHA-256, from which workers fetch what they lack. A running coordinator serves it \
         at once. Adding the same files again changes nothing.
 
+        hf:OWNER/NAME[@REVISION] is a model of the Hugging Face hub, hf:OWNER/NAME/FILE.gguf[@REVISION] one file there. \
+        What is to be had is pinned to its commit, downloaded to TALLY_HUB_CACHE (else ~/.cache/tally/hub) and checked \
+        against the hub's digests; an interrupted download goes on where it was. HF_TOKEN opens models whose terms you \
+        have accepted there, HF_ENDPOINT names another hub.
+
+        --quantize rounds weights that are stored in floats as they are added: matrices of layers and experts to the \
+        format named, embedding and output to 8 bits (6 with q6_k), rows that are no multiple of its block to q8_0. \
+        Routers, norms and weights that are quantised already stay. `tally perplexity --quantize` shows what it costs.
+
         EXAMPLES:
           tally model add SmolLM2-135M-Instruct.Q4_1.gguf --name smollm2-135m-instruct
           tally model add ./Llama-3.2-1B-Instruct
+          tally model add hf:Qwen/Qwen3-0.6B --quantize q4_k
+          tally model add hf:Qwen/Qwen3-0.6B-GGUF/Qwen3-0.6B-Q8_0.gguf --dry-run
         """)
 
-    @Argument(help: "A GGUF file or a Hugging Face folder.", completion: .file())
+    @Argument(
+      help: "A GGUF file, a Hugging Face folder, or hf:OWNER/NAME[/FILE.gguf][@REVISION].", completion: .file())
     var path: String
 
     @Option(help: "What batches call it; the file's or folder's name in lower case when left out.")
@@ -36,15 +48,56 @@ struct ModelCommand: AsyncParsableCommand {
         discussion: "Volunteers choose by it (see `tally worker choose`); one that nobody states is \"unknown\"."))
     var licence: String?
 
+    @Option(help: "Round weights in floats to this format.")
+    var quantize: RoundedFormat?
+
+    @Flag(help: "Say what would be downloaded and added, and do nothing.")
+    var dryRun = false
+
     @OptionGroup var data: DataOptions
 
     func run() async throws {
+      let reference = try HubReference(path)
+      if dryRun { return try await plan(reference) }
+      guard let reference else { return try await add(path, source: nil) }
+      // The folder is opened first: nothing is downloaded for a coordinator that is not there.
+      _ = try data.open()
+      let download = try await HubDownload.fetch(reference)
+      try await add(
+        download.path, name: Self.name(of: reference.file ?? reference.name),
+        source: "\(download.reference)")
+    }
+
+    private func plan(_ reference: HubReference?) async throws {
+      let output = Terminal.output
+      guard let reference else {
+        let files = try ModelFiles(path: path)
+        return output.line(
+          "\(name ?? Self.name(of: path)): \(files.description.family), "
+            + "\(Spelled.bytes(files.weightFileBytes)) of weights")
+      }
+      let (pinned, files) = try await HubDownload.plan(reference)
+      output.line("\(pinned)")
+      var table = TextTable(.text("FILE"), .number("SIZE"))
+      for file in files {
+        table.add(file.rfilename, file.byteCount.map(Spelled.bytes) ?? "unknown")
+      }
+      let total = files.reduce(0) { $0 + ($1.byteCount ?? 0) }
+      table.add("total", Spelled.bytes(total))
+      output.line(table.rendered())
+    }
+
+    /// - Parameters:
+    ///   - name: what batches call the model where the options do not say so.
+    ///   - source: where it is from; nil: the path's last part.
+    private func add(_ path: String, name fallback: String? = nil, source: String?) async throws {
       let folder = try data.open()
-      let name = name ?? Self.name(of: path)
+      let name = name ?? fallback ?? Self.name(of: path)
       var bar = ProgressBar()
       let total = (try? ModelFiles(path: path).weightFileBytes) ?? 0
       let record = try await ModelImport(store: folder.store, blobs: folder.blobs).add(
-        path: path, name: name, licence: licence, now: APIEnvironment.systemTime()
+        path: path, name: name, licence: licence, source: source, rounded: quantize,
+        now: APIEnvironment.systemTime()
       ) { bytes in
         guard Terminal.error.isInteractive, total > 0 else { return }
         bar.show(

@@ -38,6 +38,9 @@ struct PerplexityCommand: ParsableCommand {
   @Flag(help: "Turn the weights into float32 first, so that all arithmetic is float32.")
   var dequantize = false
 
+  @Option(help: "Round the weights first, as `tally model add --quantize` does.")
+  var quantize: RoundedFormat?
+
   @Flag(help: "Print JSON.")
   var json = false
 
@@ -65,8 +68,7 @@ struct PerplexityCommand: ParsableCommand {
   func run() throws {
     let text = try readText()
     let tokenizer = try TokenizerBundle(path: model).tokenizer
-    let model = try packedCache.load(
-      model, options: .init(weights: dequantize ? .float32 : .asStored))
+    let model = try loadModel()
     guard context <= model.description.contextLength else {
       throw CommandError(
         "the model's context ends at \(model.description.contextLength) tokens: choose a smaller --context")
@@ -97,6 +99,13 @@ struct PerplexityCommand: ParsableCommand {
       String(
         format: "perplexity %.4f +- %.4f, %@ tokens scored in %d windows of %d", report.perplexity,
         report.standard_error, Spelled.count(report.scored_tokens), report.windows, context))
+  }
+
+  private func loadModel() throws -> Model {
+    let options = Model.LoadOptions(weights: dequantize ? .float32 : .asStored)
+    guard let quantize else { return try packedCache.load(model, options: options) }
+    let files = try ModelFiles(path: model).rounded(to: quantize)
+    return try Model(files.description, from: files.source, options: options)
   }
 
   private func readText() throws -> String {

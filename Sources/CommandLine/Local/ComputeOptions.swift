@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Kernels
+import Models
 
 /// How much of this machine a local command uses. It decides speed, never what comes out.
 struct ComputeOptions: ParsableArguments {
@@ -24,6 +25,8 @@ struct ComputeOptions: ParsableArguments {
     return Compute(kernels: try KernelSet.best(environment: environment), pool: try ThreadPool(threads: threadCount))
   }
 }
+
+extension RoundedFormat: ExpressibleByArgument {}
 
 /// How keys and values of earlier tokens are stored.
 enum CacheOption: String, ExpressibleByArgument, CaseIterable {

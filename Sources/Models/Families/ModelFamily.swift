@@ -91,6 +91,11 @@ package struct ModelFiles: Sendable {
   /// The weights.
   package let source: any TensorSource
 
+  init(description: ModelDescription, source: any TensorSource) {
+    self.description = description
+    self.source = source
+  }
+
   /// Opens a GGUF file or a Hugging Face folder; weights are mapped, not read.
   ///
   /// - Parameter configName: the configuration file's name in a folder.
