@@ -34,6 +34,16 @@ let dashboardFiles = [
   "Templates/spans.mustache", "Templates/team.mustache", "Templates/worker.mustache",
 ]
 
+/// What `Tests/Fuzzing/run` builds with libFuzzer, which brings the program's `main`.
+let fuzzing: [Target] =
+  Context.environment["TALLY_FUZZING"] == nil
+  ? []
+  : [
+    .executableTarget(
+      name: "reader-fuzzer", dependencies: ["ReaderProbes"], path: "Tests/Fuzzing",
+      exclude: ["run"], swiftSettings: swiftSettings)
+  ]
+
 let argumentParser: Target.Dependency = .product(
   name: "ArgumentParser", package: "swift-argument-parser")
 let asyncHTTPClient: Target.Dependency = .product(
@@ -158,6 +168,8 @@ let package = Package(
 
     // Tests.
     module("TestSupport", path: "Sources/TestSupport", []),
+    module("ReaderProbes", path: "Sources/ReaderProbes", ["ModelFormats", "Models", "Tokenizers"]),
+    tests("ReaderProbesTests", ["ReaderProbes", "TestSupport"]),
     tests("KernelsTests", ["CKernels", "Kernels", "TestSupport"]),
     tests("ModelFormatsTests", ["ModelFormats", "TestSupport"]),
     tests("TokenizersTests", ["Tokenizers", "TestSupport"]),
@@ -197,5 +209,5 @@ let package = Package(
         hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, x509,
       ]),
     tests("TidyTests", []),
-  ]
+  ] + fuzzing
 )

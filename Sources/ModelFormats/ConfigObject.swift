@@ -35,13 +35,20 @@ package struct ConfigObject: Sendable {
         .limitExceeded, file: url.path,
         reason: "\(storage.count) bytes, at most \(limitBytes) are accepted")
     }
-    let bytes = storage.withUnsafeBytes { Array($0) }
-    var reader = try JSONReader(bytes, file: url.path, rules: .strict)
+    try self.init(bytes: storage.withUnsafeBytes { Array($0) }, name: url.path)
+  }
+
+  /// Reads JSON text whose top is an object.
+  ///
+  /// - Parameter name: what errors call it.
+  /// - Throws: `FormatError`.
+  package init(bytes: [UInt8], name: String) throws {
+    var reader = try JSONReader(bytes, file: name, rules: .strict)
     guard reader.peek() == UInt8(ascii: "{") else { throw reader.error("not an object") }
     var keyOffsets: [String: Int] = [:]
     let members = try Self.readMembers(&reader, prefix: "", &keyOffsets)
     try reader.finish()
-    self.init(file: url.path, members: members, keyOffsets: keyOffsets)
+    self.init(file: name, members: members, keyOffsets: keyOffsets)
   }
 
   /// Reads an object and notes where its keys and those of objects in it stand.

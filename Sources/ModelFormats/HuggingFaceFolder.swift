@@ -28,6 +28,14 @@ package struct HuggingFaceFolder: Sendable {
     (files, fileOfTensor) = try Self.openWeights(url)
   }
 
+  /// What a folder with this configuration and no weights would be.
+  package init(config: ConfigObject) {
+    url = URL(fileURLWithPath: config.file)
+    self.config = config
+    generationConfig = nil
+    (files, fileOfTensor) = ([], [:])
+  }
+
   /// The tensors' names, sorted by their UTF-8 bytes.
   package var names: [String] { fileOfTensor.keys.sorted(by: utf8Order) }
 

@@ -60,6 +60,9 @@ private let layers = [
       "CoordinatorStore", "Execution", "Tokenizers", "WorkerCore", "WorkerDaemon", "WorkerEngine",
     ])),
   Layer(name: "TestSupport", folder: "Sources/TestSupport/", mayImport: []),
+  Layer(
+    name: "ReaderProbes", folder: "Sources/ReaderProbes/",
+    mayImport: ["ModelFormats", "Models", "Tokenizers"]),
 ]
 
 @Suite("Layers")
