@@ -95,6 +95,13 @@ struct StatisticsContractTests {
       #expect(export.teams.count == 1)
       #expect(export.teams.first?.standing.credit == export.credit)
       #expect(export.teams.first?.founderName == "ann")
+      // A team that all have left has no credit, and is not listed.
+      for name in ["ann", "bob"] {
+        _ = try await lab.store.changeAccount(
+          named: name, AccountChange(team: "Difference"), now: now)
+      }
+      export = try await lab.store.export(now: now)
+      #expect(export.teams.map(\.name) == ["Difference"] && export.teamsTotal == 1)
     }
   }
 

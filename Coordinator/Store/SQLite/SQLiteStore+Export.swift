@@ -18,7 +18,7 @@ package extension SQLiteStore {
           "SELECT number, id AS key FROM worker WHERE deleted_at IS NOT NULL ORDER BY number"
         ).map(StatisticsExport.Deleted.init(row:)),
         accountsTotal: try db.integer("SELECT count(*) FROM account WHERE credit > 0"),
-        teamsTotal: try db.integer("SELECT count(*) FROM team"),
+        teamsTotal: try db.integer("SELECT count(DISTINCT team) FROM account WHERE credit > 0"),
         workersTotal: try db.integer("SELECT count(*) FROM worker WHERE credit > 0"),
         credit: Credit(micro: Int64(try db.integer("SELECT sum(credit) FROM account"))))
     }
@@ -81,6 +81,7 @@ extension Database {
     }
   }
 
+  /// Teams whose members have credit, as accounts and machines are listed that have some.
   fileprivate func exportedTeams(now: Timestamp) throws -> [StatisticsExport.Team] {
     let members = try Dictionary(
       grouping: all("SELECT * FROM account WHERE team IS NOT NULL"),
@@ -101,7 +102,7 @@ extension Database {
           credit: Credit(micro: standings.reduce(0) { $0 + $1.credit.micro }),
           average: RecentAverage(
             value: standings.reduce(0) { $0 + $1.average.value(at: now) }, time: now)))
-    }
+    }.filter { $0.standing.credit.micro > 0 }
   }
 
   fileprivate func exportedWorkers() throws -> [StatisticsExport.Worker] {
