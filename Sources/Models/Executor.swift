@@ -89,9 +89,7 @@ package final class Executor {
     }
     for chunk in chunks { chunk.sequence.begin() }
     var update: Tensor?
-    for (index, layer) in zip(model.part.layers, model.layers) {
-      update = try layer.run(hidden, adding: update, layer: index, context)
-    }
+    for layer in model.layers { update = try layer.run(hidden, adding: update, context) }
     if let update { context.compute.add(update, to: hidden) }
     let logits = try context.tensor(.logits, columns: model.description.vocabularySize)
     try self.logits(hidden, wantedRows, into: logits)

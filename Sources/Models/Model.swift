@@ -102,9 +102,7 @@ package final class Model: Sendable {
     // Any variant gives the same bits.
     let compute = Compute(kernels: try KernelSet.best(environment: [:]), pool: try ThreadPool(threads: 1))
     layers = try part.layers.map {
-      try LayerBlock(
-        description.layers[$0], ropes: description.ropes, place: plan.place(of: $0, in: description),
-        loader, compute)
+      try LayerBlock($0, of: description, plan, loader, compute)
     }
     head = try part.hasHead
       ? HeadBlock(description, shared: description.hasTiedEmbeddings ? embedding : nil, loader) : nil

@@ -2,14 +2,6 @@ import Kernels
 
 /// What the layers of a model's part keep of a sequence, and where.
 package struct StatePlan: Sendable {
-  /// Where one layer's is.
-  enum Place: Hashable, Sendable {
-    /// Index into `cacheLayers`.
-    case cache(Int)
-    /// Index into `recurrent`.
-    case recurrent(Int)
-  }
-
   /// Of layers with keys and values.
   package private(set) var cacheLayers: [CacheLayer] = []
   /// Of layers of linear attention.
@@ -37,10 +29,13 @@ package struct StatePlan: Sendable {
       if isOutside, !readers(index, part), !isReadAfter { continue }
       if isOutside { imported.append(index) }
       switch layer.mixer {
-      case .attention(let attention) where attention.sharedLayer == nil:
-        cacheIndexes[index] = cacheLayers.count
-        cacheLayers.append(attention.cacheLayer)
-      case .attention: break
+      case .attention(let attention):
+        if let owner = attention.sharedLayer {
+          cacheIndexes[index] = cacheIndexes[owner]
+        } else {
+          cacheIndexes[index] = cacheLayers.count
+          cacheLayers.append(attention.cacheLayer)
+        }
       case .latent(let latent):
         cacheIndexes[index] = cacheLayers.count
         cacheLayers.append(latent.cacheLayer)
@@ -51,18 +46,11 @@ package struct StatePlan: Sendable {
     }
   }
 
-  /// Where the layer at `index` of the model has its own, or what it reads.
-  func place(of index: Int, in description: ModelDescription) -> Place {
-    if let at = recurrentIndexes[index] { return .recurrent(at) }
-    let owner = description.layers[index].sharedLayer ?? index
-    guard let at = cacheIndexes[owner] else {
-      preconditionFailure("layer \(index) is not in the plan")
-    }
-    return .cache(at)
-  }
-
-  /// The index into `cacheLayers` of a layer that has keys and values.
+  /// The index into `cacheLayers` of the keys and values that a layer keeps, or reads of another.
   func cacheIndex(of layer: Int) -> Int? { cacheIndexes[layer] }
+
+  /// The index into `recurrent` of the state that a layer keeps.
+  func recurrentIndex(of layer: Int) -> Int? { recurrentIndexes[layer] }
 
   /// Bytes that a sequence of `tokens` tokens needs.
   package func byteCount(tokens: Int, element: CacheElement) -> Int {

@@ -1,12 +1,17 @@
 import Kernels
+import ModelFormats
 
 /// A decoder layer.
 struct LayerBlock: Sendable {
+  /// What works across positions, and where a sequence keeps what it needs of earlier ones.
   private enum Mixer: Sendable {
-    case attention(AttentionBlock)
-    case latent(LatentAttentionBlock)
-    case linear(LinearAttentionBlock)
+    case attention(AttentionBlock, cache: Int)
+    case latent(LatentAttentionBlock, cache: Int)
+    case linear(LinearAttentionBlock, recurrent: Int)
   }
+
+  /// Its place in the model.
+  let index: Int
 
   private let mixerNorm: RowNorm?
   private let mixer: Mixer
@@ -16,23 +21,37 @@ struct LayerBlock: Sendable {
   private let feedForwardOutputNorm: RowNorm?
   private let perLayerInput: PerLayerInputBlock?
   private let scalar: Float?
-  /// What the layer keeps of a sequence, or reads of what another keeps.
-  private let place: StatePlan.Place
 
-  /// - Parameter compute: for what is computed from weights once.
+  /// - Parameters:
+  ///   - plan: of a part of the model that has the layer.
+  ///   - compute: for what is computed from weights once.
   init(
-    _ description: ModelDescription.Layer, ropes: [ModelDescription.Rope],
-    place: StatePlan.Place, _ loader: WeightLoader, _ compute: Compute
+    _ index: Int, of model: ModelDescription, _ plan: StatePlan, _ loader: WeightLoader,
+    _ compute: Compute
   ) throws {
-    self.place = place
+    func kept(_ place: Int?) throws -> Int {
+      if let place { return place }
+      throw FormatError(
+        .malformed, file: loader.source.name, reason: "layer \(index) reads what no layer keeps")
+    }
+    let (description, ropes) = (model.layers[index], model.ropes)
+    self.index = index
     mixerNorm = try description.mixerNorm.map { try RowNorm($0, loader) }
     mixerOutputNorm = try description.mixerOutputNorm.map { try RowNorm($0, loader) }
     mixer =
       switch description.mixer {
       case .attention(let attention):
-        .attention(try AttentionBlock(attention, ropes: ropes, loader))
-      case .latent(let latent): .latent(try LatentAttentionBlock(latent, ropes: ropes, loader))
-      case .linear(let linear): .linear(try LinearAttentionBlock(linear, loader, compute))
+        .attention(
+          try AttentionBlock(attention, ropes: ropes, loader),
+          cache: try kept(plan.cacheIndex(of: index)))
+      case .latent(let latent):
+        .latent(
+          try LatentAttentionBlock(latent, ropes: ropes, loader),
+          cache: try kept(plan.cacheIndex(of: index)))
+      case .linear(let linear):
+        .linear(
+          try LinearAttentionBlock(linear, loader, compute),
+          recurrent: try kept(plan.recurrentIndex(of: index)))
       }
     feedForwardNorm = try description.feedForwardNorm.map { try RowNorm($0, loader) }
     feedForwardOutputNorm = try description.feedForwardOutputNorm.map { try RowNorm($0, loader) }
@@ -46,9 +65,9 @@ struct LayerBlock: Sendable {
   var byteCount: Int {
     let mixerBytes =
       switch mixer {
-      case .attention(let block): block.byteCount
-      case .latent(let block): block.byteCount
-      case .linear(let block): block.byteCount
+      case .attention(let block, _): block.byteCount
+      case .latent(let block, _): block.byteCount
+      case .linear(let block, _): block.byteCount
       }
     return mixerBytes + feedForward.byteCount + (perLayerInput?.byteCount ?? 0)
   }
@@ -58,24 +77,21 @@ struct LayerBlock: Sendable {
 
   /// x[rows, D] += mixer, then feed-forward.
   ///
-  /// - Parameters:
-  ///   - pending: an update that x has yet to take, added on x's way into the first matrix.
-  ///   - layer: its index in the model.
+  /// - Parameter pending: an update that x has yet to take, added on x's way into the first matrix.
   /// - Returns: the update that x has yet to take afterwards.
   func run(
-    _ x: Tensor, adding pending: Tensor?, layer: Int, _ context: StepContext
+    _ x: Tensor, adding pending: Tensor?, _ context: StepContext
   ) throws -> Tensor? {
     let compute = context.compute
     let update = try context.tensor(.update, columns: x.columns)
     let intoMixer = preparation(mixerNorm, pending, x, context)
-    switch (mixer, place) {
-    case (.attention(let block), .cache(let cache)):
+    switch mixer {
+    case .attention(let block, let cache):
       try block.run(x, intoMixer, cache: cache, into: update, context)
-    case (.latent(let block), .cache(let cache)):
+    case .latent(let block, let cache):
       try block.run(x, intoMixer, cache: cache, into: update, context)
-    case (.linear(let block), .recurrent(let index)):
-      try block.run(x, intoMixer, context.recurrentRows(index), into: update, context)
-    default: preconditionFailure("layer \(layer) has no place in the plan")
+    case .linear(let block, let recurrent):
+      try block.run(x, intoMixer, context.recurrentRows(recurrent), into: update, context)
     }
     try normalise(update, mixerOutputNorm, compute)
     let intoFeedForward = preparation(feedForwardNorm, update, x, context)
@@ -84,7 +100,7 @@ struct LayerBlock: Sendable {
     guard perLayerInput != nil || scalar != nil else { return update }
     compute.add(update, to: x)
     if let perLayerInput {
-      try perLayerInput.run(x, layer: layer, into: update, context)
+      try perLayerInput.run(x, layer: index, into: update, context)
       compute.add(update, to: x)
     }
     if let scalar { compute.scale(x, by: scalar) }

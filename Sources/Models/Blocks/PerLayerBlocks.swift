@@ -55,7 +55,7 @@ struct PerLayerInputBlock: Sendable {
   func run(_ x: Tensor, layer: Int, into update: Tensor, _ context: StepContext) throws {
     let (compute, size) = (context.compute, gate.weights.outputs)
     guard let all = context.perLayerInputs else {
-      preconditionFailure("a step without per-layer inputs")
+      throw ForwardError.wrongActivations(reason: "there are no per-layer inputs")
     }
     let input = try context.tensor(.perLayerInput, columns: size)
     try input.resize(rows: x.rows)

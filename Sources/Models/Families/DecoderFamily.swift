@@ -2,7 +2,7 @@ import ModelFormats
 
 /// Decoders of one shape, of which Llama is the oldest: pre-norm layers of grouped-query attention
 /// and a gated feed-forward or experts. The families differ in the few settings below.
-struct DecoderFamily: ModelFamily {
+struct DecoderFamily: GGUFModelFamily {
   /// Which attention matrices have biases in Hugging Face checkpoints.
   enum AttentionBias: Sendable {
     /// Query, key, value and output if `attention_bias` says so.

@@ -5,16 +5,13 @@ import ModelFormats
 struct DeepSeekFamily: ModelFamily {
   let name: String
   let modelTypes: [String]
-  let ggufArchitectures: [String]
   /// Experts are scored by sigmoids, with a correction; else by softmax.
   let hasSigmoidExperts: Bool
 
   static let v2 = DeepSeekFamily(
-    name: "deepseek_v2", modelTypes: ["deepseek_v2"], ggufArchitectures: [],
-    hasSigmoidExperts: false)
+    name: "deepseek_v2", modelTypes: ["deepseek_v2"], hasSigmoidExperts: false)
   static let v3 = DeepSeekFamily(
-    name: "deepseek_v3", modelTypes: ["deepseek_v3"], ggufArchitectures: [],
-    hasSigmoidExperts: true)
+    name: "deepseek_v3", modelTypes: ["deepseek_v3"], hasSigmoidExperts: true)
 
   var knownKeys: Set<String> {
     HuggingFaceKeys.decoder.union([
@@ -27,11 +24,6 @@ struct DeepSeekFamily: ModelFamily {
 
   func describe(_ model: HuggingFaceModel) throws -> ModelDescription {
     try DeepSeekHuggingFace(model, self).describe()
-  }
-
-  func describe(_ file: GGUFFile) throws -> ModelDescription {
-    throw FormatError(
-      .unsupported, file: file.name, reason: "GGUF files of DeepSeek are not supported yet")
   }
 }
 

@@ -5,7 +5,6 @@ import ModelFormats
 /// and values, inputs for each layer, and experts beside a gated feed-forward.
 struct Gemma4Family: ModelFamily {
   let modelTypes = ["gemma4_text"]
-  let ggufArchitectures: [String] = []
 
   var knownKeys: Set<String> {
     HuggingFaceKeys.decoder.union([
@@ -20,11 +19,6 @@ struct Gemma4Family: ModelFamily {
 
   func describe(_ model: HuggingFaceModel) throws -> ModelDescription {
     try Gemma4HuggingFace(model).describe()
-  }
-
-  func describe(_ file: GGUFFile) throws -> ModelDescription {
-    throw FormatError(
-      .unsupported, file: file.name, reason: "GGUF files of Gemma 4 are not supported yet")
   }
 }
 

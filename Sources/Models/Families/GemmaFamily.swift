@@ -2,7 +2,7 @@ import ModelFormats
 
 /// Gemma 1 to 3 (Gemma Team 2024 and 2025, arXiv:2403.08295, 2408.00118, 2503.19786): norms around
 /// zero, a scaled embedding, and from the second on norms on both sides of each half of a layer.
-struct GemmaFamily: ModelFamily {
+struct GemmaFamily: GGUFModelFamily {
   let name: String
   let modelTypes: [String]
   let ggufArchitectures: [String]

@@ -5,7 +5,6 @@ import ModelFormats
 /// sigmoids.
 struct MiMoFamily: ModelFamily {
   let modelTypes = ["mimo_v2_flash", "mimo_v2"]
-  let ggufArchitectures: [String] = []
 
   var knownKeys: Set<String> {
     HuggingFaceKeys.decoder.union([
@@ -22,10 +21,6 @@ struct MiMoFamily: ModelFamily {
 
   func describe(_ model: HuggingFaceModel) throws -> ModelDescription {
     try MiMoHuggingFace(model).describe()
-  }
-
-  func describe(_ file: GGUFFile) throws -> ModelDescription {
-    throw FormatError(.unsupported, file: file.name, reason: "GGUF files of MiMo are not supported")
   }
 }
 

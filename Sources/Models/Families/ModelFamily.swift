@@ -5,12 +5,16 @@ import ModelFormats
 protocol ModelFamily: Sendable {
   /// Values of `model_type` in `config.json`.
   var modelTypes: [String] { get }
-  /// Values of `general.architecture` in GGUF files.
-  var ggufArchitectures: [String] { get }
   /// Settings in `config.json` that are understood, besides those that change nothing.
   var knownKeys: Set<String> { get }
   /// - Throws: `FormatError` naming the key that is missing, wrong or not supported.
   func describe(_ model: HuggingFaceModel) throws -> ModelDescription
+}
+
+/// A family whose GGUF files are read too.
+protocol GGUFModelFamily: ModelFamily {
+  /// Values of `general.architecture`.
+  var ggufArchitectures: [String] { get }
   /// - Throws: `FormatError` naming the key that is missing, wrong or not supported.
   func describe(_ file: GGUFFile) throws -> ModelDescription
 }
@@ -26,6 +30,8 @@ package enum ModelFamilies {
     DeepSeekFamily.v2, DeepSeekFamily.v3, MiMoFamily(),
   ]
 
+  private static let ofGGUF = all.compactMap { $0 as? any GGUFModelFamily }
+
   /// Models of text and other things, and what their text model is called.
   private static let composites = [
     "gemma3": "gemma3_text", "gemma4": "gemma4_text", "mistral3": "mistral",
@@ -38,7 +44,7 @@ package enum ModelFamilies {
   }
 
   /// Values of `general.architecture` in GGUF files that can be loaded, sorted.
-  package static var ggufArchitectures: [String] { all.flatMap(\.ggufArchitectures).sorted() }
+  package static var ggufArchitectures: [String] { ofGGUF.flatMap(\.ggufArchitectures).sorted() }
 
   /// Describes the model of a Hugging Face folder; of one of text and other things, the text part.
   ///
@@ -72,7 +78,7 @@ package enum ModelFamilies {
   package static func describe(_ file: GGUFFile) throws -> ModelDescription {
     let settings = GGUFSettings(file, architecture: "general")
     let architecture = try settings.string("architecture")
-    guard let family = all.first(where: { $0.ggufArchitectures.contains(architecture) }) else {
+    guard let family = ofGGUF.first(where: { $0.ggufArchitectures.contains(architecture) }) else {
       throw settings.error(
         .unsupported, "architecture",
         "\(quoted(architecture)) is not yet supported "

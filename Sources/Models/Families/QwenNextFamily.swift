@@ -5,7 +5,6 @@ import ModelFormats
 struct QwenNextFamily: ModelFamily {
   let name: String
   let modelTypes: [String]
-  let ggufArchitectures: [String] = []
   /// Queries, keys, values and gates of linear attention are one matrix, group by group.
   var hasGroupedInputs = false
   /// nil: a gated feed-forward in every layer.
@@ -44,11 +43,6 @@ struct QwenNextFamily: ModelFamily {
 
   func describe(_ model: HuggingFaceModel) throws -> ModelDescription {
     try QwenNextHuggingFace(model, self).describe()
-  }
-
-  func describe(_ file: GGUFFile) throws -> ModelDescription {
-    throw FormatError(
-      .unsupported, file: file.name, reason: "GGUF files of \(name) are not supported yet")
   }
 }
 
