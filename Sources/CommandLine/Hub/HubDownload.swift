@@ -52,11 +52,9 @@ struct HubDownload {
     return (pinned, try listing.files(for: reference))
   }
 
-  /// Where downloads are kept: `TALLY_HUB_CACHE`, or `~/.cache/tally/hub`.
+  /// Where a download is kept.
   private static func folder(_ pinned: HubReference, _ environment: [String: String]) -> URL {
-    let home = environment["TALLY_HUB_CACHE"].flatMap { $0.isEmpty ? nil : $0 }
-      ?? (environment["XDG_CACHE_HOME"] ?? (environment["HOME"] ?? ".") + "/.cache") + "/tally/hub"
-    return URL(fileURLWithPath: home)
+    CacheFolder.url("hub", variable: "TALLY_HUB_CACHE", environment: environment)
       .appendingPathComponent("\(pinned.owner)--\(pinned.name)")
       .appendingPathComponent(pinned.revision)
   }

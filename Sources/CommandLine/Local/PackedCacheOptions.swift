@@ -18,16 +18,7 @@ struct PackedCacheOptions: ParsableArguments {
   /// many times the model's.
   func load(_ path: String, options: Model.LoadOptions = .init()) throws -> Model {
     guard packedCache, options.weights == .asStored else { return try Model(path: path, options: options) }
-    return try PackedModelFolder(path: Self.folder()).load(path: path, options: options)
-  }
-
-  private static func folder(
-    environment: [String: String] = ProcessInfo.processInfo.environment
-  ) -> String {
-    if let folder = environment["TALLY_PACKED_CACHE"], !folder.isEmpty { return folder }
-    let base =
-      environment["XDG_CACHE_HOME"].map { URL(filePath: $0) }
-      ?? FileManager.default.homeDirectoryForCurrentUser.appending(path: ".cache")
-    return base.appending(path: "tally/packed").path
+    let folder = CacheFolder.url("packed", variable: "TALLY_PACKED_CACHE")
+    return try PackedModelFolder(path: folder.path).load(path: path, options: options)
   }
 }

@@ -6,6 +6,9 @@ struct ProgressBar {
   private let start: ContinuousClock.Instant
   private var lastTenth = -1
   private var isDrawn = false
+  private var lastDrawn: ContinuousClock.Instant?
+  /// Redrawing more often shows nothing more.
+  private static let pause = Duration.milliseconds(50)
 
   init(terminal: Terminal = .error, start: ContinuousClock.Instant = .now) {
     self.terminal = terminal
@@ -19,6 +22,7 @@ struct ProgressBar {
     fraction: Double, detail: String, secondsLeft: Double? = nil, now: ContinuousClock.Instant = .now
   ) {
     let fraction = fraction.isFinite ? min(max(fraction, 0), 1) : 0
+    if terminal.isInteractive, fraction < 1, let lastDrawn, now - lastDrawn < Self.pause { return }
     let passed = Double((now - start).components.seconds)
     let left =
       secondsLeft ?? (fraction > 0.02 && fraction < 1 ? passed / fraction * (1 - fraction) : nil)
@@ -32,6 +36,7 @@ struct ProgressBar {
         + terminal.styled(String(repeating: "░", count: width - filled), .dim)
       terminal.write("\r\u{1b}[K\(bar) \(text.prefix(max(20, terminal.columns - width - 2)))")
       isDrawn = true
+      lastDrawn = now
     } else if Int(fraction * 10) > lastTenth {
       lastTenth = Int(fraction * 10)
       terminal.line(text)
