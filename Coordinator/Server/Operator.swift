@@ -53,14 +53,6 @@ package struct Operator: Sendable {
     return (key, record)
   }
 
-  /// Adds a model from a GGUF file or Hugging Face folder.
-  package func addModel(
-    path: String, name: String, progress: (_ bytes: Int) -> Void = { _ in }
-  ) async throws -> ModelRecord {
-    try await ModelImport(store: folder.store, blobs: folder.blobs)
-      .add(path: path, name: name, now: now(), progress: progress)
-  }
-
   /// 256 bits in 43 characters of base64url.
   private static func secret() -> String {
     SymmetricKey(size: .bits256).withUnsafeBytes { Data($0) }.base64EncodedString()

@@ -199,6 +199,8 @@ package protocol ModelStore: Sendable {
   func registerModel(_ model: ModelRecord, blobs: [Digest]) async throws
   func models() async throws -> [ModelRecord]
   func model(_ id: String) async throws -> ModelRecord?
+  /// Whether a model of this manifest was ever registered.
+  func knowsManifest(_ digest: Digest) async throws -> Bool
   /// Forgets a name; false when there is none. Units of the model go on.
   func removeModel(_ id: String) async throws -> Bool
 }

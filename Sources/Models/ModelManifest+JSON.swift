@@ -40,6 +40,7 @@ extension ModelManifest {
       throw FormatError(.badVersion, file: file, reason: "manifest version \(version)")
     }
     try description.validate(file: file)
+    try provenance?.validate(file: file)
     let required = description.requiredTensors.sorted { utf8Order($0.name, $1.name) }
     guard required.map(\.name) == tensors.map(\.name) else {
       throw FormatError(
@@ -58,8 +59,7 @@ extension ModelManifest {
           throw FormatError(
             .limitExceeded, file: file, reason: "\(label) has a chunk of \(chunk.bytes) bytes")
         }
-        guard chunk.sha256.utf8.count == 64, chunk.sha256.utf8.allSatisfy(\.isLowerHexadecimal)
-        else {
+        guard isSHA256(chunk.sha256) else {
           throw FormatError(
             .malformed, file: file, reason: "\(label) has the digest \(quoted(chunk.sha256))")
         }
@@ -88,6 +88,11 @@ private func canonicalEncoder() -> JSONEncoder {
   let encoder = JSONEncoder()
   encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
   return encoder
+}
+
+/// Whether a text is 64 lower-case hexadecimal digits.
+func isSHA256(_ text: String) -> Bool {
+  text.utf8.count == 64 && text.utf8.allSatisfy(\.isLowerHexadecimal)
 }
 
 extension UInt8 {

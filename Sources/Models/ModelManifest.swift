@@ -42,10 +42,14 @@ package struct ModelManifest: Codable, Hashable, Sendable {
   package let description: ModelDescription
   /// The tensors that `description` requires, sorted by name.
   package let tensors: [Tensor]
+  /// Where the weights are from; nil in manifests of programs that did not ask.
+  package let provenance: ModelProvenance?
 
-  private init(_ description: ModelDescription, _ tensors: [Tensor]) {
+  private init(
+    _ description: ModelDescription, _ tensors: [Tensor], _ provenance: ModelProvenance?
+  ) {
     version = description.manifestVersion
-    (self.description, self.tensors) = (description, tensors)
+    (self.description, self.tensors, self.provenance) = (description, tensors, provenance)
   }
 
   /// Cuts the tensors that `description` requires into chunks and gives each to `sink`.
@@ -56,9 +60,11 @@ package struct ModelManifest: Codable, Hashable, Sendable {
   /// - Throws: `FormatError`, and what `sink` throws.
   package static func make(
     _ description: ModelDescription, from source: any TensorSource,
+    provenance: ModelProvenance? = nil,
     sink: (_ tensor: String, UnsafeRawBufferPointer) throws -> String
   ) throws -> ModelManifest {
     try description.validate(file: source.name)
+    try provenance?.validate(file: source.name)
     let buffer = UnsafeMutableRawBufferPointer.allocate(
       byteCount: chunkLimitBytes, alignment: 64)
     defer { buffer.deallocate() }
@@ -81,7 +87,7 @@ package struct ModelManifest: Codable, Hashable, Sendable {
       return Tensor(
         name: requirement.name, type: tensor.type, shape: tensor.shape, chunks: chunks)
     }
-    return ModelManifest(description, tensors)
+    return ModelManifest(description, tensors, provenance)
   }
 
   /// Every chunk once, in the order of first use.

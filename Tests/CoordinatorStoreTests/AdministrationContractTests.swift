@@ -232,4 +232,14 @@ struct AdministrationContractTests {
       #expect(try await lab.store.isOperatorKey(hash: second) == false)
     }
   }
+
+  @Test("a manifest is known also once its name is gone", arguments: StoreKind.allCases)
+  func manifests(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      #expect(try await lab.store.knowsManifest(lab.model.manifest))
+      #expect(try await lab.store.knowsManifest(lab.model.vocabulary) == false)
+      #expect(try await lab.store.removeModel(lab.model.id))
+      #expect(try await lab.store.knowsManifest(lab.model.manifest))
+    }
+  }
 }

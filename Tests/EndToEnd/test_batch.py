@@ -29,11 +29,14 @@ def test_every_line_is_answered_and_verified(fleet):
     assert batch.request_counts.total == batch.request_counts.completed == 32
     answered = answers(client, batch)
     assert set(answered) == {line["custom_id"] for line in varied_lines()}
+    origin = client.models.retrieve(batch.model).tally
+    assert set(origin) == {"manifest", "source", "licence", "base_models"} and origin["source"]
     for line in answered.values():
         body = line["response"]["body"]
         assert line["error"] is None and line["response"]["status_code"] == 200
         assert body["tally"]["verification"] in ("quorum", "replay")
         assert body["tally"]["replicas"] >= 2
+        assert body["tally"]["model"] == origin
         assert body["usage"]["total_tokens"] == body["usage"]["prompt_tokens"] + body["usage"]["completion_tokens"]
     assert len(answered["several"]["response"]["body"]["choices"]) == 3
     entries = answered["logprobs"]["response"]["body"]["choices"][0]["logprobs"]["content"]

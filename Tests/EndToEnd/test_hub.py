@@ -104,7 +104,8 @@ class Hub:
 @pytest.fixture
 def hub(tmp_path):
     folder = write_tiny_model(tmp_path / "repository")
-    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Tiny\n")
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\nbase_model:\n- tinyorg/Tiny-Base\n---\n# Tiny\n")
+    (folder / "LICENSE").write_text("the whole text\n")
     (folder / "pytorch_model.bin").write_bytes(b"not wanted")
     (folder / "consolidated.safetensors").write_bytes(b"not wanted")
     hub = Hub(folder)
@@ -137,6 +138,24 @@ def test_a_model_is_pinned_checked_and_added(hub, tmp_path):
     before = len(hub.requests)
     add(hub, tmp_path)
     assert [path for _, path, _, _ in hub.requests[before:]] == [f"/api/models/{REPOSITORY}/revision/main?blobs=true"]
+
+
+def test_a_models_files_and_licence_are_shown(hub, tmp_path):
+    add(hub, tmp_path, "--quantize", "q8_0")
+    data = ("--data", str(tmp_path / "data"))
+    shown = json.loads(tally("model", "show", "tiny-1b", "--json", *data).stdout)
+    assert shown["id"] == listed(tmp_path)[0]["manifest"]
+    provenance = shown["provenance"]
+    assert provenance["source"] == f"hf:{REPOSITORY}@{COMMIT}" and provenance["base_models"] == ["tinyorg/Tiny-Base"]
+    assert provenance["licence_text"] == "the whole text\n" and provenance["rounding"] == "q8_0"
+    digests = {file["name"]: file["sha256"] for file in provenance["files"]}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md", "LICENSE"} <= set(digests)
+    for name, digest in digests.items():
+        assert hashlib.sha256((hub.folder / name).read_bytes()).hexdigest() == digest
+    assert "based on    tinyorg/Tiny-Base" in tally("model", "show", "tiny-1b", *data).stdout
+    assert tally("model", "show", "tiny-1b", "--licence", *data).stdout.strip() == "the whole text"
+    refused = tally("model", "show", "other", *data, check=False)
+    assert refused.returncode == 1 and "tally model list" in refused.stderr
 
 
 def test_a_broken_download_goes_on_where_it_was(hub, tmp_path):

@@ -96,6 +96,37 @@ import Testing
     #expect(throws: FormatError.self) { try Model(manifest.description, from: unchecked) }
   }
 
+  @Test func aManifestSaysWhoseWeightsItNames() throws {
+    let (test, store) = (TestModel.make(), ChunkStore())
+    func make(_ provenance: ModelProvenance?) throws -> ModelManifest {
+      try ModelManifest.make(test.description, from: test.source, provenance: provenance) { _, bytes in
+        store.keep(bytes)
+      }
+    }
+    let digest = String(repeating: "0a", count: 32)
+    let provenance = ModelProvenance(
+      source: "hf:a/b@c", licence: "mit", licenceText: "text", licenceLink: "l", baseModels: ["d"], rounding: "q4_k",
+      files: [.init(name: "f", bytes: 7, sha256: digest)])
+    let made = try make(provenance)
+    let read = try ModelManifest(json: made.canonicalJSON(), name: "manifest.json")
+    #expect(read == made && read.provenance == provenance)
+    // Without one, a manifest is as programs without provenance made it.
+    let plain = try String(decoding: make(nil).canonicalJSON(), as: UTF8.self)
+    #expect(!plain.contains("provenance"))
+
+    let json = String(decoding: try made.canonicalJSON(), as: UTF8.self)
+    for (original, damaged) in [
+      (digest, digest.uppercased()), ("\"bytes\":7", "\"bytes\":-7"), ("\"source\"", "\"other\""),
+      ("\"text\"", "\"\(String(repeating: "t", count: 300_000))\""),
+      ("hf:a/b@c", String(repeating: "s", count: 1025)), ("[\"d\"]", "\"d\""),
+    ] {
+      #expect(throws: FormatError.self, "\(original)") {
+        try ModelManifest(
+          json: Data(json.replacing(original, with: damaged).utf8), name: "manifest.json")
+      }
+    }
+  }
+
   @Test(arguments: [
     ("\"version\":1", "\"version\":2"), ("\"heads\":4", "\"heads\":5"),
     ("\"heads\":4", "\"heads\":0"), ("\"heads\":4", "\"heads\":9223372036854775807"),

@@ -148,13 +148,29 @@ package struct UsageBody: Codable, Hashable, Sendable {
 }
 
 /// What an answer's correctness rests on; ours, beside OpenAI's fields.
-package struct VerificationBody: Codable, Hashable, Sendable {
+package struct VerificationBody: Encodable, Hashable, Sendable {
   /// The unit's digest; its receipts name it.
   package var unit: String
   /// `quorum`, `trusted_pool` or `replay`.
   package var verification: String
   /// Equal results that the acceptance rests on.
   package var replicas: Int
+  package var model: ModelOriginBody
+}
+
+/// Whose weights an answer is from; ours, beside OpenAI's fields.
+package struct ModelOriginBody: Encodable, Hashable, Sendable {
+  /// Names every bit of the model, and its whole provenance at `GET /tally/v1/manifests/{id}`.
+  package var manifest: String
+  @Nullable package var source: String?
+  /// An SPDX identifier in lower case where there is one; null when nobody stated it.
+  @Nullable package var licence: String?
+  package var baseModels: [String]
+
+  private enum CodingKeys: String, CodingKey {
+    case manifest, source, licence
+    case baseModels = "base_models"
+  }
 }
 
 /// A line of a batch's output or error file.

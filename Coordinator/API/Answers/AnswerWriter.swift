@@ -32,7 +32,10 @@ package struct AnswerWriter {
       usage: usage(inputs.sequences[range], result.sequences[range], rendering),
       verification: VerificationBody(
         unit: completed.unit.hex, verification: completed.verification.rawValue,
-        replicas: completed.replicas))
+        replicas: completed.replicas,
+        model: ModelOriginBody(
+          manifest: rendering.manifest.hex, source: rendering.source, licence: rendering.licence,
+          baseModels: rendering.baseModels ?? [])))
     let pairs = zip(inputs.sequences[range], result.sequences[range])
     switch endpoint {
     case .chatCompletions:

@@ -26,7 +26,8 @@ package struct RequestPlanner {
   package func plan(_ line: BatchLine, number: Int) throws -> NewRequest {
     let rendering = AnswerRendering(
       choices: line.request.choices, model: line.request.model, manifest: model.manifest,
-      tokenizer: model.tokenizer)
+      tokenizer: model.tokenizer, source: model.source, licence: model.licence,
+      baseModels: model.baseModels)
     let content: NewRequest.Content
     do {
       content = .run(
@@ -107,12 +108,22 @@ package struct AnswerRendering: Codable, Hashable, Sendable {
   package var manifest: Digest
   /// The blob of the tokenizer; the model's name may mean another one by then.
   package var tokenizer: Digest
+  /// As `ModelRecord` has them; nil in requests of coordinators that did not keep them.
+  package var source: String?
+  package var licence: String?
+  package var baseModels: [String]?
 
-  package init(choices: Int, model: String, manifest: Digest, tokenizer: Digest) {
+  package init(
+    choices: Int, model: String, manifest: Digest, tokenizer: Digest, source: String? = nil,
+    licence: String? = nil, baseModels: [String]? = nil
+  ) {
     self.choices = choices
     self.model = model
     self.manifest = manifest
     self.tokenizer = tokenizer
+    self.source = source
+    self.licence = licence
+    self.baseModels = baseModels
   }
 
   private enum CodingKeys: String, CodingKey {
@@ -120,5 +131,8 @@ package struct AnswerRendering: Codable, Hashable, Sendable {
     case model = "m"
     case manifest = "d"
     case tokenizer = "t"
+    case source = "s"
+    case licence = "l"
+    case baseModels = "b"
   }
 }

@@ -24,19 +24,18 @@ package struct ModelImport: Sendable {
   /// - Parameters:
   ///   - path: a GGUF file, or a folder with config.json, tokenizer.json and safetensors.
   ///   - name: what clients call the model; letters, digits, `.`, `_` and `-`.
-  ///   - licence: what its weights are licensed under; nil: what the files say.
-  ///   - source: where it is from; nil: the path's last part.
+  ///   - origin: what is not in the files.
   ///   - rounded: what weights in floats are rounded to; nil: they stay as they are.
-  ///   - progress: bytes of weights stored so far.
+  ///   - progress: bytes of files hashed or weights stored since the last call, `workBytes` in all.
   /// - Throws: `FormatError`, `TokenizerError` and `TemplateError` for files that cannot be used;
   ///   `StoreError.invalid` for the name.
   package func add(
-    path: String, name: String, licence: String? = nil, source: String? = nil,
+    path: String, name: String, origin: ModelOrigin = ModelOrigin(),
     rounded format: RoundedFormat? = nil, now: Timestamp,
     progress: (_ bytes: Int) -> Void = { _ in }
   ) async throws -> ModelRecord {
     try Self.check(name)
-    let licence = try licence.map { try ModelLicence.checked($0) } ?? ModelLicence.stated(in: path)
+    let licence = try origin.licence.map { try ModelLicence.checked($0) }
     let bundle = try TokenizerBundle(path: path)
     let blob = try TokenizerBlob(modelPath: path, bundle: bundle)
     // Proves that what is stored can be read again.
@@ -45,12 +44,14 @@ package struct ModelImport: Sendable {
     let stored = try ModelFiles(path: path)
     let files = try format.map { try stored.rounded(to: $0) } ?? stored
     let description = files.description.ending(with: bundle.endIDs)
-    let (manifest, chunks) = try makeManifest(description, files.source, progress)
+    var provenance = try self.provenance(path, origin, progress)
+    provenance.licence = licence ?? provenance.licence
+    provenance.rounding = format?.rawValue
+    let (manifest, chunks) = try makeManifest(description, files.source, provenance, progress)
     let manifestData = try manifest.canonicalJSON()
     let manifestDigest = try await blobs.put(manifestData)
     let vocabulary = try await blobs.put(
       try Self.vocabulary(of: tokenizer, count: description.vocabularySize).encoded())
-    let source = source ?? URL(fileURLWithPath: path).lastPathComponent
     let record = ModelRecord(
       id: name, manifest: manifestDigest, tokenizer: try await blobs.put(blob.encoded()),
       vocabulary: vocabulary, chatTemplate: bundle.chatTemplate,
@@ -58,7 +59,8 @@ package struct ModelImport: Sendable {
       cost: ModelCost(
         description, weightBytes: manifest.byteCount,
         diskBytes: manifest.byteCount + manifestData.count),
-      source: source + (format.map { " as \($0.rawValue)" } ?? ""), licence: licence, createdAt: now)
+      source: provenance.source + (format.map { " as \($0.rawValue)" } ?? ""),
+      licence: provenance.licence, baseModels: provenance.baseModels, createdAt: now)
     try await store.registerModel(record, blobs: [manifestDigest, vocabulary] + chunks)
     return record
   }
@@ -75,18 +77,62 @@ package struct ModelImport: Sendable {
     }
   }
 
+  /// What the calls of `progress` add up to: the bytes of all files, and of the weights.
+  ///
+  /// - Throws: `FormatError`.
+  package static func workBytes(path: String, origin: ModelOrigin) throws -> Int {
+    let files = try ModelFileNames.files(of: path, notices: origin.notices(path))
+    let weights = try ModelFiles(path: path).source
+    return try files.reduce(0) { try $0 + ($1.url.resourceValues(forKeys: [.fileSizeKey]).fileSize ?? 0) }
+      + weights.tensorNames.reduce(0) { try $0 + weights.tensor($1).byteCount }
+  }
+
+  /// Reads every file once.
+  private func provenance(
+    _ path: String, _ origin: ModelOrigin, _ progress: (Int) -> Void
+  ) throws -> ModelProvenance {
+    let notices = origin.notices(path)
+    let statement = try ModelStatement(path: path, notices: notices)
+    var provenance = ModelProvenance(
+      source: origin.source ?? URL(fileURLWithPath: path).lastPathComponent,
+      licence: statement.licence,
+      licenceText: try origin.licenceFile.map { try Self.licenceText($0) } ?? statement.licenceText,
+      licenceLink: statement.licenceLink, baseModels: statement.baseModels)
+    for (name, url) in try ModelFileNames.files(of: path, notices: notices) {
+      var hasher = BlobHasher()
+      var bytes = 0
+      let file = try FileHandle(forReadingFrom: url)
+      defer { try? file.close() }
+      while let part = try file.read(upToCount: 1 << 20), !part.isEmpty {
+        hasher.update(part)
+        bytes += part.count
+        progress(part.count)
+      }
+      provenance.files.append(.init(name: name, bytes: bytes, sha256: hasher.finalize().hex))
+    }
+    return provenance
+  }
+
+  private static func licenceText(_ path: String) throws -> String {
+    guard let text = try ModelStatement.licenceText(in: URL(fileURLWithPath: path)) else {
+      throw FormatError(.unreadable, file: path, reason: "the licence cannot be read")
+    }
+    return text
+  }
+
   private func makeManifest(
-    _ description: ModelDescription, _ source: any TensorSource, _ progress: (Int) -> Void
+    _ description: ModelDescription, _ source: any TensorSource, _ provenance: ModelProvenance,
+    _ progress: (Int) -> Void
   ) throws -> (ModelManifest, [Digest]) {
     var digests: [Digest] = []
-    var bytes = 0
-    let manifest = try ModelManifest.make(description, from: source) { _, chunk in
+    let manifest = try ModelManifest.make(
+      description, from: source, provenance: provenance
+    ) { _, chunk in
       let data = Data(chunk)
       let digest = BlobDigest.sha256(data)
       try blobs.persist([digest: data])
       digests.append(digest)
-      bytes += data.count
-      progress(bytes)
+      progress(data.count)
       return digest.hex
     }
     return (manifest, digests)

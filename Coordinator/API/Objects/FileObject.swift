@@ -38,15 +38,19 @@ package struct ModelObject: Encodable, Hashable, Sendable {
   package let object = "model"
   package var created: Int
   package var ownedBy: String
+  package var tally: ModelOriginBody
 
   package init(_ record: ModelRecord) {
     id = record.id
+    tally = ModelOriginBody(
+      manifest: record.manifest.hex, source: record.source, licence: record.licence,
+      baseModels: record.baseModels ?? [])
     created = record.createdAt.seconds
     ownedBy = record.ownedBy
   }
 
   private enum CodingKeys: String, CodingKey {
-    case id, object, created
+    case id, object, created, tally
     case ownedBy = "owned_by"
   }
 }

@@ -2,6 +2,7 @@ import CoordinatorStore
 import HTTPTypes
 import Hummingbird
 import Logging
+import WireProtocol
 
 /// Models, health, and the parts of OpenAI's API that batches take the place of.
 struct PublicRoutes {
@@ -11,6 +12,7 @@ struct PublicRoutes {
   func add(to router: some RouterMethods<CoordinatorRequestContext>) {
     router.route("/v1/models", [.get: authenticated(models)])
     router.route("/v1/models/{id}", [.get: authenticated(model)])
+    router.route("/tally/v1/manifests/{id}", [.get: authenticated(manifest)])
     for endpoint in GenerationEndpoint.allCases {
       router.route(
         RouterPath(endpoint.rawValue),
@@ -44,6 +46,19 @@ struct PublicRoutes {
         param: "model", code: "model_not_found")
     }
     return try .json(ModelObject(model))
+  }
+
+  /// Models are public to all keys, so that their provenance is too.
+  @Sendable private func manifest(
+    _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
+  ) async throws -> Response {
+    let id = try context.pathID()
+    guard let digest = Digest(hex: id), try await environment.store.knowsManifest(digest),
+      try await environment.blobs.size(of: digest) != nil
+    else { throw APIError.noSuch("manifest", id, param: nil) }
+    let provenance = try ProvenanceReader.read(
+      manifest: try await environment.blobs.read(digest), digest: digest)
+    return try .json(ProvenanceObject(id: digest.hex, provenance: provenance))
   }
 
   @Sendable private func alive(

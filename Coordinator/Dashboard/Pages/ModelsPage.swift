@@ -11,6 +11,7 @@ struct ModelsPage: PageContent {
   struct Model {
     let id: String
     let licence: String
+    let baseModels: String?
     let source: String
     let owner: String
     let context: String
@@ -31,6 +32,7 @@ extension ModelsPage.Model {
   fileprivate init(_ record: ModelRecord) {
     id = record.id
     licence = record.licence ?? "not stated"
+    baseModels = record.baseModels.flatMap { $0.isEmpty ? nil : $0.joined(separator: ", ") }
     source = record.source
     owner = record.ownedBy
     context = Spelling.count(record.contextLength, "token")

@@ -45,13 +45,15 @@ package struct ModelRecord: Hashable, Sendable, Codable {
   package var source: String
   /// An SPDX identifier in lower case where there is one; nil when the files do not say.
   package var licence: String?
+  /// What it is derived from; nil where nobody looked.
+  package var baseModels: [String]?
   package var ownedBy: String
   package var createdAt: Timestamp
 
   package init(
     id: String, manifest: Digest, tokenizer: Digest, vocabulary: Digest, chatTemplate: String?,
     contextLength: Int, cost: ModelCost, source: String, licence: String? = nil,
-    ownedBy: String = "tallystick", createdAt: Timestamp
+    baseModels: [String]? = nil, ownedBy: String = "tallystick", createdAt: Timestamp
   ) {
     self.id = id
     self.manifest = manifest
@@ -62,6 +64,7 @@ package struct ModelRecord: Hashable, Sendable, Codable {
     self.cost = cost
     self.source = source
     self.licence = licence
+    self.baseModels = baseModels
     self.ownedBy = ownedBy
     self.createdAt = createdAt
   }

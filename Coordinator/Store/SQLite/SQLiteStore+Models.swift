@@ -54,6 +54,12 @@ package extension SQLiteStore {
     }
   }
 
+  func knowsManifest(_ digest: Digest) async throws -> Bool {
+    try await read { db in
+      try db.first("SELECT 1 FROM manifest WHERE digest = ?", [digest]) != nil
+    }
+  }
+
   func removeModel(_ id: String) async throws -> Bool {
     try await write { transaction in
       try transaction.db.run("DELETE FROM model WHERE id = ?", [id])

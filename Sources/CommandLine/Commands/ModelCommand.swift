@@ -9,7 +9,7 @@ import Models
 struct ModelCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "model", abstract: "Add, list and inspect models and their tensors.",
-    subcommands: [Add.self, List.self, Inspect.self, TensorCommand.self])
+    subcommands: [Add.self, List.self, Show.self, Inspect.self, TensorCommand.self])
 
   struct Add: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -48,6 +48,9 @@ struct ModelCommand: AsyncParsableCommand {
         discussion: "Volunteers choose by it (see `tally worker choose`); one that nobody states is \"unknown\"."))
     var licence: String?
 
+    @Option(help: "A file with the licence's text; LICENSE among the model's files when left out.", completion: .file())
+    var licenceText: String?
+
     @Option(help: "Round weights in floats to this format.")
     var quantize: RoundedFormat?
 
@@ -59,13 +62,13 @@ struct ModelCommand: AsyncParsableCommand {
     func run() async throws {
       let reference = try HubReference(path)
       if dryRun { return try await plan(reference) }
-      guard let reference else { return try await add(path, source: nil) }
+      guard let reference else { return try await add(path) }
       // The folder is opened first: nothing is downloaded for a coordinator that is not there.
       _ = try data.open()
       let download = try await HubDownload.fetch(reference)
       try await add(
         download.path, name: Self.name(of: reference.file ?? reference.name),
-        source: "\(download.reference)")
+        source: "\(download.reference)", notices: download.folder)
     }
 
     private func plan(_ reference: HubReference?) async throws {
@@ -90,19 +93,24 @@ struct ModelCommand: AsyncParsableCommand {
     /// - Parameters:
     ///   - name: what batches call the model where the options do not say so.
     ///   - source: where it is from; nil: the path's last part.
-    private func add(_ path: String, name fallback: String? = nil, source: String?) async throws {
+    ///   - notices: the folder with licence and card; nil: the model's own.
+    private func add(
+      _ path: String, name fallback: String? = nil, source: String? = nil, notices: String? = nil
+    ) async throws {
       let folder = try data.open()
       let name = name ?? fallback ?? Self.name(of: path)
+      let origin = ModelOrigin(
+        source: source, noticeFolder: notices, licence: licence, licenceFile: licenceText)
       var bar = ProgressBar()
-      let total = (try? ModelFiles(path: path).weightFileBytes) ?? 0
+      let total = try ModelImport.workBytes(path: path, origin: origin)
+      var done = 0
       let record = try await ModelImport(store: folder.store, blobs: folder.blobs).add(
-        path: path, name: name, licence: licence, source: source, rounded: quantize,
-        now: APIEnvironment.systemTime()
+        path: path, name: name, origin: origin, rounded: quantize, now: APIEnvironment.systemTime()
       ) { bytes in
-        guard Terminal.error.isInteractive, total > 0 else { return }
+        done += bytes
         bar.show(
-          fraction: min(0.99, Double(bytes) / Double(total)),
-          detail: "stored \(Spelled.bytes(bytes))")
+          fraction: total > 0 ? min(0.99, Double(done) / Double(total)) : 0,
+          detail: "read \(Spelled.bytes(done)) of \(Spelled.bytes(total))")
       }
       bar.clear()
       Terminal.output.line(
@@ -138,6 +146,7 @@ struct ModelCommand: AsyncParsableCommand {
       let weight_bytes: Int
       let context_length: Int
       let licence: String?
+      let base_models: [String]?
       let chat_template: Bool
       let created_at: Int
     }
@@ -150,7 +159,7 @@ struct ModelCommand: AsyncParsableCommand {
             Row(
               id: $0.id, source: $0.source, manifest: $0.manifest.hex,
               weight_bytes: $0.cost.weightBytes, context_length: $0.contextLength,
-              licence: $0.licence, chat_template: $0.chatTemplate != nil, created_at: $0.createdAt.seconds)
+              licence: $0.licence, base_models: $0.baseModels, chat_template: $0.chatTemplate != nil, created_at: $0.createdAt.seconds)
           })
       }
       var table = TextTable(
@@ -163,94 +172,5 @@ struct ModelCommand: AsyncParsableCommand {
       }
       Terminal.output.line(table.rendered())
     }
-  }
-
-  struct Inspect: ParsableCommand {
-    static let configuration = CommandConfiguration(
-      abstract: "Show what is in a model's files, without loading its weights.",
-      discussion: """
-        Family, shapes, parameters, licence, and the memory that each layer takes: its weights as the kernels hold \
-        them, and what it keeps of a sequence for each token (f16). Of experts, a token goes through the chosen ones. \
-        Weights are mapped from a file (--packed-cache): a model larger than memory runs, as fast as the disk gives \
-        what it needs.
-
-        EXAMPLE:
-          tally model inspect SmolLM2-135M-Instruct.Q4_1.gguf
-        """)
-
-    @Argument(help: "A GGUF file or a Hugging Face folder.", completion: .file())
-    var path: String
-
-    @Flag(help: "Print JSON: the whole description, as the engine takes it.")
-    var json = false
-
-    func run() throws {
-      let files = try ModelFiles(path: path)
-      if json { return try printJSON(files.description) }
-      let model = files.description
-      let output = Terminal.output
-      let summary = try ModelSummary(model, files.source)
-      output.line("family      \(model.family)")
-      output.line("licence     \(try ModelLicence.stated(in: path) ?? "unknown")")
-      output.line(
-        "size        \(Spelled.count(model.parameterCount)) parameters, "
-          + "\(Spelled.bytes(files.weightFileBytes)) on disk")
-      if summary.hasExperts {
-        output.line(
-          "            \(Spelled.count(summary.activeParameters)) of them for each token")
-      }
-      output.line(
-        "memory      \(Spelled.bytes(summary.weightBytes)) of weights at most, "
-          + "\(Spelled.bytes(summary.cacheBytesPerToken)) for each token of a sequence"
-          + (summary.stateBytes > 0
-            ? ", \(Spelled.bytes(summary.stateBytes)) for each sequence besides" : ""))
-      output.line("layers      \(model.layers.count) of width \(Spelled.count(model.hiddenSize))")
-      output.line("vocabulary  \(Spelled.count(model.vocabularySize)) tokens")
-      output.line("context     \(Spelled.count(model.contextLength)) tokens")
-      output.line(
-        "ends with   \(model.endOfSequenceIds.map(String.init).joined(separator: ", "))")
-      for (type, count) in files.elementTypes {
-        output.line("weights     \(count) tensors \(type)")
-      }
-      output.line("")
-      output.line(Self.table(summary).rendered())
-    }
-
-    private static func table(_ summary: ModelSummary) -> TextTable {
-      var table = TextTable(
-        .text("LAYER"), .text("ATTENTION"), .text("FEED-FORWARD"), .number("PARAMETERS"),
-        .number("WEIGHTS"), .number("A TOKEN"))
-      for run in summary.layers {
-        let (first, last) = (run.layers.lowerBound, run.layers.upperBound - 1)
-        table.add(
-          first == last ? "\(first)" : "\(first)-\(last)", run.mixer, run.feedForward,
-          Spelled.count(run.parameters), Spelled.bytes(run.weightBytes),
-          Spelled.bytes(run.cacheBytesPerToken))
-      }
-      table.add(
-        "embedding", "", "", Spelled.count(summary.embeddingParameters),
-        Spelled.bytes(summary.embeddingBytes), "")
-      table.add(
-        "head", summary.isHeadShared ? "(the embedding)" : "", "",
-        Spelled.count(summary.headParameters), Spelled.bytes(summary.headBytes), "")
-      return table
-    }
-  }
-}
-
-extension ModelFiles {
-  /// Bytes of all tensors as stored.
-  var weightFileBytes: Int {
-    source.tensorNames.reduce(0) { $0 + ((try? source.tensor($1).byteCount) ?? 0) }
-  }
-
-  /// How many tensors there are of each type, most first.
-  var elementTypes: [(String, Int)] {
-    var counts: [String: Int] = [:]
-    for name in source.tensorNames {
-      guard let tensor = try? source.tensor(name) else { continue }
-      counts["\(tensor.type.rawValue)", default: 0] += 1
-    }
-    return counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
   }
 }

@@ -4,6 +4,8 @@ import Foundation
 struct HubDownload {
   /// The folder, or the GGUF file, that the model is loaded from.
   let path: String
+  /// With everything that was downloaded.
+  let folder: String
   /// With the commit instead of a branch.
   let reference: HubReference
 
@@ -31,7 +33,7 @@ struct HubDownload {
       }
       bar.clear()
       let path = pinned.file.map { folder.appendingPathComponent($0).path } ?? folder.path
-      return HubDownload(path: path, reference: pinned)
+      return HubDownload(path: path, folder: folder.path, reference: pinned)
     }
   }
 

@@ -1,3 +1,4 @@
+import CoordinatorAPI
 import Foundation
 
 /// What the hub says of one revision of a repository
@@ -32,7 +33,7 @@ struct HubListing: Decodable, Sendable {
       guard let file = siblings.first(where: { $0.rfilename == wanted }) else {
         throw CommandError("\(reference.repository) has no file \(wanted)\(offer(".gguf"))")
       }
-      return [file] + siblings.filter { Self.isLicence($0.rfilename) }
+      return [file] + siblings.filter { ModelFileNames.isNotice($0.rfilename) }
     }
     let weights = siblings.filter { file in
       file.rfilename.hasPrefix("model") && file.rfilename.hasSuffix(".safetensors")
@@ -45,18 +46,9 @@ struct HubListing: Decodable, Sendable {
     let hasJSON = siblings.contains { $0.rfilename == "tokenizer.json" }
     return siblings.filter { file in
       let name = file.rfilename
-      return weights.contains(file) || Self.settings.contains(name) || Self.isLicence(name)
+      return weights.contains(file) || ModelFileNames.settings.contains(name) || ModelFileNames.isNotice(name)
         || (name == "tokenizer.model" && !hasJSON)
     }
-  }
-
-  private static let settings: Set<String> = [
-    "config.json", "generation_config.json", "model.safetensors.index.json", "tokenizer.json",
-    "tokenizer_config.json", "chat_template.jinja", "chat_template.json",
-  ]
-
-  private static func isLicence(_ name: String) -> Bool {
-    ["README.md", "LICENSE", "LICENSE.txt", "LICENSE.md"].contains(name)
   }
 
   /// Files that might have been meant.
