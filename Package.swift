@@ -107,6 +107,7 @@ let package = Package(
     module("ModelFormats", path: "Sources/ModelFormats", []),
     module("Tokenizers", path: "Sources/Tokenizers", ["CPCRE2", "ModelFormats"]),
     module("Models", path: "Sources/Models", ["Kernels", "ModelFormats", crypto]),
+    module("Calibration", path: "Sources/Calibration", ["Kernels", "ModelFormats", "Models"]),
     module(
       "Execution", path: "Sources/Execution", ["Kernels", "Models", "WireProtocol", "WirePayloads"]),
 
@@ -159,8 +160,8 @@ let package = Package(
     .executableTarget(
       name: "tally",
       dependencies: [
-        "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStatistics",
-        "CoordinatorStore", "Execution", "Kernels", "ModelFormats", "Models", "Tokenizers",
+        "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
+        "CoordinatorStatistics", "CoordinatorStore", "Execution", "Kernels", "ModelFormats", "Models", "Tokenizers",
         "WireProtocol", "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine", argumentParser,
         asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
       ],
@@ -174,6 +175,7 @@ let package = Package(
     tests("ModelFormatsTests", ["ModelFormats", "TestSupport"]),
     tests("TokenizersTests", ["Tokenizers", "TestSupport"]),
     tests("ModelsTests", ["Kernels", "ModelFormats", "Models", "TestSupport"]),
+    tests("CalibrationTests", ["Calibration", "Kernels", "ModelFormats", "Models", "TestSupport"]),
     tests(
       "ExecutionTests",
       ["Execution", "Kernels", "Models", "TestSupport", "WirePayloads", "WireProtocol"]),

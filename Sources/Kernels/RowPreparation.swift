@@ -23,7 +23,7 @@ package enum RowPreparation {
   case gate(GatedActivation, up: Tensor)
 
   /// False for `none`.
-  var isAny: Bool {
+  package var isAny: Bool {
     if case .none = self { return false }
     return true
   }

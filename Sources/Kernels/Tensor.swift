@@ -38,6 +38,14 @@ package final class Tensor {
     self.rows = rows
   }
 
+  /// The same rows in memory of their own.
+  /// - Throws: `KernelError.outOfResources`.
+  package func copy() throws(KernelError) -> Tensor {
+    let copy = try Tensor(rows: rows, columns: columns)
+    copy.base.update(from: base, count: rows * stride)
+    return copy
+  }
+
   /// The values of one row.
   package subscript(row: Int) -> UnsafeMutableBufferPointer<Float> {
     precondition(row >= 0 && row < rows, "row \(row) of \(rows)")

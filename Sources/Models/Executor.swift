@@ -13,6 +13,12 @@ package final class Executor {
   /// The kernels and threads that it runs on.
   package var compute: Compute { context.compute }
 
+  /// Is told what goes into the matrices of layers and head; the bits stay the same.
+  package var observer: (any InputObserver)? {
+    get { context.observer }
+    set { context.observer = newValue }
+  }
+
   /// - Parameter compute: kernels and threads; no other executor may use it at the same time.
   package init(_ model: Model, compute: Compute) {
     self.model = model

@@ -44,13 +44,15 @@ package struct ModelProvenance: Codable, Hashable, Sendable {
   package var baseModels: [String]
   /// What weights in floats were rounded to as they were added, such as "q4_k".
   package var rounding: String?
+  /// The text on which rounding was calibrated; nil where it was plain.
+  package var calibration: File?
   /// Everything that was read, by name.
   package var files: [File]
 
   /// See the properties.
   package init(
     source: String, licence: String? = nil, licenceText: String? = nil, licenceLink: String? = nil,
-    baseModels: [String] = [], rounding: String? = nil, files: [File] = []
+    baseModels: [String] = [], rounding: String? = nil, calibration: File? = nil, files: [File] = []
   ) {
     self.source = source
     self.licence = licence
@@ -58,11 +60,12 @@ package struct ModelProvenance: Codable, Hashable, Sendable {
     self.licenceLink = licenceLink
     self.baseModels = baseModels
     self.rounding = rounding
+    self.calibration = calibration
     self.files = files
   }
 
   private enum CodingKeys: String, CodingKey {
-    case source, licence, rounding, files
+    case source, licence, rounding, calibration, files
     case licenceText = "licence_text"
     case licenceLink = "licence_link"
     case baseModels = "base_models"
@@ -73,13 +76,14 @@ package struct ModelProvenance: Codable, Hashable, Sendable {
   /// - Throws: `FormatError`.
   func validate(file: String) throws {
     let names = [source, licence ?? "", licenceLink ?? "", rounding ?? ""] + baseModels + files.map(\.name)
+      + [calibration?.name ?? ""]
     guard names.allSatisfy({ $0.utf8.count <= Limit.nameBytes }),
       (licenceText ?? "").utf8.count <= Limit.licenceTextBytes,
       baseModels.count <= Limit.baseModels, files.count <= Limit.files
     else {
       throw FormatError(.limitExceeded, file: file, reason: "its provenance is too long")
     }
-    for entry in files where entry.bytes < 0 || !isSHA256(entry.sha256) {
+    for entry in files + (calibration.map { [$0] } ?? []) where entry.bytes < 0 || !isSHA256(entry.sha256) {
       throw FormatError(
         .malformed, file: file,
         reason: "its provenance has \(entry.bytes) bytes and the digest \(quoted(entry.sha256)) "

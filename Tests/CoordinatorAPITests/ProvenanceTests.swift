@@ -50,7 +50,7 @@ import WireProtocol
     let text = folder.url.appendingPathComponent("notes.txt").path
     let record = try await ModelImport(store: coordinator.store, blobs: coordinator.blobs).add(
       path: folder.url.path, name: "m", origin: ModelOrigin(licence: "Apache-2.0", licenceFile: text),
-      rounded: .q8_0, now: coordinator.clock.now)
+      rounded: .plain(.q8_0), now: coordinator.clock.now)
     let provenance = try #require(try await manifest(coordinator, record).provenance)
     #expect(provenance.licence == "apache-2.0" && provenance.licenceText == "not read")
     #expect(provenance.rounding == "q8_0")

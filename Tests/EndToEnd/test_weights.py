@@ -1,7 +1,9 @@
 """Weights are what the GGUF project says they are, bit for bit."""
 
+import hashlib
 import json
 import os
+from pathlib import Path
 
 import gguf
 import numpy
@@ -10,9 +12,33 @@ import pytest
 from gguf_blocks import BLOCKS, FLOATS, Bytes, Type, random_rows
 from processes import tally
 from test_local import DEMO_MODEL, read_safetensors
+from tiny_model import write_tiny_model
 
 SEED = int(os.environ.get("TALLY_SEED", "20261124"))
 ROWS, COLUMNS = 64, 1024
+
+
+def write_float_model(path):
+    """The demo model with its matrices in BF16."""
+    source = gguf.GGUFReader(DEMO_MODEL)
+    writer = gguf.GGUFWriter(path, source.fields["general.architecture"].contents())
+    for key, field in source.fields.items():
+        if key.startswith("GGUF.") or key == "general.architecture":
+            continue
+        if field.types[0] == gguf.GGUFValueType.ARRAY:
+            writer.add_array(key, field.contents())
+        else:
+            writer.add_key_value(key, field.contents(), field.types[0])
+    for tensor in source.tensors:
+        values = gguf.dequantize(tensor.data, tensor.tensor_type).astype(numpy.float32)
+        if values.ndim == 2:
+            writer.add_tensor(tensor.name, gguf.quantize(values, Type.BF16), raw_dtype=Type.BF16)
+        else:
+            writer.add_tensor(tensor.name, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
 def extreme_halves(source):
@@ -87,3 +113,36 @@ def test_an_unknown_tensor_is_refused_with_what_may_be_meant(tmp_path):
     assert "layers.3.attn_norm.weight" in answer.stderr
     assert "blk.3.attn_norm.weight" in answer.stderr
     assert not output.exists()
+
+
+def test_calibrated_rounding_loses_less_on_a_text_it_has_not_seen(tmp_path):
+    model, seen, unseen = tmp_path / "float.gguf", tmp_path / "seen.txt", "/usr/share/common-licenses/GPL-3"
+    write_float_model(model)
+    readme = Path(__file__).parents[2] / "README.md"
+    seen.write_text(readme.read_text(encoding="utf-8"), encoding="utf-8")
+
+    def perplexity(*options):
+        measured = tally("perplexity", "--model", model, unseen, "--tokens", "2048", "--json", *options)
+        return json.loads(measured.stdout)["perplexity"]
+
+    rounding = ("--quantize", "q4_0")
+    exact, plain = perplexity(), perplexity(*rounding)
+    calibrated = perplexity(*rounding, "--calibrate", seen, "--calibration-tokens", "4096")
+    assert exact < calibrated < exact + 0.9 * (plain - exact)
+
+
+def test_what_a_model_was_calibrated_on_is_kept(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("The quick brown fox jumps over the lazy dog. " * 100)
+    folder, data = write_tiny_model(tmp_path / "tiny"), ("--data", tmp_path / "data")
+    added = ("model", "add", folder, "--name", "m", "--quantize", "q8_0")
+    tally(*added, "--calibrate", text, "--calibration-context", "64", *data)
+    provenance = json.loads(tally("model", "show", "m", "--json", *data).stdout)["provenance"]
+    assert provenance["rounding"] == "q8_0"
+    digest = hashlib.sha256(text.read_bytes()).hexdigest()
+    assert provenance["calibration"] == {"name": "text.txt", "bytes": text.stat().st_size, "sha256": digest}
+    assert not list((tmp_path / "data").glob("tally-calibration-*"))
+    text.write_text("too short")
+    refused = tally(*added, "--calibrate", text, *data, check=False)
+    assert refused.returncode == 1 and "tokens; 512 or more are needed" in refused.stderr
+    assert tally("model", "add", folder, "--calibrate", text, *data, check=False).returncode == 64

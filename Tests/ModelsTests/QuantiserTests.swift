@@ -108,8 +108,8 @@ import Testing
       let whole = try bytes(source, tensor.name, pieces: after.byteCount)
       #expect(try bytes(source, tensor.name, pieces: 37) == whole)
     }
-    // Rows of 64 are no multiple of 256.
-    #expect(try rounded(model, .q4K).tensor("0.query").type == .q8_0)
+    // Rows of 64 are no multiple of 256, and take the format that comes next.
+    #expect(try rounded(model, .q4K).tensor("0.query").type == .q4_1)
     #expect(throws: FormatError.self) {
       var byte: UInt8 = 0
       let end = try source.tensor("0.query").byteCount
@@ -136,7 +136,7 @@ import Testing
 
   @Test func whatIsQuantisedStays() throws {
     let model = TestModel.make(matrices: .q8_0)
-    #expect(try rounded(model, .q4_0).roundedNames.isEmpty)
+    #expect(try rounded(model, .q4_0).formats.isEmpty)
   }
 
   @Test func aWeightThatIsNotFiniteIsRefused() throws {

@@ -23,6 +23,7 @@ private let layers = [
   Layer(
     name: "Tokenizers", folder: "Sources/Tokenizers/", mayImport: ["CPCRE2", "ModelFormats"]),
   Layer(name: "Models", folder: "Sources/Models/", mayImport: ["Kernels", "ModelFormats"]),
+  Layer(name: "Calibration", folder: "Sources/Calibration/", mayImport: engine),
   Layer(name: "Execution", folder: "Sources/Execution/", mayImport: engine.union(wire)),
   Layer(name: "CoordinatorCore", folder: "Coordinator/Core/", mayImport: ["WireProtocol"]),
   Layer(
@@ -56,8 +57,9 @@ private let layers = [
   Layer(
     name: "tally", folder: "Sources/CommandLine/",
     mayImport: wire.union(engine).union([
-      "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStatistics",
-      "CoordinatorStore", "Execution", "Tokenizers", "WorkerCore", "WorkerDaemon", "WorkerEngine",
+      "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
+      "CoordinatorStatistics", "CoordinatorStore", "Execution", "Tokenizers", "WorkerCore",
+      "WorkerDaemon", "WorkerEngine",
     ])),
   Layer(name: "TestSupport", folder: "Sources/TestSupport/", mayImport: []),
   Layer(

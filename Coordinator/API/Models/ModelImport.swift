@@ -25,13 +25,13 @@ package struct ModelImport: Sendable {
   ///   - path: a GGUF file, or a folder with config.json, tokenizer.json and safetensors.
   ///   - name: what clients call the model; letters, digits, `.`, `_` and `-`.
   ///   - origin: what is not in the files.
-  ///   - rounded: what weights in floats are rounded to; nil: they stay as they are.
+  ///   - rounded: how weights in floats are rounded; nil: they stay as they are.
   ///   - progress: bytes of files hashed or weights stored since the last call, `workBytes` in all.
   /// - Throws: `FormatError`, `TokenizerError` and `TemplateError` for files that cannot be used;
   ///   `StoreError.invalid` for the name.
   package func add(
     path: String, name: String, origin: ModelOrigin = ModelOrigin(),
-    rounded format: RoundedFormat? = nil, now: Timestamp,
+    rounded rounding: ModelRounding? = nil, now: Timestamp,
     progress: (_ bytes: Int) -> Void = { _ in }
   ) async throws -> ModelRecord {
     try Self.check(name)
@@ -42,11 +42,12 @@ package struct ModelImport: Sendable {
     let tokenizer = try blob.makeTokenizer()
     if let template = bundle.chatTemplate { _ = try ChatTemplate(source: template) }
     let stored = try ModelFiles(path: path)
-    let files = try format.map { try stored.rounded(to: $0) } ?? stored
+    let files = try rounding.map { try $0.apply(stored) } ?? stored
     let description = files.description.ending(with: bundle.endIDs)
     var provenance = try self.provenance(path, origin, progress)
     provenance.licence = licence ?? provenance.licence
-    provenance.rounding = format?.rawValue
+    provenance.rounding = rounding?.name
+    provenance.calibration = rounding?.calibration
     let (manifest, chunks) = try makeManifest(description, files.source, provenance, progress)
     let manifestData = try manifest.canonicalJSON()
     let manifestDigest = try await blobs.put(manifestData)
@@ -59,7 +60,7 @@ package struct ModelImport: Sendable {
       cost: ModelCost(
         description, weightBytes: manifest.byteCount,
         diskBytes: manifest.byteCount + manifestData.count),
-      source: provenance.source + (format.map { " as \($0.rawValue)" } ?? ""),
+      source: provenance.source + (rounding.map { " as \($0.name)" } ?? ""),
       licence: provenance.licence, baseModels: provenance.baseModels, createdAt: now)
     try await store.registerModel(record, blobs: [manifestDigest, vocabulary] + chunks)
     return record

@@ -25,13 +25,14 @@ struct ModelCommand: AsyncParsableCommand {
         have accepted there, HF_ENDPOINT names another hub.
 
         --quantize rounds weights that are stored in floats as they are added: matrices of layers and experts to the \
-        format named, embedding and output to 8 bits (6 with q6_k), rows that are no multiple of its block to q8_0. \
-        Routers, norms and weights that are quantised already stay. `tally perplexity --quantize` shows what it costs.
+        format named, embedding and output to 8 bits (6 with q6_k), rows that are no multiple of its block to what \
+        comes next (q4_1 for q4_k, else q8_0). Routers, norms and weights that are quantised already stay. With \
+        --calibrate, less is lost. `tally perplexity --quantize --calibrate` shows what either costs.
 
         EXAMPLES:
           tally model add SmolLM2-135M-Instruct.Q4_1.gguf --name smollm2-135m-instruct
           tally model add ./Llama-3.2-1B-Instruct
-          tally model add hf:Qwen/Qwen3-0.6B --quantize q4_k
+          tally model add hf:Qwen/Qwen3-0.6B --quantize q4_k --calibrate text.txt
           tally model add hf:Qwen/Qwen3-0.6B-GGUF/Qwen3-0.6B-Q8_0.gguf --dry-run
         """)
 
@@ -51,12 +52,11 @@ struct ModelCommand: AsyncParsableCommand {
     @Option(help: "A file with the licence's text; LICENSE among the model's files when left out.", completion: .file())
     var licenceText: String?
 
-    @Option(help: "Round weights in floats to this format.")
-    var quantize: RoundedFormat?
-
     @Flag(help: "Say what would be downloaded and added, and do nothing.")
     var dryRun = false
 
+    @OptionGroup(title: "Rounding") var rounding: RoundingOptions
+    @OptionGroup var compute: ComputeOptions
     @OptionGroup var data: DataOptions
 
     func run() async throws {
@@ -99,13 +99,15 @@ struct ModelCommand: AsyncParsableCommand {
     ) async throws {
       let folder = try data.open()
       let name = name ?? fallback ?? Self.name(of: path)
+      let rounding = try rounding.rounding(
+        of: path, temporary: data.url, compute)
       let origin = ModelOrigin(
         source: source, noticeFolder: notices, licence: licence, licenceFile: licenceText)
       var bar = ProgressBar()
       let total = try ModelImport.workBytes(path: path, origin: origin)
       var done = 0
       let record = try await ModelImport(store: folder.store, blobs: folder.blobs).add(
-        path: path, name: name, origin: origin, rounded: quantize, now: APIEnvironment.systemTime()
+        path: path, name: name, origin: origin, rounded: rounding, now: APIEnvironment.systemTime()
       ) { bytes in
         done += bytes
         bar.show(

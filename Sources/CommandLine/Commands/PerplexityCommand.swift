@@ -18,6 +18,7 @@ struct PerplexityCommand: ParsableCommand {
       EXAMPLES:
         tally perplexity --model model.gguf text.txt
         tally perplexity --model model.gguf text.txt --tokens 20000 --json
+        tally perplexity --model ./Qwen3-0.6B text.txt --quantize q4_0 --calibrate other.txt
       """)
 
   @Option(help: "A GGUF file or a Hugging Face folder.", completion: .file())
@@ -38,12 +39,10 @@ struct PerplexityCommand: ParsableCommand {
   @Flag(help: "Turn the weights into float32 first, so that all arithmetic is float32.")
   var dequantize = false
 
-  @Option(help: "Round the weights first, as `tally model add --quantize` does.")
-  var quantize: RoundedFormat?
-
   @Flag(help: "Print JSON.")
   var json = false
 
+  @OptionGroup(title: "Rounding first, as `tally model add` does") var rounding: RoundingOptions
   @OptionGroup var packedCache: PackedCacheOptions
   @OptionGroup var compute: ComputeOptions
 
@@ -66,23 +65,21 @@ struct PerplexityCommand: ParsableCommand {
   }
 
   func run() throws {
-    let text = try readText()
-    let tokenizer = try TokenizerBundle(path: model).tokenizer
+    let text = try TextFile.read(file)
+    let tokens = try TextTokens(text, TokenizerBundle(path: self.model).tokenizer)
     let model = try loadModel()
     guard context <= model.description.contextLength else {
       throw CommandError(
         "the model's context ends at \(model.description.contextLength) tokens: choose a smaller --context")
     }
-    var ids = try tokenizer.encode(text, addSpecialTokens: true)
-    let beginning = ids.first == (try tokenizer.encode(text, addSpecialTokens: false)).first ? nil : ids.first
-    ids = Array(ids.prefix(tokens ?? ids.count))
+    let ids = Array(tokens.ids.prefix(self.tokens ?? tokens.ids.count))
     guard ids.count >= context else {
       throw CommandError("\(file) has \(ids.count) tokens, less than one window of \(context)")
     }
     var bar = ProgressBar()
     let windows = ids.count / context
     let result = try Perplexity(
-      of: ids, beginning: beginning, context: context, cache: cache.element,
+      of: ids, beginning: tokens.beginning, context: context, cache: cache.element,
       executor: Executor(model, compute: try compute.makeCompute())
     ) { soFar in
       bar.show(
@@ -103,24 +100,10 @@ struct PerplexityCommand: ParsableCommand {
 
   private func loadModel() throws -> Model {
     let options = Model.LoadOptions(weights: dequantize ? .float32 : .asStored)
-    guard let quantize else { return try packedCache.load(model, options: options) }
-    let files = try ModelFiles(path: model).rounded(to: quantize)
+    let rounding = try rounding.rounding(
+      of: model, temporary: FileManager.default.temporaryDirectory, compute)
+    guard let rounding else { return try packedCache.load(model, options: options) }
+    let files = try rounding.apply(try ModelFiles(path: model))
     return try Model(files.description, from: files.source, options: options)
-  }
-
-  private func readText() throws -> String {
-    let data: Data
-    if file == "-" {
-      data = try FileHandle.standardInput.readToEnd() ?? Data()
-    } else {
-      guard let content = FileManager.default.contents(atPath: file) else {
-        throw CommandError("\(file) cannot be read")
-      }
-      data = content
-    }
-    guard let text = String(validating: data, as: UTF8.self) else {
-      throw CommandError("\(file) is not UTF-8")
-    }
-    return text
   }
 }

@@ -73,6 +73,9 @@ struct ExpertsBlock: Sendable {
     let ups = try context.tensor(.expertUp, columns: up.paddedOutputs)
     let outputs = try context.tensor(.expertOutput, columns: down.outputs)
     try compute.gather(x, rows: groups.rows, into: gathered)
+    for (expert, rows) in groups.ranges {
+      try context.observer?.observe(gathered, rows: rows, into: InputSite([gate, up], expert))
+    }
     try compute.matmul(
       gathered,
       groups.ranges.flatMap { expert, rows in
@@ -83,6 +86,9 @@ struct ExpertsBlock: Sendable {
       })
     // The columns beyond F are zeros, and so are their gates.
     try compute.gate(activation, gates, ups, into: gates)
+    for (expert, rows) in groups.ranges {
+      try context.observer?.observe(gates, rows: rows, into: InputSite([down], expert))
+    }
     try compute.matmul(
       gates,
       groups.ranges.map { expert, rows in

@@ -4,12 +4,16 @@ import Kernels
 struct LinearBlock: Sendable {
   let weights: PackedWeights
   let bias: [Float]?
+  /// The whole tensor that the rows are of.
+  let stored: InputSite.Matrix
 
   /// - Parameter shared: the matrix if it is loaded already, as with tied embeddings.
   init(
     _ description: ModelDescription.Linear, _ loader: WeightLoader, shared: PackedWeights? = nil
   ) throws {
     weights = try shared ?? loader.matrix(description.matrix)
+    stored = InputSite.Matrix(
+      tensor: description.weight, rows: 0..<(description.rows?.of ?? description.outputs))
     bias = try description.biasRequirement.map {
       let all = try loader.vector($0)
       return description.rows?.ranges.flatMap { all[$0] } ?? all
@@ -24,6 +28,7 @@ struct LinearBlock: Sendable {
     _ x: Tensor, prepared preparation: RowPreparation = .none, _ blocks: [LinearBlock],
     into outputs: [Tensor], _ context: StepContext
   ) throws {
+    let (x, preparation) = try context.observed(x, preparation, InputSite(blocks))
     try context.compute.matmul(x, prepared: preparation, blocks.map(\.weights), into: outputs)
     for (block, output) in zip(blocks, outputs) {
       if let bias = block.bias { context.compute.add(bias: bias, to: output) }
@@ -36,11 +41,17 @@ struct MatrixStackBlock: Sendable {
   let weights: PackedWeights
   let outputs: Int
   let inputs: Int
+  let name: String
+  /// Of each matrix, the rows that hold it.
+  let stored: [InputSite.Matrix]
   private let panelsEach: Int
 
   init(_ description: ModelDescription.MatrixStack, _ loader: WeightLoader) throws {
     weights = try loader.matrix(description.matrix)
     (outputs, inputs) = (description.outputs, description.inputs)
+    let requirement = description.matrix
+    name = requirement.name
+    stored = requirement.pieces.map { InputSite.Matrix(tensor: $0.tensor.name, rows: $0.rows) }
     panelsEach = description.paddedOutputs / 16
   }
 

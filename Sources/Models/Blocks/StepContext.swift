@@ -13,6 +13,7 @@ final class StepContext {
     case expertScores, expertGate, expertUp, expertOutput, sharedUpdate, sharedGate
     case scored, expertUpdate
     case perLayerInputs, perLayerTable, perLayerInput, perLayerGate
+    case observed
   }
 
   private struct Slot: Hashable {
@@ -21,6 +22,8 @@ final class StepContext {
   }
 
   let compute: Compute
+  /// Is told of every input of a matrix.
+  var observer: (any InputObserver)?
   /// Which rows belong to which sequence.
   var sequences: [SequenceRows] = []
   /// The sequences themselves, in the same order.
@@ -43,6 +46,23 @@ final class StepContext {
     let tensor = try Tensor(rows: 0, columns: columns)
     tensors[slot] = tensor
     return tensor
+  }
+
+  /// Tells the observer, if there is one, what goes into matrices.
+  ///
+  /// - Returns: the same input to be multiplied: prepared already where it was observed, with the
+  ///   same values as if the product prepared it.
+  func observed(
+    _ x: Tensor, _ preparation: RowPreparation, _ site: @autoclosure () -> InputSite
+  ) throws -> (Tensor, RowPreparation) {
+    guard let observer else { return (x, preparation) }
+    var input = x
+    if preparation.isAny {
+      input = try tensor(.observed, columns: x.columns)
+      try compute.prepare(x, preparation, into: input)
+    }
+    try observer.observe(input, rows: 0..<input.rows, into: site())
+    return (input, .none)
   }
 
   /// The states that a layer of linear attention brings up to date.

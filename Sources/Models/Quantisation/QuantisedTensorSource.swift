@@ -6,7 +6,7 @@ import ModelFormats
 package struct QuantisedTensorSource: TensorSource {
   private let base: any TensorSource
   /// Of the tensors that are rounded.
-  private let formats: [String: RoundedFormat]
+  package let formats: [String: RoundedFormat]
 
   /// Rounds what a model multiplies with: the matrices of its layers, experts among them, to `format`,
   /// embedding and output matrix to at least eight bits. Routers, small matrices, those that are
@@ -23,7 +23,9 @@ package struct QuantisedTensorSource: TensorSource {
         let tensor = try base.tensor(piece.tensor)
         let columns = tensor.shape.last ?? 0
         guard [.float32, .float16, .bfloat16].contains(tensor.type) else { continue }
-        let fitting = [format, .q8_0].first { columns % $0.type.blockSize == 0 }
+        let fitting = sequence(first: format, next: \.fallback).first {
+          columns % $0.type.blockSize == 0
+        }
         if let fitting { formats[piece.tensor.name] = fitting }
       }
     }
@@ -49,9 +51,6 @@ package struct QuantisedTensorSource: TensorSource {
 
   /// Matrices of fewer rows decide much and weigh little.
   private static let leastRows = 64
-
-  /// Tensors that are rounded.
-  package var roundedNames: Set<String> { Set(formats.keys) }
 
   package var name: String { base.name }
 
@@ -93,22 +92,7 @@ package struct QuantisedTensorSource: TensorSource {
     _ name: String, _ stored: SourceTensor, _ rows: Range<Int>, _ columns: Int,
     _ format: RoundedFormat
   ) throws -> [UInt8] {
-    guard let type = WeightType(stored.type) else {
-      throw FormatError(.badType, file: base.name, reason: "tensor \(quoted(name))")
-    }
-    let rawBytes = try type.rowBytes(columns: columns)
-    var raw = [UInt8](repeating: 0, count: rows.count * rawBytes)
-    try raw.withUnsafeMutableBytes {
-      try base.read(name, offset: rows.lowerBound * rawBytes, into: $0)
-    }
-    var values = [Float](repeating: 0, count: rows.count * columns)
-    try raw.withUnsafeBytes { raw in
-      try values.withUnsafeMutableBufferPointer { try type.dequantise(raw, into: $0) }
-    }
-    guard values.allSatisfy(\.isFinite) else {
-      throw FormatError(
-        .malformed, file: base.name, reason: "tensor \(quoted(name)) has a weight that is not finite")
-    }
+    let values = try base.floats(name, rows: rows)
     let rowBytes = try format.type.rowBytes(columns: columns)
     var result = [UInt8](repeating: 0, count: rows.count * rowBytes)
     let count = rows.count
@@ -132,18 +116,55 @@ package struct QuantisedTensorSource: TensorSource {
   }
 }
 
+extension TensorSource {
+  /// Rows of a tensor of floats, its leading dimensions taken together.
+  ///
+  /// - Throws: `FormatError`, also for a value that is not finite.
+  package func floats(_ name: String, rows: Range<Int>) throws -> [Float] {
+    let stored = try tensor(name)
+    let columns = stored.shape.last ?? 1
+    guard let type = WeightType(stored.type) else {
+      throw FormatError(.badType, file: self.name, reason: "tensor \(quoted(name))")
+    }
+    let rowBytes = try type.rowBytes(columns: columns)
+    var raw = [UInt8](repeating: 0, count: rows.count * rowBytes)
+    try raw.withUnsafeMutableBytes { try read(name, offset: rows.lowerBound * rowBytes, into: $0) }
+    var values = [Float](repeating: 0, count: rows.count * columns)
+    try raw.withUnsafeBytes { raw in
+      try values.withUnsafeMutableBufferPointer { try type.dequantise(raw, into: $0) }
+    }
+    guard values.allSatisfy(\.isFinite) else {
+      throw FormatError(
+        .malformed, file: self.name, reason: "tensor \(quoted(name)) has a weight that is not finite")
+    }
+    return values
+  }
+}
+
 extension ModelFiles {
   /// The same model with its matrices rounded, as `QuantisedTensorSource` says.
   ///
-  /// - Throws: `FormatError`; `unsupported` when it has no matrices in floats.
+  /// - Throws: as `quantised(to:)`.
   package func rounded(to format: RoundedFormat) throws -> ModelFiles {
+    replacing(source: try quantised(to: format))
+  }
+
+  /// The same model with other weights of the same shapes.
+  package func replacing(source: any TensorSource) -> ModelFiles {
+    ModelFiles(description: description, source: source)
+  }
+
+  /// Its weights with the matrices rounded.
+  ///
+  /// - Throws: `FormatError`; `unsupported` when it has no matrices in floats.
+  package func quantised(to format: RoundedFormat) throws -> QuantisedTensorSource {
     let rounded = try QuantisedTensorSource(source, description, to: format)
-    guard !rounded.roundedNames.isEmpty else {
+    guard !rounded.formats.isEmpty else {
       throw FormatError(
         .unsupported, file: source.name,
         reason: "there are no float weights that could be rounded to \(format.rawValue)")
     }
-    return ModelFiles(description: description, source: rounded)
+    return rounded
   }
 }
 

@@ -1,0 +1,159 @@
+import Foundation
+import Kernels
+import ModelFormats
+import Models
+
+/// Rounds a model's weights so that its layers give what they gave on a text, as nearly as can be:
+/// layer by layer, each on what the rounded layers before it give (`ErrorCompensation`).
+///
+/// What comes out depends on the library that factorises, in its last bits: a model is named by its
+/// bytes, so that this shows nowhere.
+package struct Calibration {
+  private let files: ModelFiles
+  private let plain: QuantisedTensorSource
+  private let source: CalibratedTensorSource
+  private let algebra: LinearAlgebra
+  private let compute: Compute
+  /// Rows that are rounded together take this many weights at most.
+  private static let slabWeights = 1 << 24
+
+  /// - Parameters:
+  ///   - files: with weights in floats.
+  ///   - folder: for a temporary file, as large as the rounded weights.
+  ///   - compute: no executor may use it meanwhile.
+  /// - Throws: `FormatError`, as `ModelFiles.rounded(to:)`.
+  package init(
+    _ files: ModelFiles, to format: RoundedFormat, _ algebra: LinearAlgebra, compute: Compute,
+    folder: URL
+  ) throws {
+    self.files = files
+    (self.algebra, self.compute) = (algebra, compute)
+    plain = try files.quantised(to: format)
+    source = try CalibratedTensorSource(plain, folder: folder)
+  }
+
+  /// Texts that begin anew each: windows of a text's tokens.
+  ///
+  /// - Parameters:
+  ///   - tokens: of the text; what lies beyond the last whole window is not used.
+  ///   - beginning: the token that begins every window, if any.
+  ///   - context: tokens of a window.
+  ///   - limit: tokens that are used at most. Windows are spread over the whole text.
+  /// - Throws: `CalibrationError.fewTokens`.
+  package static func windows(
+    of tokens: [Int32], beginning: Int32?, context: Int, limit: Int
+  ) throws -> [[Int32]] {
+    let all = tokens.count / context
+    guard all > 0 else { throw CalibrationError.fewTokens(tokens.count, needed: context) }
+    let count = min(all, max(1, limit / context))
+    return (0..<count).map { index in
+      let start = index * all / count * context
+      var window = Array(tokens[start..<start + context])
+      if let beginning { window[0] = beginning }
+      return window
+    }
+  }
+
+  /// The model with its weights rounded.
+  ///
+  /// - Parameters:
+  ///   - windows: of tokens, each within the model's context.
+  ///   - progress: called with the part of the work that is done.
+  /// - Throws: `CalibrationError`, `FormatError`, `ForwardError`, `KernelError.outOfResources`.
+  package func run(
+    on windows: [[Int32]], progress: (_ layer: Int, _ fraction: Double) -> Void = { _, _ in }
+  ) throws -> ModelFiles {
+    let layers = files.description.layers.count
+    let embedding = ModelPart(hasEmbedding: true, layers: 0..<0, hasHead: false)
+    var activations = try run(embedding, of: plain, windows, Array(repeating: nil, count: windows.count))
+    for layer in 0..<layers {
+      let part = ModelPart(hasEmbedding: false, layers: layer..<layer + 1, hasHead: false)
+      func report(_ own: Double) { progress(layer, (Double(layer) + own) / Double(layers)) }
+      let statistics = InputStatistics(columns: try roundedColumns(), algebra)
+      _ = try run(part, of: files.source, windows, activations, observer: statistics) {
+        report(0.4 * $0)
+      }
+      try round(statistics) { report(0.4 + 0.3 * $0) }
+      activations = try run(part, of: source, windows, activations) { report(0.7 + 0.3 * $0) }
+    }
+    return files.replacing(source: source)
+  }
+
+  /// Columns of the tensors that are rounded.
+  private func roundedColumns() throws -> [String: Int] {
+    var columns: [String: Int] = [:]
+    for name in plain.formats.keys { columns[name] = try plain.tensor(name).shape.last }
+    return columns
+  }
+
+  /// Runs every window through a part of the model.
+  private func run(
+    _ part: ModelPart, of source: any TensorSource, _ windows: [[Int32]],
+    _ inputs: [Executor.Activations?], observer: InputStatistics? = nil,
+    progress: (Double) -> Void = { _ in }
+  ) throws -> [Executor.Activations?] {
+    let model = try Model(part, of: files.description, from: source)
+    let executor = Executor(model, compute: compute)
+    executor.observer = observer
+    return try zip(windows, inputs).enumerated().map { index, pair in
+      let (window, input) = pair
+      let sequence = model.makeSequence(cache: .f32)
+      let output = try executor.forward(
+        [SequenceChunk(sequence, tokens: window, wanted: .none)], from: input)
+      guard output.chunks.allSatisfy({ $0.firstNonFinitePosition == nil }) else {
+        throw CalibrationError.nonFinite(layer: part.layers.lowerBound)
+      }
+      progress(Double(index + 1) / Double(windows.count))
+      return try output.activations?.copy(keeping: input)
+    }
+  }
+
+  /// Rounds everything that a layer's inputs were seen of.
+  private func round(_ statistics: InputStatistics, progress: (Double) -> Void) throws {
+    var shared: (sum: InputStatistics.Sum, compensation: ErrorCompensation)?
+    let matrices = statistics.sumOfMatrix.sorted { left, right in
+      (left.key.tensor, left.key.rows.lowerBound) < (right.key.tensor, right.key.rows.lowerBound)
+    }
+    let total = matrices.reduce(0) { $0 + $1.key.rows.count * $1.value.columns }
+    var done = 0
+    // One factor serves all matrices of a sum.
+    for (_, group) in Dictionary(grouping: matrices, by: { ObjectIdentifier($0.value) })
+      .sorted(by: { $0.value[0].key.tensor < $1.value[0].key.tensor })
+    {
+      for (matrix, sum) in group {
+        let compensation =
+          try shared.flatMap { $0.sum === sum ? $0.compensation : nil }
+          ?? ErrorCompensation(sum, of: matrix.tensor, algebra)
+        shared = (sum, compensation)
+        try round(matrix, compensation, columns: sum.columns)
+        done += matrix.rows.count * sum.columns
+        progress(Double(done) / Double(total))
+      }
+    }
+  }
+
+  private func round(
+    _ matrix: InputSite.Matrix, _ compensation: ErrorCompensation, columns: Int
+  ) throws {
+    guard let format = plain.formats[matrix.tensor] else { return }
+    let rowBytes = try format.type.rowBytes(columns: columns)
+    let step = max(1, Self.slabWeights / columns)
+    for first in stride(from: matrix.rows.lowerBound, to: matrix.rows.upperBound, by: step) {
+      let rows = first..<min(first + step, matrix.rows.upperBound)
+      let bytes = compensation.rounded(
+        try files.source.floats(matrix.tensor, rows: rows), to: format)
+      try source.keep(bytes, of: matrix.tensor, at: first * rowBytes)
+    }
+  }
+}
+
+extension Executor.Activations {
+  /// A copy that outlives the executor's next step, with what only later parts read.
+  fileprivate func copy(keeping input: Executor.Activations?) throws -> Executor.Activations {
+    var shared = input?.shared ?? [:]
+    for (layer, pair) in self.shared { shared[layer] = pair }
+    return Executor.Activations(
+      hidden: try hidden.copy(), perLayerInputs: try input?.perLayerInputs ?? perLayerInputs?.copy(),
+      shared: shared)
+  }
+}

@@ -1,0 +1,58 @@
+import Kernels
+import Models
+
+/// Sums of the products of what goes into the matrices of a layer: for each site the upper triangle
+/// of transpose(X) X, X being all inputs that it saw.
+package final class InputStatistics: InputObserver {
+  /// What one or several sites saw.
+  package final class Sum {
+    package let columns: Int
+    package private(set) var rows = 0
+    /// [columns, columns]; the upper triangle counts.
+    package private(set) var products: [Float]
+
+    init(columns: Int) {
+      self.columns = columns
+      products = [Float](repeating: 0, count: columns * columns)
+    }
+
+    fileprivate func add(_ x: Tensor, _ range: Range<Int>, _ algebra: LinearAlgebra) {
+      rows += range.count
+      products.withUnsafeMutableBufferPointer { products in
+        guard let sum = products.baseAddress else { return }
+        algebra.addSquare(
+          of: x.base + range.lowerBound * x.stride, rows: range.count, stride: x.stride, n: columns,
+          to: sum)
+      }
+    }
+  }
+
+  /// Experts of a layer share one sum if theirs together would take more than this.
+  package static let stackLimitBytes = 4 << 30
+
+  private let algebra: LinearAlgebra
+  private let columns: [String: Int]
+  private var sums: [String: Sum] = [:]
+  /// What each matrix saw.
+  package private(set) var sumOfMatrix: [InputSite.Matrix: Sum] = [:]
+
+  /// - Parameter columns: of the tensors that are to be rounded; others are not looked at.
+  package init(columns: [String: Int], _ algebra: LinearAlgebra) {
+    (self.columns, self.algebra) = (columns, algebra)
+  }
+
+  /// As `InputObserver` says.
+  package func observe(_ x: Tensor, rows: Range<Int>, into site: InputSite) {
+    let matrices = site.matrices.filter { columns[$0.tensor] != nil }
+    guard let first = matrices.first, let width = columns[first.tensor], width <= x.columns,
+      !rows.isEmpty
+    else { return }
+    // A site is known by its first matrix: another one of the same tensor sees the same.
+    let isJoint = site.siblings > 1 && site.siblings * width * width * 4 > Self.stackLimitBytes
+    let name = isJoint ? site.name : "\(first.tensor) \(first.rows.lowerBound)"
+    let sum = sums[name] ?? Sum(columns: width)
+    sums[name] = sum
+    sum.add(x, rows, algebra)
+    for matrix in matrices { sumOfMatrix[matrix] = sum }
+  }
+}
