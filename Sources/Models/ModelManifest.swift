@@ -90,10 +90,12 @@ package struct ModelManifest: Codable, Hashable, Sendable {
     return ModelManifest(description, tensors, provenance)
   }
 
-  /// Every chunk once, in the order of first use.
-  package var distinctChunks: [Chunk] {
+  /// The chunks that a part of the model is loaded from, each once, in the order of the manifest.
+  package func distinctChunks(of part: ModelPart) -> [Chunk] {
+    let needed = Set(description.requirements(of: part).tensors.map(\.name))
     var seen: Set<Chunk> = []
-    return tensors.flatMap(\.chunks).filter { seen.insert($0).inserted }
+    return tensors.filter { needed.contains($0.name) }.flatMap(\.chunks)
+      .filter { seen.insert($0).inserted }
   }
 
   /// Bytes of all tensors.

@@ -55,6 +55,31 @@ import Testing
     #expect(bits == expected)
   }
 
+  @Test func aPartLoadsFromItsChunksAlone() throws {
+    let (test, store) = (TestModel.make(), ChunkStore())
+    let manifest = try make(test, store)
+    let parts = [
+      ModelPart(hasEmbedding: true, layers: 0..<0, hasHead: false),
+      ModelPart(hasEmbedding: false, layers: 1..<3, hasHead: false),
+      ModelPart(hasEmbedding: false, layers: 3..<3, hasHead: true),
+    ]
+    var all = 0
+    for part in parts {
+      let chunks = manifest.distinctChunks(of: part)
+      all += chunks.reduce(0) { $0 + $1.bytes }
+      let known = Set(chunks.map(\.sha256))
+      let source = ManifestTensorSource(manifest, name: "part", digest: Self.digest) { name in
+        #expect(known.contains(name))
+        return try store.look(name)
+      }
+      _ = try Model(part, of: manifest.description, from: source)
+    }
+    // The first layer is in none of them.
+    #expect(all < manifest.byteCount)
+    let whole = manifest.distinctChunks(of: .whole(of: manifest.description))
+    #expect(whole.reduce(0) { $0 + $1.bytes } == manifest.byteCount)
+  }
+
   @Test func longTensorsAreCutAtRows() throws {
     var description = TestModel.describe(tied: true, biased: false, window: nil, style: .halves)
     description.vocabularySize = 100_000

@@ -25,9 +25,11 @@ package final class ModelUnitRunner: UnitRunning {
     kernels = try KernelSet.best(environment: environment)
   }
 
-  /// Every chunk once; throws `FormatError` for what is no manifest.
+  /// Those of the whole model, which `generate` goes through; throws `FormatError` for what is no
+  /// manifest.
   package func chunks(ofManifest manifest: Data) throws -> [BlobReference] {
-    try ModelManifest(json: manifest, name: "manifest").distinctChunks.map { chunk in
+    let manifest = try ModelManifest(json: manifest, name: "manifest")
+    return try manifest.distinctChunks(of: .whole(of: manifest.description)).map { chunk in
       guard let digest = Digest(hex: chunk.sha256) else {
         throw UnitFailure.invalid("the manifest names a chunk by something that is no SHA-256")
       }
