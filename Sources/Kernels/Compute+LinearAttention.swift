@@ -32,8 +32,7 @@ package final class RecurrentState {
   }
 }
 
-/// The sizes of a layer of gated delta-net attention. Value head h uses key head
-/// h / (value heads / key heads).
+/// The sizes of a layer of gated delta-net attention.
 package struct LinearAttentionShape: Hashable, Sendable {
   package var keyHeads: Int
   /// A multiple of the key heads.
@@ -42,16 +41,20 @@ package struct LinearAttentionShape: Hashable, Sendable {
   package var valueDimension: Int
   /// Rows that the convolution before it spans, itself included.
   package var taps: Int
+  /// Value head h uses key head h mod key heads; else h / (value heads / key heads).
+  package var areValueHeadsTiled: Bool
 
   /// See the properties.
   package init(
-    keyHeads: Int, valueHeads: Int, keyDimension: Int, valueDimension: Int, taps: Int
+    keyHeads: Int, valueHeads: Int, keyDimension: Int, valueDimension: Int, taps: Int,
+    areValueHeadsTiled: Bool = false
   ) {
     precondition(keyHeads > 0 && valueHeads > 0 && valueHeads % keyHeads == 0)
     precondition(keyDimension > 0 && valueDimension > 0 && taps > 0)
     (self.keyHeads, self.valueHeads) = (keyHeads, valueHeads)
     (self.keyDimension, self.valueDimension) = (keyDimension, valueDimension)
     self.taps = taps
+    self.areValueHeadsTiled = areValueHeadsTiled
   }
 
   /// Columns of queries, then keys, then values, which the convolution takes together.
@@ -217,7 +220,9 @@ private struct DeltaJob: @unchecked Sendable {
   func run(sequence: Int, head: Int) {
     let (matrices, rows) = sequences[sequence]
     let (key, value) = (shape.keyDimension, shape.valueDimension)
-    let keyHead = head / (shape.valueHeads / shape.keyHeads)
+    let keyHead =
+      shape.areValueHeadsTiled
+      ? head % shape.keyHeads : head / (shape.valueHeads / shape.keyHeads)
     let row = x[rows.lowerBound]
     var arguments = ck_delta(
       q: row + keyHead * key, k: row + (shape.keyHeads + keyHead) * key,

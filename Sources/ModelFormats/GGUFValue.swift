@@ -50,6 +50,11 @@ package enum GGUFValue: Hashable, Sendable {
     if case .integers(let value) = self { value.map { Int($0) } } else { nil }
   }
 
+  /// The truth values of an array of them.
+  package var boolsValue: [Bool]? {
+    if case .bools(let value) = self { value } else { nil }
+  }
+
   /// The numbers of an array, also when they are stored as integers.
   package var doublesValue: [Double]? {
     switch self {

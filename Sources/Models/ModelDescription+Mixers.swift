@@ -167,6 +167,8 @@ extension ModelDescription {
     package var keyHeads: Int
     /// A multiple of `keyHeads`; value head h uses key head h / (valueHeads / keyHeads).
     package var valueHeads: Int
+    /// If true, value head h uses key head h mod keyHeads instead.
+    package var areValueHeadsTiled: Bool?
     package var keyDimension: Int
     package var valueDimension: Int
     /// Positions that the convolution spans, its own included.
@@ -206,13 +208,14 @@ extension ModelDescription {
 
     /// See the properties.
     package init(
-      keyHeads: Int, valueHeads: Int, keyDimension: Int, valueDimension: Int, taps: Int,
-      mixed: Linear, convolution: Tensor, decay: Linear, decayRate: String,
+      keyHeads: Int, valueHeads: Int, areValueHeadsTiled: Bool? = nil, keyDimension: Int,
+      valueDimension: Int, taps: Int, mixed: Linear, convolution: Tensor, decay: Linear, decayRate: String,
       isRateLogarithm: Bool, decayBias: String, learning: Linear, gate: Linear, norm: Norm,
       output: Linear
     ) {
       self.keyHeads = keyHeads
       self.valueHeads = valueHeads
+      self.areValueHeadsTiled = areValueHeadsTiled
       self.keyDimension = keyDimension
       self.valueDimension = valueDimension
       self.taps = taps

@@ -1,8 +1,11 @@
 extension ModelDescription {
   /// The version of a manifest that carries the description: 1 for what the first programs compute,
-  /// so that their manifests stay as they are; 2 for everything else, which those programs refuse
-  /// instead of passing over what they do not know.
-  package var manifestVersion: Int { isOfFirstVersion ? 1 : 2 }
+  /// so that their manifests stay as they are; 2 for what others came to know; 3 where there are
+  /// tiled value heads. A program refuses a version that it does not know instead of passing over what
+  /// it means.
+  package var manifestVersion: Int {
+    isOfFirstVersion ? 1 : layers.contains(where: \.hasTiledHeads) ? 3 : 2
+  }
 
   private var isOfFirstVersion: Bool {
     logitCap == nil && embedding.multiplier == nil && embedding.perLayer == nil
@@ -38,6 +41,13 @@ extension ModelDescription.Layer {
     return mixerNorm.isOfFirstVersion && feedForwardNorm.isOfFirstVersion
       && attention.isOfFirstVersion && gated.activation != .gelu
       && gated.linears.allSatisfy(\.isOfFirstVersion)
+  }
+}
+
+extension ModelDescription.Layer {
+  fileprivate var hasTiledHeads: Bool {
+    guard case .linear(let linear) = mixer else { return false }
+    return linear.areValueHeadsTiled == true
   }
 }
 

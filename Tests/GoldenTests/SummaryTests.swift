@@ -32,7 +32,8 @@ import Testing
   @Test(arguments: [
     ("llama2", 1), ("llama3.1", 1), ("mistral", 1), ("qwen2.5", 1), ("qwen3", 1), ("mixtral", 2),
     ("qwen3_moe", 2), ("gemma2", 2), ("gemma4", 2), ("deepseek_v3_fp8", 2), ("qwen3_5", 2),
-    ("mimo_v2_flash", 2),
+    ("mimo_v2_flash", 2), ("../gguf/llama2.gguf", 1), ("../gguf/deepseek_v3.gguf", 2),
+    ("../gguf/qwen3_5.gguf", 3),
   ])
   func theManifestsVersionTellsWhoCanComputeIt(_ name: String, _ version: Int) throws {
     let folder = GoldenFolder.own.appendingPathComponent("models/\(name)")

@@ -11,7 +11,11 @@ import Testing
   ].map {
     LinearAttentionShape(
       keyHeads: $0.0, valueHeads: $0.1, keyDimension: $0.2, valueDimension: $0.3, taps: $0.4)
-  }
+  } + [
+    LinearAttentionShape(
+      keyHeads: 2, valueHeads: 6, keyDimension: 16, valueDimension: 16, taps: 4,
+      areValueHeadsTiled: true)
+  ]
 
   struct Inputs {
     var x: [[Float]]
@@ -105,7 +109,9 @@ import Testing
     }
     let parameters = inputs.parameters(shape)
     for index in 0..<shape.valueHeads {
-      let keyHead = index / (shape.valueHeads / shape.keyHeads)
+      let keyHead =
+        shape.areValueHeadsTiled
+        ? index % shape.keyHeads : index / (shape.valueHeads / shape.keyHeads)
       var state = [[Double]](
         repeating: [Double](repeating: 0, count: shape.valueDimension), count: size)
       for row in inputs.x.indices {

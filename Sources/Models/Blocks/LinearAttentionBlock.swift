@@ -72,6 +72,7 @@ extension ModelDescription.LinearAttention {
   var shape: LinearAttentionShape {
     LinearAttentionShape(
       keyHeads: keyHeads, valueHeads: valueHeads, keyDimension: keyDimension,
-      valueDimension: valueDimension, taps: taps)
+      valueDimension: valueDimension, taps: taps,
+      areValueHeadsTiled: areValueHeadsTiled ?? false)
   }
 }

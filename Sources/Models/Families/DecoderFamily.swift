@@ -76,9 +76,10 @@ struct DecoderFamily: GGUFModelFamily {
 
   /// Ministral 3 (2025).
   static let ministral3 = DecoderFamily(
-    name: "ministral3", modelTypes: ["ministral3"], ggufArchitectures: [],
+    name: "ministral3", modelTypes: ["ministral3"], ggufArchitectures: ["mistral3"],
     window: .allLayers(default: nil), defaultHeadDimension: 128, defaultKeyValueHeads: 8,
-    defaultContext: 262144, defaultBase: 1_000_000, defaultEpsilon: 1e-5, hasQueryGrowth: true)
+    defaultContext: 262144, defaultBase: 1_000_000, defaultEpsilon: 1e-5, hasQueryGrowth: true,
+    ggufRopeStyle: .interleaved)
 
   /// Mixtral (Jiang et al. 2024, arXiv:2401.04088).
   static let mixtral = DecoderFamily(

@@ -2,9 +2,11 @@ import ModelFormats
 
 /// DeepSeek V2 and V3 (DeepSeek-AI 2024, arXiv:2405.04434 and 2412.19437): latent attention, and
 /// experts after the first layers.
-struct DeepSeekFamily: ModelFamily {
+struct DeepSeekFamily: GGUFModelFamily {
   let name: String
   let modelTypes: [String]
+  /// Files of both have one architecture.
+  var ggufArchitectures: [String] { hasSigmoidExperts ? ["deepseek2"] : [] }
   /// Experts are scored by sigmoids, with a correction; else by softmax.
   let hasSigmoidExperts: Bool
 
@@ -25,6 +27,8 @@ struct DeepSeekFamily: ModelFamily {
   func describe(_ model: HuggingFaceModel) throws -> ModelDescription {
     try DeepSeekHuggingFace(model, self).describe()
   }
+
+  func describe(_ file: GGUFFile) throws -> ModelDescription { try DeepSeekGGUF(file).describe() }
 }
 
 private struct DeepSeekHuggingFace {
@@ -163,45 +167,27 @@ private struct DeepSeekHuggingFace {
   private func attention(
     _ name: String, scale: Double
   ) -> ModelDescription.LatentAttention {
-    typealias Rows = ModelDescription.RowSelection
-    let (each, width) = (plain + rotated, queryRank ?? hidden)
-    let queryName = queryRank == nil ? "\(name).q_proj" : "\(name).q_b_proj"
-    func query(_ start: Int, _ count: Int) -> ModelDescription.Linear {
-      model.linear(
-        queryName, width, heads * count,
-        rows: Rows(
-          of: heads * each, [.init(start: start, count: count, period: each, repeats: heads)]))
-    }
-    func down(_ start: Int, _ count: Int) -> ModelDescription.Linear {
-      model.linear(
-        "\(name).kv_a_proj_with_mqa", hasBias: hasBias, hidden, count,
-        rows: Rows(
-          of: latent + rotated,
-          [.init(start: start, count: count, period: 0, repeats: 1)]))
-    }
+    let shape = LatentShape(
+      hidden: hidden, heads: heads, plain: plain, rotated: rotated,
+      valueDimension: valueDimension, latent: latent, queryRank: queryRank)
     let up = "\(name).kv_b_proj.weight"
-    func stack(
-      _ start: Int, outputs: Int, inputs: Int, isTransposed: Bool
-    ) -> ModelDescription.MatrixStack {
-      .init(
-        .stacked(
-          weight: up, scales: model.scales(of: up),
-          shape: [heads * (plain + valueDimension), latent], start: start,
-          period: plain + valueDimension),
-        count: heads, outputs: outputs, inputs: inputs, isTransposed: isTransposed)
-    }
-    return .init(
-      heads: heads, plainDimension: plain, ropeDimension: rotated, valueDimension: valueDimension,
-      latentDimension: latent, scale: scale, rope: 0,
-      queryDown: queryRank.map { model.linear("\(name).q_a_proj", hasBias: hasBias, hidden, $0) },
+    return shape.attention(
+      scale: scale,
+      linear: { matrix, inputs, outputs, rows in
+        switch matrix {
+        case .queryDown: model.linear("\(name).q_a_proj", hasBias: hasBias, inputs, outputs)
+        case .query:
+          model.linear(
+            queryRank == nil ? "\(name).q_proj" : "\(name).q_b_proj", inputs, outputs, rows: rows)
+        case .down:
+          model.linear(
+            "\(name).kv_a_proj_with_mqa", hasBias: hasBias, inputs, outputs, rows: rows)
+        case .output: model.linear("\(name).o_proj", hasBias: hasBias, inputs, outputs)
+        }
+      },
       // transformers gives these two norms its default epsilon, not that of the model.
-      queryDownNorm: queryRank.map { norm("\(name).q_a_layernorm", $0, epsilon: 1e-6) },
-      query: query(0, plain), queryRope: query(plain, rotated), latent: down(0, latent),
+      queryDownNorm: norm("\(name).q_a_layernorm", queryRank ?? 1, epsilon: 1e-6),
       latentNorm: norm("\(name).kv_a_layernorm", latent, epsilon: 1e-6),
-      keyRope: down(latent, rotated),
-      absorbedKey: stack(0, outputs: latent, inputs: plain, isTransposed: true),
-      absorbedValue: stack(plain, outputs: valueDimension, inputs: latent, isTransposed: false),
-      output: model.linear(
-        "\(name).o_proj", hasBias: hasBias, heads * valueDimension, hidden))
+      up: .joint(weight: up, scales: model.scales(of: up)))
   }
 }

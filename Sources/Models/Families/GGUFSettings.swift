@@ -58,6 +58,16 @@ struct GGUFSettings {
     }
   }
 
+  /// One flag for each layer, as true or false, or as 0 or 1.
+  func optionalFlags(_ key: String, layers: Int) throws -> [Bool]? {
+    try optional(key, "an array of one flag a layer") { value in
+      let flags =
+        value.boolsValue
+        ?? value.intsValue.flatMap { $0.allSatisfy { $0 == 0 || $0 == 1 } ? $0.map { $0 == 1 } : nil }
+      return flags?.count == layers ? flags : nil
+    }
+  }
+
   private func optional<T>(
     _ key: String, _ expected: String, _ convert: (GGUFValue) -> T?
   ) throws -> T? {

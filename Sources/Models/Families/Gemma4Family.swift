@@ -3,8 +3,9 @@ import ModelFormats
 /// Gemma 4 (Google 2026; transformers `Gemma4ForCausalLM`), the text model: layers of two kinds with
 /// heads of their own sizes, values that are normalised and may be the keys, layers that share keys
 /// and values, inputs for each layer, and experts beside a gated feed-forward.
-struct Gemma4Family: ModelFamily {
+struct Gemma4Family: GGUFModelFamily {
   let modelTypes = ["gemma4_text"]
+  let ggufArchitectures = ["gemma4"]
 
   var knownKeys: Set<String> {
     HuggingFaceKeys.decoder.union([
@@ -20,6 +21,8 @@ struct Gemma4Family: ModelFamily {
   func describe(_ model: HuggingFaceModel) throws -> ModelDescription {
     try Gemma4HuggingFace(model).describe()
   }
+
+  func describe(_ file: GGUFFile) throws -> ModelDescription { try Gemma4GGUF(file).describe() }
 }
 
 private struct Gemma4HuggingFace {

@@ -4,22 +4,18 @@ import ModelFormats
 struct GemmaGGUF {
   private typealias Limit = ModelDescription.Limit
 
-  private let settings: GGUFSettings
+  private let model: GGUFModel
   private let family: GemmaFamily
-  private let tensors: DecoderGGUFTensors
 
   init(_ file: GGUFFile, _ family: GemmaFamily) throws {
     self.family = family
-    let architecture = try GGUFSettings(file, architecture: "general").string("architecture")
-    settings = GGUFSettings(file, architecture: architecture)
-    tensors = try DecoderGGUFTensors(
-      settings, names: Set(file.tensors.map(\.name)), hasHeadNorms: family.hasHeadNorms)
+    model = try GGUFModel(file, hasHeadNorms: family.hasHeadNorms)
   }
 
+  private var settings: GGUFSettings { model.settings }
+
   func describe() throws -> ModelDescription {
-    let hidden = try settings.positive("embedding_length", limit: Limit.hidden)
-    let layers = try settings.positive("block_count", limit: Limit.layers)
-    let vocabulary = try settings.vocabularySize()
+    let (hidden, layers, tensors) = (model.hidden, model.layers, model.tensors)
     let heads = try settings.positive("attention.head_count", limit: Limit.heads)
     let groups =
       try settings.optionalInt("attention.head_count_kv") == nil
@@ -31,11 +27,9 @@ struct GemmaGGUF {
     // others but the number of their layers; llama.cpp goes by that too.
     let isLargest = [46, 62].contains(layers) && family.windowPattern != nil
     let scale = 1 / Double(isLargest ? hidden / heads : dimension).squareRoot()
-    let attentionCap = try cap("attn_logit_softcapping", family.defaultCaps?.attention)
-    return ModelDescription(
-      family: family.name, vocabularySize: vocabulary, hiddenSize: hidden,
-      contextLength: try settings.positive("context_length", limit: Limit.context),
-      endOfSequenceIds: try settings.endOfSequenceIds(vocabulary),
+    let attentionCap = try model.cap("attn_logit_softcapping", family.defaultCaps?.attention)
+    return try model.describe(
+      family: family.name,
       embedding: .init(
         weight: "token_embd.weight", multiplier: Double(hidden).squareRoot()),
       ropes: try ropes(dimension),
@@ -54,19 +48,11 @@ struct GemmaGGUF {
           feedForward: .gated(tensors.gated(name, .geluTanh, hidden: hidden, width: width)),
           feedForwardOutputNorm: outputNorm("\(name).post_ffw_norm", hidden))
       },
-      finalNorm: tensors.norm("output_norm", hidden),
-      output: tensors.output(hidden: hidden, vocabulary: vocabulary),
-      logitCap: try cap("final_logit_softcapping", family.defaultCaps?.logits))
+      logitCap: try model.cap("final_logit_softcapping", family.defaultCaps?.logits))
   }
 
   private func outputNorm(_ name: String, _ size: Int) -> ModelDescription.Norm? {
-    family.hasOutputNorms ? tensors.norm(name, size) : nil
-  }
-
-  /// Zero means none.
-  private func cap(_ key: String, _ fallback: Double?) throws -> Double? {
-    let value = try settings.optionalDouble(key) ?? fallback
-    return value == 0 ? nil : value
+    family.hasOutputNorms ? model.tensors.norm(name, size) : nil
   }
 
   private func windows(_ layers: Int) throws -> [Int?] {
@@ -81,17 +67,7 @@ struct GemmaGGUF {
   private func ropes(_ dimension: Int) throws -> [ModelDescription.Rope] {
     let base =
       try settings.optionalDouble("rope.freq_base") ?? (family.hasLocalRope ? 1_000_000 : 10000)
-    var global = ModelDescription.Rope(style: .halves, dimensions: dimension, base: base)
-    let factor = try settings.optionalDouble("rope.scaling.factor") ?? 1
-    let type = try settings.optionalString("rope.scaling.type") ?? "none"
-    switch type {
-    case "none": break
-    case "linear": if factor != 1 { global.scaling = .linear(factor: factor) }
-    default:
-      throw settings.error(
-        .unsupported, "rope.scaling.type",
-        "\(quoted(type)) is not supported (none and linear are)")
-    }
+    let global = try GGUFRope(model: model).rope(.halves, dimensions: dimension, base: base)
     guard family.hasLocalRope else { return [global] }
     let local = try settings.optionalDouble("rope.freq_base_swa") ?? 10000
     return [global, .init(style: .halves, dimensions: dimension, base: local)]

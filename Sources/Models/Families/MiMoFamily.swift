@@ -3,8 +3,9 @@ import ModelFormats
 /// MiMo-V2 (Xiaomi 2025; transformers `MiMoV2FlashForCausalLM`): layers with a window have sinks, a
 /// rotation of their own and twice the key/value heads; values are scaled; experts are scored by
 /// sigmoids.
-struct MiMoFamily: ModelFamily {
+struct MiMoFamily: GGUFModelFamily {
   let modelTypes = ["mimo_v2_flash", "mimo_v2"]
+  let ggufArchitectures = ["mimo2"]
 
   var knownKeys: Set<String> {
     HuggingFaceKeys.decoder.union([
@@ -22,6 +23,8 @@ struct MiMoFamily: ModelFamily {
   func describe(_ model: HuggingFaceModel) throws -> ModelDescription {
     try MiMoHuggingFace(model).describe()
   }
+
+  func describe(_ file: GGUFFile) throws -> ModelDescription { try MiMoGGUF(file).describe() }
 }
 
 private struct MiMoHuggingFace {

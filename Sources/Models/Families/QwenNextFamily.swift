@@ -2,9 +2,10 @@ import ModelFormats
 
 /// Qwen 3-Next and 3.5 (transformers `Qwen3NextForCausalLM`, `Qwen3_5ForCausalLM`): layers of gated
 /// delta-net attention, and every few layers one of gated softmax attention; norms around zero.
-struct QwenNextFamily: ModelFamily {
+struct QwenNextFamily: GGUFModelFamily {
   let name: String
   let modelTypes: [String]
+  let ggufArchitectures: [String]
   /// Queries, keys, values and gates of linear attention are one matrix, group by group.
   var hasGroupedInputs = false
   /// nil: a gated feed-forward in every layer.
@@ -19,10 +20,12 @@ struct QwenNextFamily: ModelFamily {
   }
 
   static let qwen3Next = QwenNextFamily(
-    name: "qwen3_next", modelTypes: ["qwen3_next"], hasGroupedInputs: true, experts: .configured)
-  static let qwen35 = QwenNextFamily(name: "qwen3_5", modelTypes: ["qwen3_5_text"])
+    name: "qwen3_next", modelTypes: ["qwen3_next"], ggufArchitectures: ["qwen3next"],
+    hasGroupedInputs: true, experts: .configured)
+  static let qwen35 = QwenNextFamily(name: "qwen3_5", modelTypes: ["qwen3_5_text"], ggufArchitectures: ["qwen35"])
   static let qwen35Experts = QwenNextFamily(
-    name: "qwen3_5_moe", modelTypes: ["qwen3_5_moe_text"], experts: .normalised)
+    name: "qwen3_5_moe", modelTypes: ["qwen3_5_moe_text"], ggufArchitectures: ["qwen35moe"],
+    experts: .normalised)
 
   var knownKeys: Set<String> {
     var keys = HuggingFaceKeys.decoder.union([
@@ -43,6 +46,10 @@ struct QwenNextFamily: ModelFamily {
 
   func describe(_ model: HuggingFaceModel) throws -> ModelDescription {
     try QwenNextHuggingFace(model, self).describe()
+  }
+
+  func describe(_ file: GGUFFile) throws -> ModelDescription {
+    try QwenNextGGUF(file, self).describe()
   }
 }
 
@@ -160,61 +167,30 @@ private struct QwenNextHuggingFace {
         .malformed, "linear_num_value_heads",
         "\(valueHeads) is not a multiple of linear_num_key_heads \(keyHeads)")
     }
-    let (hidden, channels) = (sizes.hidden, 2 * keyHeads * key + valueHeads * value)
-    let inputs = inputs(name, keyHeads, valueHeads, key, value)
+    let shape = LinearShape(
+      hidden: sizes.hidden, keyHeads: keyHeads, valueHeads: valueHeads, keyDimension: key,
+      valueDimension: value, taps: taps)
+    let isGrouped = family.hasGroupedInputs
+    let inputs = shape.inputs(isGrouped: isGrouped, isSmallGrouped: isGrouped) {
+      matrix, outputs, rows in
+      let own =
+        switch matrix {
+        case .joint: "in_proj_qkvz"
+        case .mixed: "in_proj_qkv"
+        case .gate: "in_proj_z"
+        case .jointSmall: "in_proj_ba"
+        case .learning: "in_proj_b"
+        case .decay: "in_proj_a"
+        }
+      return model.linear("\(name).\(own)", sizes.hidden, outputs, rows: rows)
+    }
     return .init(
       keyHeads: keyHeads, valueHeads: valueHeads, keyDimension: key, valueDimension: value,
       taps: taps, mixed: inputs.mixed,
-      convolution: .init("\(name).conv1d.weight", [channels, 1, taps]), decay: inputs.decay,
-      decayRate: "\(name).A_log", isRateLogarithm: true, decayBias: "\(name).dt_bias",
-      learning: inputs.learning, gate: inputs.gate,
+      convolution: .init("\(name).conv1d.weight", [shape.channels, 1, taps]),
+      decay: inputs.decay, decayRate: "\(name).A_log", isRateLogarithm: true,
+      decayBias: "\(name).dt_bias", learning: inputs.learning, gate: inputs.gate,
       norm: .init(weight: "\(name).norm.weight", epsilon: epsilon, size: value),
-      output: model.linear("\(name).out_proj", valueHeads * value, hidden))
-  }
-
-  private struct Inputs {
-    var mixed: ModelDescription.Linear
-    var gate: ModelDescription.Linear
-    var learning: ModelDescription.Linear
-    var decay: ModelDescription.Linear
-  }
-
-  private func inputs(
-    _ name: String, _ keyHeads: Int, _ valueHeads: Int, _ key: Int, _ value: Int
-  ) -> Inputs {
-    let (hidden, values) = (sizes.hidden, valueHeads * value)
-    let channels = 2 * keyHeads * key + values
-    guard family.hasGroupedInputs else {
-      return Inputs(
-        mixed: model.linear("\(name).in_proj_qkv", hidden, channels),
-        gate: model.linear("\(name).in_proj_z", hidden, values),
-        learning: model.linear("\(name).in_proj_b", hidden, valueHeads),
-        decay: model.linear("\(name).in_proj_a", hidden, valueHeads))
-    }
-    // For each key head: query, key, its values, their gates; and in the other its learning rates
-    // and decays.
-    let group = valueHeads / keyHeads
-    let period = 2 * key + 2 * group * value
-    func rows(_ start: Int, _ count: Int, _ period: Int) -> Rows.Slice {
-      .init(start: start, count: count, period: period, repeats: keyHeads)
-    }
-    func large(_ outputs: Int, _ slices: [Rows.Slice]) -> ModelDescription.Linear {
-      model.linear(
-        "\(name).in_proj_qkvz", hidden, outputs, rows: Rows(of: keyHeads * period, slices))
-    }
-    func small(_ start: Int) -> ModelDescription.Linear {
-      model.linear(
-        "\(name).in_proj_ba", hidden, valueHeads,
-        rows: Rows(of: 2 * valueHeads, [rows(start, group, 2 * group)]))
-    }
-    return Inputs(
-      mixed: large(
-        channels,
-        [
-          rows(0, key, period), rows(key, key, period),
-          rows(2 * key, group * value, period),
-        ]),
-      gate: large(values, [rows(2 * key + group * value, group * value, period)]),
-      learning: small(0), decay: small(group))
+      output: model.linear("\(name).out_proj", shape.values, sizes.hidden))
   }
 }
