@@ -45,7 +45,7 @@ package struct GGUFFile: Sendable {
   /// Where each metadata key stands in the file.
   package let metadataOffsets: [String: Int]
   /// The tensors in the file's order.
-  package let tensors: [Tensor]
+  package private(set) var tensors: [Tensor]
   /// The file's bytes.
   package let storage: ByteStorage
 
@@ -74,6 +74,13 @@ package struct GGUFFile: Sendable {
     metadata = header.metadata
     metadataOffsets = header.metadataOffsets
     tensors = header.tensors
+  }
+
+  /// The same file with another list of tensors.
+  func listing(_ tensors: [Tensor]) -> GGUFFile {
+    var file = self
+    file.tensors = tensors
+    return file
   }
 
   /// The metadata value of `key`.

@@ -39,5 +39,5 @@ package func openTensors(path: String) throws -> any TensorSource {
   }
   return isFolder.boolValue
     ? HuggingFaceTensorSource(try HuggingFaceFolder(url))
-    : GGUFTensorSource(try GGUFFile(contentsOf: url))
+    : GGUFTensorSource(try GGUFParts(contentsOf: url))
 }

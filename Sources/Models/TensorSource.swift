@@ -44,32 +44,37 @@ package struct SourceTensor: Hashable, Sendable {
   }
 }
 
-/// The weights of a GGUF file.
+/// The weights of a GGUF file, or of the parts that it is cut into.
 package struct GGUFTensorSource: TensorSource {
-  private let file: GGUFFile
-  private let tensors: [String: GGUFFile.Tensor]
+  private let parts: GGUFParts
+  private let tensors: [String: (part: Int, tensor: GGUFFile.Tensor)]
 
-  /// - Parameter file: stays mapped as long as the source lives.
-  package init(_ file: GGUFFile) {
-    self.file = file
+  /// - Parameter parts: stay mapped as long as the source lives.
+  package init(_ parts: GGUFParts) {
+    self.parts = parts
     tensors = Dictionary(
-      file.tensors.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+      parts.files.enumerated().flatMap { part, file in
+        file.tensors.map { ($0.name, (part, $0)) }
+      }, uniquingKeysWith: { first, _ in first })
   }
 
-  package var name: String { file.name }
+  /// - Parameter file: a whole model.
+  package init(_ file: GGUFFile) { self.init(GGUFParts(file)) }
+
+  package var name: String { parts.files[0].name }
 
   package var tensorNames: [String] { tensors.keys.sorted(by: utf8Order) }
 
-  private func find(_ name: String) throws -> GGUFFile.Tensor {
-    guard let tensor = tensors[name] else {
-      throw FormatError(.missing, file: file.name, reason: "there is no tensor \(quoted(name))")
+  private func find(_ name: String) throws -> (file: GGUFFile, tensor: GGUFFile.Tensor) {
+    guard let found = tensors[name] else {
+      throw FormatError(.missing, file: self.name, reason: "there is no tensor \(quoted(name))")
     }
-    return tensor
+    return (parts.files[found.part], found.tensor)
   }
 
   /// As `TensorSource` says.
   package func tensor(_ name: String) throws -> SourceTensor {
-    let tensor = try find(name)
+    let (file, tensor) = try find(name)
     guard let type = tensor.type.elementType else {
       throw FormatError(
         .badType, file: file.name, offset: UInt64(tensor.range.lowerBound),
@@ -85,12 +90,14 @@ package struct GGUFTensorSource: TensorSource {
   package func read(
     _ name: String, offset: Int, into target: UnsafeMutableRawBufferPointer
   ) throws {
-    try copy(file.storage, try find(name).range, offset, target, file: file.name, tensor: name)
+    let (file, tensor) = try find(name)
+    try copy(file.storage, tensor.range, offset, target, file: file.name, tensor: name)
   }
 
   /// As `TensorSource` says.
   package func release(_ name: String, upTo offset: Int) {
-    guard let range = tensors[name]?.range else { return }
+    guard let (file, tensor) = try? find(name) else { return }
+    let range = tensor.range
     file.storage.releasePages(range.lowerBound..<min(range.upperBound, range.lowerBound + offset))
   }
 }

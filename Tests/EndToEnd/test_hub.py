@@ -158,6 +158,15 @@ def test_a_models_files_and_licence_are_shown(hub, tmp_path):
     assert refused.returncode == 1 and "tally model list" in refused.stderr
 
 
+def test_all_parts_of_a_model_are_downloaded(hub, tmp_path):
+    for name in ("m-00001-of-00002.gguf", "m-00002-of-00002.gguf", "other-00001-of-00002.gguf"):
+        (hub.folder / name).write_bytes(b"GGUF")
+    shown = add(hub, tmp_path, "--dry-run", reference=f"hf:{REPOSITORY}/m-00001-of-00002.gguf").stdout
+    assert "m-00001-of-00002.gguf" in shown and "m-00002-of-00002.gguf" in shown and "other" not in shown
+    refused = add(hub, tmp_path, "--dry-run", reference=f"hf:{REPOSITORY}/other-00001-of-00002.gguf", check=False)
+    assert refused.returncode == 1 and "has no file other-00002-of-00002.gguf" in refused.stderr
+
+
 def test_a_broken_download_goes_on_where_it_was(hub, tmp_path):
     hub.break_after = (hub.folder / "model.safetensors").stat().st_size // 3
     add(hub, tmp_path)

@@ -11,17 +11,15 @@ import pytest
 
 from gguf_blocks import BLOCKS, FLOATS, Bytes, Type, random_rows
 from processes import tally
-from test_local import DEMO_MODEL, read_safetensors
+from test_local import DEMO_MODEL, FIXTURES, read_safetensors
 from tiny_model import write_tiny_model
 
 SEED = int(os.environ.get("TALLY_SEED", "20261124"))
 ROWS, COLUMNS = 64, 1024
 
 
-def write_float_model(path):
-    """The demo model with its matrices in BF16."""
-    source = gguf.GGUFReader(DEMO_MODEL)
-    writer = gguf.GGUFWriter(path, source.fields["general.architecture"].contents())
+def copy_model(source, writer, convert):
+    """Metadata and tensors of a GGUF file; `convert` gives a tensor's data and type."""
     for key, field in source.fields.items():
         if key.startswith("GGUF.") or key == "general.architecture":
             continue
@@ -30,15 +28,28 @@ def write_float_model(path):
         else:
             writer.add_key_value(key, field.contents(), field.types[0])
     for tensor in source.tensors:
-        values = gguf.dequantize(tensor.data, tensor.tensor_type).astype(numpy.float32)
-        if values.ndim == 2:
-            writer.add_tensor(tensor.name, gguf.quantize(values, Type.BF16), raw_dtype=Type.BF16)
-        else:
-            writer.add_tensor(tensor.name, values)
+        data, kind = convert(tensor)
+        writer.add_tensor(tensor.name, data, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def open_model(path):
+    source = gguf.GGUFReader(path)
+    return source, source.fields["general.architecture"].contents()
+
+
+def write_float_model(path):
+    """The demo model with its matrices in BF16."""
+
+    def convert(tensor):
+        values = gguf.dequantize(tensor.data, tensor.tensor_type).astype(numpy.float32)
+        return (gguf.quantize(values, Type.BF16), Type.BF16) if values.ndim == 2 else (values, None)
+
+    source, architecture = open_model(DEMO_MODEL)
+    copy_model(source, gguf.GGUFWriter(path, architecture), convert)
 
 
 def extreme_halves(source):
@@ -146,3 +157,29 @@ def test_what_a_model_was_calibrated_on_is_kept(tmp_path):
     refused = tally(*added, "--calibrate", text, *data, check=False)
     assert refused.returncode == 1 and "tokens; 512 or more are needed" in refused.stderr
     assert tally("model", "add", folder, "--calibrate", text, *data, check=False).returncode == 64
+
+
+def test_a_model_in_parts_is_one_model(tmp_path):
+    whole = FIXTURES / "gguf" / "qwen3.gguf"
+    source, architecture = open_model(whole)
+    writer = gguf.GGUFWriter(tmp_path / "m.gguf", architecture, split_max_tensors=13)
+    copy_model(source, writer, lambda tensor: (tensor.data, tensor.tensor_type))
+    parts = sorted(tmp_path.glob("m-*.gguf"))
+    assert [part.name for part in parts] == [f"m-0000{i}-of-00003.gguf" for i in (1, 2, 3)]
+    ids = FIXTURES / "models" / "qwen3" / "reference.safetensors"
+
+    def logits(model, check=True):
+        output = tmp_path / "logits.safetensors"
+        answer = tally("logits", "--model", model, "--input", ids, "--output", output, check=check)
+        return output.read_bytes() if check else answer.stderr
+
+    assert logits(parts[0]) == logits(whole)
+    assert "-00001-of-00003.gguf" in logits(parts[1], check=False)
+    data = ("--data", tmp_path / "data")
+    tally("model", "add", parts[0], "--name", "m", *data)
+    shown = json.loads(tally("model", "show", "m", "--json", *data).stdout)
+    assert [file["name"] for file in shown["provenance"]["files"]] == [part.name for part in parts]
+    parts[2].write_bytes(parts[1].read_bytes())
+    assert "is not part 3 of 3" in logits(parts[0], check=False)
+    parts[2].unlink()
+    assert parts[2].name in logits(parts[0], check=False)

@@ -41,7 +41,10 @@ package enum ModelFileNames {
         files[name] = url.appendingPathComponent(name)
       }
     } else {
-      files[url.lastPathComponent] = url
+      let name = url.lastPathComponent
+      for part in GGUFParts.names(from: name) ?? [name] {
+        files[part] = url.deletingLastPathComponent().appendingPathComponent(part)
+      }
     }
     for name in [card] + licences {
       if let notices { files[name] = notices.appendingPathComponent(name) }

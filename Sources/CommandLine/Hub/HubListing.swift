@@ -1,5 +1,6 @@
 import CoordinatorAPI
 import Foundation
+import ModelFormats
 
 /// What the hub says of one revision of a repository
 /// (`GET /api/models/OWNER/NAME/revision/REVISION?blobs=true`).
@@ -30,10 +31,13 @@ struct HubListing: Decodable, Sendable {
   /// - Throws: `CommandError` when there is no model of a kind that can be loaded.
   func files(for reference: HubReference) throws -> [File] {
     if let wanted = reference.file {
-      guard let file = siblings.first(where: { $0.rfilename == wanted }) else {
-        throw CommandError("\(reference.repository) has no file \(wanted)\(offer(".gguf"))")
+      let files = try Self.parts(of: wanted).map { name in
+        guard let file = siblings.first(where: { $0.rfilename == name }) else {
+          throw CommandError("\(reference.repository) has no file \(name)\(offer(".gguf"))")
+        }
+        return file
       }
-      return [file] + siblings.filter { ModelFileNames.isNotice($0.rfilename) }
+      return files + siblings.filter { ModelFileNames.isNotice($0.rfilename) }
     }
     let weights = siblings.filter { file in
       file.rfilename.hasPrefix("model") && file.rfilename.hasSuffix(".safetensors")
@@ -49,6 +53,12 @@ struct HubListing: Decodable, Sendable {
       return weights.contains(file) || ModelFileNames.settings.contains(name) || ModelFileNames.isNotice(name)
         || (name == "tokenizer.model" && !hasJSON)
     }
+  }
+
+  /// The file, or, where it is the first of several parts, all of them.
+  private static func parts(of path: String) -> [String] {
+    let folder = path.split(separator: "/").dropLast().map { $0 + "/" }.joined()
+    return GGUFParts.names(from: String(path.dropFirst(folder.count)))?.map { folder + $0 } ?? [path]
   }
 
   /// Files that might have been meant.

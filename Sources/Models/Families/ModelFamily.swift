@@ -102,7 +102,8 @@ package struct ModelFiles: Sendable {
     self.source = source
   }
 
-  /// Opens a GGUF file or a Hugging Face folder; weights are mapped, not read.
+  /// Opens a GGUF file, with the parts that belong to it, or a Hugging Face folder; weights are mapped,
+  /// not read.
   ///
   /// - Parameter configName: the configuration file's name in a folder.
   /// - Throws: `FormatError`.
@@ -117,9 +118,9 @@ package struct ModelFiles: Sendable {
       description = try ModelFamilies.describe(folder)
       source = HuggingFaceTensorSource(folder)
     } else {
-      let file = try GGUFFile(contentsOf: url)
-      description = try ModelFamilies.describe(file)
-      source = GGUFTensorSource(file)
+      let parts = try GGUFParts(contentsOf: url)
+      description = try ModelFamilies.describe(parts.whole)
+      source = GGUFTensorSource(parts)
     }
   }
 }

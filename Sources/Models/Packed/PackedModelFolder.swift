@@ -77,13 +77,15 @@ package struct PackedModelFolder: Sendable {
     var isFolder: ObjCBool = false
     _ = FileManager.default.fileExists(atPath: modelPath, isDirectory: &isFolder)
     let path = absolute(modelPath)
+    let url = URL(fileURLWithPath: path)
+    let folder = isFolder.boolValue ? url : url.deletingLastPathComponent()
     let names =
       isFolder.boolValue
       ? try FileManager.default.contentsOfDirectory(atPath: path).sorted().filter {
         $0.hasSuffix(".safetensors") || $0.hasSuffix(".json")
-      } : [""]
+      } : GGUFParts.names(from: url.lastPathComponent) ?? [url.lastPathComponent]
     return try names.map { name in
-      let file = isFolder.boolValue ? "\(path)/\(name)" : path
+      let file = folder.appendingPathComponent(name).path
       var status = stat()
       guard stat(file, &status) == 0 else {
         throw FormatError(.unreadable, file: file, reason: "cannot examine")
