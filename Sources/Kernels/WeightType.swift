@@ -133,12 +133,28 @@ package struct BlockScales: Sendable {
   package let columns: Int
   /// [outputs / 128, inputs / 128], both rounded up.
   package let values: [Float]
+  /// Rows after which blocks begin anew.
+  private let period: Int
 
+  /// Rows of blocks of `outputs` rows that begin anew after each `period`.
+  package static func blockRows(outputs: Int, period: Int) -> Int {
+    let rest = outputs % period
+    return outputs / period * ((period - 1) / blockSize + 1)
+      + (rest == 0 ? 0 : (rest - 1) / blockSize + 1)
+  }
+
+  /// - Parameter period: rows after which blocks begin anew, as in a matrix that was cut by rows before
+  ///   it was scaled; nil: they do not.
   /// - Throws: `KernelError.invalidWeights` if `values` is not one for each block.
-  package init(outputs: Int, inputs: Int, values: [Float]) throws(KernelError) {
+  package init(
+    outputs: Int, inputs: Int, values: [Float], period: Int? = nil
+  ) throws(KernelError) {
     let size = Self.blockSize
-    guard outputs > 0, inputs > 0,
-      case let (rows, columns) = ((outputs - 1) / size + 1, (inputs - 1) / size + 1),
+    let period = period ?? outputs
+    guard outputs > 0, inputs > 0, period > 0,
+      case let (rows, columns) = (
+        Self.blockRows(outputs: outputs, period: period), (inputs - 1) / size + 1
+      ),
       case let (count, overflow) = rows.multipliedReportingOverflow(by: columns),
       !overflow, count == values.count
     else {
@@ -148,6 +164,7 @@ package struct BlockScales: Sendable {
     }
     (self.outputs, self.inputs, self.columns) = (outputs, inputs, columns)
     self.values = values
+    self.period = period
   }
 
   /// Multiplies the values of row `output`.
@@ -162,7 +179,10 @@ package struct BlockScales: Sendable {
 
   /// The scales of the blocks of row `output`, `columns` of them.
   func row(_ output: Int) -> ArraySlice<Float> {
-    let first = output / Self.blockSize * columns
+    let block =
+      output / period * Self.blockRows(outputs: period, period: period)
+      + output % period / Self.blockSize
+    let first = block * columns
     return values[first..<first + columns]
   }
 }

@@ -1,3 +1,5 @@
+import Kernels
+
 /// A tensor that a description needs.
 package struct TensorRequirement: Hashable, Sendable {
   /// The name in the source.
@@ -25,6 +27,8 @@ package struct MatrixRequirement: Hashable, Sendable {
     let tensor: TensorRequirement
     /// The scales of FP8 weights: one for each 128 x 128 of the tensor.
     let scales: TensorRequirement?
+    /// Stored rows after which the blocks of scales begin anew; nil: they do not.
+    var scalesPeriod: Int?
     /// Of the tensor, its leading dimensions taken together.
     let rows: Range<Int>
     /// Whether the tensor's columns are rows here.
@@ -277,9 +281,9 @@ extension ModelDescription.Norm {
 extension ModelDescription.Linear {
   var matrix: MatrixRequirement {
     let tensor = TensorRequirement(name: weight, shape: [rows?.of ?? outputs, inputs])
-    let scales = scales.map { scalesRequirement($0, of: tensor) }
+    let scales = scales.map { scalesRequirement($0, of: tensor, period: scalesPeriod) }
     func piece(_ rows: Range<Int>) -> MatrixRequirement.Piece {
-      .init(tensor: tensor, scales: scales, rows: rows)
+      .init(tensor: tensor, scales: scales, scalesPeriod: scalesPeriod, rows: rows)
     }
     guard let rows else {
       return MatrixRequirement(name: weight, inputs: inputs, pieces: [piece(0..<outputs)])
@@ -295,13 +299,16 @@ extension ModelDescription.Linear {
 }
 
 /// A scale for each 128 x 128 weights of a tensor.
-private func scalesRequirement(_ name: String, of tensor: TensorRequirement) -> TensorRequirement {
-  let columns = tensor.shape.last ?? 0
+private func scalesRequirement(
+  _ name: String, of tensor: TensorRequirement, period: Int? = nil
+) -> TensorRequirement {
+  let (rows, columns) = (tensor.shape.dropLast().last ?? 1, tensor.shape.last ?? 0)
+  func blocks(_ count: Int, _ period: Int?) -> Int {
+    BlockScales.blockRows(outputs: count, period: max(1, period ?? count))
+  }
   return TensorRequirement(
-    name: name, shape: tensor.shape.dropLast(2) + [blocks(tensor.shape.dropLast().last ?? 1), blocks(columns)])
+    name: name, shape: tensor.shape.dropLast(2) + [blocks(rows, period), blocks(columns, nil)])
 }
-
-private func blocks(_ count: Int) -> Int { (count + 127) / 128 }
 
 extension ModelDescription.RowSelection {
   /// The rows, in order.

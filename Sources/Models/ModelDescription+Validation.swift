@@ -247,6 +247,11 @@ struct DescriptionCheck {
     try that(
       linear.inputs == inputs && linear.outputs == outputs,
       "\(place) is [\(linear.outputs), \(linear.inputs)], must be [\(outputs), \(inputs)]")
+    if let period = linear.scalesPeriod {
+      try that(
+        period >= 1 && period <= linear.rows?.of ?? outputs && linear.scales != nil,
+        "\(place) has scales that begin anew every \(period) rows")
+    }
     guard let rows = linear.rows else { return }
     try that(
       rows.of >= 1 && rows.of <= ModelDescription.Limit.elements / max(1, inputs)

@@ -1,10 +1,10 @@
 extension ModelDescription {
   /// The version of a manifest that carries the description: 1 for what the first programs compute,
   /// so that their manifests stay as they are; 2 for what others came to know; 3 where there are
-  /// tiled value heads. A program refuses a version that it does not know instead of passing over what
+  /// tiled value heads, or blocks of scales that begin anew. A program refuses a version that it does not know instead of passing over what
   /// it means.
   package var manifestVersion: Int {
-    isOfFirstVersion ? 1 : layers.contains(where: \.hasTiledHeads) ? 3 : 2
+    isOfFirstVersion ? 1 : layers.contains(where: \.isOfThirdVersion) ? 3 : 2
   }
 
   private var isOfFirstVersion: Bool {
@@ -19,7 +19,7 @@ extension ModelDescription.Norm {
 }
 
 extension ModelDescription.Linear {
-  fileprivate var isOfFirstVersion: Bool { rows == nil && scales == nil }
+  fileprivate var isOfFirstVersion: Bool { rows == nil && scales == nil && scalesPeriod == nil }
 }
 
 extension ModelDescription.Rope {
@@ -45,7 +45,8 @@ extension ModelDescription.Layer {
 }
 
 extension ModelDescription.Layer {
-  fileprivate var hasTiledHeads: Bool {
+  fileprivate var isOfThirdVersion: Bool {
+    if linears.contains(where: { $0.scalesPeriod != nil }) { return true }
     guard case .linear(let linear) = mixer else { return false }
     return linear.areValueHeadsTiled == true
   }

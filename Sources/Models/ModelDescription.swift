@@ -121,11 +121,13 @@ package struct ModelDescription: Codable, Hashable, Sendable {
     package var rows: RowSelection?
     /// The tensor of an FP8 matrix's scales, one for each 128 x 128 weights; nil for other types.
     package var scales: String?
+    /// Stored rows after which the blocks of scales begin anew; nil: they do not.
+    package var scalesPeriod: Int?
 
     /// See the properties.
     package init(
       weight: String, bias: String? = nil, inputs: Int, outputs: Int, rows: RowSelection? = nil,
-      scales: String? = nil
+      scales: String? = nil, scalesPeriod: Int? = nil
     ) {
       self.weight = weight
       self.bias = bias
@@ -133,6 +135,7 @@ package struct ModelDescription: Codable, Hashable, Sendable {
       self.outputs = outputs
       self.rows = rows
       self.scales = scales
+      self.scalesPeriod = scalesPeriod
     }
   }
 

@@ -88,7 +88,7 @@ struct WeightLoader {
     var scales: (name: String, values: BlockScales)?
     for piece in requirement.pieces {
       if let tensor = piece.scales, scales?.name != tensor.name {
-        scales = (tensor.name, try blockScales(tensor, of: piece.tensor))
+        scales = (tensor.name, try blockScales(tensor, of: piece))
       }
       let own = piece.scales == nil ? nil : scales?.values
       let goesOn =
@@ -157,11 +157,13 @@ struct WeightLoader {
   }
 
   private func blockScales(
-    _ requirement: TensorRequirement, of tensor: TensorRequirement
+    _ requirement: TensorRequirement, of piece: MatrixRequirement.Piece
   ) throws -> BlockScales {
     let values = try readVector(requirement)
     return try packing(requirement.name) {
-      try BlockScales(outputs: tensor.rows, inputs: tensor.shape.last ?? 0, values: values)
+      try BlockScales(
+        outputs: piece.tensor.rows, inputs: piece.tensor.shape.last ?? 0, values: values,
+        period: piece.scalesPeriod)
     }
   }
 

@@ -55,56 +55,67 @@ def random_checkpoint():
     return target
 
 
-def write_random_checkpoint(path):
-    demo = gguf.GGUFReader(DEMO_MODEL)
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_name(f"random {SEED}")
-    writer.add_file_type(llama.LLAMA_FTYPE_MOSTLY_F16)
-    writer.add_block_count(LAYERS)
-    writer.add_context_length(CONTEXT)
-    writer.add_embedding_length(HIDDEN)
-    writer.add_feed_forward_length(FEED_FORWARD)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(KEY_VALUE_HEADS)
-    writer.add_rope_dimension_count(HIDDEN // HEADS)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_layer_norm_rms_eps(1e-5)
-    vocabulary = len(demo.get_field("tokenizer.ggml.tokens").data)
-    writer.add_vocab_size(vocabulary)
-    for name, field in demo.fields.items():
-        if name.startswith("tokenizer."):
-            inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
-            writer.add_key_value(name, field.contents(), field.types[0], sub_type=inner)
+class Checkpoint:
+    """Writes random weights in F16 with the demo model's tokenizer."""
 
-    random = numpy.random.default_rng(SEED)
+    def __init__(self, path, architecture, layers, feed_forward):
+        demo = gguf.GGUFReader(DEMO_MODEL)
+        self.writer = writer = gguf.GGUFWriter(path, architecture)
+        self.random = numpy.random.default_rng(SEED)
+        writer.add_name(f"random {SEED}")
+        writer.add_file_type(llama.LLAMA_FTYPE_MOSTLY_F16)
+        writer.add_block_count(layers)
+        writer.add_context_length(CONTEXT)
+        writer.add_embedding_length(HIDDEN)
+        writer.add_feed_forward_length(feed_forward)
+        writer.add_head_count(HEADS)
+        writer.add_head_count_kv(KEY_VALUE_HEADS)
+        writer.add_rope_dimension_count(HIDDEN // HEADS)
+        writer.add_rope_freq_base(10000.0)
+        writer.add_layer_norm_rms_eps(1e-5)
+        vocabulary = len(demo.get_field("tokenizer.ggml.tokens").data)
+        writer.add_vocab_size(vocabulary)
+        for name, field in demo.fields.items():
+            if name.startswith("tokenizer."):
+                inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+                writer.add_key_value(name, field.contents(), field.types[0], sub_type=inner)
+        self.matrix("token_embd", vocabulary, HIDDEN)
 
-    def matrix(name, outputs, inputs):
+    def matrix(self, name, *shape):
         # Keeps the size of what goes through it; the last matrix of a branch adds little to the residual stream.
-        scale = inputs**-0.5 * (0.2 if name.endswith(("attn_output", "ffn_down")) else 1)
-        values = random.standard_normal((outputs, inputs), numpy.float32) * numpy.float32(scale)
-        writer.add_tensor(f"{name}.weight", values.astype(numpy.float16))
+        scale = shape[-1] ** -0.5 * (0.2 if name.endswith(("attn_output", "ffn_down", "ffn_down_exps")) else 1)
+        values = self.random.standard_normal(shape, numpy.float32) * numpy.float32(scale)
+        self.writer.add_tensor(f"{name}.weight", values.astype(numpy.float16))
 
-    def norm(name):
-        writer.add_tensor(f"{name}.weight", numpy.ones(HIDDEN, numpy.float32))
+    def norm(self, name, size=HIDDEN):
+        self.writer.add_tensor(f"{name}.weight", numpy.ones(size, numpy.float32))
 
-    keys = HIDDEN // HEADS * KEY_VALUE_HEADS
-    matrix("token_embd", vocabulary, HIDDEN)
+    def attention(self, block):
+        keys = HIDDEN // HEADS * KEY_VALUE_HEADS
+        self.norm(block + "attn_norm")
+        self.matrix(block + "attn_q", HIDDEN, HIDDEN)
+        self.matrix(block + "attn_k", keys, HIDDEN)
+        self.matrix(block + "attn_v", keys, HIDDEN)
+        self.matrix(block + "attn_output", HIDDEN, HIDDEN)
+        self.norm(block + "ffn_norm")
+
+    def finish(self):
+        self.norm("output_norm")
+        self.writer.write_header_to_file()
+        self.writer.write_kv_data_to_file()
+        self.writer.write_tensors_to_file()
+        self.writer.close()
+
+
+def write_random_checkpoint(path):
+    checkpoint = Checkpoint(path, "llama", LAYERS, FEED_FORWARD)
     for layer in range(LAYERS):
         block = f"blk.{layer}."
-        norm(block + "attn_norm")
-        matrix(block + "attn_q", HIDDEN, HIDDEN)
-        matrix(block + "attn_k", keys, HIDDEN)
-        matrix(block + "attn_v", keys, HIDDEN)
-        matrix(block + "attn_output", HIDDEN, HIDDEN)
-        norm(block + "ffn_norm")
-        matrix(block + "ffn_gate", FEED_FORWARD, HIDDEN)
-        matrix(block + "ffn_up", FEED_FORWARD, HIDDEN)
-        matrix(block + "ffn_down", HIDDEN, FEED_FORWARD)
-    norm("output_norm")
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+        checkpoint.attention(block)
+        checkpoint.matrix(block + "ffn_gate", FEED_FORWARD, HIDDEN)
+        checkpoint.matrix(block + "ffn_up", FEED_FORWARD, HIDDEN)
+        checkpoint.matrix(block + "ffn_down", HIDDEN, FEED_FORWARD)
+    checkpoint.finish()
 
 
 if __name__ == "__main__":

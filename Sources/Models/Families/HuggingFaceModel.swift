@@ -8,12 +8,14 @@ struct HuggingFaceModel {
   private let top: ConfigObject
   private let generationConfig: ConfigObject?
   private let names: Set<String>
+  private let folder: HuggingFaceFolder
   /// Before the names of the decoder's tensors, such as `model.`.
   let prefix: String
   private let headName: String
 
   /// - Throws: `FormatError` for a text model whose settings are no object.
   init(_ folder: HuggingFaceFolder) throws {
+    self.folder = folder
     top = folder.config
     config = try folder.config.optionalObject("text_config") ?? folder.config
     generationConfig = folder.generationConfig
@@ -28,6 +30,11 @@ struct HuggingFaceModel {
   }
 
   func hasTensor(_ name: String) -> Bool { names.contains(name) }
+
+  /// - Throws: `FormatError` where it is missing.
+  func shape(of tensor: String) throws -> [Int] {
+    try HuggingFaceTensorSource(folder).tensor(tensor).shape
+  }
 
   /// `model_type` of the text model.
   func modelType() throws -> String {

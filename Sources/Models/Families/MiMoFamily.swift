@@ -1,3 +1,4 @@
+import Kernels
 import ModelFormats
 
 /// MiMo-V2 (Xiaomi 2025; transformers `MiMoV2FlashForCausalLM`): layers with a window have sinks, a
@@ -169,19 +170,43 @@ private struct MiMoHuggingFace {
         model.linear("\(name).\($0)", hasBias: hasBias, sizes.hidden, $1)
       }
     }
-    // Published FP8 files have theirs cut for several processors, in an order they do not state.
-    guard model.scales(of: "\(fused).weight") == nil else {
-      throw model.config.error(
-        .unsupported, "quantization_config", "goes with a fused FP8 matrix \(quoted(fused))")
-    }
     let total = outputs.reduce(0, +)
-    return outputs.indices.map { index in
-      let start = outputs[..<index].reduce(0, +)
-      return model.linear(
-        fused, hasBias: hasBias, sizes.hidden, outputs[index],
-        rows: .init(
-          of: total, [.init(start: start, count: outputs[index], period: 0, repeats: 1)]))
+    let weight = "\(fused).weight"
+    guard let scales = model.scales(of: weight) else {
+      return outputs.indices.map { index in
+        let start = outputs[..<index].reduce(0, +)
+        return model.linear(
+          fused, hasBias: hasBias, sizes.hidden, outputs[index],
+          rows: .init(
+            of: total, [.init(start: start, count: outputs[index], period: 0, repeats: 1)]))
+      }
     }
+    let parts = try parts(outputs, scales: scales)
+    let period = total / parts
+    return outputs.indices.map { index in
+      let start = outputs[..<index].reduce(0, +) / parts
+      return .init(
+        weight: weight, bias: hasBias ? "\(fused).bias" : nil, inputs: sizes.hidden,
+        outputs: outputs[index],
+        rows: .init(
+          of: total,
+          [.init(start: start, count: outputs[index] / parts, period: period, repeats: parts)]),
+        scales: scales, scalesPeriod: period)
+    }
+  }
+
+  /// Published FP8 matrices are cut for several processors: each has its queries, keys and values, and
+  /// blocks of scales that begin anew. For how many, only the number of those tells (llama.cpp,
+  /// `conversion/mimo.py`).
+  private func parts(_ outputs: [Int], scales: String) throws -> Int {
+    let total = outputs.reduce(0, +)
+    let stored = try model.shape(of: scales).first ?? 0
+    for parts in [8, 4, 1] where outputs.allSatisfy({ $0 % parts == 0 }) {
+      if stored == BlockScales.blockRows(outputs: total, period: total / parts) { return parts }
+    }
+    throw model.config.error(
+      .unsupported, "quantization_config",
+      "goes with a fused FP8 matrix whose \(stored) rows of scales, \(quoted(scales)), fit no number of parts")
   }
 }
 
