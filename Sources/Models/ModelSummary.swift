@@ -27,6 +27,8 @@ package struct ModelSummary: Sendable {
   package let activeParameters: Int
   /// Bytes of all weights in memory, at most.
   package let weightBytes: Int
+  /// Bytes of the weights that one token goes through: of experts, the chosen ones.
+  package let weightBytesPerToken: Int
   /// Bytes of all layers for each token of a sequence, in float16.
   package let cacheBytesPerToken: Int
   /// Bytes of all layers for each sequence, however long it is.
@@ -56,12 +58,17 @@ package struct ModelSummary: Sendable {
       requirements.tensors.reduce(0) { $0 + $1.count }
     }
     var runs: [Layers] = []
-    var ownBytes = 0
+    var (ownBytes, bytesPerToken) = (0, 0)
     for (index, layer) in model.layers.enumerated() {
       var requirements = WeightRequirements()
       layer.require(&requirements)
       let layerBytes = try bytes(requirements)
       ownBytes += layerBytes
+      bytesPerToken += layerBytes
+      if let experts = layer.feedForward.experts {
+        let all = try bytes(WeightRequirements(matrices: experts.stacks.map(\.matrix)))
+        bytesPerToken -= all - all / experts.count * experts.chosen
+      }
       let one = Layers(
         layers: index..<index + 1, mixer: layer.mixer.summary,
         feedForward: layer.feedForward.summary, parameters: parameters(requirements),
@@ -87,6 +94,7 @@ package struct ModelSummary: Sendable {
     embeddingBytes = try bytes(embedding)
     headBytes = try bytes(head)
     weightBytes = ownBytes + embeddingBytes + headBytes
+    weightBytesPerToken = bytesPerToken + headBytes + (isHeadShared ? embeddingBytes : 0)
     cacheBytesPerToken = model.layers.reduce(0) { $0 + $1.mixer.cacheBytesPerToken }
     stateBytes = model.statePlan.recurrent.reduce(0) { $0 + $1.stateBytes }
     hasExperts = model.layers.contains { $0.feedForward.experts != nil }

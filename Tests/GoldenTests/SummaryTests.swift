@@ -18,6 +18,9 @@ import Testing
     #expect(parameters == files.description.parameterCount)
     let model = try Model(files.description, from: files.source)
     #expect(summary.weightBytes >= model.weightBytes)
+    // Vectors count too, and matrices at their widest.
+    #expect(summary.weightBytesPerToken >= model.bytesPerStep)
+    #expect(summary.weightBytesPerToken < 2 * model.bytesPerStep + 100_000)
     let sequence = model.makeSequence(cache: .f16)
     let executor = Executor(model, compute: try makeCompute())
     _ = try executor.forward([SequenceChunk(sequence, tokens: [3, 4, 5], wanted: .none)])

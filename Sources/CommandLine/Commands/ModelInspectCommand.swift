@@ -46,6 +46,11 @@ extension ModelCommand {
           + "\(Spelled.bytes(summary.cacheBytesPerToken)) for each token of a sequence"
           + (summary.stateBytes > 0
             ? ", \(Spelled.bytes(summary.stateBytes)) for each sequence besides" : ""))
+      if summary.hasExperts {
+        output.line(
+          "            \(Spelled.bytes(summary.weightBytesPerToken)) of weights are read for a token: with less memory "
+            + "than all take, from the disk")
+      }
       output.line("layers      \(model.layers.count) of width \(Spelled.count(model.hiddenSize))")
       output.line("vocabulary  \(Spelled.count(model.vocabularySize)) tokens")
       output.line("context     \(Spelled.count(model.contextLength)) tokens")

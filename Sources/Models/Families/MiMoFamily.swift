@@ -9,8 +9,11 @@ struct MiMoFamily: GGUFModelFamily {
   let ggufArchitectures = ["mimo2"]
 
   var knownKeys: Set<String> {
-    HuggingFaceKeys.decoder.union([
+    // What those that also see and hear have beside the text model is at the top, as its settings are.
+    HuggingFaceKeys.decoder.union(HuggingFaceKeys.otherThings).union([
       "add_full_attention_sink_bias", "add_swa_attention_sink_bias", "attention_chunk_size",
+      // Tensors tell.
+      "attention_projection_layout",
       "attention_value_scale", "hybrid_block_size", "hybrid_layer_pattern", "layer_types",
       "layernorm_epsilon", "mlp_layer_types", "moe_intermediate_size", "moe_layer_freq",
       "n_group", "n_routed_experts", "n_shared_experts", "norm_topk_prob",
