@@ -88,6 +88,18 @@ package final class PackedWeights: Sendable {
   var scales: UnsafeRawPointer { base + layout.scaleOffset }
   var minima: UnsafeRawPointer { base + layout.minimumOffset }
 
+  /// Where some panels lie, about: their weights, scales and minima.
+  package func bytes(ofPanels panels: Range<Int>) -> [UnsafeRawBufferPointer] {
+    precondition(panels.lowerBound >= 0 && panels.upperBound <= self.panels)
+    let bounds = [0, layout.scaleOffset, layout.minimumOffset, layout.byteCount]
+    return zip(bounds, bounds.dropFirst()).map { start, end in
+      // Panels are alike: each has its share of all three.
+      let first = (end - start) * panels.lowerBound / self.panels
+      let last = (end - start) * panels.upperBound / self.panels
+      return UnsafeRawBufferPointer(start: base + start + first, count: last - first)
+    }
+  }
+
   /// Row `output` as float32, as in an embedding table: exact values of the format, `inputs` of
   /// them.
   package func copyRow(_ output: Int, to row: UnsafeMutableBufferPointer<Float>) {

@@ -41,6 +41,51 @@ import Testing
     get throws { try FileManager.default.contentsOfDirectory(atPath: folder.url.path) }
   }
 
+  /// With too little memory weights are asked for before they are used.
+  @Test func tooLittleMemoryGivesTheSameBits() throws {
+    let fixture = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().appendingPathComponent("Fixtures/models/qwen3_moe")
+    let files = try ModelFiles(path: fixture.path)
+    func bits(_ model: Model) throws -> [UInt32] {
+      try Executor(model, compute: makeCompute()).bits(of: Self.tokens, cache: .f32, chunk: 7)
+    }
+    let expected = try bits(Model(files.description, from: files.source))
+    for available in [0, 1 << 40] {
+      let place = PackedModelPlace(
+        path: folder.path("model"), key: PackedModelKey(content: "test"), isVerified: true,
+        availableBytes: available)
+      let model = try Model(files.description, packedAt: place, from: files.source)
+      #expect(try bits(model) == expected)
+    }
+  }
+
+  /// The figures of a machine, and of a control group of either version around the process.
+  @Test func aControlGroupLimitsWhatIsAvailable() throws {
+    func write(_ text: String, _ path: String) throws {
+      let url = folder.url.appendingPathComponent(path)
+      try FileManager.default.createDirectory(
+        at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+      try Data(text.utf8).write(to: url)
+    }
+    func available() -> Int { SystemMemory.availableBytes(root: folder.url.path) }
+    #expect(available() == 0)
+    try write("MemTotal: 100 kB\nMemAvailable:   40 kB\n", "proc/meminfo")
+    #expect(available() == 40 << 10)
+    try write("4:memory:/a/b\n0::/\n", "proc/self/cgroup")
+    #expect(available() == 40 << 10)
+    try write("9223372036854771712\n", "sys/fs/cgroup/memory/a/b/memory.limit_in_bytes")
+    #expect(available() == 40 << 10)
+    try write("20480\n", "sys/fs/cgroup/memory/a/b/memory.limit_in_bytes")
+    try write("cache 9000\ntotal_rss 480\n", "sys/fs/cgroup/memory/a/b/memory.stat")
+    #expect(available() == 20000)
+    try write("0::/c\n", "proc/self/cgroup")
+    try write("max\n", "sys/fs/cgroup/c/memory.max")
+    #expect(available() == 40 << 10)
+    try write("10000\n", "sys/fs/cgroup/c/memory.max")
+    try write("anon 11000\nfile 5\n", "sys/fs/cgroup/c/memory.stat")
+    #expect(available() == 0)
+  }
+
   @Test(arguments: SameBitsTests.matrixTypes, [Model.LoadOptions.Weights.asStored, .float32])
   func theSecondStartHasTheSameBitsAndReadsNoWeights(
     _ type: ElementType, _ weights: Model.LoadOptions.Weights

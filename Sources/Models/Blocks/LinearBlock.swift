@@ -45,6 +45,8 @@ struct MatrixStackBlock: Sendable {
   /// Of each matrix, the rows that hold it.
   let stored: [InputSite.Matrix]
   private let panelsEach: Int
+  /// Nil where the weights stay in memory.
+  private let reading: StreamedReading?
 
   init(_ description: ModelDescription.MatrixStack, _ loader: WeightLoader) throws {
     weights = try loader.matrix(description.matrix)
@@ -53,6 +55,13 @@ struct MatrixStackBlock: Sendable {
     name = requirement.name
     stored = requirement.pieces.map { InputSite.Matrix(tensor: $0.tensor.name, rows: $0.rows) }
     panelsEach = description.paddedOutputs / 16
+    reading = loader.packed?.isStreamed == true ? StreamedReading() : nil
+  }
+
+  /// Has matrix `index` read while something else is computed, if it is not in memory.
+  func prepare(_ index: Int) {
+    guard let reading else { return }
+    for bytes in weights.bytes(ofPanels: panels(index)) { reading.begin(bytes) }
   }
 
   /// Columns that a product with one of them writes.

@@ -11,12 +11,17 @@ package struct PackedModelPlace: Hashable, Sendable {
   package let key: PackedModelKey
   /// Whether every byte is hashed before it is used. It reads the whole file.
   package let isVerified: Bool
+  /// Bytes of memory that it may take; nil: as the system says.
+  package let availableBytes: Int?
 
   /// See the properties.
-  package init(path: String, key: PackedModelKey, isVerified: Bool) {
+  package init(
+    path: String, key: PackedModelKey, isVerified: Bool, availableBytes: Int? = nil
+  ) {
     self.path = path
     self.key = key
     self.isVerified = isVerified
+    self.availableBytes = availableBytes
   }
 }
 
@@ -35,16 +40,24 @@ package final class PackedModelFile: Sendable {
   private let header: PackedModelHeader
   private let indexes: [String: Int]
   private let path: String
+  /// Whether there is too little memory for the file, so that its pages come and go.
+  let isStreamed: Bool
 
+  /// - Parameter availableBytes: of memory.
   /// - Throws: `FormatError` for a file that is missing, unreadable, damaged or of another key.
-  init(path: String, key: PackedModelKey) throws {
+  init(path: String, key: PackedModelKey, availableBytes: Int) throws {
     storage = try ByteStorage(mapping: URL(fileURLWithPath: path))
     guard let bytes = storage.mapping else {
       throw FormatError(.truncated, file: path, reason: "the file is empty")
     }
-    // Pages of 2 MiB where the file system's cache can hold such: single decoding gains a sixth.
-    madvise(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count, 14)  // MADV_HUGEPAGE
     header = try PackedModelHeader(bytes, key: key, file: path)
+    isStreamed = bytes.count > availableBytes
+    if !isStreamed {
+      // Pages of 2 MiB where the file system's cache can hold such: single decoding gains a sixth. With
+      // too little memory, they would bring in more than is wanted.
+      let base = UnsafeMutableRawPointer(mutating: bytes.baseAddress)
+      madvise(base, bytes.count, 14)  // MADV_HUGEPAGE
+    }
     mapping = MappedBytes(bytes)
     self.path = path
     indexes = Dictionary(
@@ -90,10 +103,14 @@ package final class PackedModelFile: Sendable {
   static func openOrWrite(
     _ place: PackedModelPlace, _ description: ModelDescription, _ loader: WeightLoader
   ) throws -> PackedModelFile? {
-    if let file = try? PackedModelFile(path: place.path, key: place.key), file.serves(description),
+    let available = place.availableBytes ?? SystemMemory.availableBytes()
+    func open() throws -> PackedModelFile {
+      try PackedModelFile(path: place.path, key: place.key, availableBytes: available)
+    }
+    if let file = try? open(), file.serves(description),
       !place.isVerified || file.damagedTensor() == nil
     {
-      file.readAhead()
+      file.readAhead(available)
       return file
     }
     do {
@@ -101,8 +118,8 @@ package final class PackedModelFile: Sendable {
     } catch is PackedModelWriter.Failure {
       return nil
     }
-    let file = try? PackedModelFile(path: place.path, key: place.key)
-    file?.readAhead()
+    let file = try? open()
+    file?.readAhead(available)
     return file
   }
 
@@ -151,8 +168,8 @@ package final class PackedModelFile: Sendable {
   }
 
   /// Reads the file into memory, unless that would push out what others use.
-  private func readAhead() {
-    guard header.fileBytes <= SystemMemory.availableBytes() / 2 else { return }
+  private func readAhead(_ availableBytes: Int) {
+    guard header.fileBytes <= availableBytes / 2 else { return }
     // MADV_POPULATE_READ: other ways to read ahead fill the cache with small pages.
     madvise(UnsafeMutableRawPointer(mutating: mapping.base), header.fileBytes, 22)
   }
