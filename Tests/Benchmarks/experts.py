@@ -111,7 +111,7 @@ def main():
     arguments = argparse.ArgumentParser(prog="Tests/Benchmarks/run experts", description=__doc__)
     arguments.add_argument("--threads", type=int, default=2, help="threads of every program (2)")
     arguments.add_argument("--rounds", type=int, default=3, help="runs of each program, in turn; medians count (3)")
-    arguments.add_argument("--share", type=int, action="append", help="per cent of the weights that fit (120, 75, 50)")
+    arguments.add_argument("--share", type=int, action="append", help="per cent of the weights that fit (125, 75, 50)")
     options = arguments.parse_args()
     yardstick.start()
     report = {"processor": processor(), "speed": measure_speed(options.rounds, options.threads)}
@@ -126,7 +126,7 @@ def main():
     head = ["format", *(" ".join(path) for path in speed.PATHS.values())]
     parts.append("Tokens a second, tally : llama.cpp\n\n" + table(head, rows))
     if os.access(MEMORY.parent, os.W_OK):
-        report["limited"] = measure_limited(options.threads, options.share or (120, 75, 50))
+        report["limited"] = measure_limited(options.threads, options.share or (125, 75, 50))
         rows = [[f"{share} %", rate(each["tally"]), rate(each["llama.cpp"])] for share, each in report["limited"]["shares"].items()]
         parts.append(
             f"Single decoding with memory for less than the weights ({report['limited']['bytes'] / 1e9:.2f} GB)\n\n"
