@@ -36,7 +36,8 @@ import Testing
 
   /// Below what rounding to a scale that fits the largest weight of a block loses.
   @Test(arguments: [
-    (RoundedFormat.q8_0, 0.0055), (.q6K, 0.021), (.q4K, 0.079), (.q4_1, 0.081), (.q4_0, 0.092),
+    (RoundedFormat.q8_0, 0.0055), (.q6K, 0.021), (.q5K, 0.04), (.q5_1, 0.041), (.q5_0, 0.047),
+    (.q4K, 0.079), (.q4_1, 0.081), (.q4_0, 0.092),
   ], [Float(0.005), 0.02, 30])
   func littleIsLost(format: (type: RoundedFormat, bound: Double), scale: Float) throws {
     let loss = try loss(normal(256 * 64, seed: 5, scale: scale), format.type)

@@ -26,7 +26,7 @@ struct ModelCommand: AsyncParsableCommand {
 
         --quantize rounds weights that are stored in floats as they are added: matrices of layers and experts to the \
         format named, embedding and output to 8 bits (6 with q6_k), rows that are no multiple of its block to what \
-        comes next (q4_1 for q4_k, else q8_0). Routers, norms and weights that are quantised already stay. With \
+        comes next (q4_1 for q4_k, q5_1 for q5_k, else q8_0). Routers, norms and weights that are quantised already stay. With \
         --calibrate, less is lost. `tally perplexity --quantize --calibrate` shows what either costs.
 
         EXAMPLES:

@@ -36,19 +36,22 @@ package struct BlockGrid: Sendable {
       return UnsafeBufferPointer(rebasing: values[group * size..<(group + 1) * size])
     }
     switch format {
-    case .q8_0, .q4_0:
+    case .q8_0, .q5_0, .q4_0:
       let fit = format == .q8_0
         ? x.reduce(0) { max($0, abs($1)) } / 127
-        : BlockFit.symmetric(x, importance: importance, levels: 8)
+        : BlockFit.symmetric(x, importance: importance, levels: -format.codes.lowerBound)
       (scale, minimum, scales, minima) = (Half(fit), Half(0), [], [])
       (steps, offsets) = ([scale.value], [0])
-    case .q4_1:
-      let fit = BlockFit.affine(x, importance: importance, top: 15, minimumIsNegative: false)
+    case .q5_1, .q4_1:
+      let fit = BlockFit.affine(
+        x, importance: importance, top: Float(format.codes.upperBound), minimumIsNegative: false)
       (scale, minimum, scales, minima) = (Half(fit.scale), Half(fit.minimum), [], [])
       (steps, offsets) = ([scale.value], [minimum.value])
-    case .q4K:
+    case .q5K, .q4K:
       let fits = (0..<8).map {
-        BlockFit.affine(part(x, $0), importance: part(importance, $0), top: 15, minimumIsNegative: true)
+        BlockFit.affine(
+          part(x, $0), importance: part(importance, $0), top: Float(format.codes.upperBound),
+          minimumIsNegative: true)
       }
       let scale = Half((fits.map(\.scale).max() ?? 0) / 63)
       let minimum = Half((fits.map { -$0.minimum }.max() ?? 0) / 63)
@@ -84,19 +87,33 @@ package struct BlockGrid: Sendable {
     case .q8_0:
       scale.append(to: &bytes)
       for code in codes { bytes.append(UInt8(bitPattern: code)) }
-    case .q4_0, .q4_1:
+    case .q4_0, .q4_1, .q5_0, .q5_1:
       scale.append(to: &bytes)
-      if format == .q4_1 { minimum.append(to: &bytes) }
+      if format == .q4_1 || format == .q5_1 { minimum.append(to: &bytes) }
+      if format == .q5_0 || format == .q5_1 {
+        // The fifth bit of each code.
+        for first in stride(from: 0, to: 32, by: 8) {
+          bytes.append((0..<8).reduce(0) { $0 | (code(first + $1) >> 4) << UInt8($1) })
+        }
+      }
       // The first half in the low nibbles, the second in the high ones.
-      for index in 0..<16 { bytes.append(code(index) | code(index + 16) << 4) }
-    case .q4K:
+      for index in 0..<16 { bytes.append(code(index) & 15 | (code(index + 16) & 15) << 4) }
+    case .q4K, .q5K:
       scale.append(to: &bytes)
       minimum.append(to: &bytes)
       for index in 0..<4 { bytes.append(UInt8(scales[index] | (scales[index + 4] >> 4) << 6)) }
       for index in 0..<4 { bytes.append(UInt8(minima[index] | (minima[index + 4] >> 4) << 6)) }
       for index in 4..<8 { bytes.append(UInt8(scales[index] & 15 | (minima[index] & 15) << 4)) }
+      if format == .q5K {
+        // The fifth bits of a column of codes, 32 apart.
+        for index in 0..<32 {
+          bytes.append((0..<8).reduce(0) { $0 | (code(index + 32 * $1) >> 4) << UInt8($1) })
+        }
+      }
       for pair in 0..<4 {
-        for index in 64 * pair..<64 * pair + 32 { bytes.append(code(index) | code(index + 32) << 4) }
+        for index in 64 * pair..<64 * pair + 32 {
+          bytes.append(code(index) & 15 | (code(index + 32) & 15) << 4)
+        }
       }
     case .q6K:
       var (low, high) = ([UInt8](repeating: 0, count: 128), [UInt8](repeating: 0, count: 64))
@@ -144,7 +161,9 @@ extension RoundedFormat {
     switch self {
     case .q8_0: -127...127
     case .q6K: -32...31
+    case .q5_0: -16...15
     case .q4_0: -8...7
+    case .q5K, .q5_1: 0...31
     case .q4K, .q4_1: 0...15
     }
   }

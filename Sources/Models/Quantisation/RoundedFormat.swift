@@ -5,6 +5,9 @@ import ModelFormats
 package enum RoundedFormat: String, CaseIterable, Sendable {
   case q8_0
   case q6K = "q6_k"
+  case q5K = "q5_k"
+  case q5_1
+  case q5_0
   case q4K = "q4_k"
   case q4_1
   case q4_0
@@ -14,6 +17,9 @@ package enum RoundedFormat: String, CaseIterable, Sendable {
     switch self {
     case .q8_0: .q8_0
     case .q6K: .q6K
+    case .q5K: .q5K
+    case .q5_1: .q5_1
+    case .q5_0: .q5_0
     case .q4K: .q4K
     case .q4_1: .q4_1
     case .q4_0: .q4_0
@@ -24,7 +30,8 @@ package enum RoundedFormat: String, CaseIterable, Sendable {
   var fallback: RoundedFormat? {
     switch self {
     case .q4K: .q4_1
-    case .q6K, .q4_1, .q4_0: .q8_0
+    case .q5K: .q5_1
+    case .q6K, .q5_1, .q5_0, .q4_1, .q4_0: .q8_0
     case .q8_0: nil
     }
   }
@@ -34,6 +41,9 @@ package enum RoundedFormat: String, CaseIterable, Sendable {
     switch self {
     case .q8_0: .q8_0
     case .q6K: .q6K
+    case .q5K: .q5K
+    case .q5_1: .q5_1
+    case .q5_0: .q5_0
     case .q4K: .q4K
     case .q4_1: .q4_1
     case .q4_0: .q4_0
