@@ -49,7 +49,10 @@ struct ModelCommand: AsyncParsableCommand {
         discussion: "Volunteers choose by it (see `tally worker choose`); one that nobody states is \"unknown\"."))
     var licence: String?
 
-    @Option(help: "A file with the licence's text; LICENSE among the model's files when left out.", completion: .file())
+    @Option(
+      help: ArgumentHelp(
+        "A file with the licence's text; LICENSE among the model's files when left out.", valueName: "file"),
+      completion: .file())
     var licenceText: String?
 
     @Flag(help: "Say what would be downloaded and added, and do nothing.")

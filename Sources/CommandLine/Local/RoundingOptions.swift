@@ -13,7 +13,8 @@ struct RoundingOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Round weights in floats to this format.",
-      discussion: "Matrices of layers and experts to the format named, embedding and output to 8 bits (6 with q6_k)."))
+      discussion: "Matrices of layers and experts to the format named, embedding and output to 8 bits (6 with q6_k).",
+      valueName: "format"))
   var quantize: RoundedFormat?
 
   @Option(
@@ -23,14 +24,14 @@ struct RoundingOptions: ParsableArguments {
         Weights are rounded one column after the other, and those that are still to come take over what was lost \
         (second-order rounding, as in GPTQ). Takes the time of two passes of the text through the model, and OpenBLAS \
         (libopenblas0-pthread).
-        """),
+        """, valueName: "text"),
     completion: .file())
   var calibrate: String?
 
-  @Option(help: "Tokens of the text that are used, spread over the whole of it.")
+  @Option(help: ArgumentHelp("Tokens of the text that are used, spread over the whole of it.", valueName: "count"))
   var calibrationTokens = 32_768
 
-  @Option(help: "Tokens of a window of it.")
+  @Option(help: ArgumentHelp("Tokens of a window of it.", valueName: "count"))
   var calibrationContext = 512
 
   func validate() throws {
