@@ -59,8 +59,9 @@ extension ModelDescription {
 struct DescriptionCheck {
   let file: String
 
-  func that(_ condition: Bool, _ reason: String) throws {
-    guard condition else { throw FormatError(.malformed, file: file, reason: reason) }
+  /// - Parameter reason: is put together only where the condition does not hold: there are many tensors.
+  func that(_ condition: Bool, _ reason: @autoclosure () -> String) throws {
+    guard condition else { throw FormatError(.malformed, file: file, reason: reason()) }
   }
 
   func size(_ what: String, _ value: Int, _ limit: Int) throws {
