@@ -120,7 +120,7 @@ package struct Calibration {
     for (_, group) in Dictionary(grouping: matrices, by: { ObjectIdentifier($0.value) })
       .sorted(by: { $0.value[0].key.tensor < $1.value[0].key.tensor })
     {
-      for (matrix, sum) in group {
+      for (matrix, sum) in group where !sum.isZero {
         let compensation =
           try shared.flatMap { $0.sum === sum ? $0.compensation : nil }
           ?? ErrorCompensation(sum, of: matrix.tensor, algebra)

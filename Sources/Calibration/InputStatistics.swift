@@ -16,6 +16,10 @@ package final class InputStatistics: InputObserver {
       products = [Float](repeating: 0, count: columns * columns)
     }
 
+    /// Whether nothing but zeros was seen, as behind a layer that was pruned: then nothing can be made
+    /// up for.
+    var isZero: Bool { (0..<columns).allSatisfy { products[$0 * columns + $0] == 0 } }
+
     fileprivate func add(_ x: Tensor, _ range: Range<Int>, _ algebra: LinearAlgebra) {
       rows += range.count
       products.withUnsafeMutableBufferPointer { products in

@@ -39,6 +39,7 @@ import Testing
     ("base_model:\n- a/b\n- \"c/d\"\ntags:\n- e", ["a/b", "c/d"]),
     ("base_model:\n  - a/b\n", ["a/b"]), ("base_model: [a/b, 'c/d']", ["a/b", "c/d"]),
     ("base_model_relation: finetune", []), ("base_model:", []),
+    ("base_model: \u{1b}]52;c;x\u{7}", []),
   ])
   func theCardStatesWhatTheModelIsDerivedFrom(_ lines: String, _ models: [String]) throws {
     try write("---\n\(lines)\nlicense_link: https://example.org/terms\n---\n", "README.md")
@@ -64,6 +65,11 @@ import Testing
     #expect(try stated().licence == "mit")
     try write(#"{"license": "cc-by-4.0"}"#, "config.json")
     #expect(try stated().licence == "cc-by-4.0")
+  }
+
+  @Test func aLicenceTellsATerminalNothing() throws {
+    try write("one\u{1b}[2J\ttwo\n", "LICENSE")
+    #expect(try stated().licenceText == "one[2J\ttwo\n")
   }
 
   @Test func aLicenceThatIsTooLongIsRefused() throws {

@@ -78,6 +78,9 @@ import Testing
     try write("20480\n", "sys/fs/cgroup/memory/a/b/memory.limit_in_bytes")
     try write("cache 9000\ntotal_rss 480\n", "sys/fs/cgroup/memory/a/b/memory.stat")
     #expect(available() == 20000)
+    // The limit of a group around, also where the own one is out of sight.
+    try write("4:memory:/a/b/hidden\n", "proc/self/cgroup")
+    #expect(available() == 20000)
     try write("0::/c\n", "proc/self/cgroup")
     try write("max\n", "sys/fs/cgroup/c/memory.max")
     #expect(available() == 40 << 10)

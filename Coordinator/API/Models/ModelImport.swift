@@ -42,9 +42,10 @@ package struct ModelImport: Sendable {
     let tokenizer = try blob.makeTokenizer()
     if let template = bundle.chatTemplate { _ = try ChatTemplate(source: template) }
     let stored = try ModelFiles(path: path)
+    // Before weights are rounded, which may take hours.
+    var provenance = try self.provenance(path, origin, progress)
     let files = try rounding.map { try $0.apply(stored) } ?? stored
     let description = files.description.ending(with: bundle.endIDs)
-    var provenance = try self.provenance(path, origin, progress)
     provenance.licence = licence ?? provenance.licence
     provenance.rounding = rounding?.name
     provenance.calibration = rounding?.calibration
@@ -83,9 +84,11 @@ package struct ModelImport: Sendable {
   /// - Throws: `FormatError`.
   package static func workBytes(path: String, origin: ModelOrigin) throws -> Int {
     let files = try ModelFileNames.files(of: path, notices: origin.notices(path))
-    let weights = try ModelFiles(path: path).source
+    let model = try ModelFiles(path: path)
     return try files.reduce(0) { try $0 + ($1.url.resourceValues(forKeys: [.fileSizeKey]).fileSize ?? 0) }
-      + weights.tensorNames.reduce(0) { try $0 + weights.tensor($1).byteCount }
+      + model.description.requiredTensors.reduce(0) {
+        try $0 + model.source.tensor($1.name).byteCount
+      }
   }
 
   /// Reads every file once.

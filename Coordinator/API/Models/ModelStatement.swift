@@ -58,7 +58,12 @@ package struct ModelStatement: Hashable, Sendable {
       throw FormatError(
         .limitExceeded, file: url.path, reason: "a licence has at most \(limit) bytes")
     }
-    return text
+    // What is no text would be obeyed by a terminal that shows it.
+    return String(
+      String.UnicodeScalarView(
+        text.unicodeScalars.filter {
+          $0.properties.generalCategory != .control || "\n\r\t\u{c}".unicodeScalars.contains($0)
+        }))
   }
 
   /// Keys of https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, "General metadata".
@@ -86,9 +91,11 @@ package struct ModelStatement: Hashable, Sendable {
     }
   }
 
-  /// A text that is short enough for a name, and not empty.
+  /// A text that is short enough for a name, not empty, and harmless on a terminal.
   private static func named(_ text: String?) -> String? {
-    guard let text, !text.isEmpty, text.utf8.count <= ModelProvenance.Limit.nameBytes else { return nil }
+    guard let text, !text.isEmpty, text.utf8.count <= ModelProvenance.Limit.nameBytes,
+      text.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control })
+    else { return nil }
     return text
   }
 

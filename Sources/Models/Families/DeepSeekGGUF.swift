@@ -15,6 +15,10 @@ struct DeepSeekGGUF {
   init(_ file: GGUFFile) throws {
     model = try GGUFModel(file)
     let settings = model.settings
+    let growth = try settings.optionalDouble("attention.temperature_scale") ?? 0
+    guard growth == 0 else {
+      throw settings.error(.unsupported, "attention.temperature_scale", "is \(growth)")
+    }
     heads = try settings.positive("attention.head_count", limit: Limit.heads)
     rotated = try settings.positive("rope.dimension_count", limit: Limit.headDimension)
     // Old files have no absorbed matrices, and give the heads' own sizes under the plain names.

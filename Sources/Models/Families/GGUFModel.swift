@@ -89,11 +89,12 @@ struct GGUFRope {
   ) throws -> ModelDescription.Rope {
     let base = try base ?? settings.optionalDouble("rope.freq_base") ?? 10000
     var rope = ModelDescription.Rope(style: style, dimensions: dimensions, base: base)
-    let type = try settings.optionalString("rope.scaling.type") ?? "none"
-    // `rope.scale_linear` is the spelling of old files.
-    let factor =
+    let type = try settings.optionalString("rope.scaling.type") ?? "linear"
+    // `rope.scale_linear` is the spelling of old files; 0 means none.
+    let stated =
       try settings.optionalDouble("rope.scaling.factor")
-      ?? settings.optionalDouble("rope.scale_linear") ?? 1
+      ?? settings.optionalDouble("rope.scale_linear") ?? 0
+    let factor = stated == 0 ? 1 : stated
     let tensor = model.has("rope_freqs.weight") ? "rope_freqs.weight" : nil
     if let tensor { rope.scaling = .tensor(name: tensor) }
     switch type {

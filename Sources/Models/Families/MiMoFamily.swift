@@ -151,8 +151,7 @@ private struct MiMoHuggingFace {
     let sinks = ["attention_sink_bias", "sinks"].map { "\(name).\($0)" }
     let scale = try model.config.isNull("attention_value_scale")
       ? 1 : model.config.optionalDouble("attention_value_scale") ?? 0.707
-    let outputs = [own.heads * keys, own.keyValueHeads * keys, own.keyValueHeads * values]
-    let inputs = try inputs(name, outputs)
+    let inputs = try inputs(name, outputs(isWindowed: isWindowed))
     return .init(
       heads: own.heads, keyValueHeads: own.keyValueHeads, keyDimension: keys,
       valueDimension: values, scale: 1 / Double(keys).squareRoot(),
@@ -184,7 +183,7 @@ private struct MiMoHuggingFace {
             of: total, [.init(start: start, count: outputs[index], period: 0, repeats: 1)]))
       }
     }
-    let parts = try parts(outputs, scales: scales)
+    let parts = try parts()
     let period = total / parts
     return outputs.indices.map { index in
       let start = outputs[..<index].reduce(0, +) / parts
@@ -200,16 +199,37 @@ private struct MiMoHuggingFace {
 
   /// Published FP8 matrices are cut for several processors: each has its queries, keys and values, and
   /// blocks of scales that begin anew. For how many, only the number of those tells (llama.cpp,
-  /// `conversion/mimo.py`).
-  private func parts(_ outputs: [Int], scales: String) throws -> Int {
-    let total = outputs.reduce(0, +)
-    let stored = try model.shape(of: scales).first ?? 0
-    for parts in [8, 4, 1] where outputs.allSatisfy({ $0 % parts == 0 }) {
-      if stored == BlockScales.blockRows(outputs: total, period: total / parts) { return parts }
+  /// `conversion/mimo.py`), in all layers together.
+  private func parts() throws -> Int {
+    var fitting = [8, 4, 1]
+    for index in 0..<sizes.layers {
+      let name = "\(model.prefix)layers.\(index).self_attn.qkv_proj.weight"
+      guard let scales = model.scales(of: name) else { continue }
+      let stored = try model.shape(of: scales).first ?? 0
+      let own = outputs(isWindowed: isWindowed[index])
+      let total = own.reduce(0, +)
+      fitting.removeAll { parts in
+        own.contains { $0 % parts != 0 }
+          || stored != BlockScales.blockRows(outputs: total, period: total / parts)
+      }
     }
-    throw model.config.error(
-      .unsupported, "quantization_config",
-      "goes with a fused FP8 matrix whose \(stored) rows of scales, \(quoted(scales)), fit no number of parts")
+    guard fitting.count == 1, let parts = fitting.first else {
+      throw model.config.error(
+        .unsupported, "quantization_config",
+        "goes with fused FP8 matrices, such as qkv_proj.weight, that "
+          + (fitting.isEmpty ? "no number of parts" : "several numbers of parts \(fitting)")
+          + " would fit")
+    }
+    return parts
+  }
+
+  /// Rows of queries, keys and values.
+  private func outputs(isWindowed: Bool) -> [Int] {
+    let own = isWindowed ? local : global
+    return [
+      own.heads * own.keyDimension, own.keyValueHeads * own.keyDimension,
+      own.keyValueHeads * own.valueDimension,
+    ]
   }
 }
 

@@ -23,13 +23,26 @@ package enum SystemMemory {
       guard parts.count == 3 else { return nil }
       if parts[1].split(separator: ",").contains("memory") {
         return left(
-          in: root + "/sys/fs/cgroup/memory" + parts[2], limit: "memory.limit_in_bytes",
-          used: "total_rss")
+          upFrom: String(parts[2]), in: root + "/sys/fs/cgroup/memory",
+          limit: "memory.limit_in_bytes", used: "total_rss")
       }
       guard parts[0] == "0" else { return nil }
-      return left(in: root + "/sys/fs/cgroup" + parts[2], limit: "memory.max", used: "anon")
+      return left(
+        upFrom: String(parts[2]), in: root + "/sys/fs/cgroup", limit: "memory.max", used: "anon")
     }
     return limits.min()
+  }
+
+  /// The least that a group or one around it leaves. In a container the group's own path may not be
+  /// there, but what is at the top counts for it.
+  private static func left(
+    upFrom path: String, in folder: String, limit: String, used: String
+  ) -> Int? {
+    let names = path.split(separator: "/")
+    return (0...names.count).compactMap { count in
+      let group = names.prefix(count).map { "/" + $0 }.joined()
+      return left(in: folder + group, limit: limit, used: used)
+    }.min()
   }
 
   private static func left(in folder: String, limit: String, used: String) -> Int? {
