@@ -14,6 +14,8 @@ package struct Calibration {
   private let source: CalibratedTensorSource
   private let algebra: LinearAlgebra
   private let compute: Compute
+  /// Columns of the tensors that are rounded.
+  private let columns: [String: Int]
   /// Rows that are rounded together take this many weights at most.
   private static let slabWeights = 1 << 24
 
@@ -28,7 +30,11 @@ package struct Calibration {
   ) throws {
     self.files = files
     (self.algebra, self.compute) = (algebra, compute)
-    plain = try files.quantised(to: format)
+    let plain = try files.quantised(to: format)
+    self.plain = plain
+    columns = try plain.formats.keys.reduce(into: [:]) {
+      $0[$1] = try plain.tensor($1).shape.last
+    }
     source = try CalibratedTensorSource(plain, folder: folder)
   }
 
@@ -65,66 +71,58 @@ package struct Calibration {
   ) throws -> ModelFiles {
     let layers = files.description.layers.count
     let embedding = ModelPart(hasEmbedding: true, layers: 0..<0, hasHead: false)
-    var activations = try run(embedding, of: plain, windows, Array(repeating: nil, count: windows.count))
+    var activations = [Executor.Activations?](repeating: nil, count: windows.count)
+    try run(embedding, of: plain, windows, &activations)
     for layer in 0..<layers {
       let part = ModelPart(hasEmbedding: false, layers: layer..<layer + 1, hasHead: false)
       func report(_ own: Double) { progress(layer, (Double(layer) + own) / Double(layers)) }
-      let statistics = InputStatistics(columns: try roundedColumns(), algebra)
-      _ = try run(part, of: files.source, windows, activations, observer: statistics) {
+      let statistics = InputStatistics(columns: columns, algebra)
+      try run(part, of: files.source, windows, &activations, observer: statistics) {
         report(0.4 * $0)
       }
       try round(statistics) { report(0.4 + 0.3 * $0) }
-      activations = try run(part, of: source, windows, activations) { report(0.7 + 0.3 * $0) }
+      try run(part, of: source, windows, &activations) { report(0.7 + 0.3 * $0) }
     }
     return files.replacing(source: source)
   }
 
-  /// Columns of the tensors that are rounded.
-  private func roundedColumns() throws -> [String: Int] {
-    var columns: [String: Int] = [:]
-    for name in plain.formats.keys { columns[name] = try plain.tensor(name).shape.last }
-    return columns
-  }
-
   /// Runs every window through a part of the model.
+  ///
+  /// - Parameters:
+  ///   - activations: of each window; become what the part gives, where nobody observes.
+  ///   - observer: is told what goes into the part's matrices.
   private func run(
     _ part: ModelPart, of source: any TensorSource, _ windows: [[Int32]],
-    _ inputs: [Executor.Activations?], observer: InputStatistics? = nil,
+    _ activations: inout [Executor.Activations?], observer: InputStatistics? = nil,
     progress: (Double) -> Void = { _ in }
-  ) throws -> [Executor.Activations?] {
+  ) throws {
     let model = try Model(part, of: files.description, from: source)
     let executor = Executor(model, compute: compute)
     executor.observer = observer
-    return try zip(windows, inputs).enumerated().map { index, pair in
-      let (window, input) = pair
+    for (index, window) in windows.enumerated() {
+      let input = activations[index]
       let sequence = model.makeSequence(cache: .f32)
       let output = try executor.forward(
         [SequenceChunk(sequence, tokens: window, wanted: .none)], from: input)
       guard output.chunks.allSatisfy({ $0.firstNonFinitePosition == nil }) else {
         throw CalibrationError.nonFinite(layer: part.layers.lowerBound)
       }
+      if observer == nil { activations[index] = try output.activations?.copy(keeping: input) }
       progress(Double(index + 1) / Double(windows.count))
-      return try output.activations?.copy(keeping: input)
     }
   }
 
   /// Rounds everything that a layer's inputs were seen of.
   private func round(_ statistics: InputStatistics, progress: (Double) -> Void) throws {
-    var shared: (sum: InputStatistics.Sum, compensation: ErrorCompensation)?
-    let matrices = statistics.sumOfMatrix.sorted { left, right in
-      (left.key.tensor, left.key.rows.lowerBound) < (right.key.tensor, right.key.rows.lowerBound)
-    }
-    let total = matrices.reduce(0) { $0 + $1.key.rows.count * $1.value.columns }
+    let total = statistics.sumOfMatrix.reduce(0) { $0 + $1.key.rows.count * $1.value.columns }
     var done = 0
     // One factor serves all matrices of a sum.
-    for (_, group) in Dictionary(grouping: matrices, by: { ObjectIdentifier($0.value) })
-      .sorted(by: { $0.value[0].key.tensor < $1.value[0].key.tensor })
+    for (_, group) in Dictionary(
+      grouping: statistics.sumOfMatrix, by: { ObjectIdentifier($0.value) })
     {
-      for (matrix, sum) in group where !sum.isZero {
-        let compensation =
-          try shared.flatMap { $0.sum === sum ? $0.compensation : nil }
-          ?? ErrorCompensation(sum, of: matrix.tensor, algebra)
-        shared = (sum, compensation)
+      guard let (first, sum) = group.first, !sum.isZero else { continue }
+      let compensation = try ErrorCompensation(sum, of: first.tensor, algebra)
+      for (matrix, _) in group {
         try round(matrix, compensation, columns: sum.columns)
         done += matrix.rows.count * sum.columns
         progress(Double(done) / Double(total))

@@ -68,7 +68,13 @@ struct ExpertsBlock: Sendable {
     _ x: Tensor, _ groups: ExpertGroups, into update: Tensor, _ context: StepContext
   ) throws {
     let compute = context.compute
-    for (expert, _) in groups.ranges { for stack in [gate, up, down] { stack.prepare(expert) } }
+    if gate.isStreamed {
+      for (expert, _) in groups.ranges {
+        gate.prepare(expert)
+        up.prepare(expert)
+        down.prepare(expert)
+      }
+    }
     let gathered = try context.tensor(.gathered, columns: x.columns)
     let gates = try context.tensor(.expertGate, columns: gate.paddedOutputs)
     let ups = try context.tensor(.expertUp, columns: up.paddedOutputs)

@@ -58,6 +58,9 @@ struct MatrixStackBlock: Sendable {
     reading = loader.packed?.isStreamed == true ? StreamedReading() : nil
   }
 
+  /// Whether the weights come and go, for want of memory.
+  var isStreamed: Bool { reading != nil }
+
   /// Has matrix `index` read while something else is computed, if it is not in memory.
   func prepare(_ index: Int) {
     guard let reading else { return }
