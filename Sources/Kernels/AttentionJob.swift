@@ -86,6 +86,7 @@ struct HeadPlacement: @unchecked Sendable {
     guard let keys, let values else { return }
     let (slot, half) = (position % Int(CK_KEYS), part.element == .f16)
     guard let block = UnsafeMutableRawPointer(mutating: part.blocks[position / Int(CK_KEYS)]) else {
+      // The executor prepares every position of a step, whatever the tokens are.
       preconditionFailure("position \(position) was not prepared")
     }
     // Values first: they may be what keys are now.

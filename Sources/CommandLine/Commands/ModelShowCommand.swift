@@ -64,7 +64,10 @@ extension ModelCommand {
         output.line("            \(Spelled.bytes(text.utf8.count)) of text (--licence)")
       }
       for base in provenance.baseModels { output.line("based on    \(base)") }
-      if let rounding = provenance.rounding { output.line("rounded to  \(rounding)") }
+      if let rounding = provenance.rounding {
+        let text = provenance.calibration.map { ", calibrated on \($0.name) (\($0.sha256))" }
+        output.line("rounded to  \(rounding)\(text ?? "")")
+      }
       output.line("")
       var table = TextTable(.text("FILE"), .number("SIZE"), .text("SHA-256"))
       for file in provenance.files { table.add(file.name, Spelled.bytes(file.bytes), file.sha256) }

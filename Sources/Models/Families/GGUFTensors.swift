@@ -53,9 +53,18 @@ struct DecoderGGUFTensors {
   func attention(
     _ name: String, hidden: Int, heads: Int, keyValueHeads: Int, dimension: Int, scale: Double
   ) -> ModelDescription.Attention {
-    let inputs = queryKeyValue(
-      name, hidden, [heads * dimension, keyValueHeads * dimension, keyValueHeads * dimension])
-    return .init(
+    let keys = keyValueHeads * dimension
+    return attention(
+      name, queryKeyValue(name, hidden, [heads * dimension, keys, keys]), hidden: hidden,
+      heads: heads, keyValueHeads: keyValueHeads, dimension: dimension, scale: scale)
+  }
+
+  /// - Parameter inputs: queries, keys and values.
+  func attention(
+    _ name: String, _ inputs: [ModelDescription.Linear], hidden: Int, heads: Int,
+    keyValueHeads: Int, dimension: Int, scale: Double
+  ) -> ModelDescription.Attention {
+    .init(
       heads: heads, keyValueHeads: keyValueHeads, keyDimension: dimension,
       valueDimension: dimension, scale: scale, rope: 0,
       queryNorm: hasHeadNorms ? norm("\(name).attn_q_norm", dimension) : nil,

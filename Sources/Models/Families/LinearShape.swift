@@ -1,7 +1,6 @@
 /// The sizes of gated delta-net attention, and how its inputs are made of the matrices that checkpoints
 /// have.
 struct LinearShape {
-  let hidden: Int
   let keyHeads: Int
   let valueHeads: Int
   let keyDimension: Int

@@ -168,7 +168,7 @@ private struct QwenNextHuggingFace {
         "\(valueHeads) is not a multiple of linear_num_key_heads \(keyHeads)")
     }
     let shape = LinearShape(
-      hidden: sizes.hidden, keyHeads: keyHeads, valueHeads: valueHeads, keyDimension: key,
+      keyHeads: keyHeads, valueHeads: valueHeads, keyDimension: key,
       valueDimension: value, taps: taps)
     let isGrouped = family.hasGroupedInputs
     let inputs = shape.inputs(isGrouped: isGrouped, isSmallGrouped: isGrouped) {

@@ -16,7 +16,6 @@ struct QwenNextGGUF {
     let valueHeads = try settings.positive("ssm.time_step_rank", limit: Limit.heads)
     let inner = try settings.positive("ssm.inner_size", limit: Limit.hidden)
     linear = LinearShape(
-      hidden: model.hidden,
       keyHeads: try settings.positive("ssm.group_count", limit: Limit.heads),
       valueHeads: valueHeads,
       keyDimension: try settings.positive("ssm.state_size", limit: Limit.headDimension),
@@ -66,9 +65,6 @@ struct QwenNextGGUF {
   private func attention(
     _ name: String, _ heads: Int, _ keyValueHeads: Int, _ dimension: Int
   ) -> ModelDescription.Attention {
-    var attention = model.tensors.attention(
-      name, hidden: model.hidden, heads: heads, keyValueHeads: keyValueHeads,
-      dimension: dimension, scale: 1 / Double(dimension).squareRoot())
     let keys = keyValueHeads * dimension
     let inputs = model.tensors.queryKeyValue(
       name, model.hidden, [2 * heads * dimension, keys, keys])
@@ -81,8 +77,10 @@ struct QwenNextGGUF {
         [.init(start: start, count: dimension, period: 2 * dimension, repeats: heads)])
       return half
     }
-    (attention.key, attention.value) = (inputs[1], inputs[2])
-    attention.query = half(0)
+    var attention = model.tensors.attention(
+      name, [half(0), inputs[1], inputs[2]], hidden: model.hidden, heads: heads,
+      keyValueHeads: keyValueHeads, dimension: dimension,
+      scale: 1 / Double(dimension).squareRoot())
     attention.gate = half(dimension)
     return attention
   }
