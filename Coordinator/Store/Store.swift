@@ -1,4 +1,5 @@
 import CoordinatorCore
+import Foundation
 import WireProtocol
 
 /// The coordinator's memory. Every call is one decision in one transaction: when it returns, its
@@ -194,13 +195,15 @@ package protocol KeyStore: Sendable {
 package protocol ModelStore: Sendable {
   /// Adds a model, or replaces what the name meant; units of the old one go on.
   ///
-  /// - Parameter blobs: everything that workers may fetch: the manifest, its chunks, and the
-  ///   vocabulary.
-  func registerModel(_ model: ModelRecord, blobs: [Digest]) async throws
+  /// - Parameters:
+  ///   - provenance: whose weights the manifest names, as JSON; nil where nobody looked.
+  ///   - blobs: everything that workers may fetch: the manifest, its chunks, and the vocabulary.
+  func registerModel(_ model: ModelRecord, provenance: Data?, blobs: [Digest]) async throws
   func models() async throws -> [ModelRecord]
   func model(_ id: String) async throws -> ModelRecord?
-  /// Whether a model of this manifest was ever registered.
-  func knowsManifest(_ digest: Digest) async throws -> Bool
+  /// What is known of a manifest, also once its models were replaced or removed; nil when no model had
+  /// it.
+  func manifest(_ digest: Digest) async throws -> ManifestRecord?
   /// Forgets a name; false when there is none. Units of the model go on.
   func removeModel(_ id: String) async throws -> Bool
 }

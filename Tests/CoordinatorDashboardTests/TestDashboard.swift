@@ -38,7 +38,7 @@ struct TestDashboard: Sendable {
         bodyFlopsPerToken: 1e9, headFlopsPerToken: 0, attentionFlopsPerPosition: 0,
         weightBytes: 1 << 20, cacheBytesPerToken: 1 << 10, diskBytes: 1 << 20),
       source: "made up", createdAt: Self.start)
-    try await store.registerModel(model, blobs: [Self.digest("chunk")])
+    try await store.registerModel(model, provenance: nil, blobs: [Self.digest("chunk")])
   }
 
   /// Runs `body` with a client of the coordinator's routes and pages.

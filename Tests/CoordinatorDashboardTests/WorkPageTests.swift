@@ -115,7 +115,7 @@ struct WorkPageTests {
     var model = try #require(try await dashboard.store.model("tiny"))
     model.id = "<script>alert(1)</script>"
     model.source = "a\"b'c&d"
-    try await dashboard.store.registerModel(model, blobs: [])
+    try await dashboard.store.registerModel(model, provenance: nil, blobs: [])
     _ = try await dashboard.worker("<b>bold</b>", account: "ann")
     try await dashboard.store.setMessage("<i>soon</i>")
     try await dashboard.test { client in

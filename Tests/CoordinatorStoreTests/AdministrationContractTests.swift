@@ -236,10 +236,12 @@ struct AdministrationContractTests {
   @Test("a manifest is known also once its name is gone", arguments: StoreKind.allCases)
   func manifests(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
-      #expect(try await lab.store.knowsManifest(lab.model.manifest))
-      #expect(try await lab.store.knowsManifest(lab.model.vocabulary) == false)
+      #expect(try await lab.store.manifest(lab.model.manifest) == ManifestRecord())
+      #expect(try await lab.store.manifest(lab.model.vocabulary) == nil)
+      let provenance = Data(#"{"source":"x"}"#.utf8)
+      try await lab.store.registerModel(lab.model, provenance: provenance, blobs: [])
       #expect(try await lab.store.removeModel(lab.model.id))
-      #expect(try await lab.store.knowsManifest(lab.model.manifest))
+      #expect(try await lab.store.manifest(lab.model.manifest)?.provenance == provenance)
     }
   }
 }

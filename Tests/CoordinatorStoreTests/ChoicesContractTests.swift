@@ -56,10 +56,10 @@ struct ChoicesContractTests {
     try await kind.withLaboratory { lab async throws in
       var model = lab.model
       model.licence = "apache-2.0"
-      try await lab.store.registerModel(model, blobs: [])
+      try await lab.store.registerModel(model, provenance: nil, blobs: [])
       #expect(try await lab.store.model("tiny")?.licence == "apache-2.0")
       model.id = "alias"
-      try await lab.store.registerModel(model, blobs: [])
+      try await lab.store.registerModel(model, provenance: nil, blobs: [])
       _ = try await lab.runningBatch(lines: 10)
       for id in ["tiny", "alias"] { _ = try await lab.store.removeModel(id) }
       let worker = try await lab.worker("a", account: "ann")

@@ -86,7 +86,7 @@ struct ClientContractTests {
       #expect(try await lab.store.models() == [lab.model])
       var newer = Laboratory.model("tiny v2")
       newer.id = lab.model.id
-      try await lab.store.registerModel(newer, blobs: [])
+      try await lab.store.registerModel(newer, provenance: nil, blobs: [])
       #expect(try await lab.store.model("tiny") == newer)
       #expect(try await lab.store.models().count == 1)
       #expect(try await lab.store.removeModel("tiny"))

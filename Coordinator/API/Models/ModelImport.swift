@@ -63,7 +63,9 @@ package struct ModelImport: Sendable {
         diskBytes: manifest.byteCount + manifestData.count),
       source: provenance.source + (rounding.map { " as \($0.name)" } ?? ""),
       licence: provenance.licence, baseModels: provenance.baseModels, createdAt: now)
-    try await store.registerModel(record, blobs: [manifestDigest, vocabulary] + chunks)
+    try await store.registerModel(
+      record, provenance: try CanonicalJSON.encode(provenance),
+      blobs: [manifestDigest, vocabulary] + chunks)
     return record
   }
 

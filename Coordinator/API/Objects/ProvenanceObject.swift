@@ -11,24 +11,15 @@ package struct ProvenanceObject: Encodable, Hashable, Sendable {
   /// Null for a model that was added by a coordinator that did not keep it.
   @Nullable package var provenance: ModelProvenance?
 
-  package init(id: String, provenance: ModelProvenance?) {
-    self.id = id
-    self.provenance = provenance
-  }
-}
-
-/// Reads the provenance alone out of a manifest.
-package enum ProvenanceReader {
-  private struct Part: Decodable {
-    let provenance: ModelProvenance?
-  }
-
-  /// - Throws: `StoreError.corrupt` for bytes that are no manifest.
-  package static func read(manifest: Data, digest: Digest) throws -> ModelProvenance? {
+  /// - Throws: `StoreError.corrupt` for a record that cannot be read.
+  package init(_ digest: Digest, _ record: ManifestRecord) throws {
+    id = digest.hex
     do {
-      return try JSONDecoder().decode(Part.self, from: manifest).provenance
+      provenance = try record.provenance.map {
+        try JSONDecoder().decode(ModelProvenance.self, from: $0)
+      }
     } catch {
-      throw StoreError(.corrupt, "The manifest \(digest) cannot be read.")
+      throw StoreError(.corrupt, "The provenance of manifest \(digest) cannot be read.")
     }
   }
 }

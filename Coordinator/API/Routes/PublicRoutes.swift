@@ -53,12 +53,9 @@ struct PublicRoutes {
     _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
   ) async throws -> Response {
     let id = try context.pathID()
-    guard let digest = Digest(hex: id), try await environment.store.knowsManifest(digest),
-      try await environment.blobs.size(of: digest) != nil
+    guard let digest = Digest(hex: id), let record = try await environment.store.manifest(digest)
     else { throw APIError.noSuch("manifest", id, param: nil) }
-    let provenance = try ProvenanceReader.read(
-      manifest: try await environment.blobs.read(digest), digest: digest)
-    return try .json(ProvenanceObject(id: digest.hex, provenance: provenance))
+    return try .json(ProvenanceObject(digest, record))
   }
 
   @Sendable private func alive(

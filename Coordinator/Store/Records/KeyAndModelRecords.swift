@@ -1,4 +1,5 @@
 import CoordinatorCore
+import Foundation
 import WireProtocol
 
 /// An API key to be stored, by its hash.
@@ -25,6 +26,14 @@ package struct KeyRecord: Hashable, Sendable {
   package var createdAt: Timestamp
   package var revokedAt: Timestamp?
   package var quota = Quota()
+}
+
+/// A manifest that a model has, or had.
+package struct ManifestRecord: Hashable, Sendable {
+  /// Whose weights it names, as JSON; nil where nobody looked.
+  package var provenance: Data?
+
+  package init(provenance: Data? = nil) { self.provenance = provenance }
 }
 
 /// A model that batches may name.

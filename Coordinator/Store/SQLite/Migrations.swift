@@ -24,6 +24,9 @@ enum Migrations {
     migrator.registerMigration("8: account keys, choices, machines") {
       try $0.execute(sql: volunteers)
     }
+    migrator.registerMigration("9: provenance") {
+      try $0.execute(sql: "ALTER TABLE manifest ADD COLUMN provenance BLOB")
+    }
     return migrator
   }
 

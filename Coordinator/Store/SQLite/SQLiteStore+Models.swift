@@ -1,26 +1,30 @@
 import CoordinatorCore
+import Foundation
 import GRDB
 import WireProtocol
 
 package extension SQLiteStore {
-  func registerModel(_ model: ModelRecord, blobs: [Digest]) async throws {
+  func registerModel(
+    _ model: ModelRecord, provenance: Data?, blobs: [Digest]
+  ) async throws {
     try await write { transaction in
       let db = transaction.db
       let cost = model.cost
       try db.run(
         """
         INSERT INTO manifest (digest, vocabulary, body_flops, head_flops, attention_flops,
-          weight_bytes, cache_bytes, disk_bytes, licence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+          weight_bytes, cache_bytes, disk_bytes, licence, provenance)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT DO UPDATE SET vocabulary = excluded.vocabulary,
           body_flops = excluded.body_flops, head_flops = excluded.head_flops,
           attention_flops = excluded.attention_flops, weight_bytes = excluded.weight_bytes,
           cache_bytes = excluded.cache_bytes, disk_bytes = excluded.disk_bytes,
-          licence = excluded.licence
+          licence = excluded.licence, provenance = excluded.provenance
         """,
         [
           model.manifest, model.vocabulary, cost.bodyFlopsPerToken, cost.headFlopsPerToken,
           cost.attentionFlopsPerPosition, cost.weightBytes, cost.cacheBytesPerToken, cost.diskBytes,
-          model.licence,
+          model.licence, provenance,
         ])
       try db.run(
         "INSERT INTO model_name (manifest, name) VALUES (?, ?) ON CONFLICT DO NOTHING",
@@ -54,9 +58,11 @@ package extension SQLiteStore {
     }
   }
 
-  func knowsManifest(_ digest: Digest) async throws -> Bool {
+  func manifest(_ digest: Digest) async throws -> ManifestRecord? {
     try await read { db in
-      try db.first("SELECT 1 FROM manifest WHERE digest = ?", [digest]) != nil
+      try db.first("SELECT provenance FROM manifest WHERE digest = ?", [digest]).map {
+        ManifestRecord(provenance: try $0.optional("provenance"))
+      }
     }
   }
 

@@ -33,12 +33,10 @@ extension ModelCommand {
       guard let record = try await folder.store.model(name) else {
         throw CommandError("there is no model \(name); `tally model list` lists what there is")
       }
-      let provenance = try ProvenanceReader.read(
-        manifest: try await folder.blobs.read(record.manifest), digest: record.manifest)
-      if json {
-        return try printJSON(ProvenanceObject(id: record.manifest.hex, provenance: provenance))
-      }
-      guard let provenance else {
+      let known = try await folder.store.manifest(record.manifest) ?? ManifestRecord()
+      let object = try ProvenanceObject(record.manifest, known)
+      if json { return try printJSON(object) }
+      guard let provenance = object.provenance else {
         throw CommandError("\(name) was added without its provenance; add it again to have it kept")
       }
       if licence {

@@ -34,7 +34,7 @@ struct Laboratory: Sendable {
     key = try await store.createKey(
       NewKey(name: keyName, hash: Self.digest("secret of \(keyName)")), now: Self.start)
     model = Self.model("tiny")
-    try await store.registerModel(model, blobs: [Self.digest("a chunk")])
+    try await store.registerModel(model, provenance: nil, blobs: [Self.digest("a chunk")])
   }
 
   /// The same store with another key.
