@@ -1,8 +1,11 @@
-/// What a work unit computes. `score`, `embed`, `train`, `validate` and stages of a model join this
-/// list with their payloads.
+/// What a work unit computes. `score`, `embed`, `train` and `validate` join this list with their
+/// payloads.
 package enum UnitKind: String, Codable, Hashable, Sendable, CaseIterable {
   /// Continues prompts: tokens with log-probabilities.
   case generate
+  /// Runs whole sequences through a part of a model: activations, or the log-probabilities of the
+  /// sequences' own tokens where the part has the head.
+  case stageForward = "stage_forward"
 }
 
 /// The element type of a key/value cache. It belongs to the unit, since it decides bits.
@@ -28,10 +31,12 @@ package struct UnitSpecification: Codable, Hashable, Sendable {
   /// The digest of the model's `VocabularyBytes`, present exactly when a sequence of the inputs has
   /// stop strings.
   package var vocabulary: Digest?
+  /// The part of the model, present exactly for `stageForward`.
+  package var part: UnitPart?
 
   package init(
     kind: UnitKind, profile: String = ProtocolVersion.numericsProfile, model: Digest,
-    inputs: Digest, cache: CacheType, vocabulary: Digest? = nil
+    inputs: Digest, cache: CacheType, vocabulary: Digest? = nil, part: UnitPart? = nil
   ) {
     self.kind = kind
     self.profile = profile
@@ -39,5 +44,6 @@ package struct UnitSpecification: Codable, Hashable, Sendable {
     self.inputs = inputs
     self.cache = cache
     self.vocabulary = vocabulary
+    self.part = part
   }
 }

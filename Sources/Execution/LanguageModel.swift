@@ -48,6 +48,7 @@ package enum ExecutionError: Error, Hashable, CustomStringConvertible {
   case vocabularyMissing
   case vocabularyMismatch(count: Int, vocabulary: Int)
   case profileMismatch(String)
+  case kindMismatch(String)
   case cancelled
 
   package var description: String {
@@ -63,6 +64,7 @@ package enum ExecutionError: Error, Hashable, CustomStringConvertible {
     case .vocabularyMismatch(let count, let vocabulary):
       "the vocabulary bytes are of \(count) tokens, the model's vocabulary has \(vocabulary)"
     case .profileMismatch(let profile): "the unit wants numerics profile \(profile)"
+    case .kindMismatch(let kind): "units of kind \(kind) are not run here"
     case .cancelled: "the unit was cancelled"
     }
   }

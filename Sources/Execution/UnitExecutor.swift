@@ -30,6 +30,9 @@ package enum UnitExecutor {
     guard specification.profile == ProtocolVersion.numericsProfile else {
       throw ExecutionError.profileMismatch(specification.profile)
     }
+    guard specification.kind == .generate else {
+      throw ExecutionError.kindMismatch(specification.kind.rawValue)
+    }
     let missing = inputs.sequences.indices.filter { finished[$0] == nil }
     let rest = GenerateInputs(sequences: missing.map { inputs.sequences[$0] })
     var engine = try GenerationEngine(

@@ -56,29 +56,28 @@ package final class Model: Sendable {
     _ part: ModelPart, of description: ModelDescription, from source: any TensorSource,
     options: LoadOptions = LoadOptions()
   ) throws {
-    let layers = part.layers
-    guard layers.lowerBound >= 0, layers.upperBound <= description.layers.count else {
-      throw FormatError(
-        .malformed, file: source.name,
-        reason: "layers \(layers) of a model of \(description.layers.count)")
-    }
+    try part.check(description, file: source.name)
     try self.init(description, part, WeightLoader(source: source, options: options))
   }
 
   /// Uses the packed weights in the file at `place`, mapped; writes that file first where there is
   /// none that serves. A file that cannot be written is no error: then weights are in memory.
   ///
-  /// - Parameter source: is read only if the file has to be written; its tensors are those that the
-  ///   place's key stands for.
-  /// - Throws: as `init(_:from:options:)`.
+  /// - Parameters:
+  ///   - part: of the model; nil: all of it. The place's key is of this part alone.
+  ///   - source: is read only if the file has to be written; its tensors are those that the place's
+  ///     key stands for.
+  /// - Throws: as `init(_:from:options:)`; `FormatError` for layers that the model lacks.
   package convenience init(
-    _ description: ModelDescription, packedAt place: PackedModelPlace,
+    _ description: ModelDescription, part: ModelPart? = nil, packedAt place: PackedModelPlace,
     from source: any TensorSource, options: LoadOptions = LoadOptions()
   ) throws {
     try description.validate(file: source.name)
+    try part?.check(description, file: source.name)
     var loader = WeightLoader(source: source, options: options)
-    loader.packed = try PackedModelFile.openOrWrite(place, description, loader)
-    try self.init(description, nil, loader)
+    loader.packed = try PackedModelFile.openOrWrite(
+      place, description.requirements(of: part ?? .whole(of: description)), loader)
+    try self.init(description, part, loader)
   }
 
   /// - Parameter part: nil: all of it.

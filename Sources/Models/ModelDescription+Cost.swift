@@ -19,7 +19,20 @@ extension ModelDescription {
     let prompt = max(0, promptTokens)
     let generated = max(0, generatedTokens)
     let fed = max(0, prompt + max(0, generated - 1))
-    var total = Double(generated) * 2 * Double(output.inputs) * Double(output.outputs)
+    return Double(generated) * flopsOfLogits + flops(of: layers[...], tokens: fed)
+  }
+
+  /// Floating-point operations of a sequence of `tokens` tokens in a part of the model, with the
+  /// logits of every position where it has the head; counted as above.
+  package func flops(of part: ModelPart, tokens: Int) -> Double {
+    (part.hasHead ? Double(tokens) * flopsOfLogits : 0)
+      + flops(of: layers[part.layers], tokens: tokens)
+  }
+
+  private var flopsOfLogits: Double { 2 * Double(output.inputs) * Double(output.outputs) }
+
+  private func flops(of layers: ArraySlice<Layer>, tokens fed: Int) -> Double {
+    var total = 0.0
     for layer in layers {
       total += Double(fed) * 2 * layer.elementsPerToken
       switch layer.mixer {

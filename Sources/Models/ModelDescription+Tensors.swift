@@ -1,4 +1,5 @@
 import Kernels
+import ModelFormats
 
 /// A tensor that a description needs.
 package struct TensorRequirement: Hashable, Sendable {
@@ -141,6 +142,15 @@ package struct ModelPart: Hashable, Sendable {
   /// All of it.
   package static func whole(of description: ModelDescription) -> ModelPart {
     ModelPart(hasEmbedding: true, layers: 0..<description.layers.count, hasHead: true)
+  }
+
+  /// Throws `FormatError` for layers that the model lacks.
+  func check(_ description: ModelDescription, file: String) throws {
+    guard layers.lowerBound >= 0, layers.upperBound <= description.layers.count else {
+      throw FormatError(
+        .malformed, file: file,
+        reason: "layers \(layers) of a model of \(description.layers.count)")
+    }
   }
 }
 

@@ -92,15 +92,21 @@ package struct ModelManifest: Codable, Hashable, Sendable {
 
   /// The chunks that a part of the model is loaded from, each once, in the order of the manifest.
   package func distinctChunks(of part: ModelPart) -> [Chunk] {
-    let needed = Set(description.requirements(of: part).tensors.map(\.name))
     var seen: Set<Chunk> = []
-    return tensors.filter { needed.contains($0.name) }.flatMap(\.chunks)
-      .filter { seen.insert($0).inserted }
+    return chunks(of: part).filter { seen.insert($0).inserted }
   }
 
   /// Bytes of all tensors.
-  package var byteCount: Int {
-    tensors.reduce(0) { $0 + $1.chunks.reduce(0) { $0 + $1.bytes } }
+  package var byteCount: Int { byteCount(of: .whole(of: description)) }
+
+  /// Bytes of the tensors that a part of the model is loaded from.
+  package func byteCount(of part: ModelPart) -> Int {
+    chunks(of: part).reduce(0) { $0 + $1.bytes }
+  }
+
+  private func chunks(of part: ModelPart) -> [Chunk] {
+    let needed = Set(description.requirements(of: part).tensors.map(\.name))
+    return tensors.filter { needed.contains($0.name) }.flatMap(\.chunks)
   }
 }
 

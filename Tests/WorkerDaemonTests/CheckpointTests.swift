@@ -21,8 +21,8 @@ private final class HeldRunner: UnitRunning {
     (reached, tell) = AsyncStream.makeStream()
   }
 
-  func chunks(ofManifest manifest: Data) throws -> [BlobReference] {
-    try inner.chunks(ofManifest: manifest)
+  func chunks(ofManifest manifest: Data, part: UnitPart?) throws -> [BlobReference] {
+    try inner.chunks(ofManifest: manifest, part: part)
   }
 
   func run(_ task: UnitTask) throws -> UnitOutcome {

@@ -139,6 +139,98 @@ import WorkerEngine
     }
   }
 
+  /// Two workers, each with its half of the layers and nothing else of the model.
+  @Test func aWorkerFetchesOnlyTheLayersThatItNeeds() async throws {
+    let (place, authority) = (place, authority)
+    let files = try ModelFiles(path: Self.model)
+    let layers = files.description.layers.count
+    let sequences: [[Int32]] = [[5, 6, 7, 8, 9], [11, 12]]
+    let parts = [
+      UnitPart(embedding: true, layers: 0..<1, head: false),
+      UnitPart(embedding: false, layers: 1..<layers, head: true),
+    ]
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let (json, chunks) = try Self.chunks()
+      for chunk in chunks { _ = await state.add(chunk) }
+      let model = await state.add(json)
+      var inputs = try StageActivations(sequences: sequences).encoded()
+      let manifest = try ModelManifest(json: json, name: "test")
+      for (index, part) in parts.enumerated() {
+        try await state.addUnit(index, model: model, inputs: inputs, part: part)
+        let folder = place.path("worker \(index)")
+        var configuration = WorkerConfiguration(dataFolder: folder)
+        configuration.invitation = try await state.invitation(url, authority)
+        try await withWorker(configuration, runner: ModelUnitRunner(environment: [:])) { reports in
+          try await reports.wait { $0.unitsDone == 1 }
+        }
+        let needed = manifest.distinctChunks(
+          of: ModelPart(
+            hasEmbedding: part.embedding, layers: part.firstLayer..<part.endLayer,
+            hasHead: part.head))
+        let held = try FileManager.default.subpathsOfDirectory(atPath: folder + "/cache/blobs")
+          .map { $0.replacing("/", with: "") }.filter { $0.count >= 64 }.map { String($0.suffix(64)) }
+        let expected = needed.map(\.sha256) + [model.hex, BlobDigest.sha256(inputs).hex]
+        #expect(Set(held) == Set(expected))
+        #expect(needed.count < chunks.count)
+        // Nobody is told that the model is here.
+        #expect(await state.leaseRequests.last?.cachedModels == [])
+        inputs = try #require(await state.uploads.last).result
+      }
+      let compute = try Compute(kernels: .best(environment: [:]), threads: 1)
+      let whole = StageExecutor(
+        try Model(path: Self.model), inputs: StageActivations(sequences: sequences), cache: .f32,
+        compute: compute)
+      guard case .scores(let scores) = try whole.run() else { throw CancellationError() }
+      #expect(try scores.encoded() == inputs)
+    }
+  }
+
+  @Test func stagesThatCannotRunSayWhy() throws {
+    let (manifest, chunks) = try Self.chunks()
+    let folder = place
+    for chunk in chunks {
+      try chunk.write(to: URL(fileURLWithPath: folder.path(BlobDigest.sha256(chunk).hex)))
+    }
+    let runner = try ModelUnitRunner(environment: [:])
+    let whole = UnitPart(embedding: true, layers: 0..<2, head: true)
+    func reason(
+      _ part: UnitPart, _ inputs: StageActivations, memory: Int = 1 << 30
+    ) throws -> String {
+      let inputs = try inputs.encoded()
+      do {
+        let outcome = try runner.run(
+          UnitTask(
+            specification: UnitSpecification(
+              kind: .stageForward, model: BlobDigest.sha256(manifest),
+              inputs: BlobDigest.sha256(inputs), cache: .f16, part: part),
+            manifest: manifest, inputs: inputs, vocabulary: nil,
+            blobPath: { folder.path($0.hex) }, threads: 2, memoryLimitBytes: memory,
+            progress: { _ in }, isCancelled: { false }))
+        return "\(outcome.tokens) tokens"
+      } catch UnitFailure.invalid {
+        return "invalid"
+      } catch UnitFailure.outOfMemory {
+        return "outOfMemory"
+      }
+    }
+    let tokens = StageActivations(sequences: [[5, 6, 7]])
+    let layers = try ModelFiles(path: Self.model).description.layers.count
+    var part = whole
+    part.endLayer = layers
+    #expect(try reason(part, tokens) == "3 tokens")
+    #expect(try reason(part, tokens, memory: 1000) == "outOfMemory")
+    #expect(try reason(part, StageActivations(sequences: [[5, 1 << 30]])) == "invalid")
+    part.endLayer = layers + 1
+    #expect(try reason(part, tokens) == "invalid")
+    part = UnitPart(embedding: false, layers: 1..<layers, head: true)
+    #expect(try reason(part, tokens) == "invalid")
+    #expect(throws: UnitFailure.self) {
+      var outside = part
+      outside.firstLayer = .min
+      return try runner.chunks(ofManifest: manifest, part: outside)
+    }
+  }
+
   @Test func unitsThatCannotRunSayWhy() throws {
     let (manifest, chunks) = try Self.chunks()
     let folder = place

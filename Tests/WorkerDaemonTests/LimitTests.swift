@@ -327,8 +327,8 @@ private struct LimitedRunner: UnitRunning {
     self.limits = limits
   }
 
-  func chunks(ofManifest manifest: Data) throws -> [BlobReference] {
-    try fake.chunks(ofManifest: manifest)
+  func chunks(ofManifest manifest: Data, part: UnitPart?) throws -> [BlobReference] {
+    try fake.chunks(ofManifest: manifest, part: part)
   }
 
   func run(_ task: UnitTask) throws -> UnitOutcome { try fake.run(task) }
@@ -345,8 +345,8 @@ private struct MemoryRunner: UnitRunning {
   }
   let released: @Sendable () -> Void
 
-  func chunks(ofManifest manifest: Data) throws -> [BlobReference] {
-    try fake.chunks(ofManifest: manifest)
+  func chunks(ofManifest manifest: Data, part: UnitPart?) throws -> [BlobReference] {
+    try fake.chunks(ofManifest: manifest, part: part)
   }
 
   func run(_ task: UnitTask) throws -> UnitOutcome { try fake.run(task) }

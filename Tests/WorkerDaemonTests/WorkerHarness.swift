@@ -19,7 +19,7 @@ final class FakeRunner: UnitRunning {
 
   init(during: @escaping @Sendable (UnitTask) throws -> Void = { _ in }) { self.during = during }
 
-  func chunks(ofManifest manifest: Data) throws -> [BlobReference] {
+  func chunks(ofManifest manifest: Data, part: UnitPart?) throws -> [BlobReference] {
     try JSONDecoder().decode([Chunk].self, from: manifest).map {
       BlobReference(digest: $0.digest, bytes: $0.bytes)
     }
@@ -27,7 +27,7 @@ final class FakeRunner: UnitRunning {
 
   func run(_ task: UnitTask) throws -> UnitOutcome {
     try during(task)
-    for chunk in try chunks(ofManifest: task.manifest) {
+    for chunk in try chunks(ofManifest: task.manifest, part: nil) {
       let data = try Data(contentsOf: URL(fileURLWithPath: task.blobPath(chunk.digest)))
       guard BlobDigest.sha256(data) == chunk.digest else {
         throw UnitFailure.failed("a chunk has wrong bytes")
@@ -70,10 +70,12 @@ extension StubState {
 
   /// Queues a unit over `model`; returns its lease.
   @discardableResult
-  func addUnit(_ number: Int, model: Digest, inputs: Data, heartbeatSeconds: Int = 1) throws -> Lease
-  {
+  func addUnit(
+    _ number: Int, model: Digest, inputs: Data, part: UnitPart? = nil, heartbeatSeconds: Int = 1
+  ) throws -> Lease {
     let specification = UnitSpecification(
-      kind: .generate, model: model, inputs: add(inputs), cache: .f16)
+      kind: part == nil ? .generate : .stageForward, model: model, inputs: add(inputs),
+      cache: part == nil ? .f16 : .f32, part: part)
     let digits = String(number)
     let lease = Lease(
       id: "lease_" + String(repeating: "0", count: 24 - digits.count) + digits,

@@ -12,6 +12,7 @@ import WireProtocol
 package final class ModelUnitRunner: UnitRunning {
   private struct Loaded: Sendable {
     let manifest: Digest
+    let part: UnitPart?
     let model: Model
   }
 
@@ -25,11 +26,12 @@ package final class ModelUnitRunner: UnitRunning {
     kernels = try KernelSet.best(environment: environment)
   }
 
-  /// Those of the whole model, which `generate` goes through; throws `FormatError` for what is no
-  /// manifest.
-  package func chunks(ofManifest manifest: Data) throws -> [BlobReference] {
+  /// Throws `FormatError` for what is no manifest, `UnitFailure.invalid` for a part that its model
+  /// does not have.
+  package func chunks(ofManifest manifest: Data, part: UnitPart?) throws -> [BlobReference] {
     let manifest = try ModelManifest(json: manifest, name: "manifest")
-    return try manifest.distinctChunks(of: .whole(of: manifest.description)).map { chunk in
+    let part = try ModelPart(part, of: manifest.description)
+    return try manifest.distinctChunks(of: part).map { chunk in
       guard let digest = Digest(hex: chunk.sha256) else {
         throw UnitFailure.invalid("the manifest names a chunk by something that is no SHA-256")
       }
@@ -38,30 +40,33 @@ package final class ModelUnitRunner: UnitRunning {
   }
 
   /// The packed file, named by its key.
-  package func packedModel(ofManifest manifest: Data, digest: Digest) throws -> BlobReference? {
+  package func packedModel(
+    ofManifest manifest: Data, digest: Digest, part: UnitPart?
+  ) throws -> BlobReference? {
     let manifest = try ModelManifest(json: manifest, name: "manifest \(digest)")
     let source = Self.source(manifest, digest) { $0.hex }
-    guard let name = Digest(hex: Self.packedKey(digest).hex) else { return nil }
+    guard let name = Digest(hex: Self.packedKey(digest, part).hex) else { return nil }
     return BlobReference(
-      digest: name, bytes: try PackedModelFile.largestByteCount(
-        manifest.description, from: source))
+      digest: name,
+      bytes: try PackedModelFile.largestByteCount(
+        manifest.description, part: ModelPart(part, of: manifest.description), from: source))
   }
 
   /// The manifest's digest stands for every bit of the weights.
-  private static func packedKey(_ manifest: Digest) -> PackedModelKey {
-    PackedModelKey(content: "manifest \(manifest.hex)")
+  private static func packedKey(_ manifest: Digest, _ part: UnitPart?) -> PackedModelKey {
+    let whole = "manifest \(manifest.hex)"
+    guard let part else { return PackedModelKey(content: whole) }
+    let stages = "embedding \(part.embedding) head \(part.head)"
+    return PackedModelKey(
+      content: "\(whole)\nlayers \(part.firstLayer) to \(part.endLayer) \(stages)")
   }
 
   package func run(_ task: UnitTask) throws -> UnitOutcome {
     do {
-      let inputs = try GenerateInputs(decoding: task.inputs)
-      let vocabulary = try task.vocabulary.map { try VocabularyBytes(decoding: $0) }
-      let model = try model(of: task)
-      let limits = try MemoryPlan(
-        description: model.description, weightBytes: model.weightBytes, inputs: inputs,
-        cache: CacheElement(task.specification.cache), limitBytes: task.memoryLimitBytes
-      ).batchLimits
-      return try generate(task, inputs, vocabulary, model, limits)
+      switch task.specification.kind {
+      case .generate: return try generate(task)
+      case .stageForward: return try runStage(task)
+      }
     } catch {
       throw Self.failure(error)
     }
@@ -72,14 +77,51 @@ package final class ModelUnitRunner: UnitRunning {
   /// Forgets the last unit's model, which the next unit loads again.
   package func releaseMemory() { loaded.withLock { $0 = nil } }
 
-  private func generate(
-    _ task: UnitTask, _ inputs: GenerateInputs, _ vocabulary: VocabularyBytes?, _ model: Model,
-    _ limits: BatchLimits
-  ) throws -> UnitOutcome {
+  private func compute(_ task: UnitTask) throws -> Compute {
     let pool = try ThreadPool(threads: max(1, task.threads)) { [gate] threads in
       gate.pass(threads: threads, isCancelled: task.isCancelled)
     }
-    let compute = Compute(kernels: kernels, pool: pool)
+    return Compute(kernels: kernels, pool: pool)
+  }
+
+  private func runStage(_ task: UnitTask) throws -> UnitOutcome {
+    let specification = task.specification
+    guard specification.profile == ProtocolVersion.numericsProfile else {
+      throw ExecutionError.profileMismatch(specification.profile)
+    }
+    let inputs = try StageActivations(decoding: task.inputs)
+    let model = try model(of: task)
+    try MemoryPlan.checkStage(
+      model, inputs: inputs, inputBytes: task.inputs.count,
+      cache: CacheElement(specification.cache), limitBytes: task.memoryLimitBytes)
+    let flops = inputs.sequences.reduce(0.0) { sum, tokens in
+      sum + model.description.flops(of: model.part, tokens: tokens.count)
+    }
+    let stage = try StageExecutor(
+      model, inputs: inputs, cache: specification.cache, compute: compute(task))
+    var done = 0
+    let result = try stage.run(
+      progress: { tokens in
+        done += tokens
+        task.tokensGenerated(tokens)
+        task.progress(flops * Double(done) / Double(max(1, inputs.tokenCount)))
+      }, isCancelled: task.isCancelled)
+    let encoded =
+      switch result {
+      case .activations(let activations): try activations.encoded()
+      case .scores(let scores): try scores.encoded()
+      }
+    return UnitOutcome(result: encoded, tokens: inputs.tokenCount, flops: flops)
+  }
+
+  private func generate(_ task: UnitTask) throws -> UnitOutcome {
+    let inputs = try GenerateInputs(decoding: task.inputs)
+    let vocabulary = try task.vocabulary.map { try VocabularyBytes(decoding: $0) }
+    let model = try model(of: task)
+    let limits = try MemoryPlan.batchLimits(
+      description: model.description, weightBytes: model.weightBytes, inputs: inputs,
+      cache: CacheElement(task.specification.cache), limitBytes: task.memoryLimitBytes)
+    let compute = try compute(task)
     let flopsPerToken = Self.flopsPerToken(inputs, model.description)
     let finished = Self.finished(task, inputs)
     let before = finished.reduce(0.0) { sum, entry in
@@ -130,30 +172,34 @@ package final class ModelUnitRunner: UnitRunning {
 
   // MARK: Models
 
-  /// The unit's model, loaded unless it is that of the last unit.
+  /// The unit's model or part of one, loaded unless it is that of the last unit.
   private func model(of task: UnitTask) throws -> Model {
-    let digest = task.specification.model
-    if let kept = loaded.withLock({ $0 }), kept.manifest == digest { return kept.model }
+    let (digest, unitPart) = (task.specification.model, task.specification.part)
+    if let kept = loaded.withLock({ $0 }), kept.manifest == digest, kept.part == unitPart {
+      return kept.model
+    }
     // Two models at a time would need the memory of both.
     loaded.withLock { $0 = nil }
     let manifest = try ModelManifest(json: task.manifest, name: "manifest \(digest)")
-    guard manifest.byteCount <= task.memoryLimitBytes else {
+    let part = try ModelPart(unitPart, of: manifest.description)
+    let bytes = manifest.byteCount(of: part)
+    guard bytes <= task.memoryLimitBytes else {
       throw UnitFailure.outOfMemory(
-        "the model's \(manifest.byteCount) bytes exceed the limit of \(task.memoryLimitBytes)")
+        "the model's \(bytes) bytes exceed the limit of \(task.memoryLimitBytes)")
     }
     let source = Self.source(manifest, digest, task.blobPath)
     let model =
       if let path = task.packedPath {
         try Model(
-          manifest.description,
+          manifest.description, part: part,
           // A disk that lies must not make an honest worker's results wrong.
           packedAt: PackedModelPlace(
-            path: path, key: Self.packedKey(digest), isVerified: true),
+            path: path, key: Self.packedKey(digest, unitPart), isVerified: true),
           from: source)
       } else {
-        try Model(manifest.description, from: source)
+        try Model(part, of: manifest.description, from: source)
       }
-    loaded.withLock { $0 = Loaded(manifest: digest, model: model) }
+    loaded.withLock { $0 = Loaded(manifest: digest, part: unitPart, model: model) }
     return model
   }
 
@@ -175,8 +221,28 @@ package final class ModelUnitRunner: UnitRunning {
     case ExecutionError.cancelled: .cancelled
     case let error as KernelError where error.code == .outOfResources:
       .outOfMemory("\(error)")
-    case is ExecutionError, is PayloadError, is FormatError, is KernelError: .invalid("\(error)")
+    case is ExecutionError, is ForwardError, is PayloadError, is FormatError, is KernelError:
+      .invalid("\(error)")
     default: .failed("\(error)")
     }
+  }
+}
+
+extension ModelPart {
+  /// What a unit runs; nil stands for all of the model.
+  ///
+  /// - Throws: `UnitFailure.invalid` for a part that the model does not have.
+  fileprivate init(_ part: UnitPart?, of description: ModelDescription) throws {
+    guard let part else {
+      self = .whole(of: description)
+      return
+    }
+    guard part.fits(layerCount: description.layers.count) else {
+      throw UnitFailure.invalid(
+        "layers \(part.firstLayer) to \(part.endLayer) are no part of a model of "
+          + "\(description.layers.count)")
+    }
+    self.init(
+      hasEmbedding: part.embedding, layers: part.firstLayer..<part.endLayer, hasHead: part.head)
   }
 }

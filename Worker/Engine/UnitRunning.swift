@@ -65,7 +65,7 @@ package struct UnitTask: Sendable {
 package struct UnitOutcome: Hashable, Sendable {
   /// The result's canonical safetensors file.
   package var result: Data
-  /// Tokens generated, for people.
+  /// Tokens generated, or run through a stage; for people.
   package var tokens: Int
   /// Floating-point operations of all sequences.
   package var flops: Double
@@ -101,12 +101,15 @@ package enum UnitFailure: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// Computes units. The daemon calls it from a thread of its own, one unit at a time.
 package protocol UnitRunning: Sendable {
-  /// The chunks that a model's manifest names; throws when its bytes are no manifest.
-  func chunks(ofManifest manifest: Data) throws -> [BlobReference]
+  /// The chunks of a model's manifest that a part needs, nil standing for all of the model; throws
+  /// when the bytes are no manifest, or of a model without such a part.
+  func chunks(ofManifest manifest: Data, part: UnitPart?) throws -> [BlobReference]
 
   /// The file that would spare packing a model again: a name that stands for its content, and its
   /// size. Nil when there is none. Throws when the bytes are no manifest.
-  func packedModel(ofManifest manifest: Data, digest: Digest) throws -> BlobReference?
+  func packedModel(
+    ofManifest manifest: Data, digest: Digest, part: UnitPart?
+  ) throws -> BlobReference?
 
   /// Computes a unit and returns when it is done; throws `UnitFailure`.
   func run(_ task: UnitTask) throws -> UnitOutcome
@@ -130,7 +133,7 @@ extension UnitRunning {
   package func releaseMemory() {}
 
   /// None.
-  package func packedModel(ofManifest manifest: Data, digest: Digest) throws -> BlobReference? {
-    nil
-  }
+  package func packedModel(
+    ofManifest manifest: Data, digest: Digest, part: UnitPart?
+  ) throws -> BlobReference? { nil }
 }

@@ -67,23 +67,27 @@ package final class PackedModelFile: Sendable {
   /// Bytes of the file that a model would be packed into, at most: float32 weights may turn out to
   /// need fewer. Reads no weights.
   ///
-  /// - Throws: `FormatError` for a tensor that is missing or cannot be computed with.
+  /// - Parameter part: of the model; nil: all of it.
+  /// - Throws: `FormatError` for a tensor that is missing or cannot be computed with, and for layers
+  ///   that the model lacks.
   package static func largestByteCount(
-    _ description: ModelDescription, from source: any TensorSource,
+    _ description: ModelDescription, part: ModelPart? = nil, from source: any TensorSource,
     options: Model.LoadOptions = .init()
   ) throws -> Int {
     let loader = WeightLoader(source: source, options: options)
+    try part?.check(description, file: source.name)
     return try plan(
-      PackedModelKey(content: ""), description, loader, type: loader.widestPanelType
+      PackedModelKey(content: ""),
+      description.requirements(of: part ?? .whole(of: description)), loader,
+      type: loader.widestPanelType
     ).fileBytes
   }
 
-  /// The header of the file that holds what a model requires, without hashes.
+  /// The header of the file that holds what is required, without hashes.
   static func plan(
-    _ key: PackedModelKey, _ description: ModelDescription, _ loader: WeightLoader,
+    _ key: PackedModelKey, _ requirements: WeightRequirements, _ loader: WeightLoader,
     type: (MatrixRequirement) throws -> WeightType
   ) throws -> PackedModelHeader {
-    let requirements = description.requirements
     let matrices = try requirements.matrices.map {
       PackedModelHeader.Tensor(name: $0.name, type: try type($0), shape: [$0.outputs, $0.inputs])
     }
@@ -101,20 +105,20 @@ package final class PackedModelFile: Sendable {
   ///
   /// - Throws: what is wrong with the source.
   static func openOrWrite(
-    _ place: PackedModelPlace, _ description: ModelDescription, _ loader: WeightLoader
+    _ place: PackedModelPlace, _ requirements: WeightRequirements, _ loader: WeightLoader
   ) throws -> PackedModelFile? {
     let available = place.availableBytes ?? SystemMemory.availableBytes()
     func open() throws -> PackedModelFile {
       try PackedModelFile(path: place.path, key: place.key, availableBytes: available)
     }
-    if let file = try? open(), file.serves(description),
+    if let file = try? open(), file.serves(requirements),
       !place.isVerified || file.damagedTensor() == nil
     {
       file.readAhead(available)
       return file
     }
     do {
-      try PackedModelWriter(place, description, loader).write()
+      try PackedModelWriter(place, requirements, loader).write()
     } catch is PackedModelWriter.Failure {
       return nil
     }
@@ -123,9 +127,8 @@ package final class PackedModelFile: Sendable {
     return file
   }
 
-  /// True when the tensors are those that the description requires.
-  private func serves(_ description: ModelDescription) -> Bool {
-    let requirements = description.requirements
+  /// True when the tensors are those that are required.
+  private func serves(_ requirements: WeightRequirements) -> Bool {
     let shapes =
       requirements.matrices.map { ($0.name, [$0.outputs, $0.inputs]) }
       + requirements.vectors.map { ($0.name, [$0.count]) }

@@ -25,12 +25,12 @@ struct PackedModelWriter {
 
   /// - Throws: `FormatError` for a tensor that is missing or cannot be computed with.
   init(
-    _ place: PackedModelPlace, _ description: ModelDescription, _ loader: WeightLoader
+    _ place: PackedModelPlace, _ requirements: WeightRequirements, _ loader: WeightLoader
   ) throws {
     self.place = place
     self.loader = loader
-    requirements = description.requirements
-    plan = try PackedModelFile.plan(place.key, description, loader, type: loader.panelType)
+    self.requirements = requirements
+    plan = try PackedModelFile.plan(place.key, requirements, loader, type: loader.panelType)
   }
 
   /// Writes the file and gives it its name.

@@ -21,7 +21,7 @@ struct UnitPreparation: Sendable {
       try await cache.acquire([(specification.model, nil)], from: client)
       pinned.append(specification.model)
       let manifest = try read(specification.model)
-      let chunks = try chunks(of: manifest)
+      let chunks = try chunks(of: manifest, for: specification)
       await cache.markManifest(specification.model)
       let small = [specification.inputs] + [specification.vocabulary].compactMap { $0 }
       let blobs =
@@ -34,7 +34,7 @@ struct UnitPreparation: Sendable {
       )
       return PreparedUnit(
         lease: lease, manifest: manifest, inputs: inputs, vocabulary: vocabulary, blobs: pinned,
-        packed: await packed(manifest, specification.model))
+        packed: await packed(manifest, specification))
     } catch {
       await cache.release(pinned)
       throw error as? FetchFailure ?? .permanent(.failed, detail: "\(error)")
@@ -49,19 +49,29 @@ struct UnitPreparation: Sendable {
       throw .permanent(
         .invalidUnit, detail: "the unit wants numerics profile \(lease.specification.profile)")
     }
+    guard (lease.specification.kind == .stageForward) == (lease.specification.part != nil) else {
+      throw .permanent(
+        .invalidUnit, detail: "a unit names a part of its model exactly when it is a stage")
+    }
   }
 
-  private func chunks(of manifest: Data) throws(FetchFailure) -> [BlobReference] {
+  private func chunks(
+    of manifest: Data, for specification: UnitSpecification
+  ) throws(FetchFailure) -> [BlobReference] {
     do {
-      return try runner.chunks(ofManifest: manifest)
+      return try runner.chunks(ofManifest: manifest, part: specification.part)
     } catch {
       throw .permanent(.invalidUnit, detail: "the model's manifest: \(error)")
     }
   }
 
   /// Room for the packed model, if there is such a thing and room beside the blobs.
-  private func packed(_ manifest: Data, _ digest: Digest) async -> PreparedUnit.Packed? {
-    guard let packed = try? runner.packedModel(ofManifest: manifest, digest: digest),
+  private func packed(
+    _ manifest: Data, _ specification: UnitSpecification
+  ) async -> PreparedUnit.Packed? {
+    guard
+      let packed = try? runner.packedModel(
+        ofManifest: manifest, digest: specification.model, part: specification.part),
       let path = await cache.acquirePacked(packed)
     else { return nil }
     return PreparedUnit.Packed(model: packed, path: path)

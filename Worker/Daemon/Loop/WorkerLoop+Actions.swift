@@ -109,7 +109,7 @@ extension WorkerLoop {
       if knownChunks[manifest] == nil,
         let data = try? DurableFile.read(
           equipment.cache.path(of: manifest), limitBytes: UnitPreparation.limitBytes),
-        let chunks = try? equipment.runner.chunks(ofManifest: data)
+        let chunks = try? equipment.runner.chunks(ofManifest: data, part: nil)
       {
         knownChunks[manifest] = chunks.map(\.digest)
       }

@@ -1,0 +1,150 @@
+import Foundation
+import ModelFormats
+
+/// What passes from one part of a model to the next, for whole sequences: the inputs of a
+/// `stage_forward` unit, and its result where the part has no head. The result of one part is the
+/// inputs of the next, byte for byte.
+///
+/// One safetensors file, S sequences of R tokens in all, each from its first token on:
+///
+///     tokens            I32 [R]         offsets   I32 [S+1]
+///     hidden            F32 [R, D]      the residual stream; absent before the embedding
+///     per_layer_inputs  F32 [R, ..]     of models with per-layer inputs
+///     keys.N, values.N  F32 [R, ..]     of layer N, where later parts read its keys and values
+package struct StageActivations: Equatable, Sendable {
+  /// One row for each token.
+  package struct Rows: Equatable, Sendable {
+    /// Values of a row, 1 or more.
+    package let columns: Int
+    /// Row after row.
+    package var values: [Float]
+
+    /// - Parameter values: `columns` for each row.
+    package init(columns: Int, values: [Float]) {
+      (self.columns, self.values) = (columns, values)
+    }
+  }
+
+  /// Keys and values of a layer.
+  package struct Shared: Equatable, Sendable {
+    package var keys: Rows
+    package var values: Rows
+
+    /// See the properties.
+    package init(keys: Rows, values: Rows) { (self.keys, self.values) = (keys, values) }
+  }
+
+  /// What a reader accepts.
+  package enum Limit {
+    package static let sequences = 4096
+    /// A model has fewer layers.
+    package static let layer = 1 << 16
+  }
+
+  /// At least one, of at least one token each.
+  package var sequences: [[Int32]]
+  package var hidden: Rows?
+  package var perLayerInputs: Rows?
+  /// By layer.
+  package var shared: [Int: Shared]
+
+  /// See the properties.
+  package init(
+    sequences: [[Int32]], hidden: Rows? = nil, perLayerInputs: Rows? = nil,
+    shared: [Int: Shared] = [:]
+  ) {
+    self.sequences = sequences
+    self.hidden = hidden
+    self.perLayerInputs = perLayerInputs
+    self.shared = shared
+  }
+
+  /// Tokens of all sequences.
+  package var tokenCount: Int { sequences.reduce(0) { $0 + $1.count } }
+
+  private static let payload = "stage activations"
+
+  /// The canonical bytes.
+  ///
+  /// - Throws: `PayloadError` for what cannot be read again.
+  package func encoded() throws -> Data {
+    guard let offsets = RaggedOffsets.encode(sequences.lazy.map(\.count)) else {
+      throw Self.error("offsets", "2^31 tokens or more")
+    }
+    let rows = tokenCount
+    var writer = SafetensorsWriter()
+    func add(_ name: String, _ tensor: Rows?) throws {
+      guard let tensor else { return }
+      guard tensor.columns > 0, tensor.values.count == rows * tensor.columns else {
+        throw Self.error(name, "not \(tensor.columns) values for each of \(rows) tokens")
+      }
+      try writer.add(name, shape: [rows, tensor.columns], tensor.values)
+    }
+    try writer.add("tokens", sequences.flatMap { $0 })
+    try writer.add("offsets", offsets)
+    try add("hidden", hidden)
+    try add("per_layer_inputs", perLayerInputs)
+    for (layer, tensors) in shared {
+      try add("keys.\(layer)", tensors.keys)
+      try add("values.\(layer)", tensors.values)
+    }
+    return writer.data()
+  }
+
+  /// Reads and checks activations; whether they fit a model is for that model to say.
+  ///
+  /// - Throws: `FormatError` and `PayloadError`.
+  package init(decoding data: Data) throws {
+    let file = try SafetensorsFile(data: data, name: Self.payload)
+    let tokens = try file.elements("tokens", as: Int32.self, shape: [nil])
+    let offsets = try file.elements("offsets", as: Int32.self, shape: [nil])
+    guard (1...Limit.sequences).contains(offsets.count - 1) else {
+      throw Self.error("offsets", "1 to \(Limit.sequences) sequences, not \(offsets.count - 1)")
+    }
+    let ranges = try RaggedOffsets(
+      offsets, covering: tokens.count, payload: Self.payload, tensor: "offsets"
+    ).ranges
+    guard ranges.allSatisfy({ !$0.isEmpty }) else {
+      throw Self.error("offsets", "a sequence has no tokens")
+    }
+    sequences = ranges.map { Array(tokens[$0]) }
+    func rows(_ name: String) throws -> Rows {
+      let values = try file.elements(name, as: Float.self, shape: [tokens.count, nil])
+      guard !values.isEmpty else { throw Self.error(name, "its rows have no values") }
+      return Rows(columns: values.count / tokens.count, values: values)
+    }
+    shared = [:]
+    for name in file.names {
+      switch name {
+      case "tokens", "offsets": continue
+      case "hidden": hidden = try rows(name)
+      case "per_layer_inputs": perLayerInputs = try rows(name)
+      default:
+        guard let layer = Self.layer(of: name) else {
+          throw Self.error(name, "activations have no such tensor")
+        }
+        guard name.hasPrefix("keys.") else { continue }
+        shared[layer] = Shared(keys: try rows(name), values: try rows("values.\(layer)"))
+      }
+    }
+    let unpaired = file.names.first { name in
+      name.hasPrefix("values.") && Self.layer(of: name).map { shared[$0] == nil } == true
+    }
+    if let unpaired { throw Self.error(unpaired, "the layer's keys are missing") }
+  }
+
+  /// N of `keys.N` and `values.N`, in its only spelling.
+  private static func layer(of name: String) -> Int? {
+    for prefix in ["keys.", "values."] where name.hasPrefix(prefix) {
+      guard let layer = Int(name.dropFirst(prefix.count)), (0..<Limit.layer).contains(layer),
+        name == "\(prefix)\(layer)"
+      else { return nil }
+      return layer
+    }
+    return nil
+  }
+
+  private static func error(_ tensor: String, _ reason: String) -> PayloadError {
+    PayloadError(payload, tensor: tensor, reason: reason)
+  }
+}
