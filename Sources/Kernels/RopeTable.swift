@@ -27,6 +27,13 @@ package struct RopeTable: Sendable {
     }
   }
 
+  /// Rotates the other way: what takes the gradient of a rotation back through it.
+  package var inverted: RopeTable {
+    var table = self
+    table.sines = sines.map { -$0 }
+    return table
+  }
+
   /// Pairs of dimensions that are rotated.
   package var pairs: Int { inverseFrequencies.count }
 

@@ -163,6 +163,28 @@ typedef struct ck_delta {
   size_t value_stride;  // a multiple of 16
 } ck_delta;
 
+/// Sums over tokens of the products of two rows: y[R][N] += the sum of v[t] (x) x[t], one chain for
+/// each element of at most CK_CHAIN tokens.
+typedef struct ck_outer {
+  const float *v, *x;  // token t at + t * stride
+  size_t v_stride, x_stride;
+  size_t tokens;
+  float *y;
+  size_t y_stride;
+} ck_outer;
+
+/// A step of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) as torch.optim.AdamW takes it.
+typedef struct ck_adamw {
+  float clip;          // multiplies gradients
+  float first_share;   // 1 - beta1
+  float second_share;  // 1 - beta2
+  float second_decay;  // beta2
+  float second_root;   // sqrt(1 - beta2^t)
+  float epsilon;
+  float step;   // rate / (1 - beta1^t)
+  float decay;  // 1 - rate * weight decay
+} ck_adamw;
+
 /// The operations of one variant.
 typedef struct ck_table {
   ck_variant variant;
@@ -198,6 +220,22 @@ typedef struct ck_table {
   /// y = silu(the sum over t < taps of rows[t] * w[t][n], a chain in order).
   void (*convolve)(const float *const *rows, size_t taps, const float *w, size_t n, float *y);
   void (*delta)(const ck_delta *a, size_t tokens);
+  /// From the gradient of y = rms_norm(x): that of x; dx may be dy.
+  void (*rms_norm_gradient)(const float *x, const float *w, float eps, const float *dy, size_t n,
+                            float *dx);
+  /// From the gradient of y = f(gate) * up: those of gate and up; each may be any input.
+  void (*gated_gradient[CK_ACTIVATIONS])(const float *gate, const float *up, const float *dy,
+                                         size_t n, float *dgate, float *dup);
+  /// From y = soft_cap(x) and its gradient: that of x; dx may be dy.
+  void (*soft_cap_gradient)(const float *y, float cap, const float *dy, size_t n, float *dx);
+  /// Of one query over n keys: s are products of query and keys, d the gradients of the softmax. p
+  /// becomes the softmax of the scaled (and, with a cap, limited) scores, d the gradients of s,
+  /// and s the scores.
+  void (*score_gradient)(float *s, float scale, float cap, size_t n, float *p, float *d);
+  /// Rows [row, row_end) and columns [column, column_end) of y.
+  void (*outer)(const ck_outer *a, size_t row, size_t row_end, size_t column, size_t column_end);
+  /// Parameters p and moments m and v of n values go one step along their gradients.
+  void (*adamw)(const ck_adamw *a, const float *g, size_t n, float *p, float *m, float *v);
   /// Saturating store to f16 (NaN becomes +0), and back.
   void (*to_f16)(const float *x, size_t n, uint16_t *y);
   void (*from_f16)(const uint16_t *x, size_t n, float *y);

@@ -35,6 +35,7 @@
 #include "../vector/matmul_tile.h"
 #include "../vector/attention_tile.h"
 #include "../vector/delta_tile.h"
+#include "../vector/gradient_ops.h"
 #include "dot_portable.h"
 #include "../vector/quantised_tile.h"
 #include "../vector/table.h"

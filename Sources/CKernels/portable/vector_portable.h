@@ -36,6 +36,7 @@ static CK_INLINE v16 v16_add(v16 a, v16 b) { return a + b; }
 static CK_INLINE v16 v16_sub(v16 a, v16 b) { return a - b; }
 static CK_INLINE v16 v16_mul(v16 a, v16 b) { return a * b; }
 static CK_INLINE v16 v16_div(v16 a, v16 b) { return a / b; }
+static CK_INLINE v16 v16_sqrt(v16 x) { return __builtin_elementwise_sqrt(x); }
 static CK_INLINE v16mask v16_less(v16 a, v16 b) { return a < b; }
 /// False where a or b is NaN.
 static CK_INLINE v16mask v16_equal(v16 a, v16 b) { return a == b; }

@@ -40,6 +40,17 @@ void CK_FN(delta)(const ck_delta *, size_t);
 void CK_FN(exp_sum)(const float *, size_t, float *, float *);
 void CK_FN(rope)(float *, size_t, size_t, size_t, const float *, const float *, bool);
 void CK_FN(attention)(const ck_attention *, size_t, size_t);
+void CK_FN(rms_norm_gradient)(const float *, const float *, float, const float *, size_t, float *);
+#define GATE_GRADIENT(name)                                                             \
+  void CK_FN(name)(const float *, const float *, const float *, size_t, float *, float *)
+GATE_GRADIENT(silu_gradient);
+GATE_GRADIENT(gelu_tanh_gradient);
+GATE_GRADIENT(gelu_erf_gradient);
+GATE_GRADIENT(sigmoid_gate_gradient);
+void CK_FN(soft_cap_gradient)(const float *, float, const float *, size_t, float *);
+void CK_FN(score_gradient)(float *, float, float, size_t, float *, float *);
+void CK_FN(outer)(const ck_outer *, size_t, size_t, size_t, size_t);
+void CK_FN(adamw)(const ck_adamw *, const float *, size_t, float *, float *, float *);
 void CK_FN(to_f16)(const float *, size_t, uint16_t *);
 void CK_FN(from_f16)(const uint16_t *, size_t, float *);
 
@@ -80,6 +91,13 @@ const ck_table CK_FN(table) = {
     .attention = CK_FN(attention),
     .convolve = CK_FN(convolve),
     .delta = CK_FN(delta),
+    .rms_norm_gradient = CK_FN(rms_norm_gradient),
+    .gated_gradient = {CK_FN(silu_gradient), CK_FN(gelu_tanh_gradient),
+                       CK_FN(gelu_erf_gradient), CK_FN(sigmoid_gate_gradient)},
+    .soft_cap_gradient = CK_FN(soft_cap_gradient),
+    .score_gradient = CK_FN(score_gradient),
+    .outer = CK_FN(outer),
+    .adamw = CK_FN(adamw),
     .to_f16 = CK_FN(to_f16),
     .from_f16 = CK_FN(from_f16),
 };

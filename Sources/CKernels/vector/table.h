@@ -37,6 +37,17 @@ void CK_X(delta)(const ck_delta *, size_t);
 void CK_X(exp_sum)(const float *, size_t, float *, float *);
 void CK_X(rope)(float *, size_t, size_t, size_t, const float *, const float *, bool);
 void CK_X(attention)(const ck_attention *, size_t, size_t);
+void CK_X(rms_norm_gradient)(const float *, const float *, float, const float *, size_t, float *);
+#define CK_DECLARE_GRADIENT(name)                                                             \
+  void CK_X(name)(const float *, const float *, const float *, size_t, float *, float *)
+CK_DECLARE_GRADIENT(silu_gradient);
+CK_DECLARE_GRADIENT(gelu_tanh_gradient);
+CK_DECLARE_GRADIENT(gelu_erf_gradient);
+CK_DECLARE_GRADIENT(sigmoid_gate_gradient);
+void CK_X(soft_cap_gradient)(const float *, float, const float *, size_t, float *);
+void CK_X(score_gradient)(float *, float, float, size_t, float *, float *);
+void CK_X(outer)(const ck_outer *, size_t, size_t, size_t, size_t);
+void CK_X(adamw)(const ck_adamw *, const float *, size_t, float *, float *, float *);
 void CK_X(to_f16)(const float *, size_t, uint16_t *);
 void CK_X(from_f16)(const uint16_t *, size_t, float *);
 
@@ -74,6 +85,13 @@ void CK_X(from_f16)(const uint16_t *, size_t, float *);
       .attention = CK_X(attention),                                                          \
       .convolve = CK_X(convolve),                                                            \
       .delta = CK_X(delta),                                                                  \
+      .rms_norm_gradient = CK_X(rms_norm_gradient),                                          \
+      .gated_gradient = {CK_X(silu_gradient), CK_X(gelu_tanh_gradient),                      \
+                         CK_X(gelu_erf_gradient), CK_X(sigmoid_gate_gradient)},              \
+      .soft_cap_gradient = CK_X(soft_cap_gradient),                                          \
+      .score_gradient = CK_X(score_gradient),                                                \
+      .outer = CK_X(outer),                                                                  \
+      .adamw = CK_X(adamw),                                                                  \
       .to_f16 = CK_X(to_f16),                                                                \
       .from_f16 = CK_X(from_f16),                                                            \
   }

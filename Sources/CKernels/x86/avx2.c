@@ -34,6 +34,7 @@
 #include "../vector/matmul_tile.h"
 #include "../vector/attention_tile.h"
 #include "../vector/delta_tile.h"
+#include "../vector/gradient_ops.h"
 #include "dot_avx2.h"
 #include "../vector/quantised_tile.h"
 #include "../vector/table.h"

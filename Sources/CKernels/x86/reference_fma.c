@@ -13,6 +13,7 @@
 #include "../reference/convert.c"
 #include "../reference/delta.c"
 #include "../reference/exp.c"
+#include "../reference/gradient.c"
 #include "../reference/log.c"
 #include "../reference/matmul_float.c"
 #undef MATMUL

@@ -33,6 +33,9 @@ CK_BOTH_INT(v16i_max_unsigned, _mm256_max_epu32)
 #define v16i_left(x, n) ((v16i){_mm256_slli_epi32((x).a, n), _mm256_slli_epi32((x).b, n)})
 #define v16i_right(x, n) ((v16i){_mm256_srai_epi32((x).a, n), _mm256_srai_epi32((x).b, n)})
 
+static CK_INLINE v16 v16_sqrt(v16 x) {
+  return (v16){_mm256_sqrt_ps(x.a), _mm256_sqrt_ps(x.b)};
+}
 static CK_INLINE v16 v16_load(const float *p) {
   return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
 }

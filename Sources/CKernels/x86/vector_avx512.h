@@ -36,6 +36,7 @@ static CK_INLINE v16 v16_add(v16 a, v16 b) { return _mm512_add_ps(a, b); }
 static CK_INLINE v16 v16_sub(v16 a, v16 b) { return _mm512_sub_ps(a, b); }
 static CK_INLINE v16 v16_mul(v16 a, v16 b) { return _mm512_mul_ps(a, b); }
 static CK_INLINE v16 v16_div(v16 a, v16 b) { return _mm512_div_ps(a, b); }
+static CK_INLINE v16 v16_sqrt(v16 x) { return _mm512_sqrt_ps(x); }
 static CK_INLINE v16 v16_fma(v16 a, v16 b, v16 c) { return _mm512_fmadd_ps(a, b, c); }
 /// If either is NaN: b.
 static CK_INLINE v16 v16_max(v16 a, v16 b) { return _mm512_max_ps(a, b); }
