@@ -108,6 +108,7 @@ let package = Package(
     module("Tokenizers", path: "Sources/Tokenizers", ["CPCRE2", "ModelFormats"]),
     module("Models", path: "Sources/Models", ["Kernels", "ModelFormats", crypto]),
     module("Calibration", path: "Sources/Calibration", ["Kernels", "ModelFormats", "Models"]),
+    module("FineTuning", path: "Sources/FineTuning", ["Kernels", "ModelFormats", "Models"]),
     module(
       "Execution", path: "Sources/Execution", ["Kernels", "Models", "WireProtocol", "WirePayloads"]),
 
@@ -176,6 +177,8 @@ let package = Package(
     tests("TokenizersTests", ["Tokenizers", "TestSupport"]),
     tests("ModelsTests", ["Kernels", "ModelFormats", "Models", "TestSupport"]),
     tests("CalibrationTests", ["Calibration", "Kernels", "ModelFormats", "Models", "TestSupport"]),
+    tests(
+      "FineTuningTests", ["FineTuning", "Kernels", "ModelFormats", "Models", "TestSupport"]),
     tests(
       "ExecutionTests",
       ["Execution", "Kernels", "Models", "TestSupport", "WirePayloads", "WireProtocol"]),

@@ -102,7 +102,8 @@ package struct QueryGrowth: Sendable {
     (self.beta, self.length) = (beta, length)
   }
 
-  func factor(at position: Int) -> Float {
+  /// What a query at `position` is multiplied with.
+  package func factor(at position: Int) -> Float {
     Float(1 + beta * ExactMath.log(1 + (Double(position) / length).rounded(.down)))
   }
 }

@@ -55,6 +55,15 @@ extension Compute {
     }
   }
 
+  /// x += factor * y, fused.
+  package func add(_ y: Tensor, times factor: Float, to x: Tensor) {
+    precondition(x.rows == y.rows && x.columns == y.columns)
+    let (a, b, columns, kernels) = (Rows(x), Rows(y), x.columns, kernels)
+    overRows(x.rows, columns: columns) { rows in
+      for row in rows { kernels.table.pointee.add_scaled(b[row], factor, columns, a[row]) }
+    }
+  }
+
   /// x[r] += factors[r][0] * y[r], fused.
   package func add(_ y: Tensor, weightedBy factors: Tensor, to x: Tensor) {
     precondition(x.rows == y.rows && x.columns == y.columns && factors.rows == x.rows)

@@ -73,22 +73,32 @@ extension Compute {
     }
   }
 
-  /// y[R, N] += the sum over `tokens` of v[t][R] (x) x[t][N], in chains of 256 tokens from the first
-  /// of `tokens` on, which are added in order.
-  package func addOuterProducts(_ v: Tensor, _ x: Tensor, tokens: Range<Int>, to y: Tensor) {
-    precondition(y.rows == v.columns && y.columns == x.columns && y !== v && y !== x)
-    precondition(tokens.upperBound <= v.rows && tokens.upperBound <= x.rows)
+  /// y[R, N] += the sum over tokens of v[t][R] (x) x[t][N], sequence after sequence, each in chains
+  /// of 256 tokens from its first on, which are added in order.
+  ///
+  /// - Parameters:
+  ///   - column: the first of N columns of x.
+  ///   - sequences: rows of v and x.
+  package func addOuterProducts(
+    _ v: Tensor, _ x: Tensor, column: Int = 0, sequences: [Range<Int>], to y: Tensor
+  ) {
+    precondition(y.rows == v.columns && column >= 0 && column + y.columns <= x.columns)
+    precondition(y !== v && y !== x)
+    precondition(
+      sequences.allSatisfy { $0.lowerBound >= 0 && $0.upperBound <= min(v.rows, x.rows) })
     let (left, right, target, kernels) = (Rows(v), Rows(x), Rows(y), kernels)
     let (rows, columns) = (y.rows, y.columns)
     let width = 64
     pool.run(tasks: (columns + width - 1) / width) { task, _ in
-      for first in stride(from: tokens.lowerBound, to: tokens.upperBound, by: Int(CK_CHAIN)) {
-        var arguments = ck_outer(
-          v: left[first], x: right[first], v_stride: left.stride, x_stride: right.stride,
-          tokens: min(Int(CK_CHAIN), tokens.upperBound - first), y: target.base,
-          y_stride: target.stride)
-        kernels.table.pointee.outer(
-          &arguments, 0, rows, task * width, min(columns, (task + 1) * width))
+      for tokens in sequences {
+        for first in stride(from: tokens.lowerBound, to: tokens.upperBound, by: Int(CK_CHAIN)) {
+          var arguments = ck_outer(
+            v: left[first], x: right[first] + column, v_stride: left.stride,
+            x_stride: right.stride, tokens: min(Int(CK_CHAIN), tokens.upperBound - first),
+            y: target.base, y_stride: target.stride)
+          kernels.table.pointee.outer(
+            &arguments, 0, rows, task * width, min(columns, (task + 1) * width))
+        }
       }
     }
   }

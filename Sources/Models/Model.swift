@@ -139,9 +139,9 @@ package final class Model: Sendable {
 
 /// The final norm, the output matrix, and the limit of logits.
 struct HeadBlock: Sendable {
-  private let norm: RowNorm
-  private let output: LinearBlock
-  private let cap: Float?
+  let norm: RowNorm
+  let output: LinearBlock
+  let cap: Float?
 
   /// - Parameter shared: the output matrix if it is loaded already.
   init(_ description: ModelDescription, shared: PackedWeights?, _ loader: WeightLoader) throws {

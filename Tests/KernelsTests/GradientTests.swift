@@ -59,7 +59,9 @@ import Testing
         )
         func run(_ compute: Compute) throws -> [[Float]] {
           let sum = try Tensor(y)
-          compute.addOuterProducts(try Tensor(v), try Tensor(x), tokens: 1..<1 + tokens, to: sum)
+          compute.addOuterProducts(
+            try Tensor(v), try Tensor(x.map { [0] + $0 }), column: 1,
+            sequences: [1..<1 + tokens, 0..<2], to: sum)
           return sum.values
         }
         let truth = try run(reference())

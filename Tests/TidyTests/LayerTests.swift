@@ -24,6 +24,7 @@ private let layers = [
     name: "Tokenizers", folder: "Sources/Tokenizers/", mayImport: ["CPCRE2", "ModelFormats"]),
   Layer(name: "Models", folder: "Sources/Models/", mayImport: ["Kernels", "ModelFormats"]),
   Layer(name: "Calibration", folder: "Sources/Calibration/", mayImport: engine),
+  Layer(name: "FineTuning", folder: "Sources/FineTuning/", mayImport: engine),
   Layer(name: "Execution", folder: "Sources/Execution/", mayImport: engine.union(wire)),
   Layer(name: "CoordinatorCore", folder: "Coordinator/Core/", mayImport: ["WireProtocol"]),
   Layer(

@@ -4,15 +4,15 @@ import Kernels
 struct AttentionBlock: Sendable {
   let description: ModelDescription.Attention
   private let ropeStyle: ModelDescription.Rope.Style?
-  private let shape: AttentionShape
-  private let query: LinearBlock
-  private let key: LinearBlock?
-  private let value: LinearBlock?
-  private let gate: LinearBlock?
-  private let output: LinearBlock
-  private let queryNorm: RowNorm?
-  private let keyNorm: RowNorm?
-  private let valueNorm: RowNorm?
+  let shape: AttentionShape
+  let query: LinearBlock
+  let key: LinearBlock?
+  let value: LinearBlock?
+  let gate: LinearBlock?
+  let output: LinearBlock
+  let queryNorm: RowNorm?
+  let keyNorm: RowNorm?
+  let valueNorm: RowNorm?
 
   init(
     _ description: ModelDescription.Attention, ropes: [ModelDescription.Rope],

@@ -2,10 +2,10 @@ import Kernels
 
 /// down(activation(gate(x)) * up(x)).
 struct GatedFeedForwardBlock: Sendable {
-  private let activation: GatedActivation
-  private let gate: LinearBlock
-  private let up: LinearBlock
-  private let down: LinearBlock
+  let activation: GatedActivation
+  let gate: LinearBlock
+  let up: LinearBlock
+  let down: LinearBlock
 
   init(_ description: ModelDescription.GatedFeedForward, _ loader: WeightLoader) throws {
     activation = GatedActivation(description.activation)

@@ -4,7 +4,7 @@ import ModelFormats
 /// A decoder layer.
 struct LayerBlock: Sendable {
   /// What works across positions, and where a sequence keeps what it needs of earlier ones.
-  private enum Mixer: Sendable {
+  enum Mixer: Sendable {
     case attention(AttentionBlock, cache: Int)
     case latent(LatentAttentionBlock, cache: Int)
     case linear(LinearAttentionBlock, recurrent: Int)
@@ -13,14 +13,14 @@ struct LayerBlock: Sendable {
   /// Its place in the model.
   let index: Int
 
-  private let mixerNorm: RowNorm?
-  private let mixer: Mixer
-  private let mixerOutputNorm: RowNorm?
-  private let feedForwardNorm: RowNorm?
-  private let feedForward: FeedForwardBlock
-  private let feedForwardOutputNorm: RowNorm?
-  private let perLayerInput: PerLayerInputBlock?
-  private let scalar: Float?
+  let mixerNorm: RowNorm?
+  let mixer: Mixer
+  let mixerOutputNorm: RowNorm?
+  let feedForwardNorm: RowNorm?
+  let feedForward: FeedForwardBlock
+  let feedForwardOutputNorm: RowNorm?
+  let perLayerInput: PerLayerInputBlock?
+  let scalar: Float?
 
   /// - Parameters:
   ///   - plan: of a part of the model that has the layer.

@@ -1,0 +1,111 @@
+import Kernels
+import ModelFormats
+import Models
+
+/// Low-rank adapters of some matrices of a model (LoRA, Hu et al. 2021, arXiv:2106.09685): W x becomes
+/// W x + s (B (A x)).
+package struct Adapter: Sendable, Equatable {
+  /// A [rank, inputs] and B [outputs, rank], row after row.
+  package struct Pair: Sendable, Equatable {
+    package let rank: Int
+    package let inputs: Int
+    package let outputs: Int
+    package var a: [Float]
+    package var b: [Float]
+
+    /// See the properties.
+    package init(rank: Int, inputs: Int, outputs: Int, a: [Float], b: [Float]) {
+      precondition(a.count == rank * inputs && b.count == outputs * rank && rank > 0)
+      (self.rank, self.inputs, self.outputs) = (rank, inputs, outputs)
+      (self.a, self.b) = (a, b)
+    }
+  }
+
+  /// LoRA's alpha.
+  package var alpha: Double
+  /// Whether s is alpha / sqrt(rank) (rank-stabilised, Kalajdzievski 2023, arXiv:2312.03732) instead
+  /// of alpha / rank.
+  package var isRankStabilised: Bool
+  package var pairs: [LinearSite: Pair]
+
+  /// See the properties.
+  package init(alpha: Double, isRankStabilised: Bool = false, pairs: [LinearSite: Pair]) {
+    self.alpha = alpha
+    self.isRankStabilised = isRankStabilised
+    self.pairs = pairs
+  }
+
+  /// s, for a pair of `rank`.
+  package func scale(rank: Int) -> Float {
+    Float(isRankStabilised ? alpha / Double(rank).squareRoot() : alpha / Double(rank))
+  }
+
+  /// In the order in which sums run.
+  package var sites: [LinearSite] { pairs.keys.sorted() }
+
+  /// A new adapter: A uniform in +-1/sqrt(inputs) as PEFT begins it, B zero, so that the model is
+  /// what it was.
+  ///
+  /// - Parameters:
+  ///   - kinds: which matrices of every layer.
+  ///   - seed: of the numbers, which are the same on every machine: value i of a site is that of
+  ///     `Philox.uniform` at position i under `seed` plus the site's place.
+  package static func initial(
+    for model: DenseModel, rank: Int, alpha: Double, isRankStabilised: Bool = false,
+    kinds: Set<LinearKind> = Set(LinearKind.allCases), seed: Int64
+  ) -> Adapter {
+    precondition(rank > 0)
+    var adapter = Adapter(alpha: alpha, isRankStabilised: isRankStabilised, pairs: [:])
+    var place: Int64 = 0
+    for (index, layer) in model.layers.enumerated() {
+      for kind in LinearKind.allCases where kinds.contains(kind) {
+        let weights = layer.linear(kind).weights
+        let bound = 1 / Double(weights.inputs).squareRoot()
+        let a = (0..<rank * weights.inputs).map { position in
+          Float((2 * Philox.uniform(seed: seed &+ place, position: position) - 1) * bound)
+        }
+        adapter.pairs[LinearSite(layer: index, kind: kind)] = Pair(
+          rank: rank, inputs: weights.inputs, outputs: weights.outputs, a: a,
+          b: Array(repeating: 0, count: weights.outputs * rank))
+        place += 1
+      }
+    }
+    return adapter
+  }
+
+  /// Checks that each pair is of a matrix of the model.
+  ///
+  /// - Throws: `FormatError.badLayout` naming the first that is not.
+  package func check(_ model: DenseModel) throws {
+    for site in sites {
+      guard let pair = pairs[site] else { continue }
+      let place = "the adapter of \(site.kind.rawValue) in layer \(site.layer)"
+      guard model.layers.indices.contains(site.layer) else {
+        throw FormatError(
+          .badLayout, file: "adapter", reason: "\(place): the model has \(model.layers.count) layers")
+      }
+      let weights = model.layers[site.layer].linear(site.kind).weights
+      guard pair.inputs == weights.inputs, pair.outputs == weights.outputs else {
+        throw FormatError(
+          .badLayout, file: "adapter",
+          reason: "\(place) is of [\(pair.outputs), \(pair.inputs)], the matrix is "
+            + "[\(weights.outputs), \(weights.inputs)]")
+      }
+    }
+  }
+}
+
+extension DenseModel.Layer {
+  /// The matrix of a kind.
+  package func linear(_ kind: LinearKind) -> DenseModel.Linear {
+    switch kind {
+    case .query: query
+    case .key: key
+    case .value: value
+    case .output: output
+    case .gate: gate
+    case .up: up
+    case .down: down
+    }
+  }
+}

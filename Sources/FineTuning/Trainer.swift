@@ -1,0 +1,311 @@
+import Kernels
+import ModelFormats
+import Models
+
+/// How a trainer steps.
+package struct OptimiserSettings: Sendable, Hashable, Codable {
+  package var learningRate: Double
+  package var beta1: Double
+  package var beta2: Double
+  package var epsilon: Double
+  package var weightDecay: Double
+  /// The norm that gradients are clipped to; nil: they are not.
+  package var maximumNorm: Double?
+
+  /// AdamW as `torch.optim.AdamW` begins, but without weight decay, which would pull adapters back
+  /// to nothing.
+  package init(
+    learningRate: Double = 2e-4, beta1: Double = 0.9, beta2: Double = 0.999,
+    epsilon: Double = 1e-8, weightDecay: Double = 0, maximumNorm: Double? = 1
+  ) {
+    self.learningRate = learningRate
+    (self.beta1, self.beta2, self.epsilon) = (beta1, beta2, epsilon)
+    (self.weightDecay, self.maximumNorm) = (weightDecay, maximumNorm)
+  }
+}
+
+/// Trains an adapter over a frozen model. Owned by one thread at a time.
+///
+/// What it computes depends on model, adapter, batches and settings alone, bit for bit: not on
+/// threads or processor, nor on how many sequences go through the layers together or which layers'
+/// activations are kept ("Training" in NUMERICS.md).
+package final class Trainer {
+  /// What may be had for memory. None of it shows in a result.
+  package struct Limits: Sendable, Hashable {
+    /// Rows that go through the layers together, if a sequence is not longer.
+    package var rows: Int
+    /// Bytes of activations that may be kept from the forward pass; what is not kept is computed
+    /// again, layer by layer.
+    package var activationBytes: Int
+
+    /// See the properties.
+    package init(rows: Int = 1024, activationBytes: Int = 256 << 20) {
+      (self.rows, self.activationBytes) = (max(1, rows), max(0, activationBytes))
+    }
+  }
+
+  /// What one step did.
+  package struct Outcome: Sendable, Hashable {
+    /// The mean cross-entropy of the batch's labels, before the step.
+    package var loss: Double
+    /// Of the gradient of all parameters, before it was clipped.
+    package var gradientNorm: Double
+  }
+
+  private let model: DenseModel
+  private let template: Adapter
+  private let layers: [TrainedLayer]
+  private let head: OutputHead
+  private let space: Workspace
+  private let limits: Limits
+  /// Of as many layers as may be kept, the last ones first.
+  private var kept: [LayerActivations] = []
+  private var working: [LayerActivations.Shape: LayerActivations] = [:]
+  private var steps = 0
+  /// The first layer with an adapter; those before it need no gradient.
+  private let first: Int
+
+  /// - Parameter compute: no executor may use it meanwhile.
+  /// - Throws: `FormatError` for an adapter of another model, or of nothing;
+  ///   `KernelError.outOfResources`.
+  package init(
+    _ model: DenseModel, _ adapter: Adapter, compute: Compute, limits: Limits = Limits()
+  ) throws {
+    try adapter.check(model)
+    guard let first = adapter.sites.first?.layer else {
+      throw FormatError(.missing, file: "adapter", reason: "it adapts no matrix")
+    }
+    self.model = model
+    self.first = first
+    template = adapter
+    layers = try model.layers.indices.map { index in
+      try TrainedLayer(model, index, adapter, passesGradient: index > first, compute)
+    }
+    head = try OutputHead(model, compute)
+    space = Workspace(compute)
+    self.limits = limits
+    try pack()
+  }
+
+  /// The adapter as it is now.
+  package var adapter: Adapter { collected(gradients: false) }
+
+  /// One step of AdamW on the mean loss of a batch.
+  ///
+  /// - Throws: `TrainingError`, before anything has changed; `KernelError.outOfResources`.
+  package func step(_ batch: TrainingBatch, _ settings: OptimiserSettings) throws -> Outcome {
+    let loss = try accumulate(batch)
+    let norm = collected(gradients: true).norm
+    guard loss.isFinite, norm.isFinite else { throw TrainingError.notFinite }
+    steps += 1
+    let step = AdamWStep(
+      clip: settings.clip(norm), learningRate: settings.learningRate, beta1: settings.beta1,
+      beta2: settings.beta2, epsilon: settings.epsilon, weightDecay: settings.weightDecay,
+      number: steps)
+    for layer in layers {
+      for group in layer.groups { group.step(step, space.compute) }
+    }
+    try pack()
+    return Outcome(loss: loss, gradientNorm: norm)
+  }
+
+  /// The gradient of a batch's mean loss by every parameter; the adapter stays as it is.
+  ///
+  /// - Throws: as `step`.
+  package func gradient(of batch: TrainingBatch) throws -> (loss: Double, gradient: Adapter) {
+    let loss = try accumulate(batch)
+    return (loss, collected(gradients: true))
+  }
+
+  /// The sum of a batch's losses, and how many labels they are of.
+  ///
+  /// - Throws: as `step`.
+  package func loss(of batch: TrainingBatch) throws -> (sum: Double, labels: Int) {
+    try check(batch)
+    var sum = 0.0
+    for part in parts(batch) {
+      let x = try forward(part.pass, keeping: false)
+      for loss in try head.losses(
+        x, labels: part.labels, factor: 1, gradient: nil, space)
+      { sum += Double(loss) }
+    }
+    return (sum, batch.labelCount)
+  }
+
+  /// Forgets the optimiser's moments, as a run that begins anew.
+  package func restartOptimiser() {
+    steps = 0
+    for layer in layers {
+      for group in layer.groups { group.forgetMoments() }
+    }
+  }
+
+  // MARK: Details
+
+  private func pack() throws {
+    for layer in layers {
+      for group in layer.groups { try group.pack(space.compute) }
+    }
+  }
+
+  private func check(_ batch: TrainingBatch) throws {
+    try batch.check(
+      vocabulary: min(model.embedding.outputs, model.head.weights.outputs),
+      context: model.description.contextLength)
+  }
+
+  private func collected(gradients: Bool) -> Adapter {
+    var adapter = template
+    for (index, layer) in layers.enumerated() {
+      for group in layer.groups {
+        for (kind, pair) in group.pairs(gradients: gradients) {
+          adapter.pairs[LinearSite(layer: index, kind: kind)] = pair
+        }
+      }
+    }
+    return adapter
+  }
+
+  /// Some of a batch's sequences, and the rows that have labels.
+  private struct Part {
+    let pass: TrainingPass
+    let labels: [(row: Int, token: Int32)]
+  }
+
+  /// As many neighbouring sequences as fit.
+  private func parts(_ batch: TrainingBatch) -> [Part] {
+    var parts: [Part] = []
+    var sequences: [TrainingBatch.Sequence] = []
+    var rows = 0
+    func close() {
+      guard !sequences.isEmpty else { return }
+      var labels: [(row: Int, token: Int32)] = []
+      var row = 0
+      for sequence in sequences {
+        for label in sequence.labels.dropFirst() {
+          if label != TrainingBatch.ignored { labels.append((row, label)) }
+          row += 1
+        }
+        row += 1
+      }
+      parts.append(
+        Part(pass: TrainingPass(sequences.map(\.tokens), model, space), labels: labels))
+      (sequences, rows) = ([], 0)
+    }
+    for sequence in batch.sequences {
+      if rows + sequence.tokens.count > limits.rows { close() }
+      sequences.append(sequence)
+      rows += sequence.tokens.count
+    }
+    close()
+    return parts
+  }
+
+  /// The mean loss, and gradients in the groups.
+  private func accumulate(_ batch: TrainingBatch) throws -> Double {
+    try check(batch)
+    for layer in layers {
+      for group in layer.groups { group.clearGradients() }
+    }
+    let count = Double(batch.labelCount)
+    var sum = 0.0
+    for part in parts(batch) where !part.labels.isEmpty {
+      let x = try forward(part.pass, keeping: true)
+      let d = try space.tensor(.streamGradient, columns: x.columns)
+      let losses = try head.losses(
+        x, labels: part.labels, factor: Float(1 / count), gradient: d, space)
+      for loss in losses { sum += Double(loss) }
+      try backward(d, part.pass)
+    }
+    return sum / count
+  }
+
+  /// The residual stream after the last layer. Inputs of layers are kept, of some their activations.
+  private func forward(_ pass: TrainingPass, keeping: Bool) throws -> Tensor {
+    let compute = space.compute
+    let x = try space.tensor(.stream, columns: model.description.hiddenSize)
+    try compute.embed(pass.tokens, table: model.embedding, into: x)
+    if let multiplier = model.description.embedding.multiplier {
+      compute.scale(x, by: Float(multiplier))
+    }
+    if keeping { try plan(rows: x.rows) }
+    for (index, layer) in layers.enumerated() {
+      if keeping, index >= first { try remember(x, layer: index) }
+      let activations = keeping ? try activations(of: index) : try scratch(index)
+      try layer.forward(x, activations, pass)
+    }
+    return x
+  }
+
+  private func backward(_ d: Tensor, _ pass: TrainingPass) throws {
+    for index in layers.indices.reversed() where index >= first {
+      let activations = try activations(of: index)
+      if index < firstKept {
+        let x = try space.tensor(.stream, columns: d.columns)
+        try space.compute.copy(inputs[index - first], to: x)
+        try layers[index].forward(x, activations, pass)
+      }
+      try layers[index].backward(d, activations, pass)
+    }
+  }
+
+  // MARK: Memory
+
+  /// Residual streams before the layers from `first` on.
+  private var inputs: [Tensor] = []
+  /// The first layer whose activations are kept.
+  private var firstKept = 0
+
+  /// Decides which layers' activations are kept.
+  private func plan(rows: Int) throws {
+    var left = limits.activationBytes
+    firstKept = layers.count
+    while firstKept > first {
+      let shape = LayerActivations.Shape(layers[firstKept - 1])
+      left -= shape.rowBytes * rows
+      guard left >= 0 else { break }
+      firstKept -= 1
+      if kept.count < layers.count - firstKept { kept.append(try LayerActivations(shape)) }
+    }
+  }
+
+  private func remember(_ x: Tensor, layer: Int) throws {
+    guard layer < firstKept else { return }
+    while inputs.count <= layer - first { inputs.append(try Tensor(rows: 0, columns: x.columns)) }
+    try space.compute.copy(x, to: inputs[layer - first])
+  }
+
+  private func activations(of layer: Int) throws -> LayerActivations {
+    layer >= firstKept ? kept[layers.count - 1 - layer] : try scratch(layer)
+  }
+
+  private func scratch(_ layer: Int) throws -> LayerActivations {
+    let shape = LayerActivations.Shape(layers[layer])
+    if let found = working[shape] { return found }
+    let activations = try LayerActivations(shape)
+    working[shape] = activations
+    return activations
+  }
+}
+
+extension OptimiserSettings {
+  /// What gradients of this norm are multiplied with.
+  package func clip(_ norm: Double) -> Float {
+    guard let maximumNorm else { return 1 }
+    return Float(min(1, maximumNorm / (norm + 1e-6)))
+  }
+}
+
+extension Adapter {
+  /// The Euclidean norm of all parameters: squares in float64, summed site by site, A before B.
+  package var norm: Double {
+    var sum = 0.0
+    for site in sites {
+      guard let pair = pairs[site] else { continue }
+      for values in [pair.a, pair.b] {
+        for value in values { sum += Double(value) * Double(value) }
+      }
+    }
+    return sum.squareRoot()
+  }
+}
