@@ -110,6 +110,9 @@ let package = Package(
     module("Calibration", path: "Sources/Calibration", ["Kernels", "ModelFormats", "Models"]),
     module("FineTuning", path: "Sources/FineTuning", ["Kernels", "ModelFormats", "Models"]),
     module(
+      "TrainingData", path: "Sources/TrainingData",
+      ["FineTuning", "Kernels", "ModelFormats", "Tokenizers"]),
+    module(
       "Execution", path: "Sources/Execution", ["Kernels", "Models", "WireProtocol", "WirePayloads"]),
 
     // What coordinator and worker say to each other.
@@ -162,8 +165,8 @@ let package = Package(
       name: "tally",
       dependencies: [
         "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
-        "CoordinatorStatistics", "CoordinatorStore", "Execution", "Kernels", "ModelFormats", "Models", "Tokenizers",
-        "WireProtocol", "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine", argumentParser,
+        "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels", "ModelFormats", "Models",
+        "Tokenizers", "TrainingData", "WireProtocol", "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine", argumentParser,
         asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
       ],
       path: "Sources/CommandLine", swiftSettings: swiftSettings),
@@ -178,7 +181,8 @@ let package = Package(
     tests("ModelsTests", ["Kernels", "ModelFormats", "Models", "TestSupport"]),
     tests("CalibrationTests", ["Calibration", "Kernels", "ModelFormats", "Models", "TestSupport"]),
     tests(
-      "FineTuningTests", ["FineTuning", "Kernels", "ModelFormats", "Models", "TestSupport"]),
+      "FineTuningTests", ["Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "TestSupport"]),
+    tests("TrainingDataTests", ["FineTuning", "Tokenizers", "TrainingData"]),
     tests(
       "ExecutionTests",
       ["Execution", "Kernels", "Models", "TestSupport", "WirePayloads", "WireProtocol"]),

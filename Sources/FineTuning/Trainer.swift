@@ -71,7 +71,8 @@ package final class Trainer {
   package init(
     _ model: DenseModel, _ adapter: Adapter, compute: Compute, limits: Limits = Limits()
   ) throws {
-    try adapter.check(model)
+    try adapter.check(model.description)
+    let ordered = adapter.ordered(for: model.description)
     guard let first = adapter.sites.first?.layer else {
       throw FormatError(.missing, file: "adapter", reason: "it adapts no matrix")
     }
@@ -79,7 +80,7 @@ package final class Trainer {
     self.first = first
     template = adapter
     layers = try model.layers.indices.map { index in
-      try TrainedLayer(model, index, adapter, passesGradient: index > first, compute)
+      try TrainedLayer(model, index, ordered, passesGradient: index > first, compute)
     }
     head = try OutputHead(model, compute)
     space = Workspace(compute)
@@ -163,7 +164,7 @@ package final class Trainer {
         }
       }
     }
-    return adapter
+    return adapter.orderedForTransformers(from: model.description)
   }
 
   /// Some of a batch's sequences, and the rows that have labels.

@@ -107,6 +107,15 @@ package final class Model: Sendable {
       ? HeadBlock(description, shared: description.hasTiedEmbeddings ? embedding : nil, loader) : nil
   }
 
+  /// Another model with other layers and all else shared.
+  init(_ other: Model, layers change: (Int, LayerBlock) throws -> LayerBlock) rethrows {
+    (description, part, statePlan) = (other.description, other.part, other.statePlan)
+    inverseFrequencies = other.inverseFrequencies
+    (embedding, perLayerEmbedding) = (other.embedding, other.perLayerEmbedding)
+    layers = try other.layers.map { try change($0.index, $0) }
+    head = other.head
+  }
+
   /// Opens and loads a GGUF file or Hugging Face folder.
   ///
   /// - Throws: `FormatError`; `KernelError.outOfResources`.

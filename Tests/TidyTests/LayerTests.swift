@@ -25,6 +25,9 @@ private let layers = [
   Layer(name: "Models", folder: "Sources/Models/", mayImport: ["Kernels", "ModelFormats"]),
   Layer(name: "Calibration", folder: "Sources/Calibration/", mayImport: engine),
   Layer(name: "FineTuning", folder: "Sources/FineTuning/", mayImport: engine),
+  Layer(
+    name: "TrainingData", folder: "Sources/TrainingData/",
+    mayImport: engine.union(["FineTuning", "Tokenizers"])),
   Layer(name: "Execution", folder: "Sources/Execution/", mayImport: engine.union(wire)),
   Layer(name: "CoordinatorCore", folder: "Coordinator/Core/", mayImport: ["WireProtocol"]),
   Layer(
@@ -59,8 +62,8 @@ private let layers = [
     name: "tally", folder: "Sources/CommandLine/",
     mayImport: wire.union(engine).union([
       "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
-      "CoordinatorStatistics", "CoordinatorStore", "Execution", "Tokenizers", "WorkerCore",
-      "WorkerDaemon", "WorkerEngine",
+      "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Tokenizers",
+      "TrainingData", "WorkerCore", "WorkerDaemon", "WorkerEngine",
     ])),
   Layer(name: "TestSupport", folder: "Sources/TestSupport/", mayImport: []),
   Layer(

@@ -6,7 +6,7 @@ struct BenchCommand: ParsableCommand {
     commandName: "bench", abstract: "Measure how fast this machine computes.",
     discussion: """
       Without a subcommand, `tally bench --model MODEL` measures a model: tokens a second of a prompt and of decoding. \
-      `bench products` measures matrix products alone, and `bench peak` what the processor and its memory can do at \
+      `bench finetune` measures how fast it learns, `bench products` matrix products alone, and `bench peak` what the processor and its memory can do at \
       most. Close other programs first.
 
       EXAMPLES:
@@ -14,7 +14,9 @@ struct BenchCommand: ParsableCommand {
         tally bench products --shape 1536x576 --rows 512 --type q8_0
         tally bench peak
       """,
-    subcommands: [BenchModelCommand.self, BenchProductsCommand.self, BenchPeakCommand.self],
+    subcommands: [
+      BenchModelCommand.self, BenchFinetuneCommand.self, BenchProductsCommand.self, BenchPeakCommand.self,
+    ],
     defaultSubcommand: BenchModelCommand.self)
 }
 

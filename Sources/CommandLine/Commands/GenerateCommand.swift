@@ -21,6 +21,9 @@ struct GenerateCommand: ParsableCommand {
   @Option(help: "A GGUF file or a Hugging Face folder.", completion: .file())
   var model: String
 
+  @Option(help: "A folder with a LoRA adapter for it, as PEFT and `tally finetune` write them.", completion: .directory)
+  var adapter: String?
+
   @Argument(help: "What to answer or continue.")
   var prompt: String
 
@@ -69,7 +72,7 @@ struct GenerateCommand: ParsableCommand {
       text = String(decoding: input, as: UTF8.self)
     }
     let local = try LocalModel(
-      path: model, cache: packedCache, compute: try compute.makeCompute())
+      path: model, adapter: adapter, cache: packedCache, compute: try compute.makeCompute())
     let tokens = try local.promptTokens(text, isRaw: raw, system: system)
     guard !tokens.isEmpty else { throw CommandError("the prompt has no tokens") }
     let outcome = try local.generate(

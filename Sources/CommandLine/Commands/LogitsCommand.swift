@@ -17,6 +17,9 @@ struct LogitsCommand: ParsableCommand {
   @Option(help: "A GGUF file or a Hugging Face folder.", completion: .file())
   var model: String
 
+  @Option(help: "A folder with a LoRA adapter for it, as PEFT and `tally finetune` write them.", completion: .directory)
+  var adapter: String?
+
   @Option(help: "A safetensors file with input_ids.", completion: .file())
   var input: String
 
@@ -34,7 +37,7 @@ struct LogitsCommand: ParsableCommand {
 
   func run() throws {
     let model = try packedCache.load(
-      model, options: .init(weights: dequantize ? .float32 : .asStored))
+      model, adapter: adapter, options: .init(weights: dequantize ? .float32 : .asStored))
     try writeLogits(
       model, inputPath: input, outputPath: output, cache: cache.element,
       compute: try compute.makeCompute())

@@ -24,6 +24,9 @@ struct PerplexityCommand: ParsableCommand {
   @Option(help: "A GGUF file or a Hugging Face folder.", completion: .file())
   var model: String
 
+  @Option(help: "A folder with a LoRA adapter for it, as PEFT and `tally finetune` write them.", completion: .directory)
+  var adapter: String?
+
   @Argument(help: "A text in UTF-8.", completion: .file())
   var file: String
 
@@ -102,8 +105,10 @@ struct PerplexityCommand: ParsableCommand {
     let options = Model.LoadOptions(weights: dequantize ? .float32 : .asStored)
     let rounding = try rounding.rounding(
       of: model, temporary: FileManager.default.temporaryDirectory, compute)
-    guard let rounding else { return try packedCache.load(model, options: options) }
+    guard let rounding else { return try packedCache.load(model, adapter: adapter, options: options) }
     let files = try rounding.apply(try ModelFiles(path: model))
-    return try Model(files.description, from: files.source, options: options)
+    let rounded = try Model(files.description, from: files.source, options: options)
+    guard let adapter else { return rounded }
+    return try rounded.adapted(by: AdapterFolder(URL(fileURLWithPath: adapter)).adapter)
   }
 }

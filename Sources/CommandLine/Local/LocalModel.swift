@@ -13,9 +13,10 @@ struct LocalModel {
   let model: Model
   let compute: Compute
 
-  init(path: String, cache: PackedCacheOptions, compute: Compute) throws {
+  /// - Parameter adapter: a folder of PEFT's.
+  init(path: String, adapter: String? = nil, cache: PackedCacheOptions, compute: Compute) throws {
     bundle = try TokenizerBundle(path: path)
-    model = try cache.load(path)
+    model = try cache.load(path, adapter: adapter)
     self.compute = compute
   }
 

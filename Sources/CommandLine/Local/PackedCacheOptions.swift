@@ -14,6 +14,13 @@ struct PackedCacheOptions: ParsableArguments {
         """))
   var packedCache = true
 
+  /// The model at `path` with the adapter in a folder of PEFT's, if one is named.
+  func load(_ path: String, adapter: String?, options: Model.LoadOptions = .init()) throws -> Model {
+    let model = try load(path, options: options)
+    guard let adapter else { return model }
+    return try model.adapted(by: AdapterFolder(URL(fileURLWithPath: adapter)).adapter)
+  }
+
   /// The model at `path`. Weights that are turned into float32 stay in memory: the file would be
   /// many times the model's.
   func load(_ path: String, options: Model.LoadOptions = .init()) throws -> Model {

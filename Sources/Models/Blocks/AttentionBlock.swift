@@ -5,11 +5,11 @@ struct AttentionBlock: Sendable {
   let description: ModelDescription.Attention
   private let ropeStyle: ModelDescription.Rope.Style?
   let shape: AttentionShape
-  let query: LinearBlock
-  let key: LinearBlock?
-  let value: LinearBlock?
+  var query: LinearBlock
+  var key: LinearBlock?
+  var value: LinearBlock?
   let gate: LinearBlock?
-  let output: LinearBlock
+  var output: LinearBlock
   let queryNorm: RowNorm?
   let keyNorm: RowNorm?
   let valueNorm: RowNorm?

@@ -3,9 +3,9 @@ import Kernels
 /// down(activation(gate(x)) * up(x)).
 struct GatedFeedForwardBlock: Sendable {
   let activation: GatedActivation
-  let gate: LinearBlock
-  let up: LinearBlock
-  let down: LinearBlock
+  var gate: LinearBlock
+  var up: LinearBlock
+  var down: LinearBlock
 
   init(_ description: ModelDescription.GatedFeedForward, _ loader: WeightLoader) throws {
     activation = GatedActivation(description.activation)

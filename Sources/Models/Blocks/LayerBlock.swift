@@ -14,10 +14,10 @@ struct LayerBlock: Sendable {
   let index: Int
 
   let mixerNorm: RowNorm?
-  let mixer: Mixer
+  var mixer: Mixer
   let mixerOutputNorm: RowNorm?
   let feedForwardNorm: RowNorm?
-  let feedForward: FeedForwardBlock
+  var feedForward: FeedForwardBlock
   let feedForwardOutputNorm: RowNorm?
   let perLayerInput: PerLayerInputBlock?
   let scalar: Float?

@@ -6,6 +6,8 @@ struct LinearBlock: Sendable {
   let bias: [Float]?
   /// The whole tensor that the rows are of.
   let stored: InputSite.Matrix
+  /// What an adapter adds.
+  var lowRank: LowRankBlock?
 
   /// - Parameter shared: the matrix if it is loaded already, as with tied embeddings.
   init(
@@ -20,7 +22,7 @@ struct LinearBlock: Sendable {
     }
   }
 
-  var byteCount: Int { weights.byteCount }
+  var byteCount: Int { weights.byteCount + (lowRank?.byteCount ?? 0) }
 
   /// x [rows, inputs], prepared first, through several matrices at once, which quantises the
   /// activations once.
@@ -28,10 +30,16 @@ struct LinearBlock: Sendable {
     _ x: Tensor, prepared preparation: RowPreparation = .none, _ blocks: [LinearBlock],
     into outputs: [Tensor], _ context: StepContext
   ) throws {
-    let (x, preparation) = try context.observed(x, preparation, InputSite(blocks))
+    var (x, preparation) = try context.observed(x, preparation, InputSite(blocks))
+    if preparation.isAny, blocks.contains(where: { $0.lowRank != nil }) {
+      let prepared = try context.tensor(.adapted, columns: x.columns)
+      try context.compute.prepare(x, preparation, into: prepared)
+      (x, preparation) = (prepared, .none)
+    }
     try context.compute.matmul(x, prepared: preparation, blocks.map(\.weights), into: outputs)
     for (block, output) in zip(blocks, outputs) {
       if let bias = block.bias { context.compute.add(bias: bias, to: output) }
+      try block.lowRank?.add(x, to: output, context)
     }
   }
 }

@@ -14,6 +14,7 @@ final class StepContext {
     case scored, expertUpdate
     case perLayerInputs, perLayerTable, perLayerInput, perLayerGate
     case observed
+    case adapted, lowRank, lowRankDelta
   }
 
   private struct Slot: Hashable {

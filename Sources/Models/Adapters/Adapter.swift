@@ -1,6 +1,5 @@
 import Kernels
 import ModelFormats
-import Models
 
 /// Low-rank adapters of some matrices of a model (LoRA, Hu et al. 2021, arXiv:2106.09685): W x becomes
 /// W x + s (B (A x)).
@@ -40,6 +39,11 @@ package struct Adapter: Sendable, Equatable {
     Float(isRankStabilised ? alpha / Double(rank).squareRoot() : alpha / Double(rank))
   }
 
+  /// Numbers that are learnt.
+  package var parameterCount: Int {
+    pairs.values.reduce(0) { $0 + $1.rank * ($1.inputs + $1.outputs) }
+  }
+
   /// In the order in which sums run.
   package var sites: [LinearSite] { pairs.keys.sorted() }
 
@@ -76,21 +80,22 @@ package struct Adapter: Sendable, Equatable {
   /// Checks that each pair is of a matrix of the model.
   ///
   /// - Throws: `FormatError.badLayout` naming the first that is not.
-  package func check(_ model: DenseModel) throws {
-    for site in sites {
-      guard let pair = pairs[site] else { continue }
-      let place = "the adapter of \(site.kind.rawValue) in layer \(site.layer)"
-      guard model.layers.indices.contains(site.layer) else {
-        throw FormatError(
-          .badLayout, file: "adapter", reason: "\(place): the model has \(model.layers.count) layers")
-      }
-      let weights = model.layers[site.layer].linear(site.kind).weights
-      guard pair.inputs == weights.inputs, pair.outputs == weights.outputs else {
-        throw FormatError(
-          .badLayout, file: "adapter",
-          reason: "\(place) is of [\(pair.outputs), \(pair.inputs)], the matrix is "
-            + "[\(weights.outputs), \(weights.inputs)]")
-      }
+  package func check(_ description: ModelDescription) throws {
+    for site in sites { try check(site, description) }
+  }
+
+  private func check(_ site: LinearSite, _ description: ModelDescription) throws {
+    guard let pair = pairs[site] else { return }
+    let place = "the adapter of \(site.kind.rawValue) in layer \(site.layer)"
+    guard let matrix = description.linear(at: site) else {
+      throw FormatError(
+        .badLayout, file: "adapter", reason: "\(place): the model has no such matrix")
+    }
+    guard pair.inputs == matrix.inputs, pair.outputs == matrix.outputs else {
+      throw FormatError(
+        .badLayout, file: "adapter",
+        reason: "\(place) is of [\(pair.outputs), \(pair.inputs)], the matrix is "
+          + "[\(matrix.outputs), \(matrix.inputs)]")
     }
   }
 }

@@ -1,7 +1,6 @@
 import Foundation
 import Kernels
 import ModelFormats
-import Models
 
 /// A folder as PEFT keeps an adapter: `adapter_config.json` and `adapter_model.safetensors`.
 package struct AdapterFolder {

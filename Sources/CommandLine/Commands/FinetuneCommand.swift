@@ -1,0 +1,273 @@
+import ArgumentParser
+import FineTuning
+import Foundation
+import Kernels
+import ModelFormats
+import Models
+import Tokenizers
+import TrainingData
+
+/// Fine-tunes on this machine alone.
+struct FinetuneCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "finetune", abstract: "Fine-tune a model on this machine alone: a LoRA adapter comes out.",
+    discussion: """
+      DATA has a JSON object on each line, as OpenAI's fine-tuning takes them: {"messages": [...]}, of which the \
+      assistant's turns are learnt (but those with "weight": 0), or {"text": ...}, all of which is learnt. The model's \
+      weights stay as they are, and may be quantised; small matrices beside them are learnt with AdamW. The adapter is a \
+      folder that Hugging Face PEFT loads, and that `tally generate --adapter` uses.
+
+      The same data, settings and seed give the same adapter to the bit, on every machine.
+
+      EXAMPLES:
+        tally finetune data.jsonl --model model.gguf --dry-run
+        tally finetune data.jsonl --model model.gguf --output my-adapter
+        tally finetune data.jsonl --model ./Qwen2.5-0.5B-Instruct --output my-adapter --epochs 1 --rank 16 --targets q_proj,v_proj
+      """)
+
+  @Argument(help: "Examples, one JSON object a line.", completion: .file())
+  var data: String
+
+  @Option(help: "A GGUF file or a Hugging Face folder.", completion: .file())
+  var model: String
+
+  @Option(name: .shortAndLong, help: "The folder that the adapter is written to; it must be new or empty.", completion: .directory)
+  var output: String?
+
+  @Option(help: "Examples that are not learnt, to measure the loss on.", completion: .file())
+  var validation: String?
+
+  @Option(help: ArgumentHelp("Without --validation, the share of DATA that is held out instead.", valueName: "share"))
+  var holdOut = 0.1
+
+  @Option(help: "How often every example is learnt.")
+  var epochs = 3
+
+  @Option(help: "Examples of a step.")
+  var batchSize = 4
+
+  @Option(help: "How far a step goes.")
+  var learningRate = 2e-4
+
+  @Option(help: "How much of the adapter each step takes away, times the learning rate.")
+  var weightDecay = 0.0
+
+  @Option(help: "The norm that gradients are clipped to.")
+  var maximumNorm = 1.0
+
+  @Option(help: "Rows of the small matrices.")
+  var rank = 8
+
+  @Option(help: "How much the adapter counts: its product is multiplied with alpha / rank. Twice the rank when left out.")
+  var alpha: Double?
+
+  @Flag(help: "Multiply with alpha / sqrt(rank) instead.")
+  var rankStabilised = false
+
+  @Option(help: "Matrices that get an adapter, separated by commas; all of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj when left out.")
+  var targets: String?
+
+  @Option(help: "Tokens of an example that are used, at most.")
+  var maxTokens = 1024
+
+  @Option(help: "Begins the adapter, shuffles and holds out.")
+  var seed: Int64 = 0
+
+  @Option(help: "Megabytes of activations to keep between the passes; what is not kept is computed twice.")
+  var keepMegabytes = 512
+
+  @Flag(help: "Turn the weights into float32 first, so that all arithmetic is float32.")
+  var dequantize = false
+
+  @Flag(help: "Say what would be done, how long it would take and how much memory; learn nothing.")
+  var dryRun = false
+
+  @Flag(help: "Print a JSON object at the end instead of text.")
+  var json = false
+
+  @OptionGroup var packedCache: PackedCacheOptions
+  @OptionGroup var compute: ComputeOptions
+
+  private struct Report: Encodable {
+    var examples: Int
+    var held_out_examples: Int
+    var tokens: Int
+    var learnt_tokens: Int
+    var shortened_examples: Int
+    var trainable_parameters: Int
+    var steps: Int
+    var loss_before: Double?
+    var loss_after: Double?
+    var final_training_loss: Double?
+    var seconds: Double?
+    var estimated_seconds: Double?
+    var tokens_per_second: Double?
+    var peak_memory_bytes: Int
+    var adapter: String?
+  }
+
+  func validate() throws {
+    func positive(_ value: Int, _ name: String, _ limit: Int) throws {
+      guard (1...limit).contains(value) else { throw ValidationError("\(name) takes 1 to \(limit)") }
+    }
+    try positive(epochs, "--epochs", 10_000)
+    try positive(batchSize, "--batch-size", 4096)
+    try positive(rank, "--rank", 4096)
+    try positive(maxTokens, "--max-tokens", 1 << 20)
+    guard learningRate > 0, learningRate < 10 else { throw ValidationError("--learning-rate takes more than 0, less than 10") }
+    guard weightDecay >= 0, weightDecay * learningRate < 1 else { throw ValidationError("--weight-decay takes 0 or more") }
+    guard maximumNorm > 0 else { throw ValidationError("--maximum-norm takes more than 0") }
+    guard holdOut >= 0, holdOut < 1 else { throw ValidationError("--hold-out takes 0 or more, less than 1") }
+    guard (0...1 << 20).contains(keepMegabytes) else { throw ValidationError("--keep-megabytes takes 0 or more") }
+    if output == nil, !dryRun { throw ValidationError("--output is missing, the folder for the adapter; or ask for a --dry-run") }
+    _ = try kinds()
+  }
+
+  private func kinds() throws -> Set<LinearKind> {
+    guard let targets else { return Set(LinearKind.allCases) }
+    return Set(
+      try targets.split(separator: ",").map { name in
+        let name = name.trimmingCharacters(in: .whitespaces)
+        guard let kind = LinearKind(rawValue: name) else {
+          let known = LinearKind.allCases.map(\.rawValue).joined(separator: ", ")
+          throw ValidationError("--targets: there is no \(name); known are \(known)")
+        }
+        return kind
+      })
+  }
+
+  func run() throws {
+    let folder = try output.map(newFolder)
+    let bundle = try TokenizerBundle(path: model)
+    let loaded = try packedCache.load(model, options: .init(weights: dequantize ? .float32 : .asStored))
+    let dense = try DenseModel(loaded)
+    let encoder = try ExampleEncoder(
+      bundle, limit: min(maxTokens, loaded.description.contextLength),
+      clock: TemplateClock(secondsSince1970: Int64(Date().timeIntervalSince1970)))
+    var dataset = try read(data, encoder)
+    let heldOut =
+      if let validation { try read(validation, encoder).sequences } else {
+        holdOut > 0 ? dataset.holdOut(share: holdOut, seed: seed) : []
+      }
+    let adapter = Adapter.initial(
+      for: dense, rank: rank, alpha: alpha ?? Double(2 * rank), isRankStabilised: rankStabilised, kinds: try kinds(),
+      seed: seed)
+    let trainer = try Trainer(
+      dense, adapter, compute: try compute.makeCompute(),
+      limits: Trainer.Limits(activationBytes: keepMegabytes << 20))
+    let run = LocalFineTuning(
+      dataset: dataset, heldOut: heldOut,
+      plan: .init(
+        epochs: epochs, batchSize: batchSize, seed: seed,
+        optimiser: OptimiserSettings(
+          learningRate: learningRate, weightDecay: weightDecay, maximumNorm: maximumNorm)),
+      trainer: trainer)
+    var report = Report(
+      examples: dataset.sequences.count, held_out_examples: heldOut.count, tokens: dataset.tokenCount,
+      learnt_tokens: dataset.labelCount, shortened_examples: dataset.shortened,
+      trainable_parameters: adapter.parameterCount, steps: run.stepCount, peak_memory_bytes: 0)
+    if dryRun {
+      let seconds = try run.trialSeconds()
+      report.estimated_seconds = seconds * Double(run.stepCount)
+      report.peak_memory_bytes = ProcessMemory.peakResidentBytes()
+      return try show(report)
+    }
+    guard let folder else { return }
+    try train(run, &report, dense, to: folder)
+    try show(report)
+  }
+
+  /// Learns, with the loss on the terminal, and writes the adapter after every epoch.
+  private func train(_ run: LocalFineTuning, _ report: inout Report, _ dense: DenseModel, to folder: URL) throws {
+    let clock = ContinuousClock()
+    let start = clock.now
+    report.loss_before = try run.heldOutLoss()
+    var metrics = MetricsFile(folder.appendingPathComponent("training.csv"))
+    var bar = ProgressBar()
+    var last: LocalFineTuning.Step?
+    var heldOutLoss = report.loss_before
+    try run.run(
+      stepped: { step in
+        last = step
+        try metrics.add(step)
+        var detail = String(format: "epoch %d, loss %.3f", step.epoch, step.loss)
+        if let heldOutLoss { detail += String(format: ", held out %.3f", heldOutLoss) }
+        detail += String(format: ", %.0f tokens/s", step.tokensPerSecond)
+        bar.show(fraction: Double(step.number) / Double(step.of), detail: detail)
+      },
+      epochEnded: { _ in
+        heldOutLoss = try run.heldOutLoss()
+        try AdapterFolder.write(
+          run.trainer.adapter, of: dense.description, baseModel: model, to: folder)
+      })
+    bar.finish()
+    report.loss_after = heldOutLoss
+    report.final_training_loss = last?.loss
+    report.tokens_per_second = last?.tokensPerSecond
+    report.seconds = (clock.now - start).inSeconds
+    report.peak_memory_bytes = ProcessMemory.peakResidentBytes()
+    report.adapter = folder.path
+  }
+
+  private func newFolder(_ path: String) throws -> URL {
+    let url = URL(fileURLWithPath: path)
+    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    guard try FileManager.default.contentsOfDirectory(atPath: url.path).isEmpty else {
+      throw CommandError("\(path) is not empty: name a new folder for the adapter")
+    }
+    return url
+  }
+
+  private func read(_ path: String, _ encoder: ExampleEncoder) throws -> TrainingDataset {
+    guard let handle = path == "-" ? .standardInput : FileHandle(forReadingAtPath: path) else {
+      throw CommandError("\(path) cannot be read")
+    }
+    let dataset = TrainingDataset(lines: LineReader(handle).lazy.map { [UInt8]($0) }, encoder)
+    guard dataset.errors.isEmpty else {
+      let shown = dataset.errors.prefix(10).map { "  \($0)" }.joined(separator: "\n")
+      let more = dataset.errors.count > 10 ? "\n  and more" : ""
+      throw CommandError("\(path) cannot be learnt from:\n\(shown)\(more)")
+    }
+    return dataset
+  }
+
+  private func show(_ report: Report) throws {
+    if json { return try printJSON(report) }
+    let out = Terminal.output
+    var examples = "\(Spelled.count(report.examples)) examples, \(Spelled.count(report.tokens)) tokens, of which "
+      + "\(Spelled.count(report.learnt_tokens)) are learnt"
+    if report.held_out_examples > 0 { examples += "; \(Spelled.count(report.held_out_examples)) examples held out" }
+    out.line(examples)
+    if report.shortened_examples > 0 {
+      out.line("\(Spelled.count(report.shortened_examples)) examples reach --max-tokens \(maxTokens), where they are cut off")
+    }
+    out.line("\(Spelled.count(report.trainable_parameters)) parameters in \(Spelled.count(report.steps)) steps")
+    if let seconds = report.estimated_seconds {
+      out.line("would take about \(ProgressBar.duration(seconds)) and \(Spelled.bytes(report.peak_memory_bytes)) of memory")
+      return
+    }
+    if let before = report.loss_before, let after = report.loss_after {
+      out.line(String(format: "held-out loss %.4f, before %.4f (%+.1f %%)", after, before, 100 * (after / before - 1)))
+    }
+    if let seconds = report.seconds, let rate = report.tokens_per_second {
+      out.line(
+        "took \(ProgressBar.duration(seconds)), \(String(format: "%.0f", rate)) tokens/s, "
+          + "\(Spelled.bytes(report.peak_memory_bytes)) of memory")
+    }
+    if let adapter = report.adapter { out.line("the adapter is in \(adapter)") }
+  }
+}
+
+/// The loss of every step, for whoever draws curves.
+private struct MetricsFile {
+  private let url: URL
+  private var text = "step,epoch,train_loss,gradient_norm,tokens_per_second\n"
+
+  init(_ url: URL) { self.url = url }
+
+  mutating func add(_ step: LocalFineTuning.Step) throws {
+    text += String(
+      format: "%d,%d,%.6f,%.6f,%.1f\n", step.number, step.epoch, step.loss, step.gradientNorm, step.tokensPerSecond)
+    if step.number % 20 == 0 || step.number == step.of { try Data(text.utf8).write(to: url, options: .atomic) }
+  }
+}

@@ -1,0 +1,131 @@
+import FineTuning
+import ModelFormats
+import Tokenizers
+
+/// Turns examples into tokens of one model, and says which of them are learnt.
+package struct ExampleEncoder: Sendable {
+  private let tokenizer: Tokenizer
+  private let template: ChatTemplate?
+  private let variables: JSONMembers
+  private let endToken: Int32?
+  private let clock: TemplateClock
+  /// Tokens of an example that are used, from its first on.
+  package let limit: Int
+
+  /// - Parameters:
+  ///   - bundle: the model's tokenizer and chat template.
+  ///   - limit: tokens of an example, at most; what is beyond is cut off.
+  ///   - clock: what templates take for now.
+  /// - Throws: `TemplateError` for a template that cannot be read.
+  package init(_ bundle: TokenizerBundle, limit: Int, clock: TemplateClock) throws {
+    precondition(limit > 0)
+    tokenizer = bundle.tokenizer
+    template = try bundle.chatTemplate.map { try ChatTemplate(source: $0) }
+    var variables: JSONMembers = [:]
+    if let token = bundle.beginningToken { variables["bos_token"] = .string(token) }
+    if let token = bundle.endToken { variables["eos_token"] = .string(token) }
+    self.variables = variables
+    endToken = bundle.endToken.flatMap { bundle.tokenizer.id(of: $0) }.map { Int32($0) }
+    self.clock = clock
+    self.limit = limit
+  }
+
+  /// The example's tokens. A turn is tokenized apart from what is before it, as it is when the model
+  /// answers.
+  ///
+  /// - Parameter line: for errors.
+  /// - Throws: `DatasetError` for what the template or tokenizer refuse, and where nothing that is
+  ///   learnt is left within the limit.
+  package func encode(
+    _ example: TrainingExample, line: Int
+  ) throws(DatasetError) -> TrainingBatch.Sequence {
+    var sequence = TrainingBatch.Sequence(tokens: [], labels: [])
+    switch example {
+    case .text(let text):
+      try append(text, isLearnt: true, special: true, to: &sequence, line)
+      if let endToken {
+        sequence.tokens.append(endToken)
+        sequence.labels.append(endToken)
+      }
+    case .chat(let messages):
+      for (text, isLearnt) in try pieces(messages, line) {
+        try append(text, isLearnt: isLearnt, special: false, to: &sequence, line)
+      }
+    }
+    sequence.tokens = Array(sequence.tokens.prefix(limit))
+    sequence.labels = Array(sequence.labels.prefix(limit))
+    guard sequence.labels.dropFirst().contains(where: { $0 != TrainingBatch.ignored }) else {
+      throw DatasetError(line: line, "nothing to learn is within its first \(limit) tokens")
+    }
+    return sequence
+  }
+
+  private func append(
+    _ text: String, isLearnt: Bool, special: Bool, to sequence: inout TrainingBatch.Sequence,
+    _ line: Int
+  ) throws(DatasetError) {
+    let tokens: [Int32]
+    do {
+      tokens = try tokenizer.encode(text, addSpecialTokens: special)
+    } catch {
+      throw DatasetError(line: line, "cannot be tokenized: \(error)")
+    }
+    sequence.tokens += tokens
+    sequence.labels +=
+      isLearnt ? tokens : Array(repeating: TrainingBatch.ignored, count: tokens.count)
+  }
+
+  /// The conversation as the template writes it, cut where turns that are learnt begin and end.
+  private func pieces(
+    _ messages: [TrainingExample.Message], _ line: Int
+  ) throws(DatasetError) -> [(text: String, isLearnt: Bool)] {
+    let whole = Array(try render(messages[...], answers: false, line).utf8)
+    var pieces: [(text: String, isLearnt: Bool)] = []
+    var start = 0
+    func cut(at end: Int, isLearnt: Bool) {
+      if end > start {
+        pieces.append((String(decoding: whole[start..<end], as: UTF8.self), isLearnt))
+        start = end
+      }
+    }
+    for index in messages.indices where messages[index].isLearnt {
+      let before = Array(try render(messages[..<index], answers: true, line).utf8)
+      let after = Array(try render(messages[...index], answers: false, line).utf8)
+      guard before.count >= start, after.count >= before.count, whole.starts(with: after),
+        after.starts(with: before)
+      else {
+        throw DatasetError(
+          line: line,
+          "the model's chat template writes messages[\(index)] otherwise when more follow: give its "
+            + "conversations one assistant message each, or \"weight\": 0 to the earlier ones")
+      }
+      cut(at: before.count, isLearnt: false)
+      cut(at: after.count, isLearnt: true)
+    }
+    cut(at: whole.count, isLearnt: false)
+    return pieces
+  }
+
+  /// - Parameter answers: whether the assistant is to speak next.
+  private func render(
+    _ messages: ArraySlice<TrainingExample.Message>, answers: Bool, _ line: Int
+  ) throws(DatasetError) -> String {
+    guard let template else {
+      throw DatasetError(
+        line: line, "the model has no chat template: give it lines of {\"text\": ...}")
+    }
+    let values = messages.map { message in
+      var members: JSONMembers = [
+        "role": .string(message.role), "content": .string(message.content),
+      ]
+      if let name = message.name { members["name"] = .string(name) }
+      return TemplateValue.object(members)
+    }
+    do {
+      return try template.render(
+        messages: .array(values), addGenerationPrompt: answers, extra: variables, clock: clock)
+    } catch {
+      throw DatasetError(line: line, "the model's chat template refuses it: \(error)")
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import FineTuning
+import Kernels
+
+/// Examples of a dataset as tokens, and the order in which they are learnt.
+package struct TrainingDataset: Sendable {
+  /// One for each example that can be learnt.
+  package private(set) var sequences: [TrainingBatch.Sequence] = []
+  /// What is wrong with the others, at most `errorLimit` of them.
+  package private(set) var errors: [DatasetError] = []
+  /// Lines with something on them.
+  package private(set) var lines = 0
+  /// Examples of which something was cut off.
+  package private(set) var shortened = 0
+  package static let errorLimit = 50
+
+  /// Reads a dataset, all of it, whatever is wrong.
+  ///
+  /// - Parameters:
+  ///   - lines: without their ends.
+  ///   - progress: called after each line.
+  package init(
+    lines: some Sequence<[UInt8]>, _ encoder: ExampleEncoder, progress: (Int) -> Void = { _ in }
+  ) {
+    for (index, line) in lines.enumerated() {
+      progress(index + 1)
+      let isBlank = line.allSatisfy { [0x20, 0x09, 0x0d].contains($0) }
+      if isBlank { continue }
+      self.lines += 1
+      do throws(DatasetError) {
+        let sequence = try encoder.encode(
+          TrainingExample(line: line, number: index + 1), line: index + 1)
+        if sequence.tokens.count == encoder.limit { shortened += 1 }
+        sequences.append(sequence)
+      } catch {
+        if errors.count < Self.errorLimit { errors.append(error) }
+      }
+    }
+    if self.lines == 0 { errors.append(DatasetError(line: nil, "there is no example")) }
+  }
+
+  /// Tokens of all examples.
+  package var tokenCount: Int { sequences.reduce(0) { $0 + $1.tokens.count } }
+
+  /// Tokens that are learnt.
+  package var labelCount: Int { TrainingBatch(sequences: sequences).labelCount }
+
+  /// Takes some examples away to be held out: every n-th of a shuffled order, at least one, never
+  /// all.
+  ///
+  /// - Parameter share: of the examples.
+  package mutating func holdOut(share: Double, seed: Int64) -> [TrainingBatch.Sequence] {
+    guard sequences.count > 1 else { return [] }
+    let count = max(1, min(sequences.count - 1, Int((Double(sequences.count) * share).rounded())))
+    let held = Set(Self.order(sequences.count, seed: seed).prefix(count))
+    let result = held.sorted().map { sequences[$0] }
+    sequences = sequences.indices.filter { !held.contains($0) }.map { sequences[$0] }
+    return result
+  }
+
+  /// The batches of an epoch: all examples once, shuffled; the last batch may be smaller.
+  package func batches(epoch: Int, size: Int, seed: Int64) -> [TrainingBatch] {
+    let order = Self.order(sequences.count, seed: seed &+ Int64(epoch))
+    return stride(from: 0, to: order.count, by: max(1, size)).map { start in
+      TrainingBatch(
+        sequences: order[start..<min(order.count, start + size)].map { sequences[$0] })
+    }
+  }
+
+  /// A permutation (Fisher and Yates) by `Philox.uniform` under `seed`, from the last place down.
+  package static func order(_ count: Int, seed: Int64) -> [Int] {
+    var order = Array(0..<count)
+    for place in stride(from: count - 1, to: 0, by: -1) {
+      let draw = Philox.uniform(seed: seed, position: place)
+      order.swapAt(place, min(place, Int(draw * Double(place + 1))))
+    }
+    return order
+  }
+}
