@@ -1,4 +1,5 @@
 import Kernels
+import Models
 
 /// A pair of an adapter while it is trained: B is held transposed, [rank, outputs].
 final class TrainedPair {

@@ -14,7 +14,7 @@ import TrainingData
 
   static func bundle(template: String? = chatML) throws -> TokenizerBundle {
     let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-      .deletingLastPathComponent().appending(path: "Fixtures/tokenizers/gpt2-smollm/tokenizer.json")
+      .deletingLastPathComponent().appending(path: "Fixtures/tokenizers/qwen2/tokenizer.json")
     var bundle = try TokenizerBundle(path: path.path)
     bundle.chatTemplate = template
     bundle.endToken = "<|im_end|>"
