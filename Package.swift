@@ -113,7 +113,8 @@ let package = Package(
       "TrainingData", path: "Sources/TrainingData",
       ["FineTuning", "Kernels", "ModelFormats", "Tokenizers"]),
     module(
-      "Execution", path: "Sources/Execution", ["Kernels", "Models", "WireProtocol", "WirePayloads"]),
+      "Execution", path: "Sources/Execution",
+      ["FineTuning", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads"]),
 
     // What coordinator and worker say to each other.
     module("WireProtocol", path: "Protocol/Messages", []),
@@ -152,7 +153,7 @@ let package = Package(
     module("WorkerCore", path: "Worker/Core", ["WireProtocol"]),
     module(
       "WorkerEngine", path: "Worker/Engine",
-      ["Execution", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads"]),
+      ["Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads"]),
     module(
       "WorkerDaemon", path: "Worker/Daemon",
       [
@@ -185,7 +186,7 @@ let package = Package(
     tests("TrainingDataTests", ["FineTuning", "Tokenizers", "TrainingData"]),
     tests(
       "ExecutionTests",
-      ["Execution", "Kernels", "Models", "TestSupport", "WirePayloads", "WireProtocol"]),
+      ["Execution", "FineTuning", "Kernels", "Models", "TestSupport", "WirePayloads", "WireProtocol"]),
     tests("GoldenTests", ["Kernels", "ModelFormats", "Models", "Tokenizers", "TestSupport"]),
     tests("WireProtocolTests", ["WireProtocol", "WirePayloads", "TestSupport"]),
     tests("CoordinatorCoreTests", ["CoordinatorCore", "TestSupport", "WireProtocol"]),
@@ -213,7 +214,7 @@ let package = Package(
     tests(
       "WorkerDaemonTests",
       [
-        "COpenSSL", "Execution", "Kernels", "Models", "WireProtocol", "WirePayloads", "WorkerCore",
+        "COpenSSL", "Execution", "FineTuning", "Kernels", "Models", "WireProtocol", "WirePayloads", "WorkerCore",
         "WorkerDaemon", "WorkerEngine", "TestSupport", asn1, asyncHTTPClient, crypto, hummingbird,
         hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, x509,
       ]),

@@ -1,11 +1,14 @@
-/// What a work unit computes. `score`, `embed`, `train` and `validate` join this list with their
-/// payloads.
+/// What a work unit computes.
 package enum UnitKind: String, Codable, Hashable, Sendable, CaseIterable {
   /// Continues prompts: tokens with log-probabilities.
   case generate
   /// Runs whole sequences through a part of a model: activations, or the log-probabilities of the
   /// sequences' own tokens where the part has the head.
   case stageForward = "stage_forward"
+  /// Takes steps of AdamW on an adapter.
+  case train
+  /// Measures the losses of sequences under an adapter.
+  case validate
 }
 
 /// The element type of a key/value cache. It belongs to the unit, since it decides bits.
@@ -33,10 +36,13 @@ package struct UnitSpecification: Codable, Hashable, Sendable {
   package var vocabulary: Digest?
   /// The part of the model, present exactly for `stageForward`.
   package var part: UnitPart?
+  /// The digest of an `AdapterPayload`, present exactly for `train` and `validate`.
+  package var adapter: Digest?
 
   package init(
     kind: UnitKind, profile: String = ProtocolVersion.numericsProfile, model: Digest,
-    inputs: Digest, cache: CacheType, vocabulary: Digest? = nil, part: UnitPart? = nil
+    inputs: Digest, cache: CacheType, vocabulary: Digest? = nil, part: UnitPart? = nil,
+    adapter: Digest? = nil
   ) {
     self.kind = kind
     self.profile = profile
@@ -45,5 +51,6 @@ package struct UnitSpecification: Codable, Hashable, Sendable {
     self.cache = cache
     self.vocabulary = vocabulary
     self.part = part
+    self.adapter = adapter
   }
 }

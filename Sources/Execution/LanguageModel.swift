@@ -49,6 +49,7 @@ package enum ExecutionError: Error, Hashable, CustomStringConvertible {
   case vocabularyMismatch(count: Int, vocabulary: Int)
   case profileMismatch(String)
   case kindMismatch(String)
+  case cacheMismatch
   case cancelled
 
   package var description: String {
@@ -65,6 +66,7 @@ package enum ExecutionError: Error, Hashable, CustomStringConvertible {
       "the vocabulary bytes are of \(count) tokens, the model's vocabulary has \(vocabulary)"
     case .profileMismatch(let profile): "the unit wants numerics profile \(profile)"
     case .kindMismatch(let kind): "units of kind \(kind) are not run here"
+    case .cacheMismatch: "units that learn have a float32 cache"
     case .cancelled: "the unit was cancelled"
     }
   }

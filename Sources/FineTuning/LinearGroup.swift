@@ -34,10 +34,13 @@ final class LinearGroup {
   private var down: PackedWeights?
   private var up: PackedWeights?
 
-  /// - Parameter passesGradient: whether `backward` gives the gradient of the input.
+  /// - Parameters:
+  ///   - layer: at `index`.
+  ///   - transposed: the group's matrices; nil where nobody asks `backward` for the gradient of the
+  ///     input.
   init(
     _ layer: DenseModel.Layer, _ kinds: [LinearKind], index: Int, _ adapter: Adapter,
-    passesGradient: Bool, _ compute: Compute
+    transposed: PackedWeights?
   ) throws {
     var members: [Member] = []
     var (output, rank) = (0, 0)
@@ -56,8 +59,7 @@ final class LinearGroup {
     }
     self.members = members
     (inputs, outputs) = (layer.linear(kinds[0]).weights.inputs, output)
-    transposed =
-      passesGradient ? try TransposedWeights.make(members.map(\.linear.weights), compute) : nil
+    self.transposed = transposed
     if rank > 0 {
       let tensor = try Tensor(rows: rank, columns: inputs)
       for row in 0..<rank { tensor[row].replace(with: a[row * inputs..<(row + 1) * inputs]) }
@@ -72,9 +74,6 @@ final class LinearGroup {
   var hasAdapters: Bool { lowRank != nil }
 
   var ranks: Int { lowRank?.a.rows ?? 0 }
-
-  /// Bytes of the transposed weights.
-  var byteCount: Int { transposed?.byteCount ?? 0 }
 
   /// Lays the adapters out to be multiplied with, after they have changed.
   func pack(_ compute: Compute) throws {

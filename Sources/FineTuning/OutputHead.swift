@@ -11,15 +11,14 @@ final class OutputHead {
   /// Rows of logits at a time, so that they take 64 MiB at most.
   private let rowsAtOnce: Int
 
-  init(_ model: DenseModel, _ compute: Compute) throws {
+  init(_ frozen: FrozenModel) {
+    let model = frozen.dense
     norm = model.finalNorm
     (weights, bias) = (model.head.weights, model.head.bias)
     cap = model.logitCap
-    transposed = try TransposedWeights.make([weights], compute)
+    transposed = frozen.head
     rowsAtOnce = max(1, min(128, (1 << 24) / max(1, weights.outputs)))
   }
-
-  var byteCount: Int { transposed.byteCount }
 
   /// The losses of the rows that have labels, in order.
   ///

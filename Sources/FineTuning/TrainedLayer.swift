@@ -15,19 +15,18 @@ final class TrainedLayer {
 
   /// - Parameter passesGradient: whether anything before the layer wants a gradient.
   init(
-    _ model: DenseModel, _ index: Int, _ adapter: Adapter, passesGradient: Bool, _ compute: Compute
+    _ frozen: FrozenModel, _ index: Int, _ adapter: Adapter, passesGradient: Bool
   ) throws {
-    let layer = model.layers[index]
+    let (model, layer) = (frozen.dense, frozen.dense.layers[index])
     dense = layer
     self.passesGradient = passesGradient
     ropeStyle = layer.attention.rope.map { model.description.ropes[$0].style }
-    func group(_ kinds: [LinearKind], passes: Bool = true) throws -> LinearGroup {
-      try LinearGroup(layer, kinds, index: index, adapter, passesGradient: passes, compute)
+    let groups = try FrozenModel.groupKinds.enumerated().map { place, kinds in
+      try LinearGroup(
+        layer, kinds, index: index, adapter,
+        transposed: place == 0 && !passesGradient ? nil : frozen.groups[index][place])
     }
-    mixer = try group([.query, .key, .value], passes: passesGradient)
-    output = try group([.output])
-    feedForward = try group([.gate, .up])
-    down = try group([.down])
+    (mixer, output, feedForward, down) = (groups[0], groups[1], groups[2], groups[3])
   }
 
   /// x [rows, D] becomes what the layer makes of it; `kept` what `backward` wants.

@@ -69,8 +69,9 @@ package final class Trainer {
   /// - Throws: `FormatError` for an adapter of another model, or of nothing;
   ///   `KernelError.outOfResources`.
   package init(
-    _ model: DenseModel, _ adapter: Adapter, compute: Compute, limits: Limits = Limits()
+    _ frozen: FrozenModel, _ adapter: Adapter, compute: Compute, limits: Limits = Limits()
   ) throws {
+    let model = frozen.dense
     try adapter.check(model.description)
     let ordered = adapter.ordered(for: model.description)
     guard let first = adapter.sites.first?.layer else {
@@ -80,9 +81,9 @@ package final class Trainer {
     self.first = first
     template = adapter
     layers = try model.layers.indices.map { index in
-      try TrainedLayer(model, index, ordered, passesGradient: index > first, compute)
+      try TrainedLayer(frozen, index, ordered, passesGradient: index > first)
     }
-    head = try OutputHead(model, compute)
+    head = OutputHead(frozen)
     space = Workspace(compute)
     self.limits = limits
     try pack()
@@ -139,6 +140,22 @@ package final class Trainer {
     for layer in layers {
       for group in layer.groups { group.forgetMoments() }
     }
+  }
+
+  /// Bytes that a row takes in a pass of which nothing is kept, about: a layer's activations and
+  /// gradients, the inputs of all layers, caches, and its share of the logits.
+  package static func rowBytes(_ description: ModelDescription) -> Int {
+    var widest = 0
+    var cache = 0
+    for index in description.layers.indices {
+      let widths = LinearKind.allCases.map { kind in
+        description.linear(at: LinearSite(layer: index, kind: kind))?.outputs ?? 0
+      }
+      widest = max(widest, widths.reduce(0, +) + 6 * description.hiddenSize)
+      cache = max(cache, widths[1] + widths[2])
+    }
+    let layers = description.layers.count * description.hiddenSize
+    return 4 * (3 * widest + layers + cache)
   }
 
   // MARK: Details

@@ -12,7 +12,7 @@ enum TransposedWeights {
   private static let slabWeights = 1 << 24
 
   /// - Throws: `KernelError.outOfResources`.
-  static func make(_ matrices: [PackedWeights], _ compute: Compute) throws -> PackedWeights {
+  static func make(_ matrices: [PackedWeights]) throws -> PackedWeights {
     precondition(!matrices.isEmpty && matrices.allSatisfy { $0.inputs == matrices[0].inputs })
     let (inputs, outputs) = (matrices[0].inputs, matrices.reduce(0) { $0 + $1.outputs })
     let storage = storage(of: matrices, outputs: outputs)

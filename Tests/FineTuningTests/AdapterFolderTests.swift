@@ -13,7 +13,7 @@ import Testing
 
   @Test(arguments: ["llama3.1", "gemma3"]) func foldersComeBackAsWritten(_ name: String) throws {
     var random = SeededRandom(seed: 1)
-    let model = try DenseModel(TrainerTests.model(name))
+    let model = try FrozenModel(TrainerTests.model(name))
     var adapter = TrainerTests.adapter(model, &random)
     for change in 0..<3 {
       if change == 1 { adapter.isRankStabilised = true }
@@ -26,7 +26,7 @@ import Testing
             b: Array($0.b.prefix($0.outputs)))
         }
       }
-      try AdapterFolder.write(adapter, of: model.description, baseModel: "owner/name", to: place.url)
+      try AdapterFolder.write(adapter, of: model.dense.description, baseModel: "owner/name", to: place.url)
       let read = try AdapterFolder(place.url)
       #expect(read.adapter == adapter)
       #expect(read.baseModel == "owner/name")

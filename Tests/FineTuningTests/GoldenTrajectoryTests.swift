@@ -121,7 +121,7 @@ func largestDifference(
     let model = try run.model()
     let batches = try run.batches()
     let trainer = try Trainer(
-      DenseModel(model), run.adapter("initial"), compute: makeCompute())
+      FrozenModel(model), run.adapter("initial"), compute: makeCompute())
     let first = try AdapterFolder.tensors(
       run.folder.appendingPathComponent("first_step_clipped_grads.safetensors"),
       like: run.adapter("initial"))

@@ -34,8 +34,8 @@ import Testing
   }
 
   /// An adapter that is not nothing: B has values, too.
-  static func adapter(_ model: DenseModel, _ random: inout SeededRandom, rank: Int = 3) -> Adapter {
-    var adapter = Adapter.initial(for: model, rank: rank, alpha: 6, seed: 3)
+  static func adapter(_ model: FrozenModel, _ random: inout SeededRandom, rank: Int = 3) -> Adapter {
+    var adapter = Adapter.initial(for: model.dense, rank: rank, alpha: 6, seed: 3)
     for site in adapter.sites {
       let count = adapter.pairs[site]?.b.count ?? 0
       adapter.pairs[site]?.b = (0..<count).map { _ in Float.random(in: -0.2...0.2, using: &random) }
@@ -50,7 +50,7 @@ import Testing
 
   /// Three steps; the adapter, and what they said.
   static func run(
-    _ model: DenseModel, _ adapter: Adapter, _ batch: TrainingBatch, _ compute: Compute,
+    _ model: FrozenModel, _ adapter: Adapter, _ batch: TrainingBatch, _ compute: Compute,
     _ limits: Trainer.Limits = .init()
   ) throws -> (Adapter, [Trainer.Outcome]) {
     let trainer = try Trainer(model, adapter, compute: compute, limits: limits)
@@ -62,7 +62,7 @@ import Testing
   @Test(arguments: ["llama2", "gemma2", "qwen3"])
   func threadsVariantsAndLayoutsDoNotShow(_ name: String) throws {
     var random = SeededRandom(seed: 11)
-    let model = try DenseModel(Self.model(name))
+    let model = try FrozenModel(Self.model(name))
     let (adapter, batch) = (Self.adapter(model, &random), Self.batch(&random))
     let truth = try Self.run(model, adapter, batch, Self.compute(.scalarSoftware))
     #expect(truth.0 != adapter)
@@ -82,7 +82,7 @@ import Testing
   @Test func quantisedWeightsGiveTheSameBitsToo() throws {
     var random = SeededRandom(seed: 12)
     let files = try ModelFiles(path: Self.path("llama2")).rounded(to: .q8_0)
-    let model = try DenseModel(Model(files.description, from: files.source))
+    let model = try FrozenModel(Model(files.description, from: files.source))
     let (adapter, batch) = (Self.adapter(model, &random), Self.batch(&random))
     let truth = try Self.run(model, adapter, batch, Self.compute(.scalarSoftware))
     for variant in KernelSet.available where variant != .scalarSoftware {
@@ -90,7 +90,7 @@ import Testing
       #expect(result == truth.0 && outcomes == truth.1, "\(variant)")
     }
     // Near the gradients of the exact transposes.
-    let exact = try DenseModel(
+    let exact = try FrozenModel(
       Model(files.description, from: files.source, options: .init(weights: .float32)))
     let gradient = try Trainer(model, adapter, compute: Self.compute()).gradient(of: batch).gradient
     let reference = try Trainer(exact, adapter, compute: Self.compute()).gradient(of: batch).gradient
@@ -106,7 +106,7 @@ import Testing
   /// The derivative along random directions, from losses at both sides.
   @Test(arguments: families) func gradientsAreDerivatives(_ name: String) throws {
     var random = SeededRandom(seed: 31)
-    let model = try DenseModel(Self.model(name, float: true))
+    let model = try FrozenModel(Self.model(name, float: true))
     let (adapter, batch) = (Self.adapter(model, &random), Self.batch(&random))
     let compute = try Self.compute(threads: 2)
     let gradient = try Trainer(model, adapter, compute: compute).gradient(of: batch).gradient
@@ -146,7 +146,7 @@ import Testing
   @Test(arguments: families) func lossesAreThoseOfTheExecutor(_ name: String) throws {
     var random = SeededRandom(seed: 41)
     let model = try Self.model(name)
-    let dense = try DenseModel(model)
+    let dense = try FrozenModel(model)
     let (adapter, batch) = (Self.adapter(dense, &random), Self.batch(&random))
     let compute = try Self.compute(threads: 2)
     let loss = try Trainer(dense, adapter, compute: compute).loss(of: batch)
@@ -170,9 +170,9 @@ import Testing
 
   @Test func lossFallsAndRunsRepeat() throws {
     var random = SeededRandom(seed: 51)
-    let model = try DenseModel(Self.model("smollm2"))
+    let model = try FrozenModel(Self.model("smollm2"))
     let batch = Self.batch(&random)
-    let adapter = Adapter.initial(for: model, rank: 4, alpha: 8, seed: 7)
+    let adapter = Adapter.initial(for: model.dense, rank: 4, alpha: 8, seed: 7)
     let trainer = try Trainer(model, adapter, compute: Self.compute(threads: 2))
     let settings = OptimiserSettings(learningRate: 0.02)
     let losses = try (0..<25).map { _ in try trainer.step(batch, settings).loss }
@@ -189,8 +189,8 @@ import Testing
   /// GGUF has the rows of queries and keys in another order; what is learnt is the same adapter.
   @Test func containersGiveTheSameAdapter() throws {
     var random = SeededRandom(seed: 61)
-    let folder = try DenseModel(Self.model("llama3.1"))
-    let file = try DenseModel(
+    let folder = try FrozenModel(Self.model("llama3.1"))
+    let file = try FrozenModel(
       Model(path: GoldenRun.own.appendingPathComponent("gguf/llama3.1.gguf").path))
     let (adapter, batch) = (Self.adapter(folder, &random), Self.batch(&random))
     let one = try Self.run(folder, adapter, batch, Self.compute())
@@ -212,8 +212,8 @@ import Testing
   }
 
   @Test func whatCannotBeLearntIsRefused() throws {
-    let model = try DenseModel(Self.model("llama2"))
-    let adapter = Adapter.initial(for: model, rank: 2, alpha: 4, kinds: [.query], seed: 1)
+    let model = try FrozenModel(Self.model("llama2"))
+    let adapter = Adapter.initial(for: model.dense, rank: 2, alpha: 4, kinds: [.query], seed: 1)
     let trainer = try Trainer(model, adapter, compute: Self.compute())
     func expect(_ error: TrainingError, _ sequences: [TrainingBatch.Sequence]) {
       #expect(throws: error) {
@@ -226,7 +226,7 @@ import Testing
     expect(.labels(sequence: 0), [.init(tokens: [], labels: [])])
     expect(.outOfVocabulary(sequence: 0), [.init(tokens: [5, 1 << 20], labels: [5, -100])])
     expect(.outOfVocabulary(sequence: 0), [.init(tokens: [5, 6], labels: [5, -7])])
-    let long = Array(repeating: Int32(5), count: model.description.contextLength + 1)
+    let long = Array(repeating: Int32(5), count: model.dense.description.contextLength + 1)
     expect(
       .tooLong(sequence: 1, tokens: long.count, context: long.count - 1),
       [.init(tokens: [5, 6], labels: [5, 6]), .init(tokens: long, labels: long)])
@@ -245,7 +245,7 @@ import Testing
       try Trainer(model, Adapter(alpha: 1, pairs: [:]), compute: Self.compute())
     }
     for name in ["qwen3_moe", "deepseek_v3", "qwen3_5", "mimo_v2_flash", "mixtral"] {
-      #expect(throws: FormatError.self, "\(name)") { try DenseModel(Self.model(name)) }
+      #expect(throws: FormatError.self, "\(name)") { try FrozenModel(Self.model(name)) }
     }
   }
 }

@@ -28,7 +28,7 @@ private let layers = [
   Layer(
     name: "TrainingData", folder: "Sources/TrainingData/",
     mayImport: engine.union(["FineTuning", "Tokenizers"])),
-  Layer(name: "Execution", folder: "Sources/Execution/", mayImport: engine.union(wire)),
+  Layer(name: "Execution", folder: "Sources/Execution/", mayImport: engine.union(wire).union(["FineTuning"])),
   Layer(name: "CoordinatorCore", folder: "Coordinator/Core/", mayImport: ["WireProtocol"]),
   Layer(
     name: "CoordinatorStore", folder: "Coordinator/Store/",
@@ -54,7 +54,7 @@ private let layers = [
   Layer(name: "WorkerCore", folder: "Worker/Core/", mayImport: ["WireProtocol"]),
   Layer(
     name: "WorkerEngine", folder: "Worker/Engine/",
-    mayImport: wire.union(engine).union(["Execution"])),
+    mayImport: wire.union(engine).union(["Execution", "FineTuning"])),
   Layer(
     name: "WorkerDaemon", folder: "Worker/Daemon/",
     mayImport: wire.union(["COpenSSL", "WorkerCore", "WorkerEngine"])),

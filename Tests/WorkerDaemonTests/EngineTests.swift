@@ -1,4 +1,5 @@
 import Execution
+import FineTuning
 import Foundation
 import Kernels
 import Models
@@ -156,7 +157,8 @@ import WorkerEngine
       var inputs = try StageActivations(sequences: sequences).encoded()
       let manifest = try ModelManifest(json: json, name: "test")
       for (index, part) in parts.enumerated() {
-        try await state.addUnit(index, model: model, inputs: inputs, part: part)
+        try await state.addUnit(
+          index, model: model, inputs: inputs, kind: .stageForward, cache: .f32, part: part)
         let folder = place.path("worker \(index)")
         var configuration = WorkerConfiguration(dataFolder: folder)
         configuration.invitation = try await state.invitation(url, authority)
@@ -182,6 +184,50 @@ import WorkerEngine
         compute: compute)
       guard case .scores(let scores) = try whole.run() else { throw CancellationError() }
       #expect(try scores.encoded() == inputs)
+    }
+  }
+
+  /// Steps on an adapter and the losses under it, from blobs to results.
+  @Test func workersLearnAndValidate() async throws {
+    let (place, authority) = (place, authority)
+    let frozen = try FrozenModel(Model(path: Self.model))
+    let adapter = AdapterPayload(Adapter.initial(for: frozen.dense, rank: 3, alpha: 6, seed: 2))
+    let examples = LabelledSequences(
+      sequences: (0..<6).map { index in
+        let tokens = (0..<8).map { Int32($0 * 7 + index + 3) }
+        return .init(tokens: tokens, labels: tokens)
+      })
+    let inputs = TrainInputs(
+      examples: examples, steps: [0..<3, 3..<6], learningRates: [0.01, 0.01], beta1: 0.9,
+      beta2: 0.99, epsilon: 1e-8, weightDecay: 0, maximumNorm: 1)
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let (manifest, chunks) = try Self.chunks()
+      for chunk in chunks { _ = await state.add(chunk) }
+      let model = await state.add(manifest)
+      let digest = try await state.add(adapter.encoded())
+      let units: [(UnitKind, Data)] = [
+        (.train, try inputs.encoded()), (.validate, try examples.encoded()),
+      ]
+      var leases: [Lease] = []
+      for (number, (kind, data)) in units.enumerated() {
+        leases.append(
+          try await state.addUnit(
+            number, model: model, inputs: data, kind: kind, cache: .f32, adapter: digest))
+      }
+      var configuration = WorkerConfiguration(dataFolder: place.path("worker"))
+      configuration.invitation = try await state.invitation(url, authority)
+      try await withWorker(configuration, runner: ModelUnitRunner(environment: [:])) { reports in
+        try await reports.wait { $0.unitsDone == 2 }
+      }
+      let uploads = await state.uploads
+      let results = Dictionary(uniqueKeysWithValues: uploads.map { ($0.lease, $0.result) })
+      let compute = try Compute(kernels: .best(environment: [:]), threads: 1)
+      func executor(_ lease: Lease) throws -> TrainingExecutor {
+        try TrainingExecutor(
+          lease.specification, model: frozen, adapter: adapter, compute: compute)
+      }
+      #expect(try results[leases[0].id] == executor(leases[0]).train(inputs).encoded())
+      #expect(try results[leases[1].id] == executor(leases[1]).validate(examples).encoded())
     }
   }
 

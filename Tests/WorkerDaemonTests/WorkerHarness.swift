@@ -71,11 +71,11 @@ extension StubState {
   /// Queues a unit over `model`; returns its lease.
   @discardableResult
   func addUnit(
-    _ number: Int, model: Digest, inputs: Data, part: UnitPart? = nil, heartbeatSeconds: Int = 1
+    _ number: Int, model: Digest, inputs: Data, kind: UnitKind = .generate, cache: CacheType = .f16,
+    part: UnitPart? = nil, adapter: Digest? = nil, heartbeatSeconds: Int = 1
   ) throws -> Lease {
     let specification = UnitSpecification(
-      kind: part == nil ? .generate : .stageForward, model: model, inputs: add(inputs),
-      cache: part == nil ? .f16 : .f32, part: part)
+      kind: kind, model: model, inputs: add(inputs), cache: cache, part: part, adapter: adapter)
     let digits = String(number)
     let lease = Lease(
       id: "lease_" + String(repeating: "0", count: 24 - digits.count) + digits,

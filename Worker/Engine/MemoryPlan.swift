@@ -1,4 +1,5 @@
 import Execution
+import FineTuning
 import Kernels
 import Models
 import WirePayloads
@@ -54,6 +55,33 @@ enum MemoryPlan {
         "\(part.weightBytes) bytes of weights, \(caches) bytes of cache and \(activations) bytes "
           + "of activations exceed the limit of \(limitBytes)")
     }
+  }
+
+  /// What a `train` or `validate` unit may keep of its activations, and how many rows share a pass.
+  ///
+  /// - Parameters:
+  ///   - longest: tokens of the longest sequence.
+  ///   - adapterBytes: of the adapter in float32.
+  /// - Throws: `UnitFailure.outOfMemory` when not even one sequence fits beside the weights and their
+  ///   transposes.
+  static func trainingLimits(
+    description: ModelDescription, weightBytes: Int, longest: Int, adapterBytes: Int,
+    limitBytes: Int
+  ) throws -> Trainer.Limits {
+    // Transposes of quantised weights take a byte a weight and its scale, others what they took.
+    let transposes = max(weightBytes, description.parameterCount * 17 / 16)
+    // The adapter with its gradient, two moments and two layouts each.
+    let fixed = weightBytes + transposes + 8 * adapterBytes
+    let row = Trainer.rowBytes(description)
+    let room = limitBytes - fixed - fixed / 20
+    let least = max(1, longest) * row
+    guard room >= least else {
+      throw UnitFailure.outOfMemory(
+        "\(fixed) bytes of weights, transposes and adapter and \(least) bytes of activations exceed "
+          + "the limit of \(limitBytes)")
+    }
+    let rows = max(longest, min(1024, room / 2 / max(1, row)))
+    return Trainer.Limits(rows: rows, activationBytes: max(0, room - rows * row) / 2)
   }
 
   /// Scratch and the program itself take about a twentieth of the weights.

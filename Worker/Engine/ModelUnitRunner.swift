@@ -1,4 +1,5 @@
 import Execution
+import FineTuning
 import Foundation
 import Kernels
 import ModelFormats
@@ -14,6 +15,8 @@ package final class ModelUnitRunner: UnitRunning {
     let manifest: Digest
     let part: UnitPart?
     let model: Model
+    /// What adapters are trained over; made for the first unit that trains or validates one.
+    var frozen: FrozenModel?
   }
 
   private let kernels: KernelSet
@@ -66,6 +69,8 @@ package final class ModelUnitRunner: UnitRunning {
       switch task.specification.kind {
       case .generate: return try generate(task)
       case .stageForward: return try runStage(task)
+      case .train: return try train(task)
+      case .validate: return try validate(task)
       }
     } catch {
       throw Self.failure(error)
@@ -77,7 +82,7 @@ package final class ModelUnitRunner: UnitRunning {
   /// Forgets the last unit's model, which the next unit loads again.
   package func releaseMemory() { loaded.withLock { $0 = nil } }
 
-  private func compute(_ task: UnitTask) throws -> Compute {
+  func compute(_ task: UnitTask) throws -> Compute {
     let pool = try ThreadPool(threads: max(1, task.threads)) { [gate] threads in
       gate.pass(threads: threads, isCancelled: task.isCancelled)
     }
@@ -173,7 +178,7 @@ package final class ModelUnitRunner: UnitRunning {
   // MARK: Models
 
   /// The unit's model or part of one, loaded unless it is that of the last unit.
-  private func model(of task: UnitTask) throws -> Model {
+  func model(of task: UnitTask) throws -> Model {
     let (digest, unitPart) = (task.specification.model, task.specification.part)
     if let kept = loaded.withLock({ $0 }), kept.manifest == digest, kept.part == unitPart {
       return kept.model
@@ -203,6 +208,15 @@ package final class ModelUnitRunner: UnitRunning {
     return model
   }
 
+  /// The unit's model with its transposes, made unless the last unit had them.
+  func frozenModel(of task: UnitTask) throws -> FrozenModel {
+    let model = try model(of: task)
+    if let frozen = loaded.withLock({ $0?.frozen }) { return frozen }
+    let frozen = try FrozenModel(model)
+    loaded.withLock { $0?.frozen = frozen }
+    return frozen
+  }
+
   private static func source(
     _ manifest: ModelManifest, _ digest: Digest, _ path: @escaping @Sendable (Digest) -> String
   ) -> ManifestTensorSource {
@@ -221,7 +235,8 @@ package final class ModelUnitRunner: UnitRunning {
     case ExecutionError.cancelled: .cancelled
     case let error as KernelError where error.code == .outOfResources:
       .outOfMemory("\(error)")
-    case is ExecutionError, is ForwardError, is PayloadError, is FormatError, is KernelError:
+    case is ExecutionError, is ForwardError, is TrainingError, is PayloadError, is FormatError,
+      is KernelError:
       .invalid("\(error)")
     default: .failed("\(error)")
     }

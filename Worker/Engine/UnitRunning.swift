@@ -23,6 +23,8 @@ package struct UnitTask: Sendable {
   package var inputs: Data
   /// The bytes of the model's `VocabularyBytes`, where the specification names one.
   package var vocabulary: Data?
+  /// The bytes of the adapter, where the specification names one.
+  package var adapter: Data?
   /// Where the file of a checked blob is.
   package var blobPath: @Sendable (Digest) -> String
   /// Where the packed model is or may be made; nil where there is no room for it.

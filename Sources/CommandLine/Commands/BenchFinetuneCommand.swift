@@ -58,11 +58,11 @@ struct BenchFinetuneCommand: ParsableCommand {
 
   func run() throws {
     let loaded = try packedCache.load(model, options: .init(weights: dequantize ? .float32 : .asStored))
-    let dense = try DenseModel(loaded)
+    let frozen = try FrozenModel(loaded)
     let compute = try compute.makeCompute()
-    let adapter = Adapter.initial(for: dense, rank: rank, alpha: Double(2 * rank), seed: 0)
+    let adapter = Adapter.initial(for: frozen.dense, rank: rank, alpha: Double(2 * rank), seed: 0)
     let trainer = try Trainer(
-      dense, adapter, compute: compute, limits: .init(activationBytes: keepMegabytes << 20))
+      frozen, adapter, compute: compute, limits: .init(activationBytes: keepMegabytes << 20))
     let vocabulary = Double(loaded.description.vocabularySize)
     let batch = TrainingBatch(
       sequences: (0..<sequences).map { sequence in

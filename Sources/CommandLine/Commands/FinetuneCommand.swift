@@ -140,7 +140,8 @@ struct FinetuneCommand: ParsableCommand {
     let folder = try output.map(newFolder)
     let bundle = try TokenizerBundle(path: model)
     let loaded = try packedCache.load(model, options: .init(weights: dequantize ? .float32 : .asStored))
-    let dense = try DenseModel(loaded)
+    let frozen = try FrozenModel(loaded)
+    let dense = frozen.dense
     let encoder = try ExampleEncoder(
       bundle, limit: min(maxTokens, loaded.description.contextLength),
       clock: TemplateClock(secondsSince1970: Int64(Date().timeIntervalSince1970)))
@@ -153,7 +154,7 @@ struct FinetuneCommand: ParsableCommand {
       for: dense, rank: rank, alpha: alpha ?? Double(2 * rank), isRankStabilised: rankStabilised, kinds: try kinds(),
       seed: seed)
     let trainer = try Trainer(
-      dense, adapter, compute: try compute.makeCompute(),
+      frozen, adapter, compute: try compute.makeCompute(),
       limits: Trainer.Limits(activationBytes: keepMegabytes << 20))
     let run = LocalFineTuning(
       dataset: dataset, heldOut: heldOut,

@@ -12,7 +12,7 @@ struct WorkerChooseCommand: AsyncParsableCommand {
       Without arguments, shows the choices in the worker's folder. KEY=NAMES changes one, for a running worker within a \
       second; an empty list takes everything again.
 
-        kinds      of job: generate, stage_forward
+        kinds      of job: generate, stage_forward, train, validate
         models     as the coordinator's list of models names them
         licences   of models, such as apache-2.0; "unknown" where the coordinator's operator stated none
         pools      public (jobs of everyone), trusted (of the operator, on workers that were invited to them)

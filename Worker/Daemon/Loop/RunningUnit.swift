@@ -12,6 +12,7 @@ struct PreparedUnit: Sendable {
   var manifest: Data
   var inputs: Data
   var vocabulary: Data?
+  var adapter: Data?
   /// Every blob that is pinned for it.
   var blobs: [Digest]
   /// The packed model that is kept for it.
@@ -153,6 +154,7 @@ struct UnitThread: Sendable {
       },
       isCancelled: { [signals] in signals.isCancelled })
     task.tokensGenerated = { [signals, clock] in signals.addTokens($0, at: clock.now()) }
+    task.adapter = prepared.adapter
     if let checkpoint {
       task.finishedBefore = checkpoint.before
       task.sequenceFinished = { checkpoint.add($0, $1) }

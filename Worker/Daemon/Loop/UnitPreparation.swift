@@ -23,17 +23,19 @@ struct UnitPreparation: Sendable {
       let manifest = try read(specification.model)
       let chunks = try chunks(of: manifest, for: specification)
       await cache.markManifest(specification.model)
-      let small = [specification.inputs] + [specification.vocabulary].compactMap { $0 }
+      let small =
+        [specification.inputs]
+        + [specification.vocabulary, specification.adapter].compactMap { $0 }
       let blobs =
         small.map { (digest: $0, bytes: Int?.none) } + chunks.map { ($0.digest, $0.bytes) }
       try await cache.acquire(blobs, from: client)
       pinned += Self.distinct(blobs.map(\.digest))
       if Task.isCancelled { throw FetchFailure.request(.unreachable(detail: "cancelled")) }
-      let (inputs, vocabulary) = (
-        try read(specification.inputs), try specification.vocabulary.map { try read($0) }
-      )
+      let inputs = try read(specification.inputs)
+      let vocabulary = try specification.vocabulary.map { try read($0) }
       return PreparedUnit(
-        lease: lease, manifest: manifest, inputs: inputs, vocabulary: vocabulary, blobs: pinned,
+        lease: lease, manifest: manifest, inputs: inputs, vocabulary: vocabulary,
+        adapter: try specification.adapter.map { try read($0) }, blobs: pinned,
         packed: await packed(manifest, specification))
     } catch {
       await cache.release(pinned)
@@ -52,6 +54,11 @@ struct UnitPreparation: Sendable {
     guard (lease.specification.kind == .stageForward) == (lease.specification.part != nil) else {
       throw .permanent(
         .invalidUnit, detail: "a unit names a part of its model exactly when it is a stage")
+    }
+    let learns = [.train, .validate].contains(lease.specification.kind)
+    guard learns == (lease.specification.adapter != nil) else {
+      throw .permanent(
+        .invalidUnit, detail: "a unit names an adapter exactly when it trains or validates one")
     }
   }
 

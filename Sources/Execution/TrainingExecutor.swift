@@ -1,0 +1,102 @@
+import FineTuning
+import Kernels
+import Models
+import WirePayloads
+import WireProtocol
+
+/// Runs `train` and `validate` units.
+package struct TrainingExecutor {
+  private let model: FrozenModel
+  private let adapter: Adapter
+  private let trainer: Trainer
+
+  /// - Parameters:
+  ///   - adapter: the decoded one that the specification names.
+  ///   - compute: no executor may use it meanwhile.
+  ///   - limits: decide speed and memory only.
+  /// - Throws: `ExecutionError` for another numerics profile; `PayloadError` and `FormatError` for an
+  ///   adapter of another model; `KernelError.outOfResources`.
+  package init(
+    _ specification: UnitSpecification, model: FrozenModel, adapter: AdapterPayload,
+    compute: Compute, limits: Trainer.Limits = .init()
+  ) throws {
+    guard specification.profile == ProtocolVersion.numericsProfile else {
+      throw ExecutionError.profileMismatch(specification.profile)
+    }
+    guard specification.cache == .f32 else { throw ExecutionError.cacheMismatch }
+    self.model = model
+    self.adapter = try Adapter(adapter)
+    trainer = try Trainer(model, self.adapter, compute: compute, limits: limits)
+  }
+
+  /// Takes the unit's steps.
+  ///
+  /// - Parameters:
+  ///   - progress: called after each step with the tokens that it learnt.
+  ///   - isCancelled: asked before each step.
+  /// - Throws: `ExecutionError.cancelled`; `TrainingError`; `KernelError.outOfResources`.
+  package func train(
+    _ inputs: TrainInputs, progress: (_ tokens: Int) -> Void = { _ in },
+    isCancelled: () -> Bool = { false }
+  ) throws -> TrainResult {
+    var (losses, norms): ([Double], [Double]) = ([], [])
+    for (step, rate) in zip(inputs.steps, inputs.learningRates) {
+      if isCancelled() { throw ExecutionError.cancelled }
+      let batch = Self.batch(inputs.examples.sequences[step])
+      let outcome = try trainer.step(
+        batch,
+        OptimiserSettings(
+          learningRate: rate, beta1: inputs.beta1, beta2: inputs.beta2, epsilon: inputs.epsilon,
+          weightDecay: inputs.weightDecay, maximumNorm: inputs.maximumNorm))
+      losses.append(outcome.loss)
+      norms.append(outcome.gradientNorm)
+      progress(batch.tokenCount)
+    }
+    let changes = try changes()
+    return TrainResult(changes: changes, losses: losses, norms: norms)
+  }
+
+  /// What the steps changed: the difference rounds to float32, then to bfloat16.
+  private func changes() throws -> [AdapterPayload.Site: AdapterPayload.Pair] {
+    let after = AdapterPayload(trainer.adapter)
+    let before = AdapterPayload(adapter)
+    return try after.pairs.reduce(into: [:]) { changes, entry in
+      guard var pair = before.pairs[entry.key] else { return }
+      func change(_ after: [Float], _ before: [Float]) throws -> [Float] {
+        try zip(after, before).map { after, before in
+          let rounded = TrainResult.rounded(after - before)
+          guard rounded.isFinite else { throw TrainingError.notFinite }
+          return rounded
+        }
+      }
+      pair.a = try change(entry.value.a, pair.a)
+      pair.b = try change(entry.value.b, pair.b)
+      changes[entry.key] = pair
+    }
+  }
+
+  /// Measures the losses of the unit's sequences, each for itself.
+  ///
+  /// - Throws: as `train`; a sequence without labels has the loss 0.
+  package func validate(
+    _ inputs: LabelledSequences, progress: (_ tokens: Int) -> Void = { _ in },
+    isCancelled: () -> Bool = { false }
+  ) throws -> ValidateResult {
+    var (sums, labels): ([Double], [Int]) = ([], [])
+    for sequence in inputs.sequences {
+      if isCancelled() { throw ExecutionError.cancelled }
+      let batch = Self.batch([sequence][...])
+      let isEmpty = batch.labelCount == 0
+      let loss = isEmpty ? (sum: 0, labels: 0) : try trainer.loss(of: batch)
+      guard loss.sum.isFinite else { throw TrainingError.notFinite }
+      sums.append(loss.sum)
+      labels.append(loss.labels)
+      progress(batch.tokenCount)
+    }
+    return ValidateResult(lossSums: sums, labels: labels)
+  }
+
+  private static func batch(_ sequences: ArraySlice<LabelledSequences.Sequence>) -> TrainingBatch {
+    TrainingBatch(sequences: sequences.map { .init(tokens: $0.tokens, labels: $0.labels) })
+  }
+}
