@@ -83,11 +83,13 @@ package struct TrainInputs: Equatable, Sendable {
       "steps", "every step has a sequence, every sequence a step")
     try require(
       learningRates.count == steps.count
-        && learningRates.allSatisfy { $0 > 0 && $0.isFinite }, "learning_rates", "above 0")
+        && learningRates.allSatisfy { Float($0) > 0 && Float($0).isFinite }, "learning_rates",
+      "above 0, as float32")
     for beta in [beta1, beta2] {
       try require(beta >= 0 && beta < 1, "optimiser", "betas are 0 or more, below 1")
     }
-    try require(epsilon > 0 && epsilon.isFinite, "optimiser", "epsilon is above 0")
+    try require(
+      Float(epsilon) > 0 && Float(epsilon).isFinite, "optimiser", "epsilon is above 0, as float32")
     try require(weightDecay >= 0 && weightDecay.isFinite, "optimiser", "decay is 0 or more")
     try require(
       maximumNorm.map { $0 > 0 && $0.isFinite } ?? true, "optimiser", "a norm is above 0")

@@ -31,7 +31,7 @@ struct Tally: AsyncParsableCommand {
       CommandGroup(
         name: "Look closer, on this machine alone",
         subcommands: [
-          GenerateCommand.self, FinetuneCommand.self, LogitsCommand.self, TokenizeCommand.self, RenderCommand.self,
+          GenerateCommand.self, FinetuneCommand.self, AdapterCommand.self, LogitsCommand.self, TokenizeCommand.self, RenderCommand.self,
           BenchCommand.self, PerplexityCommand.self, ProveCommand.self,
         ]),
     ])

@@ -177,7 +177,10 @@ package struct StageExecutor {
     func append(_ tensor: Tensor, to rows: inout StageActivations.Rows?) {
       var result = rows ?? StageActivations.Rows(columns: tensor.columns, values: [])
       rows = nil
-      for row in 0..<tensor.rows { result.values.append(contentsOf: tensor[row]) }
+      for row in 0..<tensor.rows {
+        // Which NaN it is depends on the processor, and a result must not.
+        result.values.append(contentsOf: tensor[row].lazy.map { $0.isNaN ? .nan : $0 })
+      }
       rows = result
     }
     append(step.hidden, to: &output.hidden)

@@ -26,8 +26,14 @@ package final class FrozenModel: Sendable {
     head = try TransposedWeights.make([dense.head.weights])
   }
 
-  /// Bytes of the transposes.
-  package var byteCount: Int {
-    groups.reduce(head.byteCount) { $0 + $1.reduce(0) { $0 + $1.byteCount } }
+  /// Bytes that the transposes of a model take.
+  ///
+  /// - Throws: `KernelError.invalidWeights` for impossible dimensions.
+  package static func transposeBytes(_ dense: DenseModel) throws -> Int {
+    try dense.layers.reduce(try TransposedWeights.byteCount([dense.head.weights])) { sum, layer in
+      try groupKinds.reduce(sum) { sum, kinds in
+        try sum + TransposedWeights.byteCount(kinds.map { layer.linear($0).weights })
+      }
+    }
   }
 }

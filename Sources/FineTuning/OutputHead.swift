@@ -17,7 +17,17 @@ final class OutputHead {
     (weights, bias) = (model.head.weights, model.head.bias)
     cap = model.logitCap
     transposed = frozen.head
-    rowsAtOnce = max(1, min(128, (1 << 24) / max(1, weights.outputs)))
+    rowsAtOnce = Self.rowsAtOnce(outputs: weights.outputs)
+  }
+
+  private static func rowsAtOnce(outputs: Int) -> Int {
+    max(1, min(128, (1 << 24) / max(1, outputs)))
+  }
+
+  /// Bytes of the logits that are there at a time.
+  static func byteCount(_ model: DenseModel) -> Int {
+    let outputs = model.head.weights.outputs
+    return rowsAtOnce(outputs: outputs) * outputs * (model.logitCap == nil ? 5 : 9)
   }
 
   /// The losses of the rows that have labels, in order.

@@ -126,11 +126,13 @@ package final class Trainer {
     try check(batch)
     var sum = 0.0
     for part in parts(batch) {
-      let x = try forward(part.pass, keeping: false)
+      let pass = TrainingPass(part.map(\.tokens), model, space)
+      let x = try forward(pass, keeping: false)
       for loss in try head.losses(
-        x, labels: part.labels, factor: 1, gradient: nil, space)
+        x, labels: Self.labels(part), factor: 1, gradient: nil, space)
       { sum += Double(loss) }
     }
+    guard sum.isFinite else { throw TrainingError.notFinite }
     return (sum, batch.labelCount)
   }
 
@@ -142,20 +144,40 @@ package final class Trainer {
     }
   }
 
-  /// Bytes that a row takes in a pass of which nothing is kept, about: a layer's activations and
-  /// gradients, the inputs of all layers, caches, and its share of the logits.
-  package static func rowBytes(_ description: ModelDescription) -> Int {
-    var widest = 0
-    var cache = 0
-    for index in description.layers.indices {
-      let widths = LinearKind.allCases.map { kind in
-        description.linear(at: LinearSite(layer: index, kind: kind))?.outputs ?? 0
-      }
-      widest = max(widest, widths.reduce(0, +) + 6 * description.hiddenSize)
-      cache = max(cache, widths[1] + widths[2])
+  /// Bytes that a trainer takes beside the weights and what rows take: transposes, the adapter with
+  /// gradients, moments and two layouts of each, logits, and scratch of each thread.
+  ///
+  /// - Parameter longest: tokens of the longest sequence.
+  /// - Throws: `KernelError.invalidWeights` for impossible dimensions.
+  package static func fixedBytes(
+    _ model: DenseModel, _ adapter: Adapter, longest: Int, threads: Int
+  ) throws -> Int {
+    let scratch = model.layers.reduce(0) { most, layer in
+      max(
+        most,
+        Compute.attentionGradientBytes(
+          tokens: longest, keyDimension: layer.attention.keyDimension,
+          valueDimension: layer.attention.valueDimension))
     }
-    let layers = description.layers.count * description.hiddenSize
-    return 4 * (3 * widest + layers + cache)
+    return try FrozenModel.transposeBytes(model) + 8 * 4 * adapter.parameterCount
+      + OutputHead.byteCount(model) + threads * scratch
+  }
+
+  /// Bytes that a row takes in a pass of which nothing is kept, about: a layer's activations and
+  /// gradients, the inputs of all layers, and its cache.
+  package static func rowBytes(_ model: DenseModel, _ adapter: Adapter) -> Int {
+    var (widest, cache, ranks) = (0, 0, 0)
+    for (index, layer) in model.layers.enumerated() {
+      let widths = LinearKind.allCases.map { layer.linear($0).weights.outputs }
+      widest = max(widest, widths.reduce(0, +) + 6 * model.description.hiddenSize)
+      cache = max(cache, layer.key.weights.outputs + layer.value.weights.outputs)
+      let own = LinearKind.allCases.reduce(0) { sum, kind in
+        sum + (adapter.pairs[LinearSite(layer: index, kind: kind)]?.rank ?? 0)
+      }
+      ranks = max(ranks, own)
+    }
+    let inputs = model.layers.count * model.description.hiddenSize
+    return 4 * (3 * widest + inputs + cache + 4 * ranks)
   }
 
   // MARK: Details
@@ -184,39 +206,35 @@ package final class Trainer {
     return adapter.orderedForTransformers(from: model.description)
   }
 
-  /// Some of a batch's sequences, and the rows that have labels.
-  private struct Part {
-    let pass: TrainingPass
-    let labels: [(row: Int, token: Int32)]
-  }
-
-  /// As many neighbouring sequences as fit.
-  private func parts(_ batch: TrainingBatch) -> [Part] {
-    var parts: [Part] = []
-    var sequences: [TrainingBatch.Sequence] = []
-    var rows = 0
-    func close() {
-      guard !sequences.isEmpty else { return }
-      var labels: [(row: Int, token: Int32)] = []
-      var row = 0
-      for sequence in sequences {
-        for label in sequence.labels.dropFirst() {
-          if label != TrainingBatch.ignored { labels.append((row, label)) }
-          row += 1
-        }
-        row += 1
+  /// Neighbouring sequences, as many together as fit into a pass.
+  private func parts(_ batch: TrainingBatch) -> [ArraySlice<TrainingBatch.Sequence>] {
+    var parts: [ArraySlice<TrainingBatch.Sequence>] = []
+    var (start, rows) = (0, 0)
+    for (index, sequence) in batch.sequences.enumerated() {
+      if rows + sequence.tokens.count > limits.rows, start < index {
+        parts.append(batch.sequences[start..<index])
+        (start, rows) = (index, 0)
       }
-      parts.append(
-        Part(pass: TrainingPass(sequences.map(\.tokens), model, space), labels: labels))
-      (sequences, rows) = ([], 0)
-    }
-    for sequence in batch.sequences {
-      if rows + sequence.tokens.count > limits.rows { close() }
-      sequences.append(sequence)
       rows += sequence.tokens.count
     }
-    close()
+    if start < batch.sequences.count { parts.append(batch.sequences[start...]) }
     return parts
+  }
+
+  /// The rows of a pass that have labels: those before the tokens that are to be foreseen.
+  private static func labels(
+    _ part: ArraySlice<TrainingBatch.Sequence>
+  ) -> [(row: Int, token: Int32)] {
+    var labels: [(row: Int, token: Int32)] = []
+    var row = 0
+    for sequence in part {
+      for label in sequence.labels.dropFirst() {
+        if label != TrainingBatch.ignored { labels.append((row, label)) }
+        row += 1
+      }
+      row += 1
+    }
+    return labels
   }
 
   /// The mean loss, and gradients in the groups.
@@ -227,13 +245,16 @@ package final class Trainer {
     }
     let count = Double(batch.labelCount)
     var sum = 0.0
-    for part in parts(batch) where !part.labels.isEmpty {
-      let x = try forward(part.pass, keeping: true)
+    // Sequences without labels, too: whether one that is not finite spoils the step must not depend on
+    // what shares its pass.
+    for part in parts(batch) {
+      let pass = TrainingPass(part.map(\.tokens), model, space)
+      let x = try forward(pass, keeping: true)
       let d = try space.tensor(.streamGradient, columns: x.columns)
       let losses = try head.losses(
-        x, labels: part.labels, factor: Float(1 / count), gradient: d, space)
+        x, labels: Self.labels(part), factor: Float(1 / count), gradient: d, space)
       for loss in losses { sum += Double(loss) }
-      try backward(d, part.pass)
+      try backward(d, pass)
     }
     return sum / count
   }
@@ -285,6 +306,7 @@ package final class Trainer {
       firstKept -= 1
       if kept.count < layers.count - firstKept { kept.append(try LayerActivations(shape)) }
     }
+    kept.removeLast(max(0, kept.count - (layers.count - firstKept)))
   }
 
   private func remember(_ x: Tensor, layer: Int) throws {

@@ -41,7 +41,7 @@ package struct TrainingBatch: Sendable, Equatable {
       }
       let isToken = { (token: Int32) in token >= 0 && Int(token) < vocabulary }
       guard sequence.tokens.allSatisfy(isToken),
-        sequence.labels.allSatisfy({ $0 == Self.ignored || isToken($0) })
+        zip(sequence.tokens, sequence.labels).allSatisfy({ $1 == Self.ignored || $1 == $0 })
       else { throw TrainingError.outOfVocabulary(sequence: index) }
     }
     guard labelCount > 0 else { throw TrainingError.nothingToLearn }
@@ -61,9 +61,10 @@ package enum TrainingError: Error, Hashable, Sendable, CustomStringConvertible {
     case .labels(let sequence): "sequence \(sequence) has no tokens, or not a label for each"
     case .tooLong(let sequence, let tokens, let context):
       "sequence \(sequence): \(tokens) tokens exceed the context of \(context)"
-    case .outOfVocabulary(let sequence): "sequence \(sequence): a token is not in the vocabulary"
+    case .outOfVocabulary(let sequence):
+      "sequence \(sequence): a token is not in the vocabulary, or a label is not its token"
     case .nothingToLearn: "no token of the batch is to be foreseen"
-    case .notFinite: "the loss is not finite: the learning rate may be too high"
+    case .notFinite: "a loss, gradient or parameter is not finite: a learning rate may be too high"
     }
   }
 }

@@ -5,8 +5,8 @@ import Models
 /// Gradients of outputs times these are the gradient of the input.
 ///
 /// Float weights keep every bit. Quantised ones, of which rows share scales and columns do not, are
-/// rounded to Q8_0 along their outputs ("Training" in NUMERICS.md); in float32 where the outputs
-/// are no whole blocks.
+/// rounded to Q8_0 along their outputs ("Training" in NUMERICS.md), and so are float ones beside
+/// such; in float32 where the outputs are no whole blocks.
 enum TransposedWeights {
   /// Weights that are held as floats at a time.
   private static let slabWeights = 1 << 24
@@ -31,6 +31,17 @@ enum TransposedWeights {
       }
     }
     return try PackedWeights(builder)
+  }
+
+  /// Bytes of what `make` gives.
+  ///
+  /// - Throws: `KernelError.invalidWeights` for impossible dimensions.
+  static func byteCount(_ matrices: [PackedWeights]) throws -> Int {
+    let outputs = matrices.reduce(0) { $0 + $1.outputs }
+    return try PackedLayout(
+      storage: storage(of: matrices, outputs: outputs), outputs: matrices[0].inputs,
+      inputs: outputs
+    ).byteCount
   }
 
   private static func storage(of matrices: [PackedWeights], outputs: Int) -> WeightType {

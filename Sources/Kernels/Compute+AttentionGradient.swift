@@ -14,6 +14,17 @@ package struct AttentionTensors {
 }
 
 extension Compute {
+  /// Bytes of scratch that `attentionGradient` takes for each thread.
+  ///
+  /// - Parameter tokens: of the longest sequence.
+  package static func attentionGradientBytes(
+    tokens: Int, keyDimension: Int, valueDimension: Int
+  ) -> Int {
+    4 * AttentionGradientScratch(
+      tokens: tokens, keyDimension: keyDimension, valueDimension: valueDimension
+    ).floats
+  }
+
   /// From the gradient of what attention gave [rows, H * value dimension]: those of queries, keys and
   /// values, which get the rows of `inputs`.
   ///

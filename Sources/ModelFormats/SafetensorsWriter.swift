@@ -121,6 +121,28 @@ package struct SafetensorsWriter: Sendable {
     return header([only], metadata: [:])
   }
 
+  /// What precedes the bytes of tensors that are written as they are read, and their order.
+  ///
+  /// - Throws: `FormatError` with code `badLayout` for an impossible shape.
+  package static func header(
+    of tensors: [(name: String, type: ElementType, shape: [Int])], metadata: [String: String]
+  ) throws -> (bytes: [UInt8], order: [String]) {
+    let described = try tensors.map { tensor in
+      guard let byteCount = tensor.type.byteCount(shape: tensor.shape) else {
+        throw FormatError(
+          .badLayout, file: "safetensors",
+          reason: "tensor \(quoted(tensor.name)) of shape \(tensor.shape)")
+      }
+      return Description(
+        name: tensor.name, type: tensor.type, shape: tensor.shape, byteCount: byteCount)
+    }
+    let laidOut = described.sorted { left, right in
+      left.type.bytesPerBlock == right.type.bytesPerBlock
+        ? utf8Order(left.name, right.name) : left.type.bytesPerBlock > right.type.bytesPerBlock
+    }
+    return (header(laidOut, metadata: metadata), laidOut.map(\.name))
+  }
+
   /// The header with its length in front.
   private static func header(
     _ laidOut: [Description], metadata: [String: String]

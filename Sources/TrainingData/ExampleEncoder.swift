@@ -30,49 +30,63 @@ package struct ExampleEncoder: Sendable {
     self.limit = limit
   }
 
-  /// The example's tokens. A turn is tokenized apart from what is before it, as it is when the model
-  /// answers.
+  /// The example's tokens, and whether some were cut off. A conversation is tokenized as a whole;
+  /// what is learnt begins where its tokens part from those of the text before it.
   ///
   /// - Parameter line: for errors.
   /// - Throws: `DatasetError` for what the template or tokenizer refuse, and where nothing that is
   ///   learnt is left within the limit.
   package func encode(
     _ example: TrainingExample, line: Int
-  ) throws(DatasetError) -> TrainingBatch.Sequence {
+  ) throws(DatasetError) -> (sequence: TrainingBatch.Sequence, isShortened: Bool) {
     var sequence = TrainingBatch.Sequence(tokens: [], labels: [])
+    let isShortened: Bool
     switch example {
     case .text(let text):
-      try append(text, isLearnt: true, special: true, to: &sequence, line)
+      sequence.tokens = try tokens(text, special: true, line)
+      sequence.labels = sequence.tokens
       if let endToken {
         sequence.tokens.append(endToken)
         sequence.labels.append(endToken)
       }
     case .chat(let messages):
-      for (text, isLearnt) in try pieces(messages, line) {
-        try append(text, isLearnt: isLearnt, special: false, to: &sequence, line)
-      }
+      sequence = try tokens(messages, line)
     }
+    isShortened = sequence.tokens.count > limit
     sequence.tokens = Array(sequence.tokens.prefix(limit))
     sequence.labels = Array(sequence.labels.prefix(limit))
     guard sequence.labels.dropFirst().contains(where: { $0 != TrainingBatch.ignored }) else {
       throw DatasetError(line: line, "nothing to learn is within its first \(limit) tokens")
     }
-    return sequence
+    return (sequence, isShortened)
   }
 
-  private func append(
-    _ text: String, isLearnt: Bool, special: Bool, to sequence: inout TrainingBatch.Sequence,
-    _ line: Int
-  ) throws(DatasetError) {
-    let tokens: [Int32]
+  private func tokens(
+    _ text: String, special: Bool, _ line: Int
+  ) throws(DatasetError) -> [Int32] {
     do {
-      tokens = try tokenizer.encode(text, addSpecialTokens: special)
+      return try tokenizer.encode(text, addSpecialTokens: special)
     } catch {
       throw DatasetError(line: line, "cannot be tokenized: \(error)")
     }
-    sequence.tokens += tokens
-    sequence.labels +=
-      isLearnt ? tokens : Array(repeating: TrainingBatch.ignored, count: tokens.count)
+  }
+
+  /// A conversation's tokens, with labels where turns are learnt.
+  private func tokens(
+    _ messages: [TrainingExample.Message], _ line: Int
+  ) throws(DatasetError) -> TrainingBatch.Sequence {
+    let pieces = try pieces(messages, line)
+    let whole = try tokens(pieces.map(\.text).joined(), special: false, line)
+    var labels = Array(repeating: TrainingBatch.ignored, count: whole.count)
+    var (text, start) = ("", 0)
+    for piece in pieces {
+      text += piece.text
+      let so = try tokens(text, special: false, line)
+      let end = zip(so, whole).prefix { $0 == $1 }.count
+      if piece.isLearnt, start < end { labels.replaceSubrange(start..<end, with: whole[start..<end]) }
+      start = max(start, end)
+    }
+    return TrainingBatch.Sequence(tokens: whole, labels: labels)
   }
 
   /// The conversation as the template writes it, cut where turns that are learnt begin and end.

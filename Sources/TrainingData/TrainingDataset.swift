@@ -27,10 +27,10 @@ package struct TrainingDataset: Sendable {
       if isBlank { continue }
       self.lines += 1
       do throws(DatasetError) {
-        let sequence = try encoder.encode(
+        let encoded = try encoder.encode(
           TrainingExample(line: line, number: index + 1), line: index + 1)
-        if sequence.tokens.count == encoder.limit { shortened += 1 }
-        sequences.append(sequence)
+        if encoded.isShortened { shortened += 1 }
+        sequences.append(encoded.sequence)
       } catch {
         if errors.count < Self.errorLimit { errors.append(error) }
       }
@@ -44,8 +44,7 @@ package struct TrainingDataset: Sendable {
   /// Tokens that are learnt.
   package var labelCount: Int { TrainingBatch(sequences: sequences).labelCount }
 
-  /// Takes some examples away to be held out: every n-th of a shuffled order, at least one, never
-  /// all.
+  /// Takes some examples away to be held out: the first of a shuffled order, at least one, never all.
   ///
   /// - Parameter share: of the examples.
   package mutating func holdOut(share: Double, seed: Int64) -> [TrainingBatch.Sequence] {

@@ -39,7 +39,7 @@ package struct DatasetError: Error, Hashable, Sendable, CustomStringConvertible 
 
 extension TrainingExample {
   /// Messages of a conversation, at most.
-  private static let messageLimit = 4096
+  private static let messageLimit = 512
 
   /// Reads a line: `{"messages": [...]}` or `{"text": ...}`.
   ///

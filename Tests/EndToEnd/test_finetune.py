@@ -131,3 +131,24 @@ def test_an_adapter_of_another_model_is_refused(model, tmp_path):
     finetune(model, data, tmp_path / "adapter", "--epochs", "1")
     done = tally("generate", "--model", tmp_path / "other", "--adapter", tmp_path / "adapter", "hello", check=False)
     assert done.returncode == 1 and "the adapter of" in done.stderr
+
+
+def test_an_adapter_is_shown_and_merged(model, tmp_path):
+    data = write_examples(tmp_path / "data.jsonl")
+    finetune(model, data, tmp_path / "adapter", "--epochs", "4")
+    shown = tally("adapter", "show", tmp_path / "adapter").stdout
+    assert f"for {model}" in shown and "q_proj" in shown and "rank 4, alpha 8" in shown
+    report = json.loads(tally("adapter", "show", tmp_path / "adapter", "--json").stdout)
+    assert report["layers"] == 2 and report["ranks"] == [4] and report["parameters"] > 0
+    tally("adapter", "merge", tmp_path / "adapter", "--model", model, "--output", tmp_path / "merged")
+    assert {path.name for path in (tmp_path / "merged").iterdir()} == {path.name for path in model.iterdir()}
+
+    def answer(*options):
+        return tally("generate", "--temperature", "0", "--max-tokens", "12", "Saying 2?", *options).stdout
+
+    adapted = answer("--model", model, "--adapter", tmp_path / "adapter")
+    assert answer("--model", tmp_path / "merged") == adapted != answer("--model", model)
+    again = tally("adapter", "merge", tmp_path / "adapter", "--model", model, "--output", tmp_path / "merged", check=False)
+    assert again.returncode == 1 and "is not empty" in again.stderr
+    other = tally("adapter", "merge", tmp_path / "adapter", "--model", data, "--output", tmp_path / "no", check=False)
+    assert other.returncode == 1 and "no Hugging Face folder" in other.stderr

@@ -134,6 +134,31 @@ import WireProtocol
     #expect(spoilt.sequences[0].likeliest == Array(sound.sequences[0].likeliest[..<2]) + [0, 0])
   }
 
+  /// Which NaN goes in, or comes of which operation, does not show in what comes out.
+  @Test func everyNaNIsTheSame() throws {
+    let files = try Files("llama2")
+    let part = ModelPart(hasEmbedding: false, layers: 0..<1, hasHead: false)
+    let model = try Model(part, of: files.description, from: files.source)
+    let width = files.description.hiddenSize
+    var results: Set<Data> = []
+    for bits: UInt32 in [0x7fc0_0000, 0xffc0_0000, 0x7fc0_1234] {
+      for variant in KernelSet.available {
+        var values = [Float](repeating: 0.5, count: 3 * width)
+        values[width + 3] = Float(bitPattern: bits)
+        values[2 * width] = -.infinity
+        let inputs = StageActivations(
+          sequences: [[5, 6, 7]], hidden: .init(columns: width, values: values))
+        let stage = StageExecutor(
+          model, inputs: inputs, cache: .f32,
+          compute: try Compute(kernels: KernelSet(variant), threads: 1))
+        guard case .activations(let result) = try stage.run() else { throw CancellationError() }
+        #expect(result.hidden?.values.contains { $0.isNaN } == true)
+        results.insert(try result.encoded())
+      }
+    }
+    #expect(results.count == 1)
+  }
+
   @Test func activationsThatDoNotFitAreRefused() throws {
     let files = try Files("gemma4")
     let count = files.description.layers.count

@@ -35,7 +35,7 @@ import Testing
 
   /// Folders of PEFT's own, changed in one place each.
   @Test func foldersOfOtherKindsAreRefused() throws {
-    let run = try #require(GoldenRun.all.first)
+    let run = try #require(GoldenRun.runs(in: GoldenRun.own).first)
     let initial = run.folder.appendingPathComponent("initial")
     let config = try String(
       contentsOf: initial.appendingPathComponent(AdapterFolder.configFile), encoding: .utf8)
@@ -65,7 +65,7 @@ import Testing
       return writer.data()
     }
     let module = "base_model.model.model.layers.0.self_attn.q_proj"
-    let rank = run.base == "llama3.1" ? 4 : 3
+    let rank = run.testDescription == "llama3.1" ? 4 : 3
     #expect(
       try read(config, file([("\(module).lora_A.weight", [rank, 64]), ("\(module).lora_B.weight", [64, rank])]))
         .adapter.pairs.count == 1)

@@ -9,11 +9,6 @@ import Testing
 /// of the same shape.
 struct GoldenRun: Sendable, CustomTestStringConvertible {
   let folder: URL
-  let base: String
-  let steps: Int
-  let optimiser: OptimiserSettings
-  let losses: [Double]
-  let norms: [Double]
 
   var testDescription: String { folder.lastPathComponent }
 
@@ -27,15 +22,18 @@ struct GoldenRun: Sendable, CustomTestStringConvertible {
   static let own = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Fixtures")
 
-  static let all: [GoldenRun] = {
+  static let all = runs(in: fixtures)
+
+  static func runs(in fixtures: URL) -> [GoldenRun] {
     let folder = fixtures.appendingPathComponent("lora")
     let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-    return names.sorted().filter { !$0.hasPrefix(".") }.compactMap {
-      try? GoldenRun(folder.appendingPathComponent($0))
+    return names.sorted().filter { !$0.hasPrefix(".") }.map {
+      GoldenRun(folder: folder.appendingPathComponent($0))
     }
-  }()
+  }
 
-  private struct Trajectory: Decodable {
+  /// What PyTorch did.
+  struct Trajectory: Decodable {
     struct Optimizer: Decodable {
       var betas: [Double]
       var eps: Double
@@ -48,17 +46,17 @@ struct GoldenRun: Sendable, CustomTestStringConvertible {
     var max_grad_norm: Double?
     var losses: [Double]
     var grad_norms: [Double]
+
+    var optimiser: OptimiserSettings {
+      OptimiserSettings(
+        learningRate: optimizer.lr, beta1: optimizer.betas[0], beta2: optimizer.betas[1],
+        epsilon: optimizer.eps, weightDecay: optimizer.weight_decay, maximumNorm: max_grad_norm)
+    }
   }
 
-  init(_ folder: URL) throws {
-    self.folder = folder
+  func trajectory() throws -> Trajectory {
     let data = try Data(contentsOf: folder.appendingPathComponent("trajectory.json"))
-    let run = try JSONDecoder().decode(Trajectory.self, from: data)
-    (base, steps, losses, norms) = (run.base, run.steps, run.losses, run.grad_norms)
-    optimiser = OptimiserSettings(
-      learningRate: run.optimizer.lr, beta1: run.optimizer.betas[0], beta2: run.optimizer.betas[1],
-      epsilon: run.optimizer.eps, weightDecay: run.optimizer.weight_decay,
-      maximumNorm: run.max_grad_norm)
+    return try JSONDecoder().decode(Trajectory.self, from: data)
   }
 
   /// The batches in order; step s uses batch s mod their number.
@@ -83,7 +81,7 @@ struct GoldenRun: Sendable, CustomTestStringConvertible {
 
   func model() throws -> Model {
     try Model(
-      path: Self.fixtures.appendingPathComponent("models/\(base)").path,
+      path: Self.fixtures.appendingPathComponent("models/\(trajectory().base)").path,
       options: .init(weights: .float32))
   }
 }
@@ -115,10 +113,10 @@ func largestDifference(
 }
 
 @Suite struct GoldenTrajectoryTests {
-  @Test func thereAreRuns() { #expect(!GoldenRun.all.isEmpty) }
+  @Test func thereAreRuns() { #expect(GoldenRun.runs(in: GoldenRun.own).count >= 2) }
 
   @Test(arguments: GoldenRun.all) func trajectoriesAreFollowed(_ run: GoldenRun) throws {
-    let model = try run.model()
+    let (model, truth) = (try run.model(), try run.trajectory())
     let batches = try run.batches()
     let trainer = try Trainer(
       FrozenModel(model), run.adapter("initial"), compute: makeCompute())
@@ -126,7 +124,7 @@ func largestDifference(
       run.folder.appendingPathComponent("first_step_clipped_grads.safetensors"),
       like: run.adapter("initial"))
     var (_, gradient) = try trainer.gradient(of: batches[0])
-    let clip = run.optimiser.clip(gradient.norm)
+    let clip = truth.optimiser.clip(gradient.norm)
     for site in gradient.sites {
       guard var pair = gradient.pairs[site] else { continue }
       pair.a = pair.a.map { $0 * clip }
@@ -138,10 +136,10 @@ func largestDifference(
     }
     print("\(run.testDescription): first gradients within \(off) of the largest")
     #expect(off <= 1e-4)
-    for step in 0..<run.steps {
-      let outcome = try trainer.step(batches[step % batches.count], run.optimiser)
-      #expect(abs(outcome.loss - run.losses[step]) <= 1e-4, "step \(step)")
-      #expect(abs(outcome.gradientNorm - run.norms[step]) <= 1e-3 * run.norms[step], "step \(step)")
+    for step in 0..<truth.steps {
+      let outcome = try trainer.step(batches[step % batches.count], truth.optimiser)
+      #expect(abs(outcome.loss - truth.losses[step]) <= 1e-4, "step \(step)")
+      #expect(abs(outcome.gradientNorm - truth.grad_norms[step]) <= 1e-3 * truth.grad_norms[step], "step \(step)")
     }
     let final = largestDifference(trainer.adapter, try run.adapter("final"))
     print("\(run.testDescription): the final adapter within \(final)")

@@ -5,9 +5,11 @@
     TALLY_FIXTURES=FOLDER swift test --filter FineTuningTests.GoldenTrajectoryTests
 
 MODELS has model folders such as those of `Tests/Fixtures/models` or of `make_models.py`; FOLDER/models gets the used ones.
-Every model of softmax attention and gated feed-forwards is tried when no NAME is given.
+Every model of softmax attention and gated feed-forwards is tried when no NAME is given. A run that PyTorch itself ends
+elsewhere in float64 is ill-conditioned (gradients near zero whose sign decides a whole step of Adam's), and is made anew.
 """
 
+import copy
 import json
 import random
 import shutil
@@ -23,6 +25,7 @@ ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 FEED_FORWARD = ["gate_proj", "up_proj", "down_proj"]
 DENSE = {"llama", "mistral", "ministral", "ministral3", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text"}
 STEPS = 10
+LARGEST_DRIFT = 3e-4
 
 
 def settings(seed):
@@ -39,12 +42,32 @@ def settings(seed):
     return lora | dict(target_modules=targets), optimiser, choose.choice([0.5, 1.0, 1000.0])
 
 
+def train(model, ids, labels, optimiser, max_norm):
+    """Takes the steps; losses, gradient norms, and the clipped gradients of the first step."""
+    parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    adam = torch.optim.AdamW(parameters.values(), foreach=False, **optimiser)
+    losses, norms, first = [], [], {}
+    model.train()
+    for step in range(STEPS):
+        batch = step % len(ids)
+        loss = model(input_ids=ids[batch], labels=labels[batch], use_cache=False).loss
+        adam.zero_grad()
+        loss.backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(parameters.values(), max_norm).item())
+        if step == 0:
+            first = {name.replace(".default", ""): value.grad.clone() for name, value in parameters.items()}
+        adam.step()
+        losses.append(loss.item())
+    return losses, norms, first
+
+
 def make_run(model_folder, folder, seed):
+    """Makes a run; False if it is ill-conditioned."""
     torch.manual_seed(seed)
     lora, optimiser, max_norm = settings(seed)
     model = transformers.AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32, attn_implementation="eager")
     model = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", lora_dropout=0.0, bias="none", **lora))
-    model.train()
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     model.save_pretrained(folder / "initial")
     vocabulary = model.config.get_text_config().vocab_size
@@ -53,21 +76,13 @@ def make_run(model_folder, folder, seed):
     labels[:, :, :7] = -100
     labels[:, 2, :15] = -100
     save_file({"input_ids": ids.int(), "labels": labels.int()}, folder / "batches.safetensors")
-    parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
-    adam = torch.optim.AdamW(parameters.values(), foreach=False, **optimiser)
-    losses, norms = [], []
-    for step in range(STEPS):
-        batch = step % len(ids)
-        loss = model(input_ids=ids[batch], labels=labels[batch], use_cache=False).loss
-        adam.zero_grad()
-        loss.backward()
-        norms.append(torch.nn.utils.clip_grad_norm_(parameters.values(), max_norm).item())
-        if step == 0:
-            save_file(
-                {name.replace(".default", ""): value.grad.contiguous() for name, value in parameters.items()},
-                folder / "first_step_clipped_grads.safetensors")
-        adam.step()
-        losses.append(loss.item())
+    twin = copy.deepcopy(model).double()
+    losses, norms, first = train(model, ids, labels, optimiser, max_norm)
+    train(twin, ids, labels, optimiser, max_norm)
+    apart = max((one - other).abs().max() for one, other in zip(model.parameters(), twin.parameters()))
+    if apart > LARGEST_DRIFT:
+        return False
+    save_file(first, folder / "first_step_clipped_grads.safetensors")
     model.eval()
     model.save_pretrained(folder / "final")
     with torch.no_grad():
@@ -78,6 +93,7 @@ def make_run(model_folder, folder, seed):
         loss="mean token cross entropy over labels != -100, labels shifted by one", losses=losses, grad_norms=norms)
     (folder / "trajectory.json").write_text(json.dumps(trajectory, indent=1))
     print(f"{folder.name}: loss {losses[0]:.3f} to {losses[-1]:.3f}, {lora}, {optimiser}, norm {max_norm}")
+    return True
 
 
 def is_dense(config):
@@ -92,4 +108,5 @@ if __name__ == "__main__":
             continue
         if not (folder / "models" / name).exists():
             shutil.copytree(models / name, folder / "models" / name)
-        make_run(models / name, folder / "lora" / name, seed)
+        while not make_run(models / name, folder / "lora" / name, seed):
+            seed += 1000

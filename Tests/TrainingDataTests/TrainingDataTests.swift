@@ -64,6 +64,32 @@ import TrainingData
     #expect(sequence.tokens.count == sequence.labels.count)
   }
 
+  /// Whatever a tokenizer puts before texts, it puts there once: the tokens are the conversation's.
+  @Test(arguments: ["llama2", "llama3", "gemma", "qwen2", "gpt2-smollm", "deepseek"])
+  func conversationsAreTokenizedAsAWhole(_ name: String) throws {
+    let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().appending(path: "Fixtures/tokenizers/\(name)/tokenizer.json")
+    var bundle = try TokenizerBundle(path: path.path)
+    bundle.chatTemplate = Self.chatML
+    let encoder = try ExampleEncoder(
+      bundle, limit: 500, clock: TemplateClock(year: 2026, month: 1, day: 2))
+    let dataset = Self.dataset(
+      #"{"messages": [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": " Paris, of course"}, {"role": "user", "content": "When?"}, {"role": "assistant", "content": "Now"}]}"#,
+      encoder)
+    let sequence = try #require(dataset.sequences.first, "\(dataset.errors)")
+    let text = "<|im_start|>user\nWhere?<|im_end|>\n<|im_start|>assistant\n Paris, of course<|im_end|>\n"
+      + "<|im_start|>user\nWhen?<|im_end|>\n<|im_start|>assistant\nNow<|im_end|>\n"
+    #expect(try sequence.tokens == bundle.tokenizer.encode(text, addSpecialTokens: false))
+    let learnt = zip(sequence.tokens, sequence.labels).filter { $1 != TrainingBatch.ignored }.map(\.0)
+    let asked = zip(sequence.tokens, sequence.labels).filter { $1 == TrainingBatch.ignored }.map(\.0)
+    let (one, other) = (
+      try bundle.tokenizer.decode(learnt, skipSpecialTokens: false),
+      try bundle.tokenizer.decode(asked, skipSpecialTokens: false)
+    )
+    #expect(one.contains("Paris") && one.contains("Now") && !one.contains("Where"))
+    #expect(other.contains("Where") && other.contains("When") && !other.contains("Paris"))
+  }
+
   @Test func textsAreLearntToTheirEnd() throws {
     let dataset = try Self.dataset(#"{"text": "Once upon a time"}"#, Self.encoder())
     let sequence = try #require(dataset.sequences.first)

@@ -48,8 +48,18 @@ enum MemoryPlan {
       }
       return max(most, bytes)
     }
-    let outputBytes = part.part.hasHead ? 0 : inputs.tokenCount * part.description.hiddenSize * 4
-    let activations = 2 * inputBytes + 2 * outputBytes
+    // What goes on: the stream, inputs of single layers, keys and values that later parts read. It is
+    // there as values, as a tensor's bytes and as a file's.
+    var columns = part.description.hiddenSize
+    if let perLayer = part.description.embedding.perLayer {
+      columns += perLayer.size * part.description.layers.count
+    }
+    for layer in part.statePlan.exported {
+      guard case .attention(let attention) = part.description.layers[layer].mixer else { continue }
+      columns += attention.keyValueHeads * (attention.keyDimension + attention.valueDimension)
+    }
+    let outputBytes = part.part.hasHead ? 0 : inputs.tokenCount * columns * 4
+    let activations = 2 * inputBytes + 4 * outputBytes
     guard room(part.weightBytes, limitBytes) >= caches + activations else {
       throw UnitFailure.outOfMemory(
         "\(part.weightBytes) bytes of weights, \(caches) bytes of cache and \(activations) bytes "
@@ -59,29 +69,24 @@ enum MemoryPlan {
 
   /// What a `train` or `validate` unit may keep of its activations, and how many rows share a pass.
   ///
-  /// - Parameters:
-  ///   - longest: tokens of the longest sequence.
-  ///   - adapterBytes: of the adapter in float32.
+  /// - Parameter longest: tokens of the longest sequence.
   /// - Throws: `UnitFailure.outOfMemory` when not even one sequence fits beside the weights and their
-  ///   transposes.
+  ///   transposes; `KernelError.invalidWeights` for impossible dimensions.
   static func trainingLimits(
-    description: ModelDescription, weightBytes: Int, longest: Int, adapterBytes: Int,
+    _ model: DenseModel, _ adapter: Adapter, weightBytes: Int, longest: Int, threads: Int,
     limitBytes: Int
   ) throws -> Trainer.Limits {
-    // Transposes of quantised weights take a byte a weight and its scale, others what they took.
-    let transposes = max(weightBytes, description.parameterCount * 17 / 16)
-    // The adapter with its gradient, two moments and two layouts each.
-    let fixed = weightBytes + transposes + 8 * adapterBytes
-    let row = Trainer.rowBytes(description)
-    let room = limitBytes - fixed - fixed / 20
+    let fixed = try Trainer.fixedBytes(model, adapter, longest: longest, threads: threads)
+    let row = Trainer.rowBytes(model, adapter)
+    let room = room(weightBytes, limitBytes) - fixed
     let least = max(1, longest) * row
     guard room >= least else {
       throw UnitFailure.outOfMemory(
-        "\(fixed) bytes of weights, transposes and adapter and \(least) bytes of activations exceed "
-          + "the limit of \(limitBytes)")
+        "\(weightBytes) bytes of weights, \(fixed) of their transposes and the adapter, and \(least) of "
+          + "activations exceed the limit of \(limitBytes)")
     }
     let rows = max(longest, min(1024, room / 2 / max(1, row)))
-    return Trainer.Limits(rows: rows, activationBytes: max(0, room - rows * row) / 2)
+    return Trainer.Limits(rows: rows, activationBytes: max(0, room - rows * row))
   }
 
   /// Scratch and the program itself take about a twentieth of the weights.

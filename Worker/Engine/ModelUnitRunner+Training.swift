@@ -48,9 +48,13 @@ extension ModelUnitRunner {
     let adapter = try AdapterPayload(decoding: bytes)
     let model = try model(of: task)
     let longest = sequences.sequences.reduce(0) { max($0, $1.tokens.count) }
+    guard longest <= model.description.contextLength else {
+      throw UnitFailure.invalid(
+        "a sequence of \(longest) tokens exceeds the context of \(model.description.contextLength)")
+    }
     let limits = try MemoryPlan.trainingLimits(
-      description: model.description, weightBytes: model.weightBytes, longest: longest,
-      adapterBytes: bytes.count, limitBytes: task.memoryLimitBytes)
+      DenseModel(model), Adapter(adapter), weightBytes: model.weightBytes, longest: longest,
+      threads: task.threads, limitBytes: task.memoryLimitBytes)
     let executor = try TrainingExecutor(
       task.specification, model: try frozenModel(of: task), adapter: adapter,
       compute: try compute(task), limits: limits)

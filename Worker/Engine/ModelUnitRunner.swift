@@ -67,8 +67,10 @@ package final class ModelUnitRunner: UnitRunning {
   package func run(_ task: UnitTask) throws -> UnitOutcome {
     do {
       switch task.specification.kind {
-      case .generate: return try generate(task)
-      case .stageForward: return try runStage(task)
+      case .generate, .stageForward:
+        // Transposes are of no use to units that do not learn, whose plans do not count them.
+        loaded.withLock { $0?.frozen = nil }
+        return task.specification.kind == .generate ? try generate(task) : try runStage(task)
       case .train: return try train(task)
       case .validate: return try validate(task)
       }

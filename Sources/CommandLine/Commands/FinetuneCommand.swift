@@ -73,6 +73,9 @@ struct FinetuneCommand: ParsableCommand {
   @Option(help: "Begins the adapter, shuffles and holds out.")
   var seed: Int64 = 0
 
+  @Option(help: ArgumentHelp("What chat templates take for today, so that a run repeats.", valueName: "yyyy-mm-dd"))
+  var date = "2026-01-01"
+
   @Option(help: "Megabytes of activations to keep between the passes; what is not kept is computed twice.")
   var keepMegabytes = 512
 
@@ -121,6 +124,12 @@ struct FinetuneCommand: ParsableCommand {
     guard (0...1 << 20).contains(keepMegabytes) else { throw ValidationError("--keep-megabytes takes 0 or more") }
     if output == nil, !dryRun { throw ValidationError("--output is missing, the folder for the adapter; or ask for a --dry-run") }
     _ = try kinds()
+    _ = try clock()
+  }
+
+  private func clock() throws -> TemplateClock {
+    guard let clock = TemplateClock(date) else { throw ValidationError("--date takes a day such as 2026-01-31") }
+    return clock
   }
 
   private func kinds() throws -> Set<LinearKind> {
@@ -137,14 +146,14 @@ struct FinetuneCommand: ParsableCommand {
   }
 
   func run() throws {
-    let folder = try output.map(newFolder)
+    let folder = dryRun ? nil : try output.map(newFolder)
     let bundle = try TokenizerBundle(path: model)
     let loaded = try packedCache.load(model, options: .init(weights: dequantize ? .float32 : .asStored))
     let frozen = try FrozenModel(loaded)
     let dense = frozen.dense
     let encoder = try ExampleEncoder(
       bundle, limit: min(maxTokens, loaded.description.contextLength),
-      clock: TemplateClock(secondsSince1970: Int64(Date().timeIntervalSince1970)))
+      clock: try clock())
     var dataset = try read(data, encoder)
     let heldOut =
       if let validation { try read(validation, encoder).sequences } else {
@@ -198,6 +207,7 @@ struct FinetuneCommand: ParsableCommand {
       },
       epochEnded: { _ in
         heldOutLoss = try run.heldOutLoss()
+        guard run.trainer.adapter.norm.isFinite else { throw TrainingError.notFinite }
         try AdapterFolder.write(
           run.trainer.adapter, of: dense.description, baseModel: model, to: folder)
       })
@@ -223,7 +233,10 @@ struct FinetuneCommand: ParsableCommand {
     guard let handle = path == "-" ? .standardInput : FileHandle(forReadingAtPath: path) else {
       throw CommandError("\(path) cannot be read")
     }
-    let dataset = TrainingDataset(lines: LineReader(handle).lazy.map { [UInt8]($0) }, encoder)
+    var reader = LineReader(handle)
+    let lines = AnyIterator { reader.next().map { [UInt8]($0) } }
+    let dataset = TrainingDataset(lines: lines, encoder)
+    if let failure = reader.failure { throw CommandError("\(path) cannot be learnt from: \(failure)") }
     guard dataset.errors.isEmpty else {
       let shown = dataset.errors.prefix(10).map { "  \($0)" }.joined(separator: "\n")
       let more = dataset.errors.count > 10 ? "\n  and more" : ""

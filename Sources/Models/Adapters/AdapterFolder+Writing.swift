@@ -7,14 +7,14 @@ extension AdapterFolder {
   /// - Parameters:
   ///   - description: of the model that it is for.
   ///   - baseModel: what PEFT is to load it over: a folder or a name on the Hugging Face hub.
-  /// - Throws: what the file system throws.
+  /// - Throws: `FormatError` for matrices that PEFT finds under no name; what the file system throws.
   package static func write(
     _ adapter: Adapter, of description: ModelDescription, baseModel: String, to folder: URL
   ) throws {
     let weights = try weights(of: adapter, description)
-    try weights.write(to: folder.appendingPathComponent(weightsFile))
+    try weights.write(to: folder.appendingPathComponent(weightsFile), options: .atomic)
     try config(of: adapter, description, baseModel: baseModel)
-      .write(to: folder.appendingPathComponent(configFile))
+      .write(to: folder.appendingPathComponent(configFile), options: .atomic)
   }
 
   /// `adapter_model.safetensors`: float32, named as PEFT names them.
@@ -22,6 +22,12 @@ extension AdapterFolder {
     var writer = SafetensorsWriter(metadata: ["format": "pt"])
     for site in adapter.sites {
       guard let pair = adapter.pairs[site] else { continue }
+      guard description.linear(at: site)?.rows == nil else {
+        throw FormatError(
+          .unsupported, file: "adapter",
+          reason: "\(site.kind.rawValue) of layer \(site.layer) is part of a larger matrix of the model, "
+            + "which PEFT adapts as a whole")
+      }
       let module = AdapterTensorName.module(site, description)
       try writer.add(
         "base_model.model.\(module).lora_A.weight", shape: [pair.rank, pair.inputs], pair.a)

@@ -53,6 +53,11 @@ package struct AdapterFolder {
     guard bias == "none" else {
       throw config.error(.unsupported, "bias", "is \(quoted(bias)), known is \"none\"")
     }
+    // Others change the base model as well.
+    let beginning = config.members["init_lora_weights"]
+    if let name = beginning?.stringValue, !["gaussian", "eva", "orthogonal"].contains(name) {
+      throw config.error(.unsupported, "init_lora_weights", "is \(quoted(name))")
+    }
     for key in ["use_dora", "fan_in_fan_out", "lora_bias", "use_qalora", "use_bdlora"] {
       if try config.optionalBool(key) ?? false {
         throw config.error(.unsupported, key, "is true")
@@ -134,13 +139,19 @@ package struct AdapterFolder {
 
 /// Names of an adapter's tensors, as PEFT spells them.
 enum AdapterTensorName {
-  /// `base_model.model.model.layers.N.MODULE.KIND.lora_A.weight`, whatever stands before `layers`;
-  /// nil for another name.
+  /// Of the text model, alone or beside towers for images.
+  private static let prefixes: Set<String> = [
+    "base_model.model.model", "base_model.model.model.language_model",
+    "base_model.model.language_model.model",
+  ]
+
+  /// `base_model.model.model.layers.N.MODULE.KIND.lora_A.weight`; nil for another name.
   static func parse(_ name: String) -> (LinearSite, isA: Bool)? {
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)
     // layers, N, module, kind, lora_A or lora_B, weight
     let tail = parts.suffix(6).map(String.init)
-    guard parts.count > 6, parts[0] == "base_model", tail[0] == "layers", tail[5] == "weight",
+    guard parts.count > 6, tail[0] == "layers", tail[5] == "weight",
+      prefixes.contains(parts.dropLast(6).joined(separator: ".")),
       let layer = Int(tail[1]), layer >= 0, tail[1] == "\(layer)",
       let kind = LinearKind(rawValue: tail[3]), kind.module == tail[2],
       ["lora_A", "lora_B"].contains(tail[4])
