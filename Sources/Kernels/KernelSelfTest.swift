@@ -33,6 +33,8 @@ package struct KernelSelfTest {
     try functions()
     for element in CacheElement.allCases { try attention(element) }
     try linearAttention()
+    try gradients()
+    try attentionGradients()
   }
 
   private func expect(
@@ -131,6 +133,64 @@ package struct KernelSelfTest {
       try compute.deltaRule(
         channels, decays: forgets, rates: learns, shape, sequence, into: output)
       return output.values
+    }
+  }
+
+  private mutating func gradients() throws {
+    let (x, y, d) = (matrix(5, 300), matrix(5, 300), matrix(5, 300))
+    let norm = RowNorm(weight: values(300), epsilon: 1e-5)
+    try expect("the gradient of RMSNorm") { compute throws(KernelError) in
+      let output = try Tensor(rows: 0, columns: 300)
+      try compute.rmsNormGradient(try Tensor(x), norm, try Tensor(d), into: output)
+      return output.values
+    }
+    for activation in GatedActivation.allCases {
+      try expect("the gradient of the gate \(activation.rawValue)") { compute throws(KernelError) in
+        let (gate, up) = (try Tensor(rows: 0, columns: 300), try Tensor(rows: 0, columns: 300))
+        try compute.gateGradient(
+          activation, try Tensor(x), try Tensor(y), try Tensor(d), into: gate, up)
+        return gate.values + up.values
+      }
+    }
+    try expect("the gradient of the soft cap") { compute throws(KernelError) in
+      let gradient = try Tensor(d)
+      compute.softCapGradient(try Tensor(x), at: 4, gradient)
+      return gradient.values
+    }
+    try expect("a sum over tokens") { compute throws(KernelError) in
+      let sum = try Tensor(rows: 300, columns: 300)
+      for row in 0..<300 { sum[row].update(repeating: 0.25) }
+      compute.addOuterProducts(try Tensor(x), try Tensor(y), sequences: [0..<2, 2..<5], to: sum)
+      return sum.values
+    }
+    try expect("a step of AdamW") { compute throws(KernelError) in
+      let (parameters, first, second) = (try Tensor(x), try Tensor(y), try Tensor(rows: 5, columns: 300))
+      for row in 0..<5 { second[row].update(repeating: 0.5) }
+      let step = AdamWStep(
+        clip: 0.5, learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1,
+        number: 3)
+      compute.step(parameters, gradient: try Tensor(d), first: first, second: second, step)
+      return parameters.values + first.values + second.values
+    }
+  }
+
+  private mutating func attentionGradients() throws {
+    let (heads, groups, dimension, positions) = (4, 2, 24, 75)
+    let inputs = [matrix(positions, heads * dimension)] + (0..<2).map { _ in
+      matrix(positions, groups * dimension)
+    }
+    let above = matrix(positions, heads * dimension)
+    try expect("the gradient of attention") { compute throws(KernelError) in
+      let gradients = AttentionTensors(
+        queries: try Tensor(rows: 0, columns: heads * dimension),
+        keys: try Tensor(rows: 0, columns: groups * dimension),
+        values: try Tensor(rows: 0, columns: groups * dimension))
+      try compute.attentionGradient(
+        AttentionTensors(
+          queries: try Tensor(inputs[0]), keys: try Tensor(inputs[1]), values: try Tensor(inputs[2])),
+        try Tensor(above), shape: AttentionShape(heads: heads, scale: 0.1, window: 60, cap: 20),
+        keyValueHeads: groups, sequences: [0..<70, 70..<75], into: gradients)
+      return gradients.queries.values + gradients.keys.values + gradients.values.values
     }
   }
 

@@ -47,6 +47,22 @@ import Testing
       } == "linear attention")
     #expect(
       try operation {
+        $0.outer = { job, row, end, column, columnEnd in
+          guard let job, let reference = ck_table_of(CK_SCALAR_SOFT) else { return }
+          reference.pointee.outer?(job, row, end, column, columnEnd)
+          job.pointee.y[row * job.pointee.y_stride + column] += 1
+        }
+      } == "a sum over tokens")
+    #expect(
+      try operation {
+        $0.score_gradient = { s, scale, cap, count, p, d in
+          guard let reference = ck_table_of(CK_SCALAR_SOFT) else { return }
+          reference.pointee.score_gradient?(s, scale, cap, count, p, d)
+          if count > 7, let value = d?[7] { d?[7] = value.nextUp }
+        }
+      } == "the gradient of attention")
+    #expect(
+      try operation {
         $0.softmax = { x, count, y in
           for at in 0..<count { y?[at] = x?[at] ?? 0 }
         }
