@@ -50,6 +50,7 @@ package enum ExecutionError: Error, Hashable, CustomStringConvertible {
   case profileMismatch(String)
   case kindMismatch(String)
   case cacheMismatch
+  case learning(place: String, reason: String)
   case cancelled
 
   package var description: String {
@@ -67,6 +68,7 @@ package enum ExecutionError: Error, Hashable, CustomStringConvertible {
     case .profileMismatch(let profile): "the unit wants numerics profile \(profile)"
     case .kindMismatch(let kind): "units of kind \(kind) are not run here"
     case .cacheMismatch: "units that learn have a float32 cache"
+    case .learning(let place, let reason): "\(place): \(reason)"
     case .cancelled: "the unit was cancelled"
     }
   }

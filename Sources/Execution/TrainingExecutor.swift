@@ -34,20 +34,20 @@ package struct TrainingExecutor {
   /// - Parameters:
   ///   - progress: called after each step with the tokens that it learnt.
   ///   - isCancelled: asked before each step.
-  /// - Throws: `ExecutionError.cancelled`; `TrainingError`; `KernelError.outOfResources`.
+  /// - Throws: `ExecutionError` (`cancelled` among them), naming the step that cannot be taken;
+  ///   `KernelError.outOfResources`.
   package func train(
     _ inputs: TrainInputs, progress: (_ tokens: Int) -> Void = { _ in },
     isCancelled: () -> Bool = { false }
   ) throws -> TrainResult {
     var (losses, norms): ([Double], [Double]) = ([], [])
-    for (step, rate) in zip(inputs.steps, inputs.learningRates) {
+    for (number, step) in inputs.steps.enumerated() {
       if isCancelled() { throw ExecutionError.cancelled }
       let batch = Self.batch(inputs.examples.sequences[step])
-      let outcome = try trainer.step(
-        batch,
-        OptimiserSettings(
-          learningRate: rate, beta1: inputs.beta1, beta2: inputs.beta2, epsilon: inputs.epsilon,
-          weightDecay: inputs.weightDecay, maximumNorm: inputs.maximumNorm))
+      let settings = OptimiserSettings(
+        learningRate: inputs.learningRates[number], beta1: inputs.beta1, beta2: inputs.beta2,
+        epsilon: inputs.epsilon, weightDecay: inputs.weightDecay, maximumNorm: inputs.maximumNorm)
+      let outcome = try Self.naming("step \(number)") { try trainer.step(batch, settings) }
       losses.append(outcome.loss)
       norms.append(outcome.gradientNorm)
       progress(batch.tokenCount)
@@ -65,7 +65,9 @@ package struct TrainingExecutor {
       func change(_ after: [Float], _ before: [Float]) throws -> [Float] {
         try zip(after, before).map { after, before in
           let rounded = TrainResult.rounded(after - before)
-          guard rounded.isFinite else { throw TrainingError.notFinite }
+          guard rounded.isFinite else {
+            throw ExecutionError.learning(place: "the last step", reason: "\(TrainingError.notFinite)")
+          }
           return rounded
         }
       }
@@ -83,17 +85,27 @@ package struct TrainingExecutor {
     isCancelled: () -> Bool = { false }
   ) throws -> ValidateResult {
     var (sums, labels): ([Double], [Int]) = ([], [])
-    for sequence in inputs.sequences {
+    for (index, sequence) in inputs.sequences.enumerated() {
       if isCancelled() { throw ExecutionError.cancelled }
       let batch = Self.batch([sequence][...])
       let isEmpty = batch.labelCount == 0
-      let loss = isEmpty ? (sum: 0, labels: 0) : try trainer.loss(of: batch)
-      guard loss.sum.isFinite else { throw TrainingError.notFinite }
+      let loss = try Self.naming("example \(index)") {
+        isEmpty ? (sum: 0, labels: 0) : try trainer.loss(of: batch)
+      }
       sums.append(loss.sum)
       labels.append(loss.labels)
       progress(batch.tokenCount)
     }
     return ValidateResult(lossSums: sums, labels: labels)
+  }
+
+  /// Says where in the unit something cannot be learnt.
+  private static func naming<Value>(_ place: String, _ body: () throws -> Value) throws -> Value {
+    do {
+      return try body()
+    } catch let error as TrainingError {
+      throw ExecutionError.learning(place: place, reason: "\(error)")
+    }
   }
 
   private static func batch(_ sequences: ArraySlice<LabelledSequences.Sequence>) -> TrainingBatch {

@@ -125,7 +125,10 @@ import WireProtocol
     }
     let executor = try Self.executor(frozen, adapter, compute)
     let outside = LabelledSequences(sequences: [.init(tokens: [5, 1 << 20], labels: [5, 5])])
-    #expect(throws: TrainingError.self) { try executor.train(Self.inputs(outside, perStep: 1)) }
+    #expect(
+      throws: ExecutionError.learning(
+        place: "step 0", reason: "\(TrainingError.outOfVocabulary(sequence: 0))")
+    ) { try executor.train(Self.inputs(outside, perStep: 1)) }
     #expect(throws: ExecutionError.cancelled) {
       try executor.train(
         Self.inputs(Self.examples(2, seed: 3), perStep: 1), isCancelled: { true })

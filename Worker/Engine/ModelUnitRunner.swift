@@ -237,8 +237,7 @@ package final class ModelUnitRunner: UnitRunning {
     case ExecutionError.cancelled: .cancelled
     case let error as KernelError where error.code == .outOfResources:
       .outOfMemory("\(error)")
-    case is ExecutionError, is ForwardError, is TrainingError, is PayloadError, is FormatError,
-      is KernelError:
+    case is ExecutionError, is ForwardError, is PayloadError, is FormatError, is KernelError:
       .invalid("\(error)")
     default: .failed("\(error)")
     }
