@@ -57,6 +57,20 @@ def test_what_is_learnt_is_said_better(model, tmp_path):
     assert answer("--adapter", tmp_path / "adapter") != answer()
 
 
+def test_the_best_epoch_is_kept(model, tmp_path):
+    """What is learnt says nothing about what is held out, so that more of it soon does harm."""
+    data = write_examples(tmp_path / "data.jsonl")
+    held = tmp_path / "held.jsonl"
+    held.write_text(json.dumps({"text": "9 8 7 6 5 4 3 2 1 0 " * 4}) + "\n")
+    report = finetune(model, data, tmp_path / "adapter", "--epochs", "40", "--validation", held, "--patience", "2")
+    assert 1 <= report["best_epoch"] < 40 and report["steps"] == 3 * (report["best_epoch"] + 2)
+    assert len((tmp_path / "adapter" / "training.csv").read_text().splitlines()) == 1 + report["steps"]
+    short = finetune(model, data, tmp_path / "short", "--epochs", report["best_epoch"], "--validation", held)
+    assert short["loss_after"] == report["loss_after"]
+    kept = (tmp_path / "adapter" / "adapter_model.safetensors").read_bytes()
+    assert kept == (tmp_path / "short" / "adapter_model.safetensors").read_bytes()
+
+
 def test_adapters_are_the_same_bytes_on_every_machine(model, tmp_path):
     data = write_examples(tmp_path / "data.jsonl")
     runs = [

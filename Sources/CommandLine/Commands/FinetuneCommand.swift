@@ -15,7 +15,8 @@ struct FinetuneCommand: ParsableCommand {
       DATA has a JSON object on each line, as OpenAI's fine-tuning takes them: {"messages": [...]}, of which the \
       assistant's turns are learnt (but those with "weight": 0), or {"text": ...}, all of which is learnt. The model's \
       weights stay as they are, and may be quantised; small matrices beside them are learnt with AdamW. The adapter is a \
-      folder that Hugging Face PEFT loads, and that `tally generate --adapter` uses.
+      folder that Hugging Face PEFT loads, and that `tally generate --adapter` uses; of several epochs, it is the one with the \
+      least held-out loss.
 
       The same data, settings and seed give the same adapter to the bit, on every machine.
 
@@ -42,6 +43,9 @@ struct FinetuneCommand: ParsableCommand {
 
   @Option(help: "How often every example is learnt.")
   var epochs = 3
+
+  @Option(help: "Epochs in a row that may leave the held-out loss no better, before the run ends early.")
+  var patience = 1
 
   @Option(help: "Examples of a step.")
   var batchSize = 4
@@ -101,6 +105,8 @@ struct FinetuneCommand: ParsableCommand {
     var steps: Int
     var loss_before: Double?
     var loss_after: Double?
+    /// The epoch whose adapter was kept.
+    var best_epoch: Int?
     var final_training_loss: Double?
     var seconds: Double?
     var estimated_seconds: Double?
@@ -114,6 +120,7 @@ struct FinetuneCommand: ParsableCommand {
       guard (1...limit).contains(value) else { throw ValidationError("\(name) takes 1 to \(limit)") }
     }
     try positive(epochs, "--epochs", 10_000)
+    try positive(patience, "--patience", 10_000)
     try positive(batchSize, "--batch-size", 4096)
     try positive(rank, "--rank", 4096)
     try positive(maxTokens, "--max-tokens", 1 << 20)
@@ -196,6 +203,7 @@ struct FinetuneCommand: ParsableCommand {
     var bar = ProgressBar()
     var last: LocalFineTuning.Step?
     var heldOutLoss = report.loss_before
+    var (best, bestEpoch) = (Double.infinity, 0)
     try run.run(
       stepped: { step in
         last = step
@@ -205,14 +213,21 @@ struct FinetuneCommand: ParsableCommand {
         detail += String(format: ", %.0f tokens/s", step.tokensPerSecond)
         bar.show(fraction: Double(step.number) / Double(step.of), detail: detail)
       },
-      epochEnded: { _ in
+      epochEnded: { epoch in
+        try metrics.write()
         heldOutLoss = try run.heldOutLoss()
         guard run.trainer.adapter.norm.isFinite else { throw TrainingError.notFinite }
+        // Without examples that are held out, the last adapter is taken for the best.
+        guard heldOutLoss ?? -1 < best else { return epoch - bestEpoch < patience }
+        (best, bestEpoch) = (heldOutLoss ?? .infinity, epoch)
         try AdapterFolder.write(
           run.trainer.adapter, of: dense.description, baseModel: model, to: folder)
+        return true
       })
     bar.finish()
-    report.loss_after = heldOutLoss
+    report.loss_after = heldOutLoss == nil ? nil : best
+    report.best_epoch = bestEpoch
+    report.steps = last?.number ?? 0
     report.final_training_loss = last?.loss
     report.tokens_per_second = last?.tokensPerSecond
     report.seconds = (clock.now - start).inSeconds
@@ -261,7 +276,9 @@ struct FinetuneCommand: ParsableCommand {
       return
     }
     if let before = report.loss_before, let after = report.loss_after {
-      out.line(String(format: "held-out loss %.4f, before %.4f (%+.1f %%)", after, before, 100 * (after / before - 1)))
+      let epoch = report.best_epoch.map { " after epoch \($0)" } ?? ""
+      out.line(
+        String(format: "held-out loss %.4f%@, before %.4f (%+.1f %%)", after, epoch, before, 100 * (after / before - 1)))
     }
     if let seconds = report.seconds, let rate = report.tokens_per_second {
       out.line(
@@ -282,6 +299,8 @@ private struct MetricsFile {
   mutating func add(_ step: LocalFineTuning.Step) throws {
     text += String(
       format: "%d,%d,%.6f,%.6f,%.1f\n", step.number, step.epoch, step.loss, step.gradientNorm, step.tokensPerSecond)
-    if step.number % 20 == 0 || step.number == step.of { try Data(text.utf8).write(to: url, options: .atomic) }
+    if step.number % 20 == 0 { try write() }
   }
+
+  func write() throws { try Data(text.utf8).write(to: url, options: .atomic) }
 }

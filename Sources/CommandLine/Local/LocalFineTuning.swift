@@ -63,9 +63,9 @@ struct LocalFineTuning {
   ///
   /// - Parameters:
   ///   - stepped: called after each.
-  ///   - epochEnded: called after each epoch, from 1.
+  ///   - epochEnded: called after each epoch, from 1; false ends the run.
   /// - Throws: `TrainingError`, and what the calls throw.
-  func run(stepped: (Step) throws -> Void, epochEnded: (Int) throws -> Void) throws {
+  func run(stepped: (Step) throws -> Void, epochEnded: (Int) throws -> Bool) throws {
     let clock = ContinuousClock()
     let start = clock.now
     var (number, tokens) = (0, 0)
@@ -80,7 +80,7 @@ struct LocalFineTuning {
             gradientNorm: outcome.gradientNorm,
             tokensPerSecond: Double(tokens) / max(1e-9, (clock.now - start).inSeconds)))
       }
-      try epochEnded(epoch + 1)
+      guard try epochEnded(epoch + 1) else { return }
     }
   }
 }
