@@ -54,18 +54,9 @@ package struct LabelledSequences: Equatable, Sendable {
   }
 
   init(_ file: SafetensorsFile) throws {
-    let tokens = try file.elements("tokens", as: Int32.self, shape: [nil])
+    let (tokens, ranges) = try RaggedOffsets.sequences(
+      of: file, payload: Self.payload, limit: Limit.sequences)
     let labels = try file.elements("labels", as: Int32.self, shape: [tokens.count])
-    let offsets = try file.elements("offsets", as: Int32.self, shape: [nil])
-    guard (1...Limit.sequences).contains(offsets.count - 1) else {
-      throw Self.error("offsets", "1 to \(Limit.sequences) sequences, not \(offsets.count - 1)")
-    }
-    let ranges = try RaggedOffsets(
-      offsets, covering: tokens.count, payload: Self.payload, tensor: "offsets"
-    ).ranges
-    guard ranges.allSatisfy({ !$0.isEmpty }) else {
-      throw Self.error("offsets", "a sequence has no tokens")
-    }
     sequences = ranges.map {
       Sequence(tokens: Array(tokens[$0]), labels: Array(labels[$0]))
     }

@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// A payload that is a well-formed safetensors file, but not a valid one of its kind.
 package struct PayloadError: Error, Hashable, CustomStringConvertible {
   /// Which payload, for example `generate inputs`.
@@ -32,6 +34,30 @@ struct RaggedOffsets {
       }
       return Int(start)..<Int(end)
     }
+  }
+
+  /// The tensors `tokens` and `offsets` of a file: sequences of at least one token each.
+  ///
+  /// - Parameter limit: sequences at most.
+  /// - Throws: `FormatError` and `PayloadError`.
+  static func sequences(
+    of file: SafetensorsFile, payload: String, limit: Int
+  ) throws -> (tokens: [Int32], ranges: [Range<Int>]) {
+    func error(_ reason: String) -> PayloadError {
+      PayloadError(payload, tensor: "offsets", reason: reason)
+    }
+    let tokens = try file.elements("tokens", as: Int32.self, shape: [nil])
+    let offsets = try file.elements("offsets", as: Int32.self, shape: [nil])
+    guard offsets.count > 1, offsets.count - 1 <= limit else {
+      throw error("1 to \(limit) sequences, not \(offsets.count - 1)")
+    }
+    let ranges = try RaggedOffsets(
+      offsets, covering: tokens.count, payload: payload, tensor: "offsets"
+    ).ranges
+    if let empty = ranges.firstIndex(where: \.isEmpty) {
+      throw error("sequence \(empty) has no tokens")
+    }
+    return (tokens, ranges)
   }
 
   /// The offsets tensor of rows with these counts; nil where it would pass 2^31.

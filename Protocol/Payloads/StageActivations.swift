@@ -96,17 +96,8 @@ package struct StageActivations: Equatable, Sendable {
   /// - Throws: `FormatError` and `PayloadError`.
   package init(decoding data: Data) throws {
     let file = try SafetensorsFile(data: data, name: Self.payload)
-    let tokens = try file.elements("tokens", as: Int32.self, shape: [nil])
-    let offsets = try file.elements("offsets", as: Int32.self, shape: [nil])
-    guard (1...Limit.sequences).contains(offsets.count - 1) else {
-      throw Self.error("offsets", "1 to \(Limit.sequences) sequences, not \(offsets.count - 1)")
-    }
-    let ranges = try RaggedOffsets(
-      offsets, covering: tokens.count, payload: Self.payload, tensor: "offsets"
-    ).ranges
-    guard ranges.allSatisfy({ !$0.isEmpty }) else {
-      throw Self.error("offsets", "a sequence has no tokens")
-    }
+    let (tokens, ranges) = try RaggedOffsets.sequences(
+      of: file, payload: Self.payload, limit: Limit.sequences)
     sequences = ranges.map { Array(tokens[$0]) }
     func rows(_ name: String) throws -> Rows {
       let values = try file.elements(name, as: Float.self, shape: [tokens.count, nil])

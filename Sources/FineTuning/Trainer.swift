@@ -62,6 +62,10 @@ package final class Trainer {
   private var kept: [LayerActivations] = []
   private var working: [LayerActivations.Shape: LayerActivations] = [:]
   private var steps = 0
+  /// Both ways, for as many positions as the longest sequence so far has had.
+  private var ropes: [RopeTable] = []
+  private var inverseRopes: [RopeTable] = []
+  private var positions = 0
   /// The first layer with an adapter; those before it need no gradient.
   private let first: Int
 
@@ -126,7 +130,7 @@ package final class Trainer {
     try check(batch)
     var sum = 0.0
     for part in parts(batch) {
-      let pass = TrainingPass(part.map(\.tokens), model, space)
+      let pass = pass(part)
       let x = try forward(pass, keeping: false)
       for loss in try head.losses(
         x, labels: Self.labels(part), factor: 1, gradient: nil, space)
@@ -221,6 +225,17 @@ package final class Trainer {
     return parts
   }
 
+  private func pass(_ part: ArraySlice<TrainingBatch.Sequence>) -> TrainingPass {
+    let longest = part.reduce(0) { max($0, $1.tokens.count) }
+    if longest > positions {
+      ropes = model.ropes(positions: longest)
+      inverseRopes = ropes.map(\.inverted)
+      positions = longest
+    }
+    return TrainingPass(
+      part.map(\.tokens), ropes: ropes, inverseRopes: inverseRopes, space)
+  }
+
   /// The rows of a pass that have labels: those before the tokens that are to be foreseen.
   private static func labels(
     _ part: ArraySlice<TrainingBatch.Sequence>
@@ -248,7 +263,7 @@ package final class Trainer {
     // Sequences without labels, too: whether one that is not finite spoils the step must not depend on
     // what shares its pass.
     for part in parts(batch) {
-      let pass = TrainingPass(part.map(\.tokens), model, space)
+      let pass = pass(part)
       let x = try forward(pass, keeping: true)
       let d = try space.tensor(.streamGradient, columns: x.columns)
       let losses = try head.losses(

@@ -13,8 +13,14 @@ final class TrainingPass {
   let inverseRopes: [RopeTable]
   private var caches: [(layer: CacheLayer, rows: [SequenceRows])] = []
 
-  /// - Parameter sequences: of at least one token each.
-  init(_ sequences: [[Int32]], _ model: DenseModel, _ space: Workspace) {
+  /// - Parameters:
+  ///   - sequences: of at least one token each.
+  ///   - ropes: for every position of theirs.
+  ///   - inverseRopes: the same the other way.
+  init(
+    _ sequences: [[Int32]], ropes: [RopeTable], inverseRopes: [RopeTable], _ space: Workspace
+  ) {
+    (self.ropes, self.inverseRopes) = (ropes, inverseRopes)
     self.space = space
     tokens = sequences.flatMap(\.self)
     var start = 0
@@ -23,8 +29,6 @@ final class TrainingPass {
       return start..<start + sequence.count
     }
     positions = sequences.flatMap { $0.indices.map { Int32($0) } }
-    ropes = model.ropes(positions: sequences.reduce(0) { max($0, $1.count) })
-    inverseRopes = ropes.map(\.inverted)
   }
 
   /// Caches in float32 for the keys and values of a layer. Layers of the same shape share them, one

@@ -11,23 +11,14 @@ final class Workspace {
     case gathered, logits, cappedLogits, gatheredGradient, headGradient
   }
 
-  private struct Slot: Hashable {
-    let use: Use
-    let columns: Int
-  }
-
   let compute: Compute
-  private var tensors: [Slot: Tensor] = [:]
+  private let tensors = TensorPool<Use>()
 
   init(_ compute: Compute) { self.compute = compute }
 
   /// Of undefined contents; operations that write it set its rows.
   func tensor(_ use: Use, columns: Int) throws -> Tensor {
-    let slot = Slot(use: use, columns: columns)
-    if let tensor = tensors[slot] { return tensor }
-    let tensor = try Tensor(rows: 0, columns: columns)
-    tensors[slot] = tensor
-    return tensor
+    try tensors.tensor(use, columns: columns)
   }
 }
 

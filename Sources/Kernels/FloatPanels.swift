@@ -14,7 +14,8 @@ package final class FloatPanels {
     of x: Tensor, rows: Range<Int>, columns: Range<Int>, _ compute: Compute
   ) throws(KernelError) -> PackedWeights {
     precondition(rows.upperBound <= x.rows && columns.upperBound <= x.columns)
-    let (source, target) = (Rows(x), try reserve(outputs: columns.count, inputs: rows.count))
+    let source = Rows(x)
+    let (target, weights) = try reserve(outputs: columns.count, inputs: rows.count)
     let panel = Int(CK_PANEL)
     let panels = (columns.count + panel - 1) / panel
     compute.overRows(panels, columns: panel * rows.count) { range in
@@ -29,7 +30,7 @@ package final class FloatPanels {
         }
       }
     }
-    return try finish(outputs: columns.count, inputs: rows.count)
+    return weights
   }
 
   /// The matrix whose rows are rows of `x`: [rows, columns], of these rows and columns of it.
@@ -39,7 +40,8 @@ package final class FloatPanels {
     of x: Tensor, rows: Range<Int>, columns: Range<Int>, _ compute: Compute
   ) throws(KernelError) -> PackedWeights {
     precondition(rows.upperBound <= x.rows && columns.upperBound <= x.columns)
-    let (source, target) = (Rows(x), try reserve(outputs: rows.count, inputs: columns.count))
+    let source = Rows(x)
+    let (target, weights) = try reserve(outputs: rows.count, inputs: columns.count)
     let panel = Int(CK_PANEL)
     compute.overRows((rows.count + panel - 1) / panel, columns: panel * columns.count) { range in
       for index in range {
@@ -51,7 +53,7 @@ package final class FloatPanels {
         }
       }
     }
-    return try finish(outputs: rows.count, inputs: columns.count)
+    return weights
   }
 
   /// All rows of `x`, as `rows(of:rows:columns:_:)`.
@@ -64,21 +66,22 @@ package final class FloatPanels {
     try columns(of: x, rows: 0..<x.rows, columns: 0..<x.columns, compute)
   }
 
-  private func reserve(outputs: Int, inputs: Int) throws(KernelError) -> Floats {
+  /// Room for a matrix, and the matrix that will lie there.
+  private func reserve(
+    outputs: Int, inputs: Int
+  ) throws(KernelError) -> (floats: Floats, weights: PackedWeights) {
     let layout = try PackedLayout(storage: .f32, outputs: outputs, inputs: inputs)
-    if memory.map({ $0.byteCount < layout.byteCount }) ?? true {
+    let memory: AlignedMemory
+    if let present = self.memory, present.byteCount >= layout.byteCount {
+      memory = present
+    } else {
       memory = try AlignedMemory(byteCount: layout.byteCount)
+      self.memory = memory
     }
-    guard let base = memory?.base else { preconditionFailure("memory was reserved") }
-    return Floats(base: base.assumingMemoryBound(to: Float.self))
-  }
-
-  private func finish(outputs: Int, inputs: Int) throws(KernelError) -> PackedWeights {
-    let layout = try PackedLayout(storage: .f32, outputs: outputs, inputs: inputs)
-    guard let memory else { preconditionFailure("memory was reserved") }
-    return try PackedWeights(
+    let weights = try PackedWeights(
       type: .f32, outputs: outputs, inputs: inputs,
       packed: UnsafeRawBufferPointer(start: memory.base, count: layout.byteCount), owner: memory)
+    return (Floats(base: memory.base.assumingMemoryBound(to: Float.self)), weights)
   }
 }
 

@@ -12,14 +12,8 @@ extension ModelUnitRunner {
     let (executor, model) = try executor(task, sequences: inputs.examples)
     let flops = Self.flops(inputs.examples, model, passes: 2)
     let tokens = inputs.examples.tokenCount
-    var done = 0
     let result = try executor.train(
-      inputs,
-      progress: { count in
-        done += count
-        task.tokensGenerated(count)
-        task.progress(flops * Double(done) / Double(max(1, tokens)))
-      }, isCancelled: task.isCancelled)
+      inputs, progress: task.progress(of: flops, tokens: tokens), isCancelled: task.isCancelled)
     return UnitOutcome(result: try result.encoded(), tokens: tokens, flops: flops)
   }
 
@@ -28,14 +22,8 @@ extension ModelUnitRunner {
     let (executor, model) = try executor(task, sequences: inputs)
     let flops = Self.flops(inputs, model, passes: 1)
     let tokens = inputs.tokenCount
-    var done = 0
     let result = try executor.validate(
-      inputs,
-      progress: { count in
-        done += count
-        task.tokensGenerated(count)
-        task.progress(flops * Double(done) / Double(max(1, tokens)))
-      }, isCancelled: task.isCancelled)
+      inputs, progress: task.progress(of: flops, tokens: tokens), isCancelled: task.isCancelled)
     return UnitOutcome(result: try result.encoded(), tokens: tokens, flops: flops)
   }
 

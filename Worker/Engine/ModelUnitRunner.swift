@@ -66,11 +66,12 @@ package final class ModelUnitRunner: UnitRunning {
 
   package func run(_ task: UnitTask) throws -> UnitOutcome {
     do {
-      switch task.specification.kind {
-      case .generate, .stageForward:
-        // Transposes are of no use to units that do not learn, whose plans do not count them.
-        loaded.withLock { $0?.frozen = nil }
-        return task.specification.kind == .generate ? try generate(task) : try runStage(task)
+      let kind = task.specification.kind
+      // Transposes are of no use to units that do not learn, whose plans do not count them.
+      if kind != .train, kind != .validate { loaded.withLock { $0?.frozen = nil } }
+      switch kind {
+      case .generate: return try generate(task)
+      case .stageForward: return try runStage(task)
       case .train: return try train(task)
       case .validate: return try validate(task)
       }
@@ -106,13 +107,9 @@ package final class ModelUnitRunner: UnitRunning {
     }
     let stage = try StageExecutor(
       model, inputs: inputs, cache: specification.cache, compute: compute(task))
-    var done = 0
     let result = try stage.run(
-      progress: { tokens in
-        done += tokens
-        task.tokensGenerated(tokens)
-        task.progress(flops * Double(done) / Double(max(1, inputs.tokenCount)))
-      }, isCancelled: task.isCancelled)
+      progress: task.progress(of: flops, tokens: inputs.tokenCount),
+      isCancelled: task.isCancelled)
     let encoded =
       switch result {
       case .activations(let activations): try activations.encoded()

@@ -63,6 +63,18 @@ package struct UnitTask: Sendable {
   }
 }
 
+extension UnitTask {
+  /// For a unit whose tokens are known: tells of each pass, by the tokens that it ran.
+  func progress(of flops: Double, tokens: Int) -> (_ ran: Int) -> Void {
+    var done = 0
+    return { count in
+      done += count
+      tokensGenerated(count)
+      progress(flops * Double(done) / Double(max(1, tokens)))
+    }
+  }
+}
+
 /// What a unit gave.
 package struct UnitOutcome: Hashable, Sendable {
   /// The result's canonical safetensors file.

@@ -17,11 +17,6 @@ final class StepContext {
     case adapted, lowRank, lowRankDelta
   }
 
-  private struct Slot: Hashable {
-    let use: Use
-    let columns: Int
-  }
-
   let compute: Compute
   /// Is told of every input of a matrix.
   var observer: (any InputObserver)?
@@ -33,7 +28,7 @@ final class StepContext {
   var perLayerInputs: Tensor?
   /// The description's ropes, for the positions in use.
   var ropes: [RopeTable]
-  private var tensors: [Slot: Tensor] = [:]
+  private let tensors = TensorPool<Use>()
 
   init(compute: Compute, ropes: [RopeTable]) {
     self.compute = compute
@@ -42,11 +37,7 @@ final class StepContext {
 
   /// A tensor whose contents are undefined; operations that write it set its rows.
   func tensor(_ use: Use, columns: Int) throws -> Tensor {
-    let slot = Slot(use: use, columns: columns)
-    if let tensor = tensors[slot] { return tensor }
-    let tensor = try Tensor(rows: 0, columns: columns)
-    tensors[slot] = tensor
-    return tensor
+    try tensors.tensor(use, columns: columns)
   }
 
   /// Tells the observer, if there is one, what goes into matrices.
