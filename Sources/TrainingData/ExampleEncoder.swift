@@ -128,12 +128,8 @@ package struct ExampleEncoder: Sendable {
       throw DatasetError(
         line: line, "the model has no chat template: give it lines of {\"text\": ...}")
     }
-    let values = messages.map { message in
-      var members: JSONMembers = [
-        "role": .string(message.role), "content": .string(message.content),
-      ]
-      if let name = message.name { members["name"] = .string(name) }
-      return TemplateValue.object(members)
+    let values = messages.map {
+      ChatTemplate.message(role: $0.role, content: $0.content, name: $0.name)
     }
     do {
       return try template.render(

@@ -62,12 +62,8 @@ package struct ServedModel: PromptEncoder {
     for (name, spelling) in specialTokens.sorted(by: { $0.key < $1.key }) {
       variables[name] = .string(spelling)
     }
-    let values = messages.map { message in
-      var members: JSONMembers = [
-        "role": .string(message.role), "content": .string(message.content),
-      ]
-      if let name = message.name { members["name"] = .string(name) }
-      return TemplateValue.object(members)
+    let values = messages.map {
+      ChatTemplate.message(role: $0.role, content: $0.content, name: $0.name)
     }
     do {
       return try template.render(

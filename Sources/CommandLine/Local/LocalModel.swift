@@ -30,10 +30,9 @@ struct LocalModel {
     guard let source = bundle.chatTemplate else {
       throw CommandError("the model has no chat template: use --raw to continue the text as it is")
     }
-    func message(_ role: String, _ content: String) -> JSONValue {
-      .object(["role": .string(role), "content": .string(content)])
-    }
-    let messages = (system.map { [message("system", $0)] } ?? []) + [message("user", text)]
+    let messages =
+      (system.map { [ChatTemplate.message(role: "system", content: $0)] } ?? [])
+      + [ChatTemplate.message(role: "user", content: text)]
     var extra: JSONMembers = [:]
     if let token = bundle.beginningToken { extra["bos_token"] = .string(token) }
     if let token = bundle.endToken { extra["eos_token"] = .string(token) }
