@@ -172,12 +172,28 @@ class Machine:
             stderr=subprocess.STDOUT,
         )
         self.leader = eventually(self.find_leader, "the machine has a first process", 30)
-        eventually(lambda: self.ask("systemctl", "is-system-running") in ("running", "degraded"), "it has started", 60)
+        try:
+            eventually(lambda: self.state() in ("running", "degraded"), "it has started", 180)
+        except AssertionError as failure:
+            waits = self.ask("systemctl", "list-jobs", "--no-pager")
+            raise AssertionError(f"{failure}: {self.state()}\n{waits}\n{log.read_text()[-4000:]}") from None
+
+    def state(self):
+        return self.ask("systemctl", "is-system-running")
 
     def find_leader(self):
-        """The process 1 inside: the only descendant of nspawn's with a root folder of its own."""
+        """The process that is number 1 inside. Before it, nspawn has a child that prepares the folder and ends."""
         found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout.split()
-        return next((pid for pid in found if Path(f"/proc/{pid}/exe").exists()), None)
+        return next((pid for pid in found if self.numbers(pid)[1:] == ["1"]), None)
+
+    @staticmethod
+    def numbers(pid):
+        """A process's number here, and in the machine if it lives in one (proc_pid_status(5), NSpid)."""
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            return []
+        return re.search(r"^NSpid:(.*)$", status, re.MULTILINE).group(1).split()
 
     def command(self, *command):
         inside = ["nsenter", "-t", self.leader, "-m", "-u", "-i", "-p", "-C"]
