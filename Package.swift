@@ -118,7 +118,7 @@ let package = Package(
 
     // What coordinator and worker say to each other.
     module("WireProtocol", path: "Protocol/Messages", []),
-    module("WirePayloads", path: "Protocol/Payloads", ["CZstd", "ModelFormats", crypto]),
+    module("WirePayloads", path: "Protocol/Payloads", ["CZstd", "ModelFormats", "WireProtocol", crypto]),
 
     // The coordinator.
     module("CoordinatorCore", path: "Coordinator/Core", ["WireProtocol"]),
@@ -131,8 +131,8 @@ let package = Package(
     module(
       "CoordinatorAPI", path: "Coordinator/API",
       [
-        "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "ModelFormats", "Models",
-        "Tokenizers", "WirePayloads", "WireProtocol", asn1, crypto, hummingbird, logging, nioCore,
+        "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning",
+        "ModelFormats", "Models", "Tokenizers", "TrainingData", "WirePayloads", "WireProtocol", asn1, crypto, hummingbird, logging, nioCore,
         nioSSL, x509,
       ]),
     module(
@@ -145,8 +145,8 @@ let package = Package(
       "CoordinatorServer", path: "Coordinator/Server",
       [
         "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics", "CoordinatorStore",
-        "Execution", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1, crypto,
-        hummingbird, hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, x509,
+        "Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1,
+        crypto, hummingbird, hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, x509,
       ]),
 
     // The worker.

@@ -15,6 +15,8 @@ package struct APIEnvironment: Sendable {
   /// Where BOINC's statistics files are; nil: none are served.
   package var statistics: StatisticsFolder?
   package var diskGuard = DiskGuard()
+  /// What units are verified by.
+  package var policy = CoordinatorPolicy()
   /// Bytes that are free where blobs and database are; nil where nobody can tell.
   package var freeDiskBytes: @Sendable () -> Int? = { nil }
   package var now: @Sendable () -> Timestamp
@@ -60,8 +62,9 @@ package struct APILimits: Sendable {
   package var lineBytes = 4 << 20
   /// Bytes of a JSON body.
   package var messageBytes = 1 << 20
-  /// Bytes of an uncompressed result, whatever its unit would allow.
-  package var resultBytes = 64 << 20
+  /// Bytes of an uncompressed result, whatever its unit would allow: the change of an adapter of 128
+  /// million parameters.
+  package var resultBytes = 256 << 20
   /// Seconds that a worker's certificate is valid; workers renew it in time.
   package var certificateSeconds = 30 * 86400
   /// Tokens that a chat request without `max_tokens` may generate, within the model's context.

@@ -32,6 +32,8 @@ package struct Wakeups: Sendable {
   package let validation = Wakeup()
   /// Batches whose files are to be written.
   package let finalisation = Wakeup()
+  /// Fine-tuning jobs to validate or to move on.
+  package let fineTuning = Wakeup()
   /// Units to replay.
   package let replay = Wakeup()
 

@@ -105,6 +105,8 @@ package enum CoordinatorServer {
         pollSeconds: configuration.pollSeconds, logger: logger),
       FinalisationService(
         environment: environment, pollSeconds: configuration.pollSeconds, logger: logger),
+      FineTuningService(
+        environment: environment, pollSeconds: configuration.pollSeconds, logger: logger),
       TickService(
         environment: environment, tickSeconds: configuration.tickSeconds, logger: logger,
         onTick: onTick),

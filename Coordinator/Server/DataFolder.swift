@@ -41,6 +41,7 @@ package struct DataFolder: Sendable {
       catalog: ModelCatalog(store: store, blobs: blobs), limits: limits, statistics: statistics,
       now: now)
     environment.diskGuard = diskGuard
+    environment.policy = store.policy
     environment.freeDiskBytes = { [blobs] in blobs.freeBytes() }
     return environment
   }

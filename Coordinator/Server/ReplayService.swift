@@ -1,6 +1,7 @@
 import CoordinatorAPI
 import CoordinatorStore
 import Execution
+import FineTuning
 import Foundation
 import Kernels
 import Logging
@@ -57,18 +58,11 @@ package struct ReplayService: Service {
     let metadata: Logger.Metadata = ["unit": "\(job.unit)", "reason": "\(job.reason)"]
     logger.notice("replay begins", metadata: metadata)
     do {
-      let inputs = try GenerateInputs(
-        decoding: try await blobs.read(job.specification.inputs))
-      var vocabulary: VocabularyBytes?
-      if let digest = job.specification.vocabulary {
-        vocabulary = try VocabularyBytes(decoding: try await blobs.read(digest))
-      }
-      let manifest = try await blobs.read(job.specification.model)
-      let result = try await machine.run(
-        job.specification, manifest: manifest, inputs: inputs, vocabulary: vocabulary)
-      let digest = try await blobs.put(try result.encoded())
+      let check = try await ResultCheck(job.specification, blobs: blobs)
+      let result = try await machine.run(try await work(job.specification, check))
+      let digest = try await blobs.put(result)
       let outcome = try await environment.store.settleReplay(
-        job.id, result: NewResult(digest: digest, result: result), now: environment.now())
+        job.id, result: try check.result(decoding: result, digest: digest), now: environment.now())
       logger.notice(
         "replay settled",
         metadata: metadata.merging([
@@ -84,6 +78,22 @@ package struct ReplayService: Service {
       try? await environment.store.failReplay(
         job.id, detail: "\(error)", now: environment.now())
     }
+  }
+
+  private func work(
+    _ specification: UnitSpecification, _ inputs: ResultCheck
+  ) async throws -> ReplayMachine.Work {
+    var vocabulary: VocabularyBytes?
+    if let digest = specification.vocabulary {
+      vocabulary = try VocabularyBytes(decoding: try await blobs.read(digest))
+    }
+    var adapter: AdapterPayload?
+    if let digest = specification.adapter {
+      adapter = try AdapterPayload(decoding: try await blobs.read(digest))
+    }
+    return ReplayMachine.Work(
+      specification: specification, manifest: try await blobs.read(specification.model),
+      inputs: inputs, vocabulary: vocabulary, adapter: adapter)
   }
 }
 
@@ -101,29 +111,56 @@ final class ReplayMachine: Sendable {
   /// Lets the model's memory go.
   func release() { loaded.withLock { $0 = nil } }
 
-  func run(
-    _ specification: UnitSpecification, manifest: Data, inputs: GenerateInputs,
-    vocabulary: VocabularyBytes?
-  ) async throws -> GenerateResult {
+  /// A unit with all that it names.
+  struct Work: Sendable {
+    let specification: UnitSpecification
+    let manifest: Data
+    let inputs: ResultCheck
+    let vocabulary: VocabularyBytes?
+    let adapter: AdapterPayload?
+  }
+
+  /// The bytes of the unit's result.
+  func run(_ work: Work) async throws -> Data {
     let cancelled = Atomic(false)
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
         Thread.detachNewThread {
           continuation.resume(
             with: Result {
-              let model = try self.model(specification.model, manifest: manifest)
-              let compute = try Compute(
-                kernels: .best(environment: ProcessInfo.processInfo.environment),
-                threads: self.threads)
-              return try UnitExecutor.run(
-                specification, inputs: inputs, vocabulary: vocabulary,
-                model: ExecutorModel(model, compute: compute), compute: compute,
-                isCancelled: { cancelled.load(ordering: .relaxed) })
+              try self.compute(work) { cancelled.load(ordering: .relaxed) }
             })
         }
       }
     } onCancel: {
       cancelled.store(true, ordering: .relaxed)
+    }
+  }
+
+  private func compute(_ work: Work, isCancelled: () -> Bool) throws -> Data {
+    let specification = work.specification
+    let model = try model(specification.model, manifest: work.manifest)
+    let compute = try Compute(
+      kernels: .best(environment: ProcessInfo.processInfo.environment), threads: threads)
+    func learner() throws -> TrainingExecutor {
+      guard let adapter = work.adapter else {
+        throw StoreError(.corrupt, "A \(specification.kind.rawValue) unit names no adapter.")
+      }
+      return try TrainingExecutor(
+        specification, model: FrozenModel(model), adapter: adapter, compute: compute)
+    }
+    switch work.inputs {
+    case .train(let inputs, _):
+      return try learner().train(inputs, isCancelled: isCancelled).encoded()
+    case .validate(let inputs):
+      return try learner().validate(inputs, isCancelled: isCancelled).encoded()
+    case .generate(let inputs):
+      let adapted = try work.adapter.map { try model.adapted(by: Adapter($0)) } ?? model
+      return try UnitExecutor.run(
+        specification, inputs: inputs, vocabulary: work.vocabulary,
+        model: ExecutorModel(adapted, compute: compute), compute: compute,
+        isCancelled: isCancelled
+      ).encoded()
     }
   }
 

@@ -5,7 +5,7 @@ import WireProtocol
 /// The coordinator's memory. Every call is one decision in one transaction: when it returns, its
 /// effect is durable; when it throws, nothing happened. Calls may be repeated after a lost answer
 /// without counting anything twice.
-package protocol Store: FileStore, BatchStore, WorkStore, FleetStore, AccountStore, KeyStore,
+package protocol Store: FileStore, BatchStore, FineTuningStore, WorkStore, FleetStore, AccountStore, KeyStore,
   ModelStore, StatisticsStore, OverviewStore, AdministrationStore
 {}
 
@@ -107,7 +107,8 @@ package protocol WorkStore: Sendable {
   /// - Throws: `StoreError.leaseUnknown`; `.invalid` when the summaries do not fit the unit;
   ///   `.conflict` when the lease was given a different result before.
   func submit(_ submission: ResultSubmission, now: Timestamp) async throws -> ResultReceipt
-  /// Whether a worker may read a blob: a model's, or the inputs of a unit that it holds a lease on.
+  /// Whether a worker may read a blob: a model's, or inputs and adapter of a unit that it holds a
+  /// lease on.
   func mayRead(blob: Digest, worker: String, now: Timestamp) async throws -> Bool
 
   /// A unit to replay on the coordinator's own machine; nil when there is none.
@@ -206,6 +207,8 @@ package protocol ModelStore: Sendable {
   func manifest(_ digest: Digest) async throws -> ManifestRecord?
   /// Forgets a name; false when there is none. Units of the model go on.
   func removeModel(_ id: String) async throws -> Bool
+  /// Forgets a tuned model of a key's own; false when there is none.
+  func removeTunedModel(_ id: String, key: String) async throws -> Bool
 }
 
 /// Contributions and receipts.

@@ -6,9 +6,12 @@ import ModelFormats
 /// One safetensors file, for each adapted matrix of layer N and kind K (`q_proj`, `k_proj`, `v_proj`, `o_proj`,
 /// `gate_proj`, `up_proj`, `down_proj`) in transformers' order of rows:
 ///
-///     layers.N.K.a      F32 [rank, inputs]    layers.N.K.b   F32 [outputs, rank]
+///     layers.N.K.a      F32 or BF16 [rank, inputs]
+///     layers.N.K.b      F32 or BF16 [outputs, rank]
 ///     alpha             F64 [1]
-///     rank_stabilised   U8 [1]                0 or 1
+///     rank_stabilised   U8 [1]   0 or 1
+///
+/// A tensor is BF16 where each of its values is a bfloat16 one, as after `rounded`: half as much travels.
 package struct AdapterPayload: Equatable, Sendable {
   /// A matrix's place.
   package struct Site: Hashable, Sendable {
@@ -71,9 +74,35 @@ package struct AdapterPayload: Equatable, Sendable {
   static func add(_ pairs: [Site: Pair], to writer: inout SafetensorsWriter) throws {
     for (site, pair) in pairs {
       let name = "layers.\(site.layer).\(site.kind)"
-      try writer.add("\(name).a", shape: [pair.rank, pair.inputs], pair.a)
-      try writer.add("\(name).b", shape: [pair.outputs, pair.rank], pair.b)
+      try add("\(name).a", [pair.rank, pair.inputs], pair.a, to: &writer)
+      try add("\(name).b", [pair.outputs, pair.rank], pair.b, to: &writer)
     }
+  }
+
+  private static func add(
+    _ name: String, _ shape: [Int], _ values: [Float], to writer: inout SafetensorsWriter
+  ) throws {
+    guard BFloat16Coding.isExact(values) else { return try writer.add(name, shape: shape, values) }
+    try writer.add(name, type: .bfloat16, shape: shape, bytes: BFloat16Coding.narrow(values))
+  }
+
+  private static func values(_ file: SafetensorsFile, _ name: String) throws -> [Float] {
+    guard try file.record(name).type == .bfloat16 else {
+      return try file.elements(name, as: Float.self)
+    }
+    return try BFloat16Coding.widen(file, name)
+  }
+
+  /// Every value rounded to the nearest bfloat16 one, ties to even.
+  package var rounded: AdapterPayload {
+    var payload = self
+    payload.pairs = pairs.mapValues { pair in
+      var pair = pair
+      pair.a = pair.a.map(BFloat16Coding.rounded)
+      pair.b = pair.b.map(BFloat16Coding.rounded)
+      return pair
+    }
+    return payload
   }
 
   /// The pairs of a file, all of whose other tensors are named in `others`.
@@ -99,8 +128,7 @@ package struct AdapterPayload: Equatable, Sendable {
       else { throw error(name, "A \(aShape) and B \(bShape) are no pair") }
       pairs[Site(layer: layer, kind: parts[2])] = Pair(
         rank: aShape[0], inputs: aShape[1], outputs: bShape[0],
-        a: try file.elements("\(stem).a", as: Float.self),
-        b: try file.elements("\(stem).b", as: Float.self))
+        a: try values(file, "\(stem).a"), b: try values(file, "\(stem).b"))
     }
     return pairs
   }

@@ -30,9 +30,9 @@ package struct TrainResult: Equatable, Sendable {
     for (site, pair) in changes {
       let name = "layers.\(site.layer).\(site.kind)"
       try writer.add(
-        "\(name).a", type: .bfloat16, shape: [pair.rank, pair.inputs], bytes: Self.narrow(pair.a))
+        "\(name).a", type: .bfloat16, shape: [pair.rank, pair.inputs], bytes: BFloat16Coding.narrow(pair.a))
       try writer.add(
-        "\(name).b", type: .bfloat16, shape: [pair.outputs, pair.rank], bytes: Self.narrow(pair.b))
+        "\(name).b", type: .bfloat16, shape: [pair.outputs, pair.rank], bytes: BFloat16Coding.narrow(pair.b))
     }
     try writer.add("losses", losses)
     try writer.add("norms", norms)
@@ -64,21 +64,11 @@ package struct TrainResult: Equatable, Sendable {
     }
   }
 
-  /// The nearest bfloat16 value, ties to even; an infinity or NaN is for the reader to refuse.
-  package static func rounded(_ value: Float) -> Float {
-    Float(bitPattern: UInt32(word(value)) << 16)
-  }
-
-  private static func word(_ value: Float) -> UInt16 {
-    let bits = value.bitPattern
-    guard value.isFinite else { return UInt16(bits >> 16) | (value.isNaN ? 0x40 : 0) }
-    return UInt16((bits &+ 0x7fff &+ (bits >> 16 & 1)) >> 16)
-  }
-
-  private static func narrow(_ values: [Float]) -> [UInt8] {
-    values.flatMap { value in
-      let word = word(value)
-      return [UInt8(word & 0xff), UInt8(word >> 8)]
+  /// Bytes of a result of `inputs` from `adapter`, at most.
+  package static func limitBytes(for inputs: TrainInputs, from adapter: AdapterPayload) -> Int {
+    adapter.pairs.values.reduce(16 * inputs.steps.count + 4096) { sum, pair in
+      // Values, and two entries of the header.
+      sum + 2 * pair.rank * (pair.inputs + pair.outputs) + 512
     }
   }
 
@@ -89,11 +79,7 @@ package struct TrainResult: Equatable, Sendable {
     guard record.type == .bfloat16, record.shape == shape else {
       throw PayloadError(payload, tensor: name, reason: "not BF16 of shape \(shape)")
     }
-    let values = try file.withBytes(of: name) { bytes in
-      stride(from: 0, to: bytes.count, by: 2).map { at in
-        Float(bitPattern: UInt32(bytes[at]) << 16 | UInt32(bytes[at + 1]) << 24)
-      }
-    }
+    let values = try BFloat16Coding.widen(file, name)
     guard values.allSatisfy(\.isFinite) else {
       throw PayloadError(payload, tensor: name, reason: "a change is not finite")
     }
@@ -137,6 +123,11 @@ package struct ValidateResult: Equatable, Sendable {
         return value
       })
     return writer.data()
+  }
+
+  /// Bytes of a result of `inputs`, at most.
+  package static func limitBytes(for inputs: LabelledSequences) -> Int {
+    12 * inputs.sequences.count + 1024
   }
 
   /// Reads a result and checks that it can be one of `inputs`.

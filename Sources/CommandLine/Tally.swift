@@ -20,6 +20,7 @@ struct Tally: AsyncParsableCommand {
         name: "Use a coordinator",
         subcommands: [
           SubmitCommand.self, StatusCommand.self, ResultsCommand.self, CancelCommand.self,
+          FinetuneCommand.self, PauseCommand.self, ResumeCommand.self, AdapterCommand.self, AuditCommand.self,
           StatsCommand.self,
         ]),
       CommandGroup(
@@ -31,7 +32,7 @@ struct Tally: AsyncParsableCommand {
       CommandGroup(
         name: "Look closer, on this machine alone",
         subcommands: [
-          GenerateCommand.self, FinetuneCommand.self, AdapterCommand.self, LogitsCommand.self, TokenizeCommand.self, RenderCommand.self,
+          GenerateCommand.self, LogitsCommand.self, TokenizeCommand.self, RenderCommand.self,
           BenchCommand.self, PerplexityCommand.self, ProveCommand.self,
         ]),
     ])

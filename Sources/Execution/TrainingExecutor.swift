@@ -64,7 +64,7 @@ package struct TrainingExecutor {
       guard var pair = before.pairs[entry.key] else { return }
       func change(_ after: [Float], _ before: [Float]) throws -> [Float] {
         try zip(after, before).map { after, before in
-          let rounded = TrainResult.rounded(after - before)
+          let rounded = BFloat16Coding.rounded(after - before)
           guard rounded.isFinite else {
             throw ExecutionError.learning(place: "the last step", reason: "\(TrainingError.notFinite)")
           }

@@ -46,24 +46,17 @@ package struct DenseModel: Sendable {
   /// - Throws: `FormatError.unsupported` naming the first mechanism that is not of this kind.
   package init(_ model: Model) throws {
     let description = model.description
-    func unsupported(_ what: String) -> FormatError {
-      FormatError(
-        .unsupported, file: description.family, reason: "fine-tuning does not know \(what)")
-    }
+    try description.requireDense()
     guard let embedding = model.embedding, let head = model.head,
       model.layers.count == description.layers.count
-    else { throw unsupported("parts of a model") }
-    guard description.embedding.perLayer == nil else {
-      throw unsupported("inputs of single layers")
-    }
+    else { throw description.unknownToFineTuning("parts of a model") }
     self.description = description
     self.embedding = embedding
-    layers = try zip(model.layers, description.layers).enumerated().map { index, pair in
-      do throws(Layer.Unknown) {
-        return try Layer(pair.0, pair.1)
-      } catch {
-        throw unsupported("\(error.what), as in layer \(index)")
+    layers = try zip(model.layers, description.layers).map { block, layer in
+      guard let dense = Layer(block, layer) else {
+        throw description.unknownToFineTuning("this model")
       }
+      return dense
     }
     finalNorm = head.norm
     self.head = Linear(head.output, description.output)
@@ -90,32 +83,15 @@ extension DenseModel.Linear {
 }
 
 extension DenseModel.Layer {
-  /// A mechanism that a dense model does not have.
-  fileprivate struct Unknown: Error {
-    let what: String
-  }
-
-  fileprivate init(
-    _ block: LayerBlock, _ description: ModelDescription.Layer
-  ) throws(Unknown) {
+  /// Nil where the block is not as `ModelDescription.requireDense` wants its description.
+  fileprivate init?(_ block: LayerBlock, _ description: ModelDescription.Layer) {
     guard case .attention(let attention, _) = block.mixer,
-      case .attention(let attentionDescription) = description.mixer
-    else {
-      if case .latent = block.mixer { throw Unknown(what: "latent attention") }
-      throw Unknown(what: "linear attention")
-    }
-    guard case .gated(let gated) = block.feedForward,
-      case .gated(let gatedDescription) = description.feedForward
-    else { throw Unknown(what: "experts") }
-    guard let key = attention.key, let keyDescription = attentionDescription.key else {
-      throw Unknown(what: "keys and values that layers share")
-    }
-    guard let value = attention.value, let valueDescription = attentionDescription.value else {
-      throw Unknown(what: "values that are keys")
-    }
-    guard attention.gate == nil else { throw Unknown(what: "gated attention") }
-    guard attention.shape.sinks.isEmpty else { throw Unknown(what: "attention sinks") }
-    guard block.perLayerInput == nil else { throw Unknown(what: "inputs of single layers") }
+      case .attention(let attentionDescription) = description.mixer,
+      case .gated(let gated) = block.feedForward,
+      case .gated(let gatedDescription) = description.feedForward,
+      let key = attention.key, let keyDescription = attentionDescription.key,
+      let value = attention.value, let valueDescription = attentionDescription.value
+    else { return nil }
     mixerNorm = block.mixerNorm
     mixerOutputNorm = block.mixerOutputNorm
     feedForwardNorm = block.feedForwardNorm

@@ -18,14 +18,29 @@ package struct ExampleEncoder: Sendable {
   ///   - clock: what templates take for now.
   /// - Throws: `TemplateError` for a template that cannot be read.
   package init(_ bundle: TokenizerBundle, limit: Int, clock: TemplateClock) throws {
+    var special: [String: String] = [:]
+    special["bos_token"] = bundle.beginningToken
+    special["eos_token"] = bundle.endToken
+    self.init(
+      bundle.tokenizer, template: try bundle.chatTemplate.map { try ChatTemplate(source: $0) },
+      specialTokens: special, limit: limit, clock: clock)
+  }
+
+  /// - Parameter specialTokens: `bos_token` and `eos_token` as templates name them, where there are
+  ///   such.
+  package init(
+    _ tokenizer: Tokenizer, template: ChatTemplate?, specialTokens: [String: String], limit: Int,
+    clock: TemplateClock
+  ) {
     precondition(limit > 0)
-    tokenizer = bundle.tokenizer
-    template = try bundle.chatTemplate.map { try ChatTemplate(source: $0) }
+    self.tokenizer = tokenizer
+    self.template = template
     var variables: JSONMembers = [:]
-    if let token = bundle.beginningToken { variables["bos_token"] = .string(token) }
-    if let token = bundle.endToken { variables["eos_token"] = .string(token) }
+    for (name, token) in specialTokens.sorted(by: { $0.key < $1.key }) {
+      variables[name] = .string(token)
+    }
     self.variables = variables
-    endToken = bundle.endToken.flatMap { bundle.tokenizer.id(of: $0) }.map { Int32($0) }
+    endToken = specialTokens["eos_token"].flatMap { tokenizer.id(of: $0) }.map { Int32($0) }
     self.clock = clock
     self.limit = limit
   }

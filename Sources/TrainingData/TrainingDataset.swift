@@ -1,5 +1,4 @@
 import FineTuning
-import Kernels
 
 /// Examples of a dataset as tokens, and the order in which they are learnt.
 package struct TrainingDataset: Sendable {
@@ -23,19 +22,38 @@ package struct TrainingDataset: Sendable {
   ) {
     for (index, line) in lines.enumerated() {
       progress(index + 1)
-      let isBlank = line.allSatisfy { [0x20, 0x09, 0x0d].contains($0) }
-      if isBlank { continue }
-      self.lines += 1
-      do throws(DatasetError) {
-        let encoded = try encoder.encode(
-          TrainingExample(line: line, number: index + 1), line: index + 1)
-        if encoded.isShortened { shortened += 1 }
-        sequences.append(encoded.sequence)
-      } catch {
-        if errors.count < Self.errorLimit { errors.append(error) }
-      }
+      add(line, number: index + 1, encoder)
     }
-    if self.lines == 0 { errors.append(DatasetError(line: nil, "there is no example")) }
+    finish()
+  }
+
+  /// A dataset without examples, for whoever has its lines one by one: `add`, then `finish`.
+  package init() {}
+
+  /// Takes the next line; what is wrong with it is kept.
+  ///
+  /// - Parameter number: from 1.
+  package mutating func add(_ line: [UInt8], number: Int, _ encoder: ExampleEncoder) {
+    let isBlank = line.allSatisfy { [0x20, 0x09, 0x0d].contains($0) }
+    if isBlank { return }
+    lines += 1
+    do throws(DatasetError) {
+      let encoded = try encoder.encode(TrainingExample(line: line, number: number), line: number)
+      if encoded.isShortened { shortened += 1 }
+      sequences.append(encoded.sequence)
+    } catch {
+      refuse(error)
+    }
+  }
+
+  /// Keeps what is wrong with a line, or with all of them.
+  package mutating func refuse(_ error: DatasetError) {
+    if errors.count < Self.errorLimit { errors.append(error) }
+  }
+
+  /// After the last line: there has to be one.
+  package mutating func finish() {
+    if lines == 0 { refuse(DatasetError(line: nil, "there is no example")) }
   }
 
   /// Tokens of all examples.
@@ -50,7 +68,7 @@ package struct TrainingDataset: Sendable {
   package mutating func holdOut(share: Double, seed: Int64) -> [TrainingBatch.Sequence] {
     guard sequences.count > 1 else { return [] }
     let count = max(1, min(sequences.count - 1, Int((Double(sequences.count) * share).rounded())))
-    let held = Set(Self.order(sequences.count, seed: seed).prefix(count))
+    let held = Set(ShuffledOrder.make(sequences.count, seed: seed).prefix(count))
     let result = held.sorted().map { sequences[$0] }
     sequences = sequences.indices.filter { !held.contains($0) }.map { sequences[$0] }
     return result
@@ -58,20 +76,10 @@ package struct TrainingDataset: Sendable {
 
   /// The batches of an epoch: all examples once, shuffled; the last batch may be smaller.
   package func batches(epoch: Int, size: Int, seed: Int64) -> [TrainingBatch] {
-    let order = Self.order(sequences.count, seed: seed &+ Int64(epoch))
+    let order = ShuffledOrder.make(sequences.count, seed: seed &+ Int64(epoch))
     return stride(from: 0, to: order.count, by: max(1, size)).map { start in
       TrainingBatch(
         sequences: order[start..<min(order.count, start + size)].map { sequences[$0] })
     }
-  }
-
-  /// A permutation (Fisher and Yates) by `Philox.uniform` under `seed`, from the last place down.
-  package static func order(_ count: Int, seed: Int64) -> [Int] {
-    var order = Array(0..<count)
-    for place in stride(from: count - 1, to: 0, by: -1) {
-      let draw = Philox.uniform(seed: seed, position: place)
-      order.swapAt(place, min(place, Int(draw * Double(place + 1))))
-    }
-    return order
   }
 }

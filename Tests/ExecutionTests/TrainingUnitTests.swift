@@ -51,7 +51,7 @@ import WireProtocol
 
   @Test func everyMachineGivesTheSameBytes() throws {
     let frozen = try Self.frozen()
-    let adapter = Adapter.initial(for: frozen.dense, rank: 4, alpha: 8, seed: 5)
+    let adapter = Adapter.initial(for: frozen.dense.description, rank: 4, alpha: 8, seed: 5)
     let inputs = Self.inputs(Self.examples(9, seed: 1), perStep: 3)
     func run(_ variant: KernelVariant, _ threads: Int, _ limits: Trainer.Limits) throws -> [Data] {
       let compute = try Compute(kernels: KernelSet(variant), threads: threads)
@@ -82,7 +82,7 @@ import WireProtocol
       try Self.executor(frozen, adapter, compute, .validate).validate(heldOut).meanLoss ?? 0
     }
     func run() throws -> (before: Double, OuterOptimiser) {
-      var outer = OuterOptimiser(Adapter.initial(for: frozen.dense, rank: 4, alpha: 8, seed: 5))
+      var outer = OuterOptimiser(Adapter.initial(for: frozen.dense.description, rank: 4, alpha: 8, seed: 5))
       let before = try loss(outer.adapter)
       for round in 0..<4 {
         var changes: [OuterOptimiser.Change] = []
@@ -110,7 +110,7 @@ import WireProtocol
 
   @Test func unitsThatMakeNoSenseAreRefused() throws {
     let frozen = try Self.frozen()
-    let adapter = Adapter.initial(for: frozen.dense, rank: 2, alpha: 8, seed: 5)
+    let adapter = Adapter.initial(for: frozen.dense.description, rank: 2, alpha: 8, seed: 5)
     let compute = try Compute(kernels: .best(environment: [:]), threads: 1)
     #expect(throws: ExecutionError.cacheMismatch) {
       try TrainingExecutor(

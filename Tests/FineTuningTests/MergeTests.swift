@@ -59,7 +59,7 @@ import Testing
   @Test func quantisedWeightsAreNotMergedInto() throws {
     let files = try ModelFiles(path: TrainerTests.path("llama2")).rounded(to: .q8_0)
     let frozen = try FrozenModel(Model(files.description, from: files.source))
-    let adapter = Adapter.initial(for: frozen.dense, rank: 2, alpha: 4, seed: 1)
+    let adapter = Adapter.initial(for: frozen.dense.description, rank: 2, alpha: 4, seed: 1)
     #expect(throws: FormatError.self) { try MergedTensorSource(files, adapter) }
   }
 }

@@ -35,7 +35,7 @@ import Testing
 
   /// An adapter that is not nothing: B has values, too.
   static func adapter(_ model: FrozenModel, _ random: inout SeededRandom, rank: Int = 3) -> Adapter {
-    var adapter = Adapter.initial(for: model.dense, rank: rank, alpha: 6, seed: 3)
+    var adapter = Adapter.initial(for: model.dense.description, rank: rank, alpha: 6, seed: 3)
     for site in adapter.sites {
       let count = adapter.pairs[site]?.b.count ?? 0
       adapter.pairs[site]?.b = (0..<count).map { _ in Float.random(in: -0.2...0.2, using: &random) }
@@ -172,7 +172,7 @@ import Testing
     var random = SeededRandom(seed: 51)
     let model = try FrozenModel(Self.model("smollm2"))
     let batch = Self.batch(&random)
-    let adapter = Adapter.initial(for: model.dense, rank: 4, alpha: 8, seed: 7)
+    let adapter = Adapter.initial(for: model.dense.description, rank: 4, alpha: 8, seed: 7)
     let trainer = try Trainer(model, adapter, compute: Self.compute(threads: 2))
     let settings = OptimiserSettings(learningRate: 0.02)
     let losses = try (0..<25).map { _ in try trainer.step(batch, settings).loss }
@@ -213,7 +213,7 @@ import Testing
 
   @Test func whatCannotBeLearntIsRefused() throws {
     let model = try FrozenModel(Self.model("llama2"))
-    let adapter = Adapter.initial(for: model.dense, rank: 2, alpha: 4, kinds: [.query], seed: 1)
+    let adapter = Adapter.initial(for: model.dense.description, rank: 2, alpha: 4, kinds: [.query], seed: 1)
     let trainer = try Trainer(model, adapter, compute: Self.compute())
     func expect(_ error: TrainingError, _ sequences: [TrainingBatch.Sequence]) {
       #expect(throws: error) {

@@ -39,8 +39,8 @@ private let layers = [
   Layer(
     name: "CoordinatorAPI", folder: "Coordinator/API/",
     mayImport: wire.union([
-      "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "ModelFormats", "Models",
-      "Tokenizers",
+      "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning",
+      "ModelFormats", "Models", "Tokenizers", "TrainingData",
     ])),
   Layer(
     name: "CoordinatorDashboard", folder: "Coordinator/Dashboard/",
@@ -49,7 +49,7 @@ private let layers = [
     name: "CoordinatorServer", folder: "Coordinator/Server/",
     mayImport: wire.union(engine).union([
       "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics",
-      "CoordinatorStore", "Execution", "Tokenizers",
+      "CoordinatorStore", "Execution", "FineTuning", "Tokenizers",
     ])),
   Layer(name: "WorkerCore", folder: "Worker/Core/", mayImport: ["WireProtocol"]),
   Layer(

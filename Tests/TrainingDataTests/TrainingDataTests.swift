@@ -179,6 +179,6 @@ import TrainingData
     #expect(dataset.batches(epoch: 1, size: 4, seed: 5) != first)
     var one = try Self.dataset(#"{"text": "alone"}"#, Self.encoder())
     #expect(one.holdOut(share: 0.9, seed: 1) == [])
-    #expect(TrainingDataset.order(50, seed: 3).sorted() == Array(0..<50))
+    #expect(ShuffledOrder.make(50, seed: 3).sorted() == Array(0..<50))
   }
 }

@@ -26,8 +26,8 @@ import WireProtocol
   static let result = TrainResult(
     changes: adapter.pairs.mapValues { pair in
       var pair = pair
-      pair.a = pair.a.map { TrainResult.rounded($0 / 3) }
-      pair.b = pair.b.map { TrainResult.rounded(-$0 / 7) }
+      pair.a = pair.a.map { BFloat16Coding.rounded($0 / 3) }
+      pair.b = pair.b.map { BFloat16Coding.rounded(-$0 / 7) }
       return pair
     }, losses: [2.5, 2], norms: [0.1, 0])
 
@@ -52,9 +52,9 @@ import WireProtocol
       (1, 1), (0x1.01p+0, 1), (0x1.03p+0, 0x1.04p+0), (0x1.0101p+0, 0x1.02p+0),
       (-3.14159, -3.140625), (0, 0), (.greatestFiniteMagnitude, .infinity),
     ]
-    for one in cases { #expect(TrainResult.rounded(one.value) == one.expected, "\(one.value)") }
-    #expect(TrainResult.rounded(-0.0).sign == .minus)
-    #expect(TrainResult.rounded(.nan).isNaN)
+    for one in cases { #expect(BFloat16Coding.rounded(one.value) == one.expected, "\(one.value)") }
+    #expect(BFloat16Coding.rounded(-0.0).sign == .minus)
+    #expect(BFloat16Coding.rounded(.nan).isNaN)
   }
 
   @Test(arguments: [

@@ -191,7 +191,7 @@ import WorkerEngine
   @Test func workersLearnAndValidate() async throws {
     let (place, authority) = (place, authority)
     let frozen = try FrozenModel(Model(path: Self.model))
-    let adapter = AdapterPayload(Adapter.initial(for: frozen.dense, rank: 3, alpha: 6, seed: 2))
+    let adapter = AdapterPayload(Adapter.initial(for: frozen.dense.description, rank: 3, alpha: 6, seed: 2))
     let examples = LabelledSequences(
       sequences: (0..<6).map { index in
         let tokens = (0..<8).map { Int32($0 * 7 + index + 3) }

@@ -58,7 +58,3 @@ extension ModelUnitRunner {
     }
   }
 }
-
-extension LabelledSequences {
-  var tokenCount: Int { sequences.reduce(0) { $0 + $1.tokens.count } }
-}

@@ -121,7 +121,11 @@ package final class ModelUnitRunner: UnitRunning {
   private func generate(_ task: UnitTask) throws -> UnitOutcome {
     let inputs = try GenerateInputs(decoding: task.inputs)
     let vocabulary = try task.vocabulary.map { try VocabularyBytes(decoding: $0) }
-    let model = try model(of: task)
+    let base = try model(of: task)
+    let model =
+      try task.adapter.map {
+        try base.adapted(by: Adapter(AdapterPayload(decoding: $0)))
+      } ?? base
     let limits = try MemoryPlan.batchLimits(
       description: model.description, weightBytes: model.weightBytes, inputs: inputs,
       cache: CacheElement(task.specification.cache), limitBytes: task.memoryLimitBytes)

@@ -166,10 +166,14 @@ package struct ModelOriginBody: Encodable, Hashable, Sendable {
   /// An SPDX identifier in lower case where there is one; null when nobody stated it.
   @Nullable package var licence: String?
   package var baseModels: [String]
+  /// Of a tuned model: the digest of its adapter, and the job that it is from.
+  package var adapter: String?
+  package var fineTuningJob: String?
 
   private enum CodingKeys: String, CodingKey {
-    case manifest, source, licence
+    case manifest, source, licence, adapter
     case baseModels = "base_models"
+    case fineTuningJob = "fine_tuning_job"
   }
 }
 

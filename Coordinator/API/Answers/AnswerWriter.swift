@@ -35,7 +35,7 @@ package struct AnswerWriter {
         replicas: completed.replicas,
         model: ModelOriginBody(
           manifest: rendering.manifest.hex, source: rendering.source, licence: rendering.licence,
-          baseModels: rendering.baseModels ?? [])))
+          baseModels: rendering.baseModels ?? [], adapter: rendering.adapter?.hex)))
     let pairs = zip(inputs.sequences[range], result.sequences[range])
     switch endpoint {
     case .chatCompletions:
@@ -145,9 +145,11 @@ private struct Answer {
   var usage: UsageBody
   var verification: VerificationBody
 
-  /// Names what decides the bits: the numerics profile and the model's manifest.
+  /// Names what decides the bits: the numerics profile, the model's manifest, and a tuned model's
+  /// adapter.
   private var fingerprint: String {
-    "\(ProtocolVersion.numericsProfile)-\(rendering.manifest.hex.prefix(12))"
+    let base = "\(ProtocolVersion.numericsProfile)-\(rendering.manifest.hex.prefix(12))"
+    return rendering.adapter.map { "\(base)-\($0.hex.prefix(12))" } ?? base
   }
 
   func chat(_ choices: [ChatCompletionBody.Choice]) -> ChatCompletionBody {

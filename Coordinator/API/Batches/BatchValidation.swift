@@ -40,7 +40,8 @@ package struct BatchValidation {
       try await fail([error("invalid_endpoint", "The endpoint \(batch.endpoint) is not served.")])
       return
     }
-    let names = Set(try await environment.store.models().map(\.id))
+    let names = Set(
+      try await environment.store.models().filter { $0.isVisible(toKey: batch.keyID) }.map(\.id))
     var validator = BatchLineValidator(endpoint: endpoint) { names.contains($0) }
     var reader = try await makeReader()
     var slice = Slice()

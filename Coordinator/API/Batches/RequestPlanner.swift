@@ -27,12 +27,12 @@ package struct RequestPlanner {
     let rendering = AnswerRendering(
       choices: line.request.choices, model: line.request.model, manifest: model.manifest,
       tokenizer: model.tokenizer, source: model.source, licence: model.licence,
-      baseModels: model.baseModels)
+      baseModels: model.baseModels, adapter: model.adapter)
     let content: NewRequest.Content
     do {
       content = .run(
         RequestWork(
-          model: model.manifest, sequences: try sequences(line.request, line: number)))
+          model: model.manifest, adapter: model.adapter, sequences: try sequences(line.request, line: number)))
     } catch let error as PromptRefusal {
       content = .failed(error.failure)
     }
@@ -112,10 +112,12 @@ package struct AnswerRendering: Codable, Hashable, Sendable {
   package var source: String?
   package var licence: String?
   package var baseModels: [String]?
+  /// Of a tuned model.
+  package var adapter: Digest?
 
   package init(
     choices: Int, model: String, manifest: Digest, tokenizer: Digest, source: String? = nil,
-    licence: String? = nil, baseModels: [String]? = nil
+    licence: String? = nil, baseModels: [String]? = nil, adapter: Digest? = nil
   ) {
     self.choices = choices
     self.model = model
@@ -124,6 +126,7 @@ package struct AnswerRendering: Codable, Hashable, Sendable {
     self.source = source
     self.licence = licence
     self.baseModels = baseModels
+    self.adapter = adapter
   }
 
   private enum CodingKeys: String, CodingKey {
@@ -134,5 +137,6 @@ package struct AnswerRendering: Codable, Hashable, Sendable {
     case source = "s"
     case licence = "l"
     case baseModels = "b"
+    case adapter = "a"
   }
 }

@@ -8,9 +8,9 @@ import Tokenizers
 package struct ServedModel: PromptEncoder {
   package let record: ModelRecord
   package let tokenizer: Tokenizer
-  private let template: ChatTemplate?
-  private let specialTokens: [String: String]
-  private let clock: TemplateClock
+  let template: ChatTemplate?
+  let specialTokens: [String: String]
+  let clock: TemplateClock
 
   /// - Parameter date: what the template's `strftime_now` shows: the batch's time, so that a line
   ///   that is rendered again

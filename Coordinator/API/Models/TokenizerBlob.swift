@@ -49,7 +49,7 @@ package struct TokenizerBlob: Sendable {
       let metadata = try GGUFFile(contentsOf: url).metadata.filter {
         !$0.key.hasPrefix("general.") && $0.key != "tokenizer.chat_template"
       }
-      source = .gguf(GGUFMetadataWriter.data(metadata))
+      source = .gguf(GGUFWriter.data(metadata))
     }
   }
 

@@ -44,7 +44,8 @@ package struct ModelObject: Encodable, Hashable, Sendable {
     id = record.id
     tally = ModelOriginBody(
       manifest: record.manifest.hex, source: record.source, licence: record.licence,
-      baseModels: record.baseModels ?? [])
+      baseModels: record.baseModels ?? [], adapter: record.adapter?.hex,
+      fineTuningJob: record.fineTuningJob)
     created = record.createdAt.seconds
     ownedBy = record.ownedBy
   }

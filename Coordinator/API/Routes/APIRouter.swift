@@ -19,6 +19,7 @@ package enum APIRouter {
       }
     FileRoutes(environment: environment, authenticated: authenticated).add(to: router)
     BatchRoutes(environment: environment, authenticated: authenticated).add(to: router)
+    FineTuningRoutes(environment: environment, authenticated: authenticated).add(to: router)
     PublicRoutes(environment: environment, authenticated: authenticated).add(to: router)
     StatisticsRoutes(environment: environment).add(to: router)
     EnrolmentRoutes(environment: environment, worker: worker).add(to: router)

@@ -12,12 +12,6 @@ struct BatchCreation {
   var priority: Int
   var outputExpiresAfterSeconds: Int?
 
-  /// Metadata keys that mean something to the coordinator.
-  private enum Key {
-    static let pool = "tally_pool"
-    static let priority = "tally_priority"
-  }
-
   /// - Throws: `FieldError`.
   init(_ fields: RequestFields, maximumWindowSeconds: Int) throws {
     let known = [
@@ -46,8 +40,8 @@ struct BatchCreation {
     }
     completionWindowSeconds = seconds
     metadata = try fields.metadata()
-    pool = try Self.pool(metadata, fields)
-    priority = try Self.priority(metadata, fields)
+    pool = try WorkChoiceFields.pool(metadata, fields)
+    priority = try WorkChoiceFields.priority(metadata, fields)
     outputExpiresAfterSeconds = try Self.expiry(fields)
   }
 
@@ -64,25 +58,6 @@ struct BatchCreation {
       let count = Int(digits)
     else { return nil }
     return count * unit
-  }
-
-  private static func pool(_ metadata: [String: String]?, _ fields: RequestFields) throws
-    -> WorkPool
-  {
-    guard let word = metadata?[Key.pool] else { return .public }
-    guard let pool = WorkPool(rawValue: word) else {
-      throw fields.invalid("metadata", "\(Key.pool) is 'public' or 'trusted'")
-    }
-    return pool
-  }
-
-  private static func priority(_ metadata: [String: String]?, _ fields: RequestFields) throws -> Int
-  {
-    guard let word = metadata?[Key.priority] else { return 0 }
-    guard let priority = Int(word), (-100...100).contains(priority) else {
-      throw fields.invalid("metadata", "\(Key.priority) is an integer from -100 to 100")
-    }
-    return priority
   }
 
   private static func expiry(_ fields: RequestFields) throws -> Int? {

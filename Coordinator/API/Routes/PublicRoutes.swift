@@ -11,7 +11,7 @@ struct PublicRoutes {
 
   func add(to router: some RouterMethods<CoordinatorRequestContext>) {
     router.route("/v1/models", [.get: authenticated(models)])
-    router.route("/v1/models/{id}", [.get: authenticated(model)])
+    router.route("/v1/models/{id}", [.get: authenticated(model), .delete: authenticated(delete)])
     router.route("/tally/v1/manifests/{id}", [.get: authenticated(manifest)])
     for endpoint in GenerationEndpoint.allCases {
       router.route(
@@ -32,7 +32,9 @@ struct PublicRoutes {
   @Sendable private func models(
     _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
   ) async throws -> Response {
-    let models = try await environment.store.models()
+    let models = try await environment.store.models().filter {
+      $0.isVisible(toKey: key.id) && $0.isCheckpoint != true
+    }
     return try .json(ListObject(models.map(ModelObject.init), hasMore: false, id: \.id))
   }
 
@@ -40,12 +42,25 @@ struct PublicRoutes {
     _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
   ) async throws -> Response {
     let id = try context.pathID()
-    guard let model = try await environment.store.model(id) else {
+    guard let model = try await environment.store.model(id), model.isVisible(toKey: key.id) else {
       throw APIError(
         .notFound, "The model '\(id.prefix(100))' does not exist on this coordinator.",
         param: "model", code: "model_not_found")
     }
     return try .json(ModelObject(model))
+  }
+
+  /// A key's own tuned models may be deleted; their jobs stay.
+  @Sendable private func delete(
+    _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
+  ) async throws -> Response {
+    let id = try context.pathID()
+    guard try await environment.store.removeTunedModel(id, key: key.id) else {
+      throw APIError(
+        .notFound, "There is no tuned model '\(id.prefix(100))' of this key.",
+        param: "model", code: "model_not_found")
+    }
+    return try .json(DeletedObject(id: id, object: "model"))
   }
 
   /// Models are public to all keys, so that their provenance is too.

@@ -72,7 +72,9 @@ struct WorkRoutes {
     let receipt = try await ResultUpload(environment: environment, peer: peer)
       .receive(request, lease: context.pathID())
     switch receipt.state {
-    case .accepted, .notNeeded: environment.wakeups.finalisation.signal()
+    case .accepted, .notNeeded:
+      environment.wakeups.finalisation.signal()
+      environment.wakeups.fineTuning.signal()
     case .awaitingReplay: environment.wakeups.replay.signal()
     case .awaitingReplica: break
     case .rejected:

@@ -4,11 +4,13 @@ package enum BlobUse: Hashable, Sendable {
   /// batches may run.
   case model
   case file
-  /// The input of a batch that has not ended.
+  /// The input of a batch or fine-tuning job that has not ended.
   case openBatch
-  /// Inputs or result of a unit that runs, or that a batch which has not ended takes answers from.
+  /// Inputs or result of a unit that runs, or that a batch or job which has not ended takes answers
+  /// from.
   case openUnit
-  /// Inputs or result of a unit that ended then, like all its batches.
+  /// Inputs or result of a unit that ended then, like all its batches; and what a fine-tuning job that
+  /// ended then was made of.
   case endedUnit(Timestamp)
 }
 

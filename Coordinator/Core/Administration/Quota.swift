@@ -5,7 +5,7 @@ package struct Quota: Codable, Hashable, Sendable {
   /// Tokens, read and generated, of batches created within a day. A batch that began below the
   /// limit runs to its end.
   package var tokensPerDay: Int?
-  /// Batches that have not ended.
+  /// Batches and fine-tuning jobs that have not ended.
   package var openBatches: Int?
   /// Bytes of stored files, inputs and results together.
   package var storedBytes: Int?

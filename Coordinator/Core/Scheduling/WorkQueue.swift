@@ -1,6 +1,7 @@
 import WireProtocol
 
-/// What the scheduler knows of the requests of one batch that run on one model.
+/// What the scheduler knows of the requests of one batch that run on one model, or of the units of one
+/// kind of a fine-tuning job.
 package struct WorkQueue: Hashable, Sendable {
   package var id: Int64
   package var keyID: String
@@ -13,7 +14,9 @@ package struct WorkQueue: Hashable, Sendable {
   package var cache: CacheType
   package var cost: ModelCost
   /// What a worker's owner chooses by: the names and the licence of the model, and the pool.
-  package var kind = UnitKind.generate
+  package var kind: UnitKind
+  /// The digest of the adapter that requests run with; units that learn name one each.
+  package var adapter: Digest?
   package var models: [String]
   package var licence: String?
   /// Requests not cut into units yet.
@@ -24,7 +27,8 @@ package struct WorkQueue: Hashable, Sendable {
   package init(
     id: Int64, keyID: String, keyVirtualTime: Double, virtualTime: Double, priority: Int,
     pool: WorkPool, model: Digest, cache: CacheType, cost: ModelCost, waitingRequests: Int,
-    missingReplicas: Int, models: [String] = [], licence: String? = nil
+    missingReplicas: Int, kind: UnitKind = .generate, adapter: Digest? = nil,
+    models: [String] = [], licence: String? = nil
   ) {
     self.id = id
     self.keyID = keyID
@@ -37,6 +41,8 @@ package struct WorkQueue: Hashable, Sendable {
     self.cost = cost
     self.waitingRequests = waitingRequests
     self.missingReplicas = missingReplicas
+    self.kind = kind
+    self.adapter = adapter
     self.models = models
     self.licence = licence
   }
@@ -48,7 +54,8 @@ package struct WorkQueue: Hashable, Sendable {
 
   /// Whether requests of both may be in one unit.
   package func sharesUnits(with other: WorkQueue) -> Bool {
-    pool == other.pool && model == other.model && cache == other.cache
+    pool == other.pool && model == other.model && cache == other.cache && kind == other.kind
+      && adapter == other.adapter
   }
 }
 

@@ -58,6 +58,13 @@ package struct ModelRecord: Hashable, Sendable, Codable {
   package var baseModels: [String]?
   package var ownedBy: String
   package var createdAt: Timestamp
+  /// Of a tuned model: the digest of its `AdapterPayload`, which is applied to the manifest's weights.
+  package var adapter: Digest?
+  /// Of a tuned model: the key that may use it, the job that it is from, and whether it is one of the
+  /// job's checkpoints, which lists leave out.
+  package var ownerKeyID: String?
+  package var fineTuningJob: String?
+  package var isCheckpoint: Bool?
 
   package init(
     id: String, manifest: Digest, tokenizer: Digest, vocabulary: Digest, chatTemplate: String?,
@@ -77,4 +84,7 @@ package struct ModelRecord: Hashable, Sendable, Codable {
     self.ownedBy = ownedBy
     self.createdAt = createdAt
   }
+
+  /// Whether a key may name the model.
+  package func isVisible(toKey key: String) -> Bool { ownerKeyID == nil || ownerKeyID == key }
 }

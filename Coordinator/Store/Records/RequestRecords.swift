@@ -31,13 +31,19 @@ package struct RequestWork: Sendable {
   /// The digest of the model's manifest.
   package var model: Digest
   package var cache: CacheType
+  /// The digest of a tuned model's adapter.
+  package var adapter: Digest?
   /// A sequence for each prompt and choice, at least one; they stay together in one unit, in this
   /// order.
   package var sequences: [GenerateInputs.Sequence]
 
-  package init(model: Digest, cache: CacheType = .f16, sequences: [GenerateInputs.Sequence]) {
+  package init(
+    model: Digest, cache: CacheType = .f16, adapter: Digest? = nil,
+    sequences: [GenerateInputs.Sequence]
+  ) {
     self.model = model
     self.cache = cache
+    self.adapter = adapter
     self.sequences = sequences
   }
 }

@@ -104,8 +104,9 @@ package extension SQLiteStore {
       return try db.first(
         """
         SELECT 1 FROM replica JOIN unit ON unit.number = replica.unit
-        WHERE replica.worker = ? AND replica.state = 'running' AND unit.inputs = ? LIMIT 1
-        """, [worker, blob]) != nil
+        WHERE replica.worker = ? AND replica.state = 'running'
+          AND (unit.inputs = ? OR unit.adapter = ?) LIMIT 1
+        """, [worker, blob, blob]) != nil
     }
   }
 }

@@ -66,11 +66,43 @@ package extension SQLiteStore {
     }
   }
 
+  func removeTunedModel(_ id: String, key: String) async throws -> Bool {
+    try await write { transaction in
+      guard let row = try transaction.db.first("SELECT record FROM model WHERE id = ?", [id]),
+        case let model = try row.json("record", as: ModelRecord.self), let adapter = model.adapter,
+        model.ownerKeyID == key
+      else { return false }
+      try transaction.db.run("DELETE FROM model WHERE id = ?", [id])
+      // A checkpoint and the result of a job may be the same adapter.
+      let others = try transaction.db.first(
+        "SELECT 1 FROM model WHERE record ->> 'adapter' = ? LIMIT 1", [adapter])
+      if others == nil {
+        try transaction.db.run("DELETE FROM model_blob WHERE blob = ?", [adapter])
+      }
+      return true
+    }
+  }
+
   func removeModel(_ id: String) async throws -> Bool {
     try await write { transaction in
       try transaction.db.run("DELETE FROM model WHERE id = ?", [id])
       return transaction.db.changesCount > 0
     }
+  }
+}
+
+extension Transaction {
+  /// Makes a tuned model one that batches may name; its weights are registered already.
+  func insertTuned(_ model: ModelRecord) throws {
+    guard let adapter = model.adapter else { throw StoreError(.invalid, "A tuned model has an adapter.") }
+    try db.run(
+      "INSERT INTO model_blob (blob, manifest) VALUES (?, ?) ON CONFLICT DO NOTHING",
+      [adapter, model.manifest])
+    try db.run(
+      """
+      INSERT INTO model (id, manifest, record, created_at) VALUES (?, ?, ?, ?)
+      ON CONFLICT DO NOTHING
+      """, [model.id, model.manifest, try jsonText(model), model.createdAt])
   }
 }
 

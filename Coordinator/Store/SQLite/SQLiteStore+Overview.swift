@@ -115,10 +115,13 @@ extension Database {
   func runningReplicas(of worker: String) throws -> [RunningReplica] {
     try all(
       """
-      SELECT batch.id AS batch, batch.model AS model, unit.digest, unit.estimated_flops,
+      SELECT ifnull(batch.id, fine_tuning_job.id) AS batch,
+        ifnull(batch.model, fine_tuning_job.model) AS model, unit.digest, unit.estimated_flops,
         replica.issued_at, replica.deadline, replica.flops_done
       FROM replica JOIN unit ON unit.number = replica.unit
-        JOIN queue ON queue.number = unit.queue JOIN batch ON batch.number = queue.batch
+        JOIN queue ON queue.number = unit.queue
+        LEFT JOIN batch ON batch.number = queue.batch
+        LEFT JOIN fine_tuning_job ON fine_tuning_job.number = queue.job
       WHERE replica.worker = ? AND replica.state = 'running' ORDER BY replica.number
       """, [worker]
     ).map { row in

@@ -87,6 +87,7 @@ package extension SQLiteStore {
 private struct QueueName: Hashable {
   let model: Digest
   let cache: CacheType
+  let adapter: Digest?
 }
 
 extension Transaction {
@@ -118,7 +119,7 @@ extension Transaction {
           request.rendering, try jsonText(failure),
         ])
     case .run(let work):
-      let queue = try queue(QueueName(model: work.model, cache: work.cache), batch, &queues)
+      let queue = try queue(QueueName(model: work.model, cache: work.cache, adapter: work.adapter), batch, &queues)
       try db.run(
         """
         INSERT INTO request (batch, line, id, custom_id, rendering, state, queue, sequences,
@@ -148,16 +149,18 @@ extension Transaction {
     }
     try db.run(
       """
-      INSERT INTO queue (batch, key_id, pool, manifest, cache, priority) VALUES (?, ?, ?, ?, ?, ?)
-      ON CONFLICT (batch, manifest, cache) DO NOTHING
+      INSERT INTO queue (batch, key_id, pool, manifest, cache, adapter, priority)
+      VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
       """,
       [
         batch.number, batch.record.keyID, batch.record.pool.rawValue, name.model,
-        name.cache.rawValue, batch.record.priority,
+        name.cache.rawValue, name.adapter, batch.record.priority,
       ])
     let row = try db.first(
-      "SELECT number FROM queue WHERE batch = ? AND manifest = ? AND cache = ?",
-      [batch.number, name.model, name.cache.rawValue])
+      """
+      SELECT number FROM queue WHERE batch = ? AND manifest = ? AND cache = ? AND adapter IS ?
+      """,
+      [batch.number, name.model, name.cache.rawValue, name.adapter])
     guard let number: Int64 = try row?.value("number") else { throw Row.damaged("queue.number") }
     queues[name] = number
     return number

@@ -186,9 +186,10 @@ extension Transaction {
 }
 
 extension UnitRow {
-  /// Operations of a result of this unit.
+  /// Operations of a result of this unit. What a unit that learns takes is known before.
   func flops(_ summaries: [SequenceSummary], _ cost: ModelCost) -> Double {
-    zip(promptTokens, summaries).reduce(0) { total, sequence in
+    guard kind == .generate else { return estimatedFlops }
+    return zip(promptTokens, summaries).reduce(0) { total, sequence in
       total + cost.flops(prompt: sequence.0, generated: sequence.1.tokens)
     }
   }

@@ -87,9 +87,11 @@ extension Quota.Usage {
         """, [key, day]),
       openBatches: try db.integer(
         """
-        SELECT count(*) FROM batch WHERE key_id = ?
-          AND state NOT IN ('completed', 'failed', 'expired', 'cancelled')
-        """, [key]),
+        SELECT (SELECT count(*) FROM batch WHERE key_id = ?
+            AND state NOT IN ('completed', 'failed', 'expired', 'cancelled'))
+          + (SELECT count(*) FROM fine_tuning_job WHERE key_id = ?
+            AND state IN ('validating', 'running', 'paused'))
+        """, [key, key]),
       storedBytes: try db.integer(
         "SELECT sum(bytes) FROM file WHERE key_id = ? AND ifnull(expires_at > ?, 1)", [key, now]))
   }

@@ -36,24 +36,48 @@ extension Database {
     {
       uses.append(.openBatch)
     }
+    uses += try usesByJobs(of: blob)
     let units = try all(
       """
       SELECT number, ended_at FROM unit WHERE inputs = ? UNION
+      SELECT number, ended_at FROM unit WHERE adapter = ? UNION
       SELECT number, ended_at FROM unit WHERE result = ? UNION
       SELECT unit.number, unit.ended_at FROM replica JOIN unit ON unit.number = replica.unit
         WHERE replica.result = ?
-      """, [blob, blob, blob])
+      """, [blob, blob, blob, blob])
     for unit in units { uses.append(try use(of: unit)) }
     return uses
   }
 
+  /// The files, examples, adapters and directions of fine-tuning jobs: kept with a job, then as
+  /// evidence.
+  private func usesByJobs(of blob: Digest) throws -> [BlobUse] {
+    try all(
+      """
+      SELECT ended_at FROM fine_tuning_job WHERE training_blob = ? UNION
+      SELECT ended_at FROM fine_tuning_job WHERE validation_blob = ? UNION
+      SELECT ended_at FROM fine_tuning_job WHERE velocity = ? UNION
+      SELECT ended_at FROM fine_tuning_job JOIN fine_tuning_blob
+        ON fine_tuning_blob.job = fine_tuning_job.number WHERE blob = ?
+      """, [blob, blob, blob, blob]
+    ).map { row in
+      let end: Timestamp? = try row.optional("ended_at")
+      return end.map { .endedUnit($0) } ?? .openBatch
+    }
+  }
+
   private func use(of unit: Row) throws -> BlobUse {
     guard let end: Timestamp = try unit.optional("ended_at") else { return .openUnit }
+    let number: Int64 = try unit.value("number")
     let waiting = try first(
       """
       SELECT 1 FROM request JOIN batch ON batch.number = request.batch WHERE request.unit = ?
-        AND batch.state NOT IN ('completed', 'failed', 'expired', 'cancelled') LIMIT 1
-      """, [try unit.value("number", as: Int64.self)])
+        AND batch.state NOT IN ('completed', 'failed', 'expired', 'cancelled')
+      UNION ALL
+      SELECT 1 FROM fine_tuning_unit JOIN fine_tuning_job
+        ON fine_tuning_job.number = fine_tuning_unit.job
+      WHERE fine_tuning_unit.unit = ? AND fine_tuning_job.ended_at IS NULL LIMIT 1
+      """, [number, number])
     return waiting == nil ? .endedUnit(end) : .openUnit
   }
 }

@@ -9,7 +9,7 @@ import WireProtocol
 package final class SQLiteStore: Store {
   let writer: any DatabaseWriter
   let blobs: any BlobStore
-  let policy: CoordinatorPolicy
+  package let policy: CoordinatorPolicy
   private let transactions: TransactionQueue
 
   /// Opens or makes a database and brings its tables up to date.

@@ -45,7 +45,8 @@ extension Transaction {
         priority: try row.value("priority"), pool: try row.name("pool"),
         model: try row.value("manifest"), cache: try row.name("cache"),
         cost: try ModelCost(row: row), waitingRequests: try row.value("waiting"),
-        missingReplicas: try row.value("missing"), models: try row.json("model_names"),
+        missingReplicas: try row.value("missing"), kind: try row.name("kind"),
+        adapter: try row.optional("adapter"), models: try row.json("model_names"),
         licence: try row.optional("licence"))
       return QueueRow(
         queue: queue, keyWeight: try row.value("key_weight"),
@@ -132,24 +133,45 @@ extension Transaction {
     let hasStops = cut.sequences.contains { !$0.stopStrings.isEmpty }
     let specification = UnitSpecification(
       kind: queue.queue.kind, model: queue.queue.model, inputs: inputs, cache: queue.queue.cache,
-      vocabulary: hasStops ? queue.vocabulary : nil)
-    let missing = WorkUnit(pool: queue.queue.pool).missing(policy)
+      vocabulary: hasStops ? queue.vocabulary : nil, adapter: queue.queue.adapter)
     let memory =
       UnitMemory.leastBytes(queue.queue.cost, queue.queue.cache)
       + UnitMemory.cacheBytes(queue.queue.cost, queue.queue.cache, tokens: cut.longestTokens)
+    return try insert(
+      NewUnit(
+        specification: specification, queue: queue.queue.id, pool: queue.queue.pool,
+        memoryBytes: memory, tokens: cut.sequences.map(\.promptTokens.count),
+        flops: cut.estimatedFlops), now: now)
+  }
+
+  /// Opens a unit; gives its number.
+  func insert(_ unit: NewUnit, now: Timestamp) throws -> Int64 {
+    let missing = WorkUnit(pool: unit.pool).missing(policy)
+    let specification = unit.specification
     try db.run(
       """
-      INSERT INTO unit (digest, specification, inputs, queue, pool, state, missing, memory_bytes,
-        prompt_tokens, estimated_flops, created_at) VALUES (?, ?, ?, ?, ?, 'open', ?, ?, ?, ?, ?)
+      INSERT INTO unit (digest, specification, kind, inputs, adapter, queue, pool, state, missing,
+        memory_bytes, prompt_tokens, estimated_flops, created_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, ?, ?, ?)
       """,
       [
-        try BlobDigest.unit(specification), try jsonText(specification), inputs, queue.queue.id,
-        queue.queue.pool.rawValue, missing, memory,
-        try jsonText(cut.sequences.map(\.promptTokens.count)), cut.estimatedFlops, now,
+        try BlobDigest.unit(specification), try jsonText(specification),
+        specification.kind.rawValue, specification.inputs, specification.adapter, unit.queue,
+        unit.pool.rawValue, missing, unit.memoryBytes, try jsonText(unit.tokens), unit.flops, now,
       ])
     let number = db.lastInsertedRowID
-    try db.run(
-      "UPDATE queue SET missing = missing + ? WHERE number = ?", [missing, queue.queue.id])
+    try db.run("UPDATE queue SET missing = missing + ? WHERE number = ?", [missing, unit.queue])
     return number
   }
+}
+
+/// A unit to be opened; its inputs are a durable blob, or staged.
+struct NewUnit {
+  var specification: UnitSpecification
+  var queue: Int64
+  var pool: WorkPool
+  var memoryBytes: Int
+  /// Prompt tokens of each sequence; of units that learn, all tokens.
+  var tokens: [Int]
+  var flops: Double
 }

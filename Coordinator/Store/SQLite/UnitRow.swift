@@ -7,7 +7,8 @@ struct UnitRow {
   let number: Int64
   let digest: Digest
   let queue: Int64
-  /// Prompt tokens of each sequence.
+  let kind: UnitKind
+  /// Prompt tokens of each sequence; of units that learn, all tokens.
   let promptTokens: [Int]
   let estimatedFlops: Double
   var unit: WorkUnit
@@ -33,6 +34,7 @@ struct UnitRow {
     number = try row.value("number")
     digest = try row.value("digest")
     queue = try row.value("queue")
+    kind = try row.name("kind")
     promptTokens = try row.json("prompt_tokens")
     estimatedFlops = try row.value("estimated_flops")
     flops = try row.optional("flops")

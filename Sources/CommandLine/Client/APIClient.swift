@@ -61,12 +61,21 @@ struct APIClient: Sendable {
   func post<Value: Decodable>(
     _ path: String, _ body: (some Encodable)? = String?.none, as type: Value.Type
   ) async throws -> Value {
+    try decode(type, from: try await postData(path, body), of: path)
+  }
+
+  /// The bytes of a small answer.
+  func postData(_ path: String, _ body: (some Encodable)? = String?.none) async throws -> Data {
     var request = request(.POST, path)
     if let body {
       request.headers.add(name: "content-type", value: "application/json")
       request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(body)))
     }
-    return try decode(type, from: try await collect(try await send(request)), of: path)
+    return try await collect(try await send(request))
+  }
+
+  func delete(_ path: String) async throws {
+    _ = try await collect(try await send(request(.DELETE, path)))
   }
 
   // MARK: Files
@@ -98,7 +107,16 @@ struct APIClient: Sendable {
 
   /// Writes the content of a file to `handle` as it arrives; returns its size in bytes.
   func download(file id: String, to handle: FileHandle) async throws -> Int {
-    let answer = try await send(request(.GET, "/v1/files/\(id)/content"), timeout: .minutes(60))
+    try await download("/v1/files/\(id)/content", to: handle)
+  }
+
+  /// Writes an answer to `handle` as it arrives; returns its size in bytes.
+  ///
+  /// - Parameter offset: bytes that are there already and need not come again.
+  func download(_ path: String, to handle: FileHandle, from offset: Int = 0) async throws -> Int {
+    var request = request(.GET, path)
+    if offset > 0 { request.headers.add(name: "range", value: "bytes=\(offset)-") }
+    let answer = try await send(request, timeout: .minutes(60))
     var size = 0
     for try await piece in answer.body {
       try handle.write(contentsOf: Data(piece.readableBytesView))

@@ -36,7 +36,7 @@ struct BatchWatcher {
   }
 
   /// Whether asking again may help: no answer, or a server that is starting or overloaded.
-  private static func isPassing(_ error: any Error) -> Bool {
+  static func isPassing(_ error: any Error) -> Bool {
     switch error {
     case is ConnectionFailure: true
     case let error as APIError: error.status >= 500 || error.status == 429

@@ -3,10 +3,10 @@ import Foundation
 import Models
 
 /// Adapters, as PEFT and `tally finetune` write them.
-struct AdapterCommand: ParsableCommand {
+struct AdapterCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "adapter", abstract: "Look at a LoRA adapter, or merge it into its model.",
-    subcommands: [ShowCommand.self, MergeCommand.self])
+    commandName: "adapter", abstract: "List, fetch, convert and merge LoRA adapters.",
+    subcommands: [ListCommand.self, ExportCommand.self, ShowCommand.self, MergeCommand.self])
 
   /// What an adapter is.
   struct ShowCommand: ParsableCommand {

@@ -60,7 +60,7 @@ struct BenchFinetuneCommand: ParsableCommand {
     let loaded = try packedCache.load(model, options: .init(weights: dequantize ? .float32 : .asStored))
     let frozen = try FrozenModel(loaded)
     let compute = try compute.makeCompute()
-    let adapter = Adapter.initial(for: frozen.dense, rank: rank, alpha: Double(2 * rank), seed: 0)
+    let adapter = Adapter.initial(for: frozen.dense.description, rank: rank, alpha: Double(2 * rank), seed: 0)
     let trainer = try Trainer(
       frozen, adapter, compute: compute, limits: .init(activationBytes: keepMegabytes << 20))
     let vocabulary = Double(loaded.description.vocabularySize)

@@ -8,20 +8,25 @@ import Tokenizers
 import TrainingData
 
 /// Fine-tunes on this machine alone.
-struct FinetuneCommand: ParsableCommand {
+struct FinetuneCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "finetune", abstract: "Fine-tune a model on this machine alone: a LoRA adapter comes out.",
+    commandName: "finetune", abstract: "Fine-tune a model with a coordinator's volunteers, or on this machine alone: a LoRA adapter comes out.",
     discussion: """
       DATA has a JSON object on each line, as OpenAI's fine-tuning takes them: {"messages": [...]}, of which the \
       assistant's turns are learnt (but those with "weight": 0), or {"text": ...}, all of which is learnt. The model's \
       weights stay as they are, and may be quantised; small matrices beside them are learnt with AdamW. The adapter is a \
-      folder that Hugging Face PEFT loads, and that `tally generate --adapter` uses; of several epochs, it is the one with the \
-      least held-out loss.
+      folder that Hugging Face PEFT loads, and that `tally generate --adapter` uses; it is the one with the least held-out \
+      loss.
 
-      The same data, settings and seed give the same adapter to the bit, on every machine.
+      MODEL says where. The name of a coordinator's model makes a job there: its shards are learnt by volunteers' machines \
+      in rounds, and batches can name the tuned model at once. A GGUF file or a Hugging Face folder is learnt on this \
+      machine alone.
+
+      The same data, settings and seed give the same adapter to the bit, on every machine. `tally audit JOB` repeats a job.
 
       EXAMPLES:
-        tally finetune data.jsonl --model model.gguf --dry-run
+        tally finetune data.jsonl --model smollm2-135m-instruct --dry-run
+        tally finetune data.jsonl --model smollm2-135m-instruct --suffix proverbs --output my-adapter
         tally finetune data.jsonl --model model.gguf --output my-adapter
         tally finetune data.jsonl --model ./Qwen2.5-0.5B-Instruct --output my-adapter --epochs 1 --rank 16 --targets q_proj,v_proj
       """)
@@ -29,7 +34,7 @@ struct FinetuneCommand: ParsableCommand {
   @Argument(help: "Examples, one JSON object a line.", completion: .file())
   var data: String
 
-  @Option(help: "A GGUF file or a Hugging Face folder.", completion: .file())
+  @Option(help: "The name of a coordinator's model; or a GGUF file or a Hugging Face folder, to learn on this machine.", completion: .file())
   var model: String
 
   @Option(name: .shortAndLong, help: "The folder that the adapter is written to; it must be new or empty.", completion: .directory)
@@ -44,8 +49,8 @@ struct FinetuneCommand: ParsableCommand {
   @Option(help: "How often every example is learnt.")
   var epochs = 3
 
-  @Option(help: "Epochs in a row that may leave the held-out loss no better, before the run ends early.")
-  var patience = 1
+  @Option(help: "Epochs in a row (rounds, of a job) that may leave the held-out loss no better, before the run ends early. 1 epoch, or any number of rounds, when left out.")
+  var patience: Int?
 
   @Option(help: "Examples of a step.")
   var batchSize = 4
@@ -77,6 +82,27 @@ struct FinetuneCommand: ParsableCommand {
   @Option(help: "Begins the adapter, shuffles and holds out.")
   var seed: Int64 = 0
 
+  @Option(help: ArgumentHelp("Of a job: a word in the tuned model's name."))
+  var suffix: String?
+
+  @Option(help: "Of a job: who may run it, public (volunteers can read the data) or trusted.")
+  var pool: SubmitCommand.Pool = .public
+
+  @Option(help: "Of a job: shards of a round, which as many machines learn at a time. By the workers that are there when left out.")
+  var shards: Int?
+
+  @Option(help: "Of a job: steps that a shard takes before it is joined with the others.")
+  var localSteps: Int?
+
+  @Option(help: ArgumentHelp("Of a job: what the data may be used for, for the model's card.", valueName: "licence"))
+  var dataLicence: String?
+
+  @Option(help: ArgumentHelp("Of a job: where the data are from, for the model's card.", valueName: "source"))
+  var dataSource: String?
+
+  @Flag(help: "Of a job: print its identifier and leave it to the coordinator.")
+  var detach = false
+
   @Option(help: ArgumentHelp("What chat templates take for today, so that a run repeats.", valueName: "yyyy-mm-dd"))
   var date = "2026-01-01"
 
@@ -94,6 +120,10 @@ struct FinetuneCommand: ParsableCommand {
 
   @OptionGroup var packedCache: PackedCacheOptions
   @OptionGroup var compute: ComputeOptions
+  @OptionGroup(title: "Connection") var connection: ConnectionOptions
+
+  /// Whether the model is a file here, so that this machine learns alone.
+  private var isLocal: Bool { FileManager.default.fileExists(atPath: model) }
 
   private struct Report: Encodable {
     var examples: Int
@@ -120,7 +150,7 @@ struct FinetuneCommand: ParsableCommand {
       guard (1...limit).contains(value) else { throw ValidationError("\(name) takes 1 to \(limit)") }
     }
     try positive(epochs, "--epochs", 10_000)
-    try positive(patience, "--patience", 10_000)
+    if let patience { try positive(patience, "--patience", 10_000) }
     try positive(batchSize, "--batch-size", 4096)
     try positive(rank, "--rank", 4096)
     try positive(maxTokens, "--max-tokens", 1 << 20)
@@ -129,7 +159,17 @@ struct FinetuneCommand: ParsableCommand {
     guard maximumNorm > 0 else { throw ValidationError("--maximum-norm takes more than 0") }
     guard holdOut >= 0, holdOut < 1 else { throw ValidationError("--hold-out takes 0 or more, less than 1") }
     guard (0...1 << 20).contains(keepMegabytes) else { throw ValidationError("--keep-megabytes takes 0 or more") }
-    if output == nil, !dryRun { throw ValidationError("--output is missing, the folder for the adapter; or ask for a --dry-run") }
+    if isLocal {
+      if output == nil, !dryRun { throw ValidationError("--output is missing, the folder for the adapter; or ask for a --dry-run") }
+      let ofJobs = suffix != nil || shards != nil || localSteps != nil || dataLicence != nil || dataSource != nil || detach
+      if ofJobs { throw ValidationError("\(model) is a file, so that this machine learns alone: --suffix, --shards, --local-steps, --data-licence, --data-source and --detach are of jobs") }
+    } else {
+      if ["/", ".gguf"].contains(where: model.contains) { throw ValidationError("there is no file \(model)") }
+      if dequantize { throw ValidationError("--dequantize is for this machine alone; add the model to the coordinator in floats instead") }
+      if maximumNorm != 1 { throw ValidationError("--maximum-norm is for this machine alone; jobs clip to 1") }
+      if detach, output != nil { throw ValidationError("--detach does not wait for what --output would hold") }
+    }
+    guard FileManager.default.isReadableFile(atPath: data) || data == "-" else { throw ValidationError("cannot read \(data)") }
     _ = try kinds()
     _ = try clock()
   }
@@ -152,7 +192,95 @@ struct FinetuneCommand: ParsableCommand {
       })
   }
 
-  func run() throws {
+  func run() async throws {
+    if isLocal { try runHere() } else { try await runJob() }
+  }
+
+  /// On a coordinator.
+  private func runJob() async throws {
+    let folder = dryRun ? nil : try output.map(newFolder)
+    var metadata = ["tally_pool": pool.rawValue]
+    metadata["tally_data_licence"] = dataLicence
+    metadata["tally_data_source"] = dataSource
+    let parameters = FineTuningJobCreation.Hyperparameters(
+      n_epochs: epochs, batch_size: batchSize, learning_rate_multiplier: learningRate / 2e-4, rank: rank, alpha: alpha,
+      rank_stabilised: rankStabilised, target_modules: try targets.map { _ in try kinds().map(\.rawValue).sorted() },
+      max_tokens: maxTokens, hold_out: validation == nil ? holdOut : nil, shards: shards, local_steps: localSteps,
+      weight_decay: weightDecay, patience: patience)
+    let creation = FineTuningJobCreation(
+      model: model, training_file: "", validation_file: nil, suffix: suffix, seed: seed, metadata: metadata,
+      method: .init(supervised: .init(hyperparameters: parameters)))
+    try await APIClient.with(connection) { client in
+      let remote = RemoteFineTuning(client: client, data: data, validation: validation, creation: creation)
+      if dryRun {
+        let (estimate, bytes) = try await remote.estimate()
+        if json { return Terminal.output.line(String(decoding: bytes, as: UTF8.self)) }
+        return show(estimate)
+      }
+      if pool == .public {
+        Terminal.error.line(
+          Terminal.error.styled(
+            "Public pool: people whose machines learn from these examples can read them. (--pool trusted keeps them to "
+              + "the operator's own.)", .yellow))
+      }
+      let job = try await remote.create()
+      if detach { return Terminal.output.line(job.id) }
+      Terminal.error.line("\(job.id) goes on by itself if you leave; come back with: tally status \(job.id) --wait")
+      var bar = ProgressBar()
+      let progress = try await FineTuningWatcher(client: client).wait(for: job.id, bar: &bar)
+      try await conclude(progress, folder, client)
+    }
+  }
+
+  private func conclude(_ progress: FineTuningProgress, _ folder: URL?, _ client: APIClient) async throws {
+    let job = progress.job
+    guard job.status == "succeeded", let name = job.fine_tuned_model else {
+      throw CommandError(job.error?.message ?? "the job is \(job.status)")
+    }
+    if let folder {
+      try await AdapterDownload(client: client).peft(name, resultFiles: job.result_files, to: folder)
+    }
+    if json {
+      let path = "/tally/v1/fine_tuning/jobs/\(job.id)"
+      return Terminal.output.line(String(decoding: try await client.data(path), as: UTF8.self))
+    }
+    let out = Terminal.output
+    if let summary = progress.heldOutSummary { out.line(summary) }
+    out.line("\(Spelled.count(job.trained_tokens ?? 0)) tokens learnt in \(progress.rounds.count - 1) rounds, \(progress.units_accepted) units verified")
+    out.line("the tuned model is \(name), which batches may name")
+    if let folder {
+      out.line("the adapter is in \(folder.path)")
+    } else {
+      out.line("fetch the adapter with: tally adapter export \(name) --output FOLDER")
+    }
+  }
+
+  private func show(_ estimate: FineTuningEstimateObject) {
+    let out = Terminal.output
+    out.line(
+      "\(Spelled.count(estimate.training_examples)) examples, \(Spelled.count(estimate.tokens)) tokens, of which "
+        + "\(Spelled.count(estimate.learnt_tokens)) are learnt; \(Spelled.count(estimate.validation_examples)) examples held out")
+    if estimate.shortened_examples > 0 {
+      out.line("\(Spelled.count(estimate.shortened_examples)) examples reach --max-tokens \(maxTokens), where they are cut off")
+    }
+    out.line(
+      "\(Spelled.count(estimate.parameters)) parameters, \(estimate.steps) steps of each of \(estimate.shards) shards "
+        + "in \(estimate.rounds) rounds")
+    out.line(
+      "\(Spelled.count(estimate.train_units)) units that learn and \(Spelled.count(estimate.validate_units)) that measure, "
+        + "each run by \(estimate.replicas == 1 ? "one account" : "\(estimate.replicas) accounts")")
+    out.line(
+      "\(Spelled.bytes(estimate.traffic_bytes)) of traffic, and \(Spelled.bytes(estimate.model_bytes)) once for each worker "
+        + "that does not have the model; a worker needs \(Spelled.bytes(estimate.worker_memory_bytes)) of memory")
+    if let seconds = estimate.seconds {
+      out.line("would take about \(ProgressBar.duration(seconds)) with the workers that are there now")
+    } else {
+      out.line("no worker is there now that could say how long it takes")
+    }
+  }
+
+  /// On this machine.
+  private func runHere() throws {
     let folder = dryRun ? nil : try output.map(newFolder)
     let bundle = try TokenizerBundle(path: model)
     let loaded = try packedCache.load(model, options: .init(weights: dequantize ? .float32 : .asStored))
@@ -167,7 +295,7 @@ struct FinetuneCommand: ParsableCommand {
         holdOut > 0 ? dataset.holdOut(share: holdOut, seed: seed) : []
       }
     let adapter = Adapter.initial(
-      for: dense, rank: rank, alpha: alpha ?? Double(2 * rank), isRankStabilised: rankStabilised, kinds: try kinds(),
+      for: dense.description, rank: rank, alpha: alpha ?? Double(2 * rank), isRankStabilised: rankStabilised, kinds: try kinds(),
       seed: seed)
     let trainer = try Trainer(
       frozen, adapter, compute: try compute.makeCompute(),
@@ -218,7 +346,7 @@ struct FinetuneCommand: ParsableCommand {
         heldOutLoss = try run.heldOutLoss()
         guard run.trainer.adapter.norm.isFinite else { throw TrainingError.notFinite }
         // Without examples that are held out, the last adapter is taken for the best.
-        guard heldOutLoss ?? -1 < best else { return epoch - bestEpoch < patience }
+        guard heldOutLoss ?? -1 < best else { return epoch - bestEpoch < (patience ?? 1) }
         (best, bestEpoch) = (heldOutLoss ?? .infinity, epoch)
         try AdapterFolder.write(
           run.trainer.adapter, of: dense.description, baseModel: model, to: folder)

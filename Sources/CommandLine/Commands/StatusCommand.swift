@@ -4,19 +4,21 @@ import Foundation
 /// Shows how far batches are.
 struct StatusCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "status", abstract: "Show how far a batch is and why it waits.",
+    commandName: "status", abstract: "Show how far a batch or fine-tuning job is, and why it waits.",
     discussion: """
-      Without BATCH, lists your batches, newest first. With one, shows its requests, units and replicas, how many units \
+      Without BATCH, lists your batches and fine-tuning jobs, newest first. With a batch, shows its requests, units and replicas, how many units \
       were verified by agreement and how many by replay, the time left, and, when nothing moves, the reason (for \
-      example that the pool has workers of one account only, and a second opinion needs another).
+      example that the pool has workers of one account only, and a second opinion needs another). With a fine-tuning \
+      job, shows its rounds and their losses.
 
       EXAMPLES:
         tally status
         tally status batch_0a1b... --wait
         tally status batch_0a1b... --json
+        tally status ftjob-0a1b... --wait
       """)
 
-  @Argument(help: "The batch; all of yours when left out.")
+  @Argument(help: "The batch or fine-tuning job; all of yours when left out.")
   var batch: String?
 
   @Flag(help: "Stay until it has ended, with a progress bar.")
@@ -34,6 +36,7 @@ struct StatusCommand: AsyncParsableCommand {
   func run() async throws {
     try await APIClient.with(connection) { client in
       guard let batch else { return try await list(client) }
+      if batch.hasPrefix(FineTuningJobObject.prefix) { return try await show(job: batch, client) }
       if wait {
         var bar = ProgressBar()
         let progress = try await BatchWatcher(client: client).wait(for: batch, bar: &bar)
@@ -55,10 +58,14 @@ struct StatusCommand: AsyncParsableCommand {
       return
     }
     let page = try await client.get("/v1/batches?limit=100", as: Page<BatchObject>.self)
-    guard !page.data.isEmpty else {
-      Terminal.output.line("No batches. `tally submit FILE` makes one.")
+    let jobs = try await client.get(
+      "/v1/fine_tuning/jobs?limit=100", as: Page<FineTuningJobObject>.self)
+    guard !page.data.isEmpty || !jobs.data.isEmpty else {
+      Terminal.output.line("No batches or fine-tuning jobs. `tally submit` and `tally finetune` make them.")
       return
     }
+    if !jobs.data.isEmpty { list(jobs) }
+    guard !page.data.isEmpty else { return }
     var table = TextTable(
       .text("BATCH"), .text("STATUS"), .number("DONE"), .number("FAILED"), .number("TOTAL"),
       .text("CREATED"))
@@ -71,6 +78,29 @@ struct StatusCommand: AsyncParsableCommand {
     }
     Terminal.output.line(table.rendered())
     if page.has_more { Terminal.output.line("(the newest 100)") }
+  }
+
+  private func list(_ page: Page<FineTuningJobObject>) {
+    var table = TextTable(.text("FINE-TUNING JOB"), .text("STATUS"), .text("MODEL"), .text("CREATED"))
+    for job in page.data {
+      table.add(
+        job.id, job.status.replacing("_", with: " "), job.fine_tuned_model ?? job.model,
+        Spelled.time(job.created_at))
+    }
+    Terminal.output.line(table.rendered() + "\n")
+  }
+
+  private func show(job: String, _ client: APIClient) async throws {
+    if wait {
+      var bar = ProgressBar()
+      _ = try await FineTuningWatcher(client: client).wait(for: job, bar: &bar)
+    }
+    let path = "/tally/v1/fine_tuning/jobs/\(job)"
+    if json {
+      Terminal.output.line(String(decoding: try await client.data(path), as: UTF8.self))
+    } else {
+      try await client.get(path, as: FineTuningProgress.self).show()
+    }
   }
 
   private func show(_ progress: ProgressObject) {

@@ -80,7 +80,7 @@ struct SubmitCommand: AsyncParsableCommand {
             "Public pool: people whose machines run these prompts can read them. (--pool trusted keeps them to the "
               + "operator's own.)", .yellow))
       }
-      let uploaded = try await Self.upload(file, with: client)
+      let uploaded = try await Self.upload(file, for: "batch", with: client)
       let batch = try await client.post("/v1/batches", creation(uploaded.id), as: BatchObject.self)
       if json {
         Terminal.output.line(
@@ -99,9 +99,11 @@ struct SubmitCommand: AsyncParsableCommand {
   }
 
   /// Sends a file, with a bar where it takes a while.
-  static func upload(_ path: String, with client: APIClient) async throws -> FileObject {
+  static func upload(
+    _ path: String, for purpose: String, with client: APIClient
+  ) async throws -> FileObject {
     let shown = UploadProgress()
-    let uploaded = try await client.upload(URL(filePath: path), purpose: "batch") { sent, size in
+    let uploaded = try await client.upload(URL(filePath: path), purpose: purpose) { sent, size in
       shown.show(sent: sent, size: size)
     }
     shown.finish()

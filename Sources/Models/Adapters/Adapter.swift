@@ -51,26 +51,28 @@ package struct Adapter: Sendable, Equatable {
   /// what it was.
   ///
   /// - Parameters:
+  ///   - description: of a model as `ModelDescription.requireDense` wants it.
   ///   - kinds: which matrices of every layer.
   ///   - seed: of the numbers, which are the same on every machine: value i of a site is that of
   ///     `Philox.uniform` at position i under `seed` plus the site's place.
   package static func initial(
-    for model: DenseModel, rank: Int, alpha: Double, isRankStabilised: Bool = false,
+    for description: ModelDescription, rank: Int, alpha: Double, isRankStabilised: Bool = false,
     kinds: Set<LinearKind> = Set(LinearKind.allCases), seed: Int64
   ) -> Adapter {
     precondition(rank > 0)
     var adapter = Adapter(alpha: alpha, isRankStabilised: isRankStabilised, pairs: [:])
     var place: Int64 = 0
-    for (index, layer) in model.layers.enumerated() {
+    for index in description.layers.indices {
       for kind in LinearKind.allCases where kinds.contains(kind) {
-        let weights = layer.linear(kind).weights
-        let bound = 1 / Double(weights.inputs).squareRoot()
-        let a = (0..<rank * weights.inputs).map { position in
+        let site = LinearSite(layer: index, kind: kind)
+        guard let matrix = description.linear(at: site) else { continue }
+        let bound = 1 / Double(matrix.inputs).squareRoot()
+        let a = (0..<rank * matrix.inputs).map { position in
           Float((2 * Philox.uniform(seed: seed &+ place, position: position) - 1) * bound)
         }
-        adapter.pairs[LinearSite(layer: index, kind: kind)] = Pair(
-          rank: rank, inputs: weights.inputs, outputs: weights.outputs, a: a,
-          b: Array(repeating: 0, count: weights.outputs * rank))
+        adapter.pairs[site] = Pair(
+          rank: rank, inputs: matrix.inputs, outputs: matrix.outputs, a: a,
+          b: Array(repeating: 0, count: matrix.outputs * rank))
         place += 1
       }
     }

@@ -55,10 +55,17 @@ struct UnitPreparation: Sendable {
       throw .permanent(
         .invalidUnit, detail: "a unit names a part of its model exactly when it is a stage")
     }
-    let learns = [.train, .validate].contains(lease.specification.kind)
-    guard learns == (lease.specification.adapter != nil) else {
+    let hasAdapter = lease.specification.adapter != nil
+    let isSound =
+      switch lease.specification.kind {
+      case .generate: true
+      case .train, .validate: hasAdapter
+      case .stageForward: !hasAdapter
+      }
+    guard isSound else {
       throw .permanent(
-        .invalidUnit, detail: "a unit names an adapter exactly when it trains or validates one")
+        .invalidUnit,
+        detail: "a unit that trains or validates names an adapter, a stage names none")
     }
   }
 

@@ -1,11 +1,29 @@
 import Foundation
-import ModelFormats
 
-/// Writes a GGUF file (version 3) that holds metadata and no tensors: how a tokenizer is kept
-/// without its model.
-enum GGUFMetadataWriter {
+/// Writes a GGUF file (version 3; https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): metadata
+/// alone, as a tokenizer is kept without its model, or with float32 tensors.
+package enum GGUFWriter {
+  /// A tensor of float32 values.
+  package struct Tensor {
+    package let name: String
+    /// Rows after one another.
+    package let rows: Int
+    package let columns: Int
+    package let values: [Float]
+
+    /// See the properties.
+    package init(name: String, rows: Int, columns: Int, values: [Float]) {
+      precondition(values.count == rows * columns)
+      (self.name, self.rows, self.columns, self.values) = (name, rows, columns, values)
+    }
+  }
+
+  /// Bytes that a tensor's place is a multiple of, unless the metadata say otherwise.
+  private static let alignment = 32
+
   /// Value types of the format's specification.
   private enum ValueType: UInt32 {
+    case float32 = 6
     case bool = 7
     case string = 8
     case array = 9
@@ -14,18 +32,52 @@ enum GGUFMetadataWriter {
     case float64 = 12
   }
 
-  /// The file's bytes, the same for the same metadata: keys are sorted.
-  static func data(_ metadata: [String: GGUFValue]) -> Data {
+  /// The file's bytes, the same for the same content: keys are sorted.
+  ///
+  /// - Parameter single: keys whose numbers are written as float32, as readers want them.
+  package static func data(
+    _ metadata: [String: GGUFValue], single: Set<String> = [], tensors: [Tensor] = []
+  ) -> Data {
     var data = Data("GGUF".utf8)
     append(UInt32(3), to: &data)
-    append(UInt64(0), to: &data)
+    append(UInt64(tensors.count), to: &data)
     append(UInt64(metadata.count), to: &data)
     for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
       append(key, to: &data)
-      append(type(of: value).rawValue, to: &data)
-      append(value, to: &data)
+      if single.contains(key), case .double(let number) = value {
+        append(ValueType.float32.rawValue, to: &data)
+        append(Float(number).bitPattern, to: &data)
+      } else {
+        append(type(of: value).rawValue, to: &data)
+        append(value, to: &data)
+      }
+    }
+    guard !tensors.isEmpty else { return data }
+    var offset = 0
+    for tensor in tensors {
+      append(tensor.name, to: &data)
+      append(UInt32(2), to: &data)
+      // The dimension whose neighbours are neighbours in memory comes first.
+      append(UInt64(tensor.columns), to: &data)
+      append(UInt64(tensor.rows), to: &data)
+      append(UInt32(0), to: &data)  // GGML_TYPE_F32
+      append(UInt64(offset), to: &data)
+      offset = aligned(offset + 4 * tensor.values.count)
+    }
+    pad(&data)
+    for tensor in tensors {
+      tensor.values.withUnsafeBytes { data.append(contentsOf: $0) }
+      pad(&data)
     }
     return data
+  }
+
+  private static func aligned(_ offset: Int) -> Int {
+    (offset + alignment - 1) / alignment * alignment
+  }
+
+  private static func pad(_ data: inout Data) {
+    data.append(Data(count: aligned(data.count) - data.count))
   }
 
   private static func type(of value: GGUFValue) -> ValueType {

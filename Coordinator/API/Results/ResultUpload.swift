@@ -35,12 +35,11 @@ struct ResultUpload {
       return earlier.receipt
     }
     try verifySignature(claim, unit: lease.unit)
-    let inputs = try GenerateInputs(
-      decoding: await environment.blobs.read(lease.specification.inputs))
-    let data = try await content(of: request, claim: claim, inputs: inputs)
-    let result: GenerateResult
+    let check = try await ResultCheck(lease.specification, blobs: environment.blobs)
+    let data = try await content(of: request, claim: claim, check: check)
+    let result: NewResult
     do {
-      result = try GenerateResult(decoding: data, for: inputs)
+      result = try check.result(decoding: data, digest: claim.digest)
     } catch {
       throw invalid("The result is not valid for its unit: \(error).")
     }
@@ -48,7 +47,7 @@ struct ResultUpload {
     return try await environment.store.submit(
       ResultSubmission(
         leaseID: id, workerID: peer.worker.id,
-        result: NewResult(digest: claim.digest, result: result), signature: claim.signature,
+        result: result, signature: claim.signature,
         seconds: claim.seconds, energy: claim.energy),
       now: environment.now())
   }
@@ -91,9 +90,9 @@ struct ResultUpload {
 
   /// The expanded body, which has the digest and size that the headers claim.
   private func content(
-    of request: Request, claim: Claim, inputs: GenerateInputs
+    of request: Request, claim: Claim, check: ResultCheck
   ) async throws -> Data {
-    let limit = min(GenerateResult.limitBytes(for: inputs), environment.limits.resultBytes)
+    let limit = min(check.limitBytes, environment.limits.resultBytes)
     guard claim.size <= limit else {
       throw APIError.tooLarge("A result of this unit has at most \(limit) bytes.")
     }

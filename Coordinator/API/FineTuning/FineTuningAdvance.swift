@@ -1,0 +1,205 @@
+import CoordinatorCore
+import CoordinatorStore
+import Execution
+import Foundation
+import Logging
+import ModelFormats
+import Models
+import WirePayloads
+import WireProtocol
+
+/// Looks at one running job and does what is due: keeps losses that were measured, joins a round whose
+/// shards are there, publishes the next, ends the job.
+///
+/// Everything follows from what is stored, and each change is one transaction that checks where the
+/// job is: one that was killed starts over.
+package struct FineTuningAdvance {
+  private let environment: APIEnvironment
+  private let job: FineTuningJobRecord
+  private let rule: RoundRule
+  private let logger: Logger
+
+  package init(
+    environment: APIEnvironment, job: FineTuningJobRecord, rule: RoundRule = RoundRule(),
+    logger: Logger
+  ) {
+    self.environment = environment
+    self.job = job
+    self.rule = rule
+    self.logger = logger
+  }
+
+  /// - Returns: when stragglers' time is over; nil when there is nothing to wait for but results.
+  /// - Throws: what store and blobs throw; the job is where it was then.
+  package func run() async throws -> Timestamp? {
+    do {
+      return try await advance()
+    } catch let error as StoreError where error.code == .conflict {
+      logger.info("fine-tuning job ended meanwhile", metadata: ["job": "\(job.id)"])
+      return nil
+    }
+  }
+
+  private func advance() async throws -> Timestamp? {
+    guard let plan = job.plan, let base = job.base else {
+      throw StoreError(.corrupt, "The plan of fine-tuning job \(job.id) is missing.")
+    }
+    var rounds = try await environment.store.fineTuningRounds(of: job.id, key: nil)
+    for index in rounds.indices { try await measure(&rounds[index]) }
+    guard let last = rounds.last else {
+      throw StoreError(.corrupt, "Fine-tuning job \(job.id) has no round.")
+    }
+    let losses = rounds.map(\.validationLoss)
+    if EarlyStop(patience: plan.patience).ends(losses) {
+      try await succeed(rounds, plan, base)
+      return nil
+    }
+    guard last.number < plan.rounds else {
+      if last.isMeasured { try await succeed(rounds, plan, base) }
+      return nil
+    }
+    let shards = last.units.filter { $0.kind == .train }
+    let now = environment.now()
+    switch rule.verdict(shards.map(\.shown), published: last.publishedAt, now: now) {
+    case .wait(let until): return until
+    case .fail:
+      try await environment.store.end(
+        .failed(
+          FineTuningFailure(
+            code: "round_lost",
+            message: "No shard of round \(last.number + 1) could be computed.")),
+        ofFineTuningJob: job.id, now: now)
+      return nil
+    case .join:
+      try await join(last, shards, plan, base)
+      return nil
+    }
+  }
+
+  /// Keeps a round's held-out loss once its units are settled.
+  private func measure(_ round: inout FineTuningRoundRecord) async throws {
+    let units = round.units.filter { $0.kind == .validate && $0.result != nil }
+    guard round.validationLoss == nil, round.isMeasured, !units.isEmpty else { return }
+    var (sum, labels) = (0.0, 0)
+    for unit in units {
+      guard let digest = unit.result else { continue }
+      let inputs = try LabelledSequences(
+        decoding: try await environment.blobs.read(unit.specification.inputs))
+      let result = try ValidateResult(
+        decoding: try await environment.blobs.read(digest), for: inputs)
+      sum += result.lossSums.reduce(0, +)
+      labels += result.labels.reduce(0, +)
+    }
+    guard labels > 0 else { return }
+    round.validationLoss = sum / Double(labels)
+    try await environment.store.recordValidation(
+      sum / Double(labels), ofRound: round.number, ofFineTuningJob: job.id,
+      now: environment.now())
+  }
+
+  private func join(
+    _ round: FineTuningRoundRecord, _ shards: [FineTuningRoundRecord.Unit],
+    _ plan: FineTuningPlan, _ base: ModelRecord
+  ) async throws {
+    let blobs = environment.blobs
+    let adapter = try AdapterPayload(decoding: try await blobs.read(round.adapter))
+    var velocity: AdapterPayload?
+    if let digest = job.velocity {
+      velocity = try AdapterPayload(decoding: try await blobs.read(digest))
+    }
+    var (joined, numbers): ([FineTuningRounds.Joined], Set<Int>) = ([], [])
+    for shard in shards {
+      guard let digest = shard.result else { continue }
+      let inputs = try TrainInputs(decoding: try await blobs.read(shard.specification.inputs))
+      let result = try TrainResult(
+        decoding: try await blobs.read(digest), for: inputs, from: adapter)
+      joined.append(.init(inputs: inputs, result: result))
+      numbers.insert(shard.shard)
+    }
+    let units = try await units(plan, base)
+    let next: (adapter: AdapterPayload, velocity: AdapterPayload?)
+    do {
+      next = try units.rounds.join(adapter, velocity: velocity, joined)
+    } catch let error as ExecutionError {
+      let message = "Round \(round.number + 1) cannot be joined: \(error). A smaller learning rate may help."
+      try await environment.store.end(
+        .failed(FineTuningFailure(code: "diverged", message: message, param: "hyperparameters")),
+        ofFineTuningJob: job.id, now: environment.now())
+      return
+    }
+    var direction: Digest?
+    if let payload = next.velocity { direction = try await blobs.put(payload.encoded()) }
+    let now = environment.now()
+    let published = try await units.round(round.number + 1, adapter: next.adapter) { digest in
+      TunedModel(job).record(
+        adapter: digest, step: plan.steps(through: round.number), base: base, now: now)
+    }
+    try await environment.store.publish(
+      published,
+      joining: JoinedRound(
+        number: round.number, shards: numbers,
+        metrics: RoundMetrics(joined, shards: shards.count), velocity: direction),
+      ofFineTuningJob: job.id, now: now)
+    logger.info(
+      "round joined",
+      metadata: [
+        "job": "\(job.id)", "round": "\(round.number + 1)", "shards": "\(joined.count)",
+      ])
+  }
+
+  private func units(_ plan: FineTuningPlan, _ base: ModelRecord) async throws -> RoundUnits {
+    let blobs = environment.blobs
+    let manifest = try ModelManifest(
+      json: try await blobs.read(plan.model), name: plan.model.hex)
+    let training = try LabelledSequences(decoding: try await blobs.read(plan.training))
+    var validation: LabelledSequences?
+    if let digest = plan.validation {
+      validation = try LabelledSequences(decoding: try await blobs.read(digest))
+    }
+    return RoundUnits(
+      rounds: try FineTuningRounds(plan, training: training), base: base,
+      description: manifest.description, validation: validation, blobs: blobs)
+  }
+
+  /// The best of the adapters that have learnt something is the result; without held-out examples the
+  /// last.
+  private func succeed(
+    _ rounds: [FineTuningRoundRecord], _ plan: FineTuningPlan, _ base: ModelRecord
+  ) async throws {
+    let learnt = rounds.dropFirst()
+    guard let last = learnt.last else {
+      throw StoreError(.corrupt, "Fine-tuning job \(job.id) ended without a round.")
+    }
+    let best = EarlyStop.best(learnt.map(\.validationLoss)).map { learnt[$0 + 1] } ?? last
+    let now = environment.now()
+    let model = TunedModel(job).record(adapter: best.adapter, base: base, now: now)
+    let report = FineTuningReport(job: job, plan: plan, base: base, rounds: rounds, chosen: best.number)
+    let files = try await AdapterFiles(environment: environment, model: model).files(report)
+    try await environment.store.end(
+      .succeeded(chosen: best.number, model: model, files: files), ofFineTuningJob: job.id,
+      now: now)
+    logger.info("fine-tuning job succeeded", metadata: ["job": "\(job.id)", "model": "\(model.id)"])
+  }
+}
+
+extension FineTuningRoundRecord {
+  /// Whether nothing that measures the adapter is open.
+  fileprivate var isMeasured: Bool {
+    !units.contains { $0.kind == .validate && $0.shown == .open }
+  }
+}
+
+extension RoundMetrics {
+  fileprivate init(_ joined: [FineTuningRounds.Joined], shards: Int) {
+    let steps = joined.map(\.result.losses.count).max() ?? 0
+    let losses = (0..<steps).map { step in
+      let own = joined.compactMap { one in
+        one.result.losses.indices.contains(step) ? one.result.losses[step] : nil
+      }
+      return own.reduce(0, +) / Double(max(1, own.count))
+    }
+    self.init(
+      losses: losses, tokens: joined.reduce(0) { $0 + $1.inputs.examples.tokenCount },
+      joined: joined.count, shards: shards)
+  }
+}

@@ -1,0 +1,168 @@
+import CoordinatorCore
+import CoordinatorStore
+import Execution
+import FineTuning
+import Foundation
+import ModelFormats
+import Models
+import TrainingData
+import WirePayloads
+import WireProtocol
+
+/// A job whose files were read and are good.
+struct PreparedFineTuning {
+  var plan: FineTuningPlan
+  var base: ModelRecord
+  var description: ModelDescription
+  var training: LabelledSequences
+  var validation: LabelledSequences?
+  /// Examples that were cut off at their limit.
+  var shortened: Int
+}
+
+/// Reads a job's files and decides how it is run. Nothing but blobs is written, so that it may be
+/// repeated, and asked without creating a job.
+struct FineTuningPreparation {
+  let environment: APIEnvironment
+  let job: NewFineTuningJob
+  /// What chat templates take for now.
+  let date: Timestamp
+
+  private typealias Automatic = FineTuningOptions.Automatic
+
+  /// - Parameter machines: workers that may take part at once, the replicas of a shard counted as one.
+  /// - Throws: `FineTuningFailure` for files and models that cannot be used; what store and blobs
+  ///   throw.
+  func prepare(machines: Int) async throws -> PreparedFineTuning {
+    let served = try await model()
+    let base = served.record
+    let manifest = try ModelManifest(
+      json: try await environment.blobs.read(base.manifest), name: base.manifest.hex)
+    let description = manifest.description
+    do {
+      try description.requireDense()
+    } catch let error as FormatError {
+      throw FineTuningFailure(
+        code: "unsupported_model", message: "The model '\(job.model)': \(error.reason).",
+        param: "model")
+    }
+    let encoder = ExampleEncoder(
+      served.tokenizer, template: served.template, specialTokens: served.specialTokens,
+      limit: min(job.options.maximumTokens ?? Automatic.maximumTokens, base.contextLength),
+      clock: served.clock)
+    var training = try await dataset(job.trainingBlob, encoder, "training_file")
+    var validation: TrainingDataset?
+    if let blob = job.validationBlob {
+      validation = try await dataset(blob, encoder, "validation_file")
+    }
+    let share = job.options.holdOut ?? Automatic.holdOut
+    let heldOut =
+      validation?.sequences ?? (share > 0 ? training.holdOut(share: share, seed: job.seed) : [])
+    let examples = LabelledSequences(training.sequences)
+    let held = heldOut.isEmpty ? nil : LabelledSequences(heldOut)
+    let plan = plan(
+      base, training: try await environment.blobs.put(examples.encoded()), examples,
+      validation: try await put(held), held, machines: machines)
+    if let problem = plan.problem {
+      throw FineTuningFailure(code: "invalid_value", message: problem, param: "hyperparameters")
+    }
+    return PreparedFineTuning(
+      plan: plan, base: base, description: description, training: examples, validation: held,
+      shortened: training.shortened + (validation?.shortened ?? 0))
+  }
+
+  private func put(_ sequences: LabelledSequences?) async throws -> Digest? {
+    guard let sequences else { return nil }
+    return try await environment.blobs.put(sequences.encoded())
+  }
+
+  private func model() async throws -> ServedModel {
+    guard let served = try await environment.catalog.model(job.model, date: date),
+      served.record.isVisible(toKey: job.keyID)
+    else {
+      throw FineTuningFailure(
+        code: "model_not_found", message: "The model '\(job.model)' does not exist.",
+        param: "model")
+    }
+    guard served.record.adapter == nil else {
+      throw FineTuningFailure(
+        code: "unsupported_model",
+        message: "The model '\(job.model)' is tuned already; tune the model that it is made from.",
+        param: "model")
+    }
+    return served
+  }
+
+  private func dataset(
+    _ blob: Digest, _ encoder: ExampleEncoder, _ param: String
+  ) async throws -> TrainingDataset {
+    guard var reader = try await environment.lineReader(of: blob) else {
+      throw StoreError(.corrupt, "The blob \(blob) of a fine-tuning job is missing.")
+    }
+    var dataset = TrainingDataset()
+    var number = 0
+    while let line = try await reader.next() {
+      try Task.checkCancellation()
+      number += 1
+      switch line {
+      case .bytes(let bytes): dataset.add(bytes, number: number, encoder)
+      case .tooLong:
+        dataset.refuse(
+          DatasetError(line: number, "has more than \(environment.limits.lineBytes) bytes"))
+      }
+      guard dataset.lines <= environment.limits.batchLines else {
+        dataset.refuse(
+          DatasetError(line: number, "there are more than \(environment.limits.batchLines) examples"))
+        break
+      }
+    }
+    dataset.finish()
+    guard dataset.errors.isEmpty else {
+      let shown = dataset.errors.prefix(10).map { "\($0)" }.joined(separator: "; ")
+      let more = dataset.errors.count > 10 ? "; and more" : ""
+      let name = param.replacing("_", with: " ")
+      throw FineTuningFailure(
+        code: "invalid_\(param)", message: "The \(name) cannot be learnt from: \(shown)\(more).",
+        param: param)
+    }
+    return dataset
+  }
+
+  private func plan(
+    _ base: ModelRecord, training: Digest, _ examples: LabelledSequences, validation: Digest?,
+    _ held: LabelledSequences?, machines: Int
+  ) -> FineTuningPlan {
+    let options = job.options
+    let epochs = options.epochs ?? Automatic.epochs
+    let batchSize = options.batchSize ?? Automatic.batchSize
+    let perEpoch = (examples.sequences.count + batchSize - 1) / batchSize
+    let round = Automatic.round(options, batches: epochs * perEpoch, machines: machines)
+    let rank = options.rank ?? Automatic.rank
+    var plan = FineTuningPlan(
+      model: base.manifest, training: training, validation: validation,
+      trainingExamples: examples.sequences.count, validationExamples: held?.sequences.count ?? 0,
+      seed: job.seed, rank: rank, alpha: options.alpha ?? Double(2 * rank),
+      isRankStabilised: options.isRankStabilised ?? false,
+      targets: options.targets ?? LinearKind.allCases.map(\.rawValue), epochs: epochs,
+      batchSize: batchSize, localSteps: round.localSteps, shards: round.shards,
+      learningRate: Automatic.learningRate * (options.learningRateMultiplier ?? 1),
+      outerLearningRate: options.outerLearningRate ?? Automatic.outerLearningRate,
+      outerMomentum: options.outerMomentum ?? Automatic.outerMomentum, patience: options.patience)
+    plan.weightDecay = options.weightDecay ?? 0
+    return plan
+  }
+}
+
+extension LabelledSequences {
+  init(_ sequences: [TrainingBatch.Sequence]) {
+    self.init(sequences: sequences.map { .init(tokens: $0.tokens, labels: $0.labels) })
+  }
+}
+
+extension APIEnvironment {
+  /// Workers that may run shards of one pool at once, the replicas of a shard counted as one.
+  func machines(for pool: WorkPool) async throws -> Int {
+    let active = try await store.fleetNow(for: .operator, listedWorkers: 0, now: now()).activeWorkers
+    return max(1, active / (pool == .public ? policy.quorum : 1))
+  }
+}

@@ -1,0 +1,44 @@
+import CoordinatorCore
+import CoordinatorStore
+import Execution
+import Foundation
+import Logging
+import ModelFormats
+import Models
+import WirePayloads
+import WireProtocol
+
+/// Reads a new job's files and publishes its first round. One that was killed starts over.
+package struct FineTuningValidation {
+  private let environment: APIEnvironment
+  private let record: FineTuningJobRecord
+  private let logger: Logger
+
+  package init(environment: APIEnvironment, job: FineTuningJobRecord, logger: Logger) {
+    self.environment = environment
+    record = job
+    self.logger = logger
+  }
+
+  /// - Throws: what store and blobs throw, `CancellationError`; the job is still `validating` then.
+  package func run() async throws {
+    do {
+      let prepared = try await FineTuningPreparation(
+        environment: environment, job: record.job, date: record.createdAt
+      ).prepare(machines: try await environment.machines(for: record.job.pool))
+      let units = RoundUnits(
+        rounds: try FineTuningRounds(prepared.plan, training: prepared.training),
+        base: prepared.base, description: prepared.description, validation: prepared.validation,
+        blobs: environment.blobs)
+      let adapter = try FineTuningRounds.initialAdapter(prepared.plan, prepared.description)
+      let first = try await units.round(0, adapter: adapter) { _ in nil }
+      try await environment.store.beginFineTuning(
+        record.id, plan: prepared.plan, base: prepared.base, first, now: environment.now())
+    } catch let failure as FineTuningFailure {
+      try await environment.store.end(
+        .failed(failure), ofFineTuningJob: record.id, now: environment.now())
+    } catch let error as StoreError where error.code == .conflict {
+      logger.info("fine-tuning job ended during its validation", metadata: ["job": "\(record.id)"])
+    }
+  }
+}

@@ -1,0 +1,184 @@
+import Execution
+import FineTuning
+import Foundation
+import Kernels
+import ModelFormats
+import Models
+import WirePayloads
+import WireProtocol
+
+/// Runs a fine-tuning job again from its transcript and compares every digest.
+struct FineTuningAudit {
+  /// What is different, where.
+  struct Difference: Encodable {
+    let place: String
+    let expected: String
+    let found: String
+  }
+
+  struct Report: Encodable {
+    var job: String
+    var rounds = 0
+    var train_units = 0
+    var validate_units = 0
+    /// Units whose steps were taken again on this machine.
+    var recomputed_units = 0
+    /// The digest of the adapter that the job gave; nil as long as it has not ended.
+    var adapter: String?
+    var differences: [Difference] = []
+  }
+
+  let transcript: FineTuningTranscript
+  let blobs: JobBlobs
+  let compute: Compute
+  /// Whether units are computed again; else their results are taken as they are, and only what was
+  /// made of them is checked.
+  let recomputes: Bool
+
+  private var plan: FineTuningPlan { transcript.plan }
+
+  /// - Parameter progress: told how much of the work is done, 0...1, and what is looked at.
+  /// - Throws: `CommandError` for a transcript that makes no sense; what the coordinator and the kernels
+  ///   throw.
+  func run(progress: (Double, String) -> Void) async throws -> Report {
+    if let problem = plan.problem { throw CommandError("the job's plan: \(problem)") }
+    var report = Report(job: transcript.job)
+    progress(0, "fetching")
+    let manifest = try ModelManifest(json: try await blobs.read(plan.model), name: plan.model.hex)
+    let model = recomputes ? try await FrozenModel(self.model(manifest)) : nil
+    let training = try LabelledSequences(decoding: try await blobs.read(plan.training))
+    var held: LabelledSequences?
+    if let digest = plan.validation {
+      held = try LabelledSequences(decoding: try await blobs.read(digest))
+    }
+    let rounds = try FineTuningRounds(plan, training: training)
+    var adapter = try FineTuningRounds.initialAdapter(plan, manifest.description)
+    var velocity: AdapterPayload?
+    let total = transcript.rounds.reduce(0) { $0 + $1.joined.count + $1.measured.count }
+    var done = 0
+    func tick(_ what: String) {
+      done += 1
+      progress(Double(done) / Double(max(1, total)), what)
+    }
+    for (index, round) in transcript.rounds.enumerated() {
+      let place = "round \(index + 1)"
+      let encoded = try adapter.encoded()
+      report.compare("\(place), the adapter", round.adapter, BlobDigest.sha256(encoded))
+      var joined: [FineTuningRounds.Joined] = []
+      for unit in round.joined {
+        guard let inputs = rounds.inputs(round: index, shard: unit.shard) else {
+          throw CommandError("\(place) has no shard \(unit.shard)")
+        }
+        let name = "\(place), shard \(unit.shard + 1)"
+        try report.compare(
+          name, unit, specification(.train, try inputs.encoded(), encoded))
+        let bytes = try await result(of: unit) {
+          try executor(model, unit.specification, adapter)?.train(inputs).encoded()
+        }
+        report.compare("\(name), the result", unit.result, BlobDigest.sha256(bytes))
+        joined.append(
+          .init(inputs: inputs, result: try TrainResult(decoding: bytes, for: inputs, from: adapter)))
+        report.train_units += 1
+        tick(name)
+      }
+      try await measure(round, held, adapter, encoded, model, place, &report, tick)
+      if recomputes { report.recomputed_units = report.train_units + report.validate_units }
+      guard index + 1 < transcript.rounds.count else { break }
+      (adapter, velocity) = try rounds.join(adapter, velocity: velocity, joined)
+      report.rounds += 1
+    }
+    if let chosen = transcript.chosen, transcript.rounds.indices.contains(chosen) {
+      report.adapter = transcript.rounds[chosen].adapter.hex
+    }
+    return report
+  }
+
+  private func measure(
+    _ round: FineTuningTranscript.Round, _ held: LabelledSequences?, _ adapter: AdapterPayload,
+    _ encoded: Data, _ model: FrozenModel?, _ place: String, _ report: inout Report,
+    _ tick: (String) -> Void
+  ) async throws {
+    var (sum, labels) = (0.0, 0)
+    for unit in round.measured {
+      guard let held, (0..<plan.validationUnits).contains(unit.shard) else {
+        throw CommandError("\(place) measures what is not held out")
+      }
+      let part = LabelledSequences(
+        sequences: Array(held.sequences[plan.validation(unit: unit.shard)]))
+      let name = "\(place), held-out part \(unit.shard + 1)"
+      try report.compare(name, unit, specification(.validate, try part.encoded(), encoded))
+      let bytes = try await result(of: unit) {
+        try executor(model, unit.specification, adapter)?.validate(part).encoded()
+      }
+      report.compare("\(name), the result", unit.result, BlobDigest.sha256(bytes))
+      let result = try ValidateResult(decoding: bytes, for: part)
+      sum += result.lossSums.reduce(0, +)
+      labels += result.labels.reduce(0, +)
+      report.validate_units += 1
+      tick(name)
+    }
+    guard labels > 0, let loss = round.validationLoss else { return }
+    report.compare("\(place), the held-out loss", "\(loss)", "\(sum / Double(labels))")
+  }
+
+  private func specification(
+    _ kind: UnitKind, _ inputs: Data, _ adapter: Data
+  ) -> UnitSpecification {
+    UnitSpecification(
+      kind: kind, model: plan.model, inputs: BlobDigest.sha256(inputs), cache: .f32,
+      adapter: BlobDigest.sha256(adapter))
+  }
+
+  /// A unit's result: computed here, or as the coordinator has it.
+  private func result(
+    of unit: FineTuningTranscript.Unit, _ compute: () throws -> Data?
+  ) async throws -> Data {
+    if let data = try compute() { return data }
+    return try await blobs.read(unit.result)
+  }
+
+  private func executor(
+    _ model: FrozenModel?, _ specification: UnitSpecification, _ adapter: AdapterPayload
+  ) throws -> TrainingExecutor? {
+    try model.map {
+      try TrainingExecutor(specification, model: $0, adapter: adapter, compute: compute)
+    }
+  }
+
+  private func model(_ manifest: ModelManifest) async throws -> Model {
+    for chunk in manifest.distinctChunks(of: .whole(of: manifest.description)) {
+      guard let digest = Digest(hex: chunk.sha256) else {
+        throw CommandError("the model's manifest names a chunk by something that is no SHA-256")
+      }
+      try await blobs.fetch(digest)
+    }
+    let source = ManifestTensorSource(
+      manifest, name: plan.model.hex, digest: { BlobDigest.sha256($0).hex }
+    ) { [blobs] sha256 in
+      guard let digest = Digest(hex: sha256) else {
+        throw CommandError("the model's manifest names a chunk by something that is no SHA-256")
+      }
+      return try ByteStorage(mapping: blobs.file(digest))
+    }
+    return try Model(manifest.description, from: source)
+  }
+}
+
+extension FineTuningAudit.Report {
+  fileprivate mutating func compare(_ place: String, _ expected: Digest, _ found: Digest) {
+    compare(place, expected.hex, found.hex)
+  }
+
+  fileprivate mutating func compare(_ place: String, _ expected: String, _ found: String) {
+    guard expected != found else { return }
+    differences.append(.init(place: place, expected: expected, found: found))
+  }
+
+  /// Whether the job ran the unit that its plan asks for.
+  fileprivate mutating func compare(
+    _ place: String, _ unit: FineTuningTranscript.Unit, _ specification: UnitSpecification
+  ) throws {
+    compare("\(place), the unit", unit.unit, try BlobDigest.unit(specification))
+    compare("\(place), the specification", unit.unit, try BlobDigest.unit(unit.specification))
+  }
+}

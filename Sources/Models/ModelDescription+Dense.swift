@@ -1,0 +1,55 @@
+import ModelFormats
+
+/// Models of softmax attention and gated feed-forwards: those that fine-tuning knows.
+extension ModelDescription {
+  /// Checks that there is no mechanism whose gradient is not known; needs no weights.
+  ///
+  /// - Throws: `FormatError.unsupported` naming the first.
+  package func requireDense() throws {
+    guard embedding.perLayer == nil else { throw unknownToFineTuning("inputs of single layers") }
+    for (index, layer) in layers.enumerated() {
+      guard let what = layer.unknownToFineTuning else { continue }
+      throw unknownToFineTuning("\(what), as in layer \(index)")
+    }
+  }
+
+  func unknownToFineTuning(_ what: String) -> FormatError {
+    FormatError(.unsupported, file: family, reason: "fine-tuning does not know \(what)")
+  }
+
+  /// Bytes that fine-tuning takes beside the weights as they are stored, about, without their being
+  /// loaded: transposes of 8 bits or more, the adapter with gradients, moments and two layouts of
+  /// each, and one sequence's activations.
+  ///
+  /// - Parameters:
+  ///   - weightBits: of the stored weights, a weight.
+  ///   - longest: tokens of the longest sequence.
+  package func trainingBytes(of adapter: Adapter, weightBits: Int, longest: Int) -> Int {
+    var (weights, widest) = (vocabularySize * hiddenSize, 0)
+    for layer in layers.indices {
+      let matrices = LinearKind.allCases.compactMap { linear(at: LinearSite(layer: layer, kind: $0)) }
+      weights += matrices.reduce(0) { $0 + $1.inputs * $1.outputs }
+      widest = max(widest, matrices.reduce(0) { $0 + $1.outputs })
+    }
+    let transposes = weights * max(9, weightBits) / 8
+    let row = 4 * (3 * widest + (18 + layers.count) * hiddenSize)
+    return transposes + 32 * adapter.parameterCount + longest * row
+  }
+}
+
+extension ModelDescription.Layer {
+  /// What of it has no known gradient; nil where everything has.
+  fileprivate var unknownToFineTuning: String? {
+    switch mixer {
+    case .latent: return "latent attention"
+    case .linear: return "linear attention"
+    case .attention(let attention):
+      if attention.key == nil { return "keys and values that layers share" }
+      if attention.value == nil { return "values that are keys" }
+      if attention.gate != nil { return "gated attention" }
+      if attention.sinks != nil { return "attention sinks" }
+    }
+    guard case .gated = feedForward else { return "experts" }
+    return perLayerInput == nil ? nil : "inputs of single layers"
+  }
+}
