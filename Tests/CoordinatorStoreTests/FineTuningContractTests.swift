@@ -1,0 +1,290 @@
+import CoordinatorCore
+import CoordinatorStore
+import Foundation
+import Testing
+import WirePayloads
+import WireProtocol
+
+@Suite("Store contract: fine-tuning jobs")
+struct FineTuningContractTests {
+  private static let start = Laboratory.start
+
+  private static func at(_ seconds: Int) -> Timestamp { start.adding(seconds: seconds) }
+
+  private static func job(_ lab: Laboratory, pool: WorkPool = .trusted) -> NewFineTuningJob {
+    NewFineTuningJob(
+      keyID: lab.key.id, model: "tiny", trainingFileID: "file-training",
+      trainingBlob: Laboratory.digest("training"), seed: 3, metadata: ["who": "a test"], pool: pool)
+  }
+
+  private static func plan(_ lab: Laboratory) -> FineTuningPlan {
+    FineTuningPlan(
+      model: lab.model.manifest, training: Laboratory.digest("examples"),
+      validation: Laboratory.digest("held out"), trainingExamples: 24, validationExamples: 4,
+      seed: 3, rank: 2, alpha: 4, isRankStabilised: false, targets: ["q_proj"], epochs: 1,
+      batchSize: 2, localSteps: 3, shards: 2, learningRate: 1e-3, outerLearningRate: 0.7,
+      outerMomentum: 0.9, patience: nil)
+  }
+
+  private static func round(_ number: Int, _ lab: Laboratory, learns: Bool = true) -> NewFineTuningRound {
+    func unit(_ kind: UnitKind, _ shard: Int) -> NewFineTuningUnit {
+      NewFineTuningUnit(
+        kind: kind, shard: shard, inputs: Laboratory.digest("\(kind) \(number) \(shard)"),
+        tokens: [10, 20], flops: 1e9, memoryBytes: 200 << 20)
+    }
+    var checkpoint: ModelRecord?
+    if number > 0 {
+      checkpoint = lab.model
+      checkpoint?.id = "ft:tiny:\(number)"
+      checkpoint?.adapter = Laboratory.digest("adapter \(number)")
+      checkpoint?.ownerKeyID = lab.key.id
+      checkpoint?.isCheckpoint = true
+    }
+    return NewFineTuningRound(
+      number: number, adapter: Laboratory.digest("adapter \(number)"),
+      units: (learns ? [unit(.train, 0), unit(.train, 1)] : []) + [unit(.validate, 0)],
+      checkpoint: checkpoint)
+  }
+
+  private static func joined(_ number: Int, _ shards: Set<Int> = [0, 1]) -> JoinedRound {
+    JoinedRound(
+      number: number, shards: shards,
+      metrics: RoundMetrics(losses: [3, 2.5, 2], tokens: 60, joined: shards.count, shards: 2),
+      velocity: Laboratory.digest("velocity \(number)"))
+  }
+
+  /// A job whose first round is published.
+  private static func running(_ lab: Laboratory, pool: WorkPool = .trusted) async throws -> String {
+    let record = try await lab.store.createFineTuningJob(job(lab, pool: pool), isRetry: false, now: start)
+    try await lab.store.beginFineTuning(
+      record.id, plan: plan(lab), base: lab.model, round(0, lab), now: start)
+    return record.id
+  }
+
+  private func submit(
+    _ lease: Lease, by worker: WorkerRecord, _ lab: Laboratory, saying what: String, at seconds: Int
+  ) async throws -> ResultReceipt {
+    let one = SequenceSummary(tokens: 15, nonFinite: false)
+    return try await lab.store.submit(
+      ResultSubmission(
+        leaseID: lease.id, workerID: worker.id,
+        result: NewResult(digest: Laboratory.digest(what), sequences: [one, one]),
+        signature: Data([1]), seconds: 5), now: Self.at(seconds))
+  }
+
+  @Test("a job's units are leased, verified and credited like any other; rounds follow one another",
+    arguments: StoreKind.allCases)
+  func lifeOfAJob(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let store = lab.store
+      let id = try await Self.running(lab)
+      #expect(try await store.openFineTuningJobs(limit: 5).map(\.id) == [id])
+      let worker = try await lab.worker("w", account: "ada", trusted: true)
+      var leases: [Lease] = []
+      for second in 0..<3 { leases += try await lab.lease(worker, now: Self.at(second)) }
+      #expect(leases.count == 3 && Set(leases.map(\.specification.kind)) == [.train, .validate])
+      #expect(leases.allSatisfy { $0.specification.adapter == Laboratory.digest("adapter 0") })
+      #expect(leases.allSatisfy { $0.specification.cache == .f32 && $0.estimatedFlops == 1e9 })
+      #expect(try await store.fineTuningJob(id, key: lab.key.id)?.hasBegun == true)
+      // Inputs and adapter of what it runs, and nothing else.
+      for (name, may) in [("adapter 0", true), ("train 0 0", true), ("examples", false), ("adapter 1", false)] {
+        let found = try await store.mayRead(blob: Laboratory.digest(name), worker: worker.id, now: Self.at(3))
+        #expect(found == may, "\(name)")
+      }
+      for (index, lease) in leases.enumerated() {
+        let receipt = try await submit(lease, by: worker, lab, saying: "result \(index)", at: 10 + index)
+        #expect(receipt.state == .accepted && receipt.credit == Credit(flops: 1e9).value)
+      }
+      var rounds = try await store.fineTuningRounds(of: id, key: nil)
+      #expect(rounds.count == 1 && rounds[0].units.allSatisfy { $0.result != nil && !$0.isJoined })
+
+      try await store.recordValidation(4, ofRound: 0, ofFineTuningJob: id, now: Self.at(20))
+      try await store.publish(
+        Self.round(1, lab), joining: Self.joined(0), ofFineTuningJob: id, now: Self.at(20))
+      // Repeating either changes nothing.
+      try await store.recordValidation(5, ofRound: 0, ofFineTuningJob: id, now: Self.at(21))
+      try await store.publish(
+        Self.round(1, lab), joining: Self.joined(0), ofFineTuningJob: id, now: Self.at(21))
+      rounds = try await store.fineTuningRounds(of: id, key: nil)
+      #expect(rounds.count == 2 && rounds[0].validationLoss == 4)
+      #expect(rounds[0].units.filter(\.isJoined).count == 2 && rounds[0].metrics?.meanLoss == 2.5)
+      let record = try #require(try await store.fineTuningJob(id, key: nil))
+      #expect(record.trainedTokens == 60 && record.velocity == Laboratory.digest("velocity 0"))
+      #expect(try await store.model("ft:tiny:1")?.adapter == Laboratory.digest("adapter 1"))
+      // Whoever runs the tuned model may fetch its adapter.
+      #expect(try await store.mayRead(blob: Laboratory.digest("adapter 1"), worker: worker.id, now: Self.at(22)))
+
+      var model = lab.model
+      model.id = "ft:tiny"
+      (model.adapter, model.ownerKeyID) = (Laboratory.digest("adapter 1"), lab.key.id)
+      let file = NewFile(
+        keyID: lab.key.id, purpose: .fineTuneResults, filename: "metrics.csv", bytes: 3,
+        blob: Laboratory.digest("csv"))
+      for _ in 0..<2 {
+        try await store.end(
+          .succeeded(chosen: 1, model: model, files: [file]), ofFineTuningJob: id, now: Self.at(30))
+      }
+      let ended = try #require(try await store.fineTuningJob(id, key: nil))
+      #expect(ended.state == .succeeded && ended.tunedModel == "ft:tiny" && ended.chosen == 1)
+      #expect(ended.resultFileIDs.count == 1 && ended.velocity == nil)
+      #expect(try await store.openFineTuningJobs(limit: 5).isEmpty)
+      #expect(try await lab.lease(worker, now: Self.at(31)).isEmpty)
+      let events = try await store.fineTuningEvents(of: id, key: lab.key.id, after: nil, limit: 50).items
+      #expect(events.first?.message == "The job has successfully completed")
+      #expect(events.last?.message == "Created fine-tuning job: \(id)")
+      #expect(events.contains { $0.metrics?["train_loss"] == 2.5 })
+    }
+  }
+
+  @Test("replicas of a train unit are of two accounts, and their digests are compared",
+    arguments: StoreKind.allCases)
+  func replicas(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let id = try await Self.running(lab, pool: .public)
+      let ada = try await lab.worker("a", account: "ada")
+      let eve = try await lab.worker("e", account: "eve")
+      let mine = try #require(try await lab.lease(ada).first)
+      _ = try await submit(mine, by: ada, lab, saying: "truth", at: 5)
+      var lie: Lease?
+      for second in 6..<10 where lie == nil {
+        lie = try await lab.lease(eve, now: Self.at(second)).first { $0.unit == mine.unit }
+      }
+      let other = try #require(lie)
+      #expect(try await submit(other, by: eve, lab, saying: "a lie", at: 12).state == .awaitingReplay)
+      let replay = try #require(try await lab.store.takeReplay(now: Self.at(13)))
+      #expect(replay.specification == mine.specification)
+      let one = SequenceSummary(tokens: 15, nonFinite: false)
+      let outcome = try await lab.store.settleReplay(
+        replay.id, result: NewResult(digest: Laboratory.digest("truth"), sequences: [one, one]),
+        now: Self.at(14))
+      #expect(outcome == ReplayOutcome(agreed: 1, rejected: 1))
+      let units = try await lab.store.fineTuningRounds(of: id, key: nil)[0].units
+      let settled = try #require(units.first { $0.digest == mine.unit })
+      #expect(settled.result == Laboratory.digest("truth") && settled.verification == .replay)
+    }
+  }
+
+  @Test("what is open of a round that goes on is given up, and late results cost nothing",
+    arguments: StoreKind.allCases)
+  func stragglers(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let id = try await Self.running(lab)
+      let worker = try await lab.worker("w", account: "ada", trusted: true)
+      let late = try #require(try await lab.lease(worker).first)
+      #expect(late.specification.kind == .train)
+      try await lab.store.publish(
+        Self.round(1, lab), joining: Self.joined(0, [1]), ofFineTuningJob: id, now: Self.at(5))
+      #expect(try await submit(late, by: worker, lab, saying: "late", at: 9).state == .notNeeded)
+      let rounds = try await lab.store.fineTuningRounds(of: id, key: nil)
+      let train = rounds[0].units.filter { $0.kind == .train }
+      #expect(train.map(\.shown) == [.lost, .lost] && train.map(\.isJoined) == [false, true])
+      // What measures the old adapter goes on.
+      #expect(rounds[0].units.first { $0.kind == .validate }?.shown == .open)
+      let events = try await lab.store.fineTuningEvents(of: id, key: lab.key.id, after: nil, limit: 50).items
+      #expect(events.contains { $0.level == .warn })
+    }
+  }
+
+  @Test("pausing hands out nothing, resuming goes on, cancelling drops everything",
+    arguments: StoreKind.allCases)
+  func wishes(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let (store, key) = (lab.store, lab.key.id)
+      let id = try await Self.running(lab)
+      let worker = try await lab.worker("w", account: "ada", trusted: true)
+      #expect(try await store.ask(.pause, ofFineTuningJob: id, key: key, now: Self.at(1)).state == .paused)
+      #expect(try await lab.lease(worker, now: Self.at(2)).isEmpty)
+      #expect(try await store.openFineTuningJobs(limit: 5).isEmpty)
+      await #expect(throws: StoreError.self) {
+        try await store.publish(
+          Self.round(1, lab), joining: Self.joined(0), ofFineTuningJob: id, now: Self.at(2))
+      }
+      #expect(try await store.ask(.resume, ofFineTuningJob: id, key: key, now: Self.at(3)).state == .running)
+      let lease = try #require(try await lab.lease(worker, now: Self.at(4)).first)
+      for _ in 0..<2 {
+        let record = try await store.ask(.cancel, ofFineTuningJob: id, key: key, now: Self.at(5))
+        #expect(record.state == .cancelled && record.endedAt == Self.at(5))
+      }
+      #expect(try await lab.lease(worker, now: Self.at(6)).isEmpty)
+      let beat = try await store.heartbeat(lease: lease.id, worker: worker.id, flopsDone: 1, now: Self.at(7))
+      #expect(beat.verdict == .abandon)
+      await #expect(throws: StoreError.self) {
+        try await store.ask(.resume, ofFineTuningJob: id, key: key, now: Self.at(8))
+      }
+      // A service that comes too late ends nothing twice.
+      try await store.end(
+        .failed(.init(code: "late", message: "late")), ofFineTuningJob: id, now: Self.at(9))
+      #expect(try await store.fineTuningJob(id, key: nil)?.state == .cancelled)
+    }
+  }
+
+  @Test("a job belongs to its key, and a retry makes no second one", arguments: StoreKind.allCases)
+  func owners(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let store = lab.store
+      let first = try await store.createFineTuningJob(Self.job(lab), isRetry: false, now: Self.start)
+      let again = try await store.createFineTuningJob(Self.job(lab), isRetry: true, now: Self.at(60))
+      let second = try await store.createFineTuningJob(Self.job(lab), isRetry: false, now: Self.at(61))
+      #expect(first.id == again.id && first.id != second.id)
+      let stranger = try await lab.withKey("stranger")
+      #expect(try await store.fineTuningJob(first.id, key: stranger.key.id) == nil)
+      await #expect(throws: StoreError.self) {
+        try await store.ask(.cancel, ofFineTuningJob: first.id, key: stranger.key.id, now: Self.at(62))
+      }
+      await #expect(throws: StoreError.self) {
+        try await store.fineTuningEvents(of: first.id, key: stranger.key.id, after: nil, limit: 5)
+      }
+      func list(_ metadata: [String: String], after: String? = nil) async throws -> [String] {
+        try await store.fineTuningJobs(
+          key: lab.key.id, metadata: metadata, page: PageRequest(after: after, limit: 1)
+        ).items.map(\.id)
+      }
+      #expect(try await list([:]) == [second.id])
+      #expect(try await list([:], after: second.id) == [first.id])
+      #expect(try await list(["who": "a test"]) == [second.id])
+      #expect(try await list(["who": "a test", "what": "none"]).isEmpty)
+      #expect(try await list(["who": "nobody"]).isEmpty)
+    }
+  }
+
+  @Test("tuned models are deleted by their owner alone", arguments: StoreKind.allCases)
+  func deletion(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let id = try await Self.running(lab)
+      try await lab.store.publish(
+        Self.round(1, lab), joining: Self.joined(0), ofFineTuningJob: id, now: Self.at(5))
+      let stranger = try await lab.withKey("stranger")
+      #expect(try await !lab.store.removeTunedModel("ft:tiny:1", key: stranger.key.id))
+      #expect(try await !lab.store.removeTunedModel("tiny", key: lab.key.id))
+      #expect(try await lab.store.removeTunedModel("ft:tiny:1", key: lab.key.id))
+      #expect(try await lab.store.model("ft:tiny:1") == nil)
+      #expect(try await lab.store.model("tiny") != nil)
+    }
+  }
+
+  @Test("blobs of a job are kept as long as it runs, and as evidence after it")
+  func storage() async throws {
+    let blobs = MemoryBlobStore()
+    let store = try SQLiteStore.inMemory(blobs: blobs)
+    let lab = try await Laboratory(store, blobs)
+    let id = try await Self.running(lab)
+    try await store.publish(
+      Self.round(1, lab), joining: Self.joined(0), ofFineTuningJob: id, now: Self.at(5))
+    let names = ["training", "examples", "held out", "adapter 0", "train 0 0", "velocity 0"]
+    let digests = names.map(Laboratory.digest)
+    var uses = try await store.uses(of: digests, now: Self.at(6))
+    for (name, digest) in zip(names, digests) {
+      let open = (uses[digest] ?? []).contains { $0 == .openBatch || $0 == .openUnit }
+      #expect(open, "\(name)")
+    }
+    _ = try await store.ask(.cancel, ofFineTuningJob: id, key: lab.key.id, now: Self.at(7))
+    uses = try await store.uses(of: digests, now: Self.at(8))
+    for (name, digest) in zip(names, digests) where name != "velocity 0" {
+      let ended = (uses[digest] ?? []).allSatisfy {
+        if case .endedUnit = $0 { true } else { false }
+      }
+      #expect(ended && uses[digest] != nil, "\(name)")
+    }
+    #expect(uses[Laboratory.digest("velocity 0")] == nil)
+  }
+}
