@@ -31,7 +31,7 @@ let dashboardFiles = [
   "Templates/error.mustache", "Templates/figures.mustache", "Templates/fleet.mustache",
   "Templates/job.mustache", "Templates/jobs.mustache", "Templates/layout.mustache",
   "Templates/leaderboard.mustache", "Templates/models.mustache", "Templates/sign-in.mustache",
-  "Templates/spans.mustache", "Templates/team.mustache", "Templates/worker.mustache",
+  "Templates/spans.mustache", "Templates/team.mustache", "Templates/tuning.mustache", "Templates/worker.mustache",
 ]
 
 /// What `Tests/Fuzzing/run` builds with libFuzzer, which brings the program's `main`.

@@ -23,6 +23,7 @@ package struct DashboardRoutes: Sendable {
     router.route("/", [.get: pages.handler(section: .fleet, fleet)])
     router.route("/jobs", [.get: pages.handler(section: .jobs, jobs)])
     router.route("/jobs/{id}", [.get: pages.handler(section: .jobs, job)])
+    router.route("/tuning/{id}", [.get: pages.handler(section: .jobs, tuning)])
     router.route("/models", [.get: pages.handler(section: .models) { _ in try await models() }])
     router.route("/leaderboard", [.get: pages.handler(section: .leaderboard, leaderboard)])
     router.route("/teams/{id}", [.get: pages.handler(section: .leaderboard, team)])

@@ -106,7 +106,8 @@ package enum CoordinatorServer {
       FinalisationService(
         environment: environment, pollSeconds: configuration.pollSeconds, logger: logger),
       FineTuningService(
-        environment: environment, pollSeconds: configuration.pollSeconds, logger: logger),
+        environment: environment, atOnce: configuration.validationsAtOnce,
+        pollSeconds: configuration.pollSeconds, logger: logger),
       TickService(
         environment: environment, tickSeconds: configuration.tickSeconds, logger: logger,
         onTick: onTick),

@@ -8,14 +8,18 @@ import ServiceLifecycle
 /// left is taken up again.
 package struct FineTuningService: Service {
   let environment: APIEnvironment
+  let atOnce: Int
   let pollSeconds: Int
   let rule: RoundRule
   let logger: Logger
 
+  /// - Parameter atOnce: jobs whose files are read at a time; rounds go on beside that.
   package init(
-    environment: APIEnvironment, pollSeconds: Int, rule: RoundRule = RoundRule(), logger: Logger
+    environment: APIEnvironment, atOnce: Int, pollSeconds: Int, rule: RoundRule = RoundRule(),
+    logger: Logger
   ) {
     self.environment = environment
+    self.atOnce = atOnce
     self.pollSeconds = pollSeconds
     self.rule = rule
     self.logger = logger
@@ -23,41 +27,63 @@ package struct FineTuningService: Service {
 
   package func run() async throws {
     await cancelWhenGracefulShutdown {
-      while !Task.isCancelled {
-        let next = await moveOn()
-        let seconds = next.map { max(0.1, $0.seconds(since: environment.now())) }
-        await environment.wakeups.fineTuning.wait(
-          atMost: .seconds(min(Double(pollSeconds), seconds ?? Double(pollSeconds))))
-      }
-    }
-  }
-
-  /// Looks at every open job; gives when the first one's stragglers have had their time.
-  private func moveOn() async -> Timestamp? {
-    var next: Timestamp?
-    do {
-      for job in try await environment.store.openFineTuningJobs(limit: 1000) {
-        do {
-          guard let due = try await moveOn(job) else { continue }
-          next = min(next ?? due, due)
-        } catch {
-          log(error, ["job": "\(job.id)"])
+      let running = environment.now()
+      await withDiscardingTaskGroup { group in
+        let active = ActiveJobs()
+        while !Task.isCancelled {
+          var next: Timestamp?
+          for job in await openJobs() {
+            switch job.state {
+            case .validating:
+              guard active.begin(job.id, limit: atOnce) else { continue }
+              group.addTask {
+                await validate(job)
+                active.end(job.id)
+                environment.wakeups.fineTuning.signal()
+              }
+            default:
+              guard let due = await advance(job, running) else { continue }
+              next = min(next ?? due, due)
+            }
+          }
+          let seconds = next.map { max(0.1, $0.seconds(since: environment.now())) }
+          await environment.wakeups.fineTuning.wait(
+            atMost: .seconds(min(Double(pollSeconds), seconds ?? Double(pollSeconds))))
         }
       }
-    } catch {
-      log(error, [:])
     }
-    return next
   }
 
-  private func moveOn(_ job: FineTuningJobRecord) async throws -> Timestamp? {
-    guard job.state == .validating else {
-      return try await FineTuningAdvance(
-        environment: environment, job: job, rule: rule, logger: logger
-      ).run()
+  private func openJobs() async -> [FineTuningJobRecord] {
+    do {
+      return try await environment.store.openFineTuningJobs(limit: 1000)
+    } catch {
+      log(error, [:])
+      return []
     }
-    try await FineTuningValidation(environment: environment, job: job, logger: logger).run()
-    return nil
+  }
+
+  private func validate(_ job: FineTuningJobRecord) async {
+    do {
+      try await FineTuningValidation(environment: environment, job: job, logger: logger).run()
+    } catch {
+      log(error, ["job": "\(job.id)"])
+      // Not at once again: the failure may last.
+      try? await Task.sleep(for: .seconds(pollSeconds))
+    }
+  }
+
+  /// - Parameter running: since when the service runs.
+  /// - Returns: when the round's stragglers have had their time.
+  private func advance(_ job: FineTuningJobRecord, _ running: Timestamp) async -> Timestamp? {
+    do {
+      return try await FineTuningAdvance(
+        environment: environment, job: job, rule: rule, running: running, logger: logger
+      ).run()
+    } catch {
+      log(error, ["job": "\(job.id)"])
+      return nil
+    }
   }
 
   private func log(_ error: any Error, _ metadata: Logger.Metadata) {

@@ -68,7 +68,7 @@ package struct ReplayService: Service {
         metadata: metadata.merging([
           "agreed": "\(outcome?.agreed ?? 0)", "rejected": "\(outcome?.rejected ?? 0)",
         ]) { $1 })
-      environment.wakeups.finalisation.signal()
+      wake()
     } catch ExecutionError.cancelled {
       // The job is given out again when its time is over, or at the next start.
     } catch is CancellationError {
@@ -77,7 +77,13 @@ package struct ReplayService: Service {
         "replay failed", metadata: metadata.merging(["error": "\(error)"]) { $1 })
       try? await environment.store.failReplay(
         job.id, detail: "\(error)", now: environment.now())
+      wake()
     }
+  }
+
+  private func wake() {
+    environment.wakeups.finalisation.signal()
+    environment.wakeups.fineTuning.signal()
   }
 
   private func work(
@@ -101,7 +107,14 @@ package struct ReplayService: Service {
 final class ReplayMachine: Sendable {
   private let blobs: FolderBlobStore
   private let threads: Int
-  private let loaded = Mutex<(digest: Digest, model: Model)?>(nil)
+  private struct Loaded: Sendable {
+    let digest: Digest
+    let model: Model
+    /// What adapters are trained over; made for the first unit that needs it.
+    var frozen: FrozenModel?
+  }
+
+  private let loaded = Mutex<Loaded?>(nil)
 
   init(blobs: FolderBlobStore, threads: Int) {
     self.blobs = blobs
@@ -147,7 +160,7 @@ final class ReplayMachine: Sendable {
         throw StoreError(.corrupt, "A \(specification.kind.rawValue) unit names no adapter.")
       }
       return try TrainingExecutor(
-        specification, model: FrozenModel(model), adapter: adapter, compute: compute)
+        specification, model: frozen(model), adapter: adapter, compute: compute)
     }
     switch work.inputs {
     case .train(let inputs, _):
@@ -178,7 +191,14 @@ final class ReplayMachine: Sendable {
       return try ByteStorage(mapping: URL(fileURLWithPath: blobs.path(of: chunk)))
     }
     let model = try Model(description.description, from: source)
-    loaded.withLock { $0 = (digest, model) }
+    loaded.withLock { $0 = Loaded(digest: digest, model: model) }
     return model
+  }
+
+  private func frozen(_ model: Model) throws -> FrozenModel {
+    if let frozen = loaded.withLock({ $0?.frozen }) { return frozen }
+    let frozen = try FrozenModel(model)
+    loaded.withLock { $0?.frozen = frozen }
+    return frozen
   }
 }

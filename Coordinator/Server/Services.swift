@@ -22,7 +22,7 @@ package struct ValidationService: Service {
   package func run() async throws {
     await cancelWhenGracefulShutdown {
       await withDiscardingTaskGroup { group in
-        let active = ActiveBatches()
+        let active = ActiveJobs()
         while !Task.isCancelled {
           for batch in await waiting() {
             guard active.begin(batch.id, limit: atOnce) else { continue }
@@ -63,11 +63,11 @@ package struct ValidationService: Service {
   }
 }
 
-/// The batches that are being validated.
-private final class ActiveBatches: Sendable {
+/// The batches or jobs that are being validated.
+final class ActiveJobs: Sendable {
   private let ids = Mutex<Set<String>>([])
 
-  /// False when the batch is there already, or `limit` others are.
+  /// False when it is there already, or `limit` others are.
   func begin(_ id: String, limit: Int) -> Bool {
     ids.withLock { $0.count < limit && $0.insert(id).inserted }
   }

@@ -32,13 +32,19 @@ package protocol FineTuningStore: Sendable {
   ) async throws -> Page<FineTuningEvent>
   /// Every published round in order.
   ///
+  /// - Parameter openOnly: units are listed only of the last round and of those whose held-out loss is not
+  ///   known yet.
   /// - Throws: `StoreError.notFound`.
-  func fineTuningRounds(of id: String, key: String?) async throws -> [FineTuningRoundRecord]
+  func fineTuningRounds(
+    of id: String, key: String?, openOnly: Bool
+  ) async throws -> [FineTuningRoundRecord]
   /// Whether a blob is one that a job's transcript names, or of its model.
   func isOfFineTuningJob(_ id: String, blob: Digest) async throws -> Bool
 
-  /// Operations a second of the workers that asked for work lately and may have a pool's, together.
-  func activeFlopsPerSecond(pool: WorkPool, now: Timestamp) async throws -> Double
+  /// Workers that asked for work lately and may have a pool's, and their operations a second together.
+  func activeMachines(
+    pool: WorkPool, now: Timestamp
+  ) async throws -> (count: Int, flopsPerSecond: Double)
 
   /// Jobs that are validated or run, oldest first.
   func openFineTuningJobs(limit: Int) async throws -> [FineTuningJobRecord]
@@ -66,4 +72,13 @@ package protocol FineTuningStore: Sendable {
   func end(
     _ ending: FineTuningEnding, ofFineTuningJob id: String, now: Timestamp
   ) async throws
+}
+
+extension FineTuningStore {
+  /// Every published round with all of its units.
+  package func fineTuningRounds(
+    of id: String, key: String?
+  ) async throws -> [FineTuningRoundRecord] {
+    try await fineTuningRounds(of: id, key: key, openOnly: false)
+  }
 }

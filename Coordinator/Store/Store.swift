@@ -201,13 +201,15 @@ package protocol ModelStore: Sendable {
   ///   - blobs: everything that workers may fetch: the manifest, its chunks, and the vocabulary.
   func registerModel(_ model: ModelRecord, provenance: Data?, blobs: [Digest]) async throws
   func models() async throws -> [ModelRecord]
+  /// Everyone's models and a key's own tuned ones.
+  func models(visibleTo key: String) async throws -> [ModelRecord]
   func model(_ id: String) async throws -> ModelRecord?
   /// What is known of a manifest, also once its models were replaced or removed; nil when no model had
   /// it.
   func manifest(_ digest: Digest) async throws -> ManifestRecord?
   /// Forgets a name; false when there is none. Units of the model go on.
   func removeModel(_ id: String) async throws -> Bool
-  /// Forgets a tuned model of a key's own; false when there is none.
+  /// Forgets a tuned model of a key's own, with its job's checkpoints; false when there is none.
   func removeTunedModel(_ id: String, key: String) async throws -> Bool
 }
 
@@ -244,6 +246,8 @@ package protocol OverviewStore: Sendable {
   /// - Parameter after: the last id of the page before; nil for the first page.
   /// - Throws: `StoreError.unknownCursor`.
   func jobs(after: String?, limit: Int) async throws -> Page<BatchRecord>
+  /// Fine-tuning jobs of all keys, newest first.
+  func tuningJobs(limit: Int) async throws -> [FineTuningJobRecord]
   /// Units of a batch: those that have not ended first, in the order in which they were cut, then those
   /// that ended last.
   ///

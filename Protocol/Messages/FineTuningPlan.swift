@@ -90,7 +90,7 @@ extension FineTuningPlan {
   /// Steps up to the end of a round, of the shard that takes most.
   package func steps(through round: Int) -> Int {
     (0...max(0, round)).reduce(0) { sum, round in
-      sum + ((0..<shards).map { batches(round: round, shard: $0).count }.max() ?? 0)
+      sum + (Self.part(round, of: rounds, in: 0..<batches).count + shards - 1) / max(1, shards)
     }
   }
 
@@ -107,11 +107,26 @@ extension FineTuningPlan {
     return start..<whole.lowerBound + whole.count * (index + 1) / max(1, count)
   }
 
+  /// Rounds of a run. Each leaves an adapter behind.
+  private static let mostRounds = 2048
+  /// Examples that one payload holds.
+  private static let mostSequences = 1 << 16
+
   /// What is impossible about the plan, as a sentence; nil if it is possible.
   package var problem: String? {
     let counts = [trainingExamples, rank, epochs, batchSize, localSteps, shards]
     guard counts.allSatisfy({ (1...1 << 24).contains($0) }), validationExamples >= 0 else {
       return "Examples, rank, epochs, batch size, steps and shards are 1 or more."
+    }
+    let unit = localSteps.multipliedReportingOverflow(by: batchSize)
+    guard trainingExamples <= Self.mostSequences, validationExamples <= Self.mostSequences,
+      !unit.overflow, unit.partialValue <= Self.mostSequences
+    else {
+      return "A file, and a shard's part of a round, have \(Self.mostSequences) examples at most."
+    }
+    guard shards <= 1024, rounds <= Self.mostRounds else {
+      return "\(rounds) rounds of \(shards) shards are too many: \(Self.mostRounds) of 1024 at most; more local "
+        + "steps make fewer rounds."
     }
     guard (validation != nil) == (validationExamples > 0) else {
       return "There are held-out examples without a file of them, or a file without examples."

@@ -1,3 +1,4 @@
+import Kernels
 import ModelFormats
 
 /// Models of softmax attention and gated feed-forwards: those that fine-tuning knows.
@@ -25,15 +26,23 @@ extension ModelDescription {
   ///   - weightBits: of the stored weights, a weight.
   ///   - longest: tokens of the longest sequence.
   package func trainingBytes(of adapter: Adapter, weightBits: Int, longest: Int) -> Int {
-    var (weights, widest) = (vocabularySize * hiddenSize, 0)
+    var (weights, widest, scratch) = (vocabularySize * hiddenSize, 0, 0)
     for layer in layers.indices {
+      if case .attention(let attention) = layers[layer].mixer {
+        scratch = max(
+          scratch,
+          Compute.attentionGradientBytes(
+            tokens: longest, keyDimension: attention.keyDimension,
+            valueDimension: attention.valueDimension))
+      }
       let matrices = LinearKind.allCases.compactMap { linear(at: LinearSite(layer: layer, kind: $0)) }
       weights += matrices.reduce(0) { $0 + $1.inputs * $1.outputs }
       widest = max(widest, matrices.reduce(0) { $0 + $1.outputs })
     }
     let transposes = weights * max(9, weightBits) / 8
     let row = 4 * (3 * widest + (18 + layers.count) * hiddenSize)
-    return transposes + 32 * adapter.parameterCount + longest * row
+    // A few rows of logits, and the scratch of as many threads as most machines lend.
+    return transposes + 32 * adapter.parameterCount + longest * row + 160 * vocabularySize + 8 * scratch
   }
 }
 

@@ -11,6 +11,7 @@ package struct ExampleEncoder: Sendable {
   private let clock: TemplateClock
   /// Tokens of an example that are used, from its first on.
   package let limit: Int
+  private let vocabularySize: Int
 
   /// - Parameters:
   ///   - bundle: the model's tokenizer and chat template.
@@ -26,13 +27,15 @@ package struct ExampleEncoder: Sendable {
       specialTokens: special, limit: limit, clock: clock)
   }
 
-  /// - Parameter specialTokens: `bos_token` and `eos_token` as templates name them, where there are
-  ///   such.
+  /// - Parameters:
+  ///   - specialTokens: `bos_token` and `eos_token` as templates name them, where there are such.
+  ///   - vocabularySize: of the model, which may know fewer tokens than its tokenizer.
   package init(
     _ tokenizer: Tokenizer, template: ChatTemplate?, specialTokens: [String: String], limit: Int,
-    clock: TemplateClock
+    vocabularySize: Int = Int(Int32.max), clock: TemplateClock
   ) {
     precondition(limit > 0)
+    self.vocabularySize = vocabularySize
     self.tokenizer = tokenizer
     self.template = template
     var variables: JSONMembers = [:]
@@ -70,6 +73,9 @@ package struct ExampleEncoder: Sendable {
     isShortened = sequence.tokens.count > limit
     sequence.tokens = Array(sequence.tokens.prefix(limit))
     sequence.labels = Array(sequence.labels.prefix(limit))
+    if let token = sequence.tokens.first(where: { $0 < 0 || Int($0) >= vocabularySize }) {
+      throw DatasetError(line: line, "token \(token) is not in the model's vocabulary")
+    }
     guard sequence.labels.dropFirst().contains(where: { $0 != TrainingBatch.ignored }) else {
       throw DatasetError(line: line, "nothing to learn is within its first \(limit) tokens")
     }

@@ -43,7 +43,7 @@ def train(options, model, data, name, *arguments):
     shutil.rmtree(folder, ignore_errors=True)
     say(f"{name}: learning")
     return folder, run_tally(
-        "finetune", data, "--model", model, "--output", folder, "--epochs", 1, "--learning-rate", options.learning_rate,
+        "finetune", data, "--model", model, "--output", folder, "--epochs", getattr(options, "epochs", 1), "--learning-rate", options.learning_rate,
         "--rank", options.rank, "--threads", options.threads, *arguments)
 
 

@@ -41,6 +41,11 @@ struct FineTuningTests {
     let end = Self.at(80 + 80 + rule.graceSeconds)
     #expect(verdict(half, now: 81) == .wait(until: end))
     #expect(rule.verdict(half, published: Self.start, now: end) == .join)
+    // Nobody is late for what stood still.
+    let resumed = Self.at(5000)
+    #expect(
+      rule.verdict(half, published: Self.start, resumed: resumed, now: resumed)
+        == .wait(until: resumed.adding(seconds: 80 + rule.graceSeconds)))
     #expect(verdict([.accepted(Self.at(80)), .open, .open, .open], now: 100_000) == .wait(until: nil))
   }
 
@@ -53,6 +58,7 @@ struct FineTuningTests {
     #expect(EarlyStop(patience: 2).ends([4, 3, 3.5, 3]))
     // A loss that is not known yet is no reason to end.
     #expect(!EarlyStop(patience: 2).ends([4, 3, 3.5, nil]))
+    #expect(!EarlyStop(patience: 2).ends([2, nil, 2.1, 2.2]))
     #expect(!EarlyStop(patience: 1).ends([nil, nil]))
   }
 

@@ -109,6 +109,43 @@ extension TestDashboard {
     return try await store.finishValidation(batch.id, model: model.id, now: now).id
   }
 
+  /// A fine-tuning job of two rounds whose first is published; its id.
+  func submitTuning() async throws -> String {
+    let job = try await store.createFineTuningJob(
+      NewFineTuningJob(
+        keyID: key.id, model: "tiny", trainingFileID: "file-secret",
+        trainingBlob: Self.digest("training"), suffix: "secret", seed: 1), isRetry: false,
+      now: Self.start)
+    let plan = FineTuningPlan(
+      model: model.manifest, training: Self.digest("examples"), validation: nil,
+      trainingExamples: 12, validationExamples: 0, seed: 1, rank: 2, alpha: 4,
+      isRankStabilised: false, targets: ["q_proj"], epochs: 1, batchSize: 2, localSteps: 3,
+      shards: 1, learningRate: 1e-3, outerLearningRate: 1, outerMomentum: 0.5, patience: nil)
+    try await store.beginFineTuning(
+      job.id, plan: plan, base: model, Self.round(0), now: Self.start)
+    return job.id
+  }
+
+  /// Goes on to the second round.
+  func joinRound(of job: String) async throws {
+    try await store.publish(
+      Self.round(1),
+      joining: JoinedRound(
+        number: 0, shards: [0],
+        metrics: RoundMetrics(losses: [3, 2.5, 2], tokens: 60, joined: 1, shards: 1), velocity: nil),
+      ofFineTuningJob: job, now: Self.start.adding(seconds: 60))
+  }
+
+  private static func round(_ number: Int) -> NewFineTuningRound {
+    NewFineTuningRound(
+      number: number, adapter: digest("adapter \(number)"),
+      units: [
+        NewFineTuningUnit(
+          kind: .train, shard: 0, inputs: digest("inputs \(number)"), tokens: [10], flops: 1e9,
+          memoryBytes: 1 << 20)
+      ])
+  }
+
   func lease(_ worker: WorkerRecord, now: Timestamp = start) async throws -> [Lease] {
     try await store.lease(
       worker: worker.id,

@@ -58,6 +58,30 @@ struct WorkPageTests {
     }
   }
 
+  @Test("a fine-tuning job's page shows its rounds, and nothing that is its owner's")
+  func tuning() async throws {
+    let dashboard = try await TestDashboard()
+    let job = try await dashboard.submitTuning()
+    try await dashboard.test { client in
+      let before = try await client.page("/tuning/\(job)")
+      #expect(before.status == 200 && before.problems.isEmpty)
+      #expect(before.text.contains("waiting for workers") && before.text.contains("0 of 6 steps"))
+      let ann = try await dashboard.worker("attic", account: "ann")
+      #expect(try await dashboard.lease(ann).first?.specification.kind == .train)
+      let fleet = try await client.page("/")
+      #expect(fleet.body.contains("/tuning/\(job)") && fleet.problems.isEmpty)
+      #expect(fleet.text.contains("Jobs under way 1"))
+      try await dashboard.joinRound(of: job)
+      let after = try await client.page("/tuning/\(job)")
+      #expect(after.text.contains("in progress") && after.text.contains("3 of 6 steps"))
+      #expect(after.text.contains("1 of 1") && after.text.contains("2.5") && after.problems.isEmpty)
+      let jobs = try await client.page("/jobs")
+      #expect(jobs.text.contains(job) && jobs.text.contains("1 of 2 rounds") && jobs.problems.isEmpty)
+      for page in [after, jobs] { #expect(!page.body.contains("secret")) }
+      #expect(try await client.page("/tuning/ftjob-none").status == 404)
+    }
+  }
+
   @Test("the operator's key shows every name, and nobody else's does")
   func operatorSees() async throws {
     let dashboard = try await TestDashboard()

@@ -111,8 +111,18 @@ struct FineTuningContractTests {
       let record = try #require(try await store.fineTuningJob(id, key: nil))
       #expect(record.trainedTokens == 60 && record.velocity == Laboratory.digest("velocity 0"))
       #expect(try await store.model("ft:tiny:1")?.adapter == Laboratory.digest("adapter 1"))
-      // Whoever runs the tuned model may fetch its adapter.
-      #expect(try await store.mayRead(blob: Laboratory.digest("adapter 1"), worker: worker.id, now: Self.at(22)))
+      // A tuned model's adapter is for those alone who run a unit of it.
+      #expect(try await !store.mayRead(blob: Laboratory.digest("adapter 1"), worker: worker.id, now: Self.at(22)))
+      let stranger = try await lab.withKey("stranger")
+      var foreign = Self.job(lab)
+      foreign.keyID = stranger.key.id
+      let theirs = try await store.createFineTuningJob(foreign, isRetry: false, now: Self.at(22))
+      try await store.beginFineTuning(
+        theirs.id, plan: Self.plan(lab), base: lab.model,
+        NewFineTuningRound(number: 0, adapter: Laboratory.digest("their adapter"), units: []), now: Self.at(22))
+      #expect(try await !store.isOfFineTuningJob(theirs.id, blob: Laboratory.digest("adapter 1")))
+      #expect(try await store.isOfFineTuningJob(id, blob: Laboratory.digest("adapter 1")))
+      _ = try await store.ask(.cancel, ofFineTuningJob: theirs.id, key: stranger.key.id, now: Self.at(23))
 
       var model = lab.model
       model.id = "ft:tiny"

@@ -11,7 +11,7 @@ struct OverviewContractTests {
   func fleet(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let empty = try await lab.store.fleetNow(for: .everyone, listedWorkers: 10, now: now)
-      #expect(empty.activeWorkers == 0 && empty.openBatches == 0 && empty.listedWorkers.isEmpty)
+      #expect(empty.activeWorkers == 0 && empty.openJobs == 0 && empty.listedWorkers.isEmpty)
       let (ann, bob) = (
         try await lab.worker("a", account: "ann"), try await lab.worker("b", account: "bob")
       )
@@ -23,14 +23,14 @@ struct OverviewContractTests {
       _ = try await lab.lease(bob)
       let fleet = try await lab.store.fleetNow(for: .everyone, listedWorkers: 10, now: now)
       #expect(fleet.activeWorkers == 2 && fleet.activeAccounts == 2 && fleet.workers == 2)
-      #expect(fleet.computingWorkers == 2 && fleet.runningReplicas == 2 && fleet.openBatches == 1)
+      #expect(fleet.computingWorkers == 2 && fleet.runningReplicas == 2 && fleet.openJobs == 1)
       #expect(fleet.waitingRequests > 0)
       // Bob did not agree to be named.
       #expect(fleet.listedWorkers.map(\.id) == [ann.id])
       let all = try await lab.store.fleetNow(for: .operator, listedWorkers: 10, now: now)
       #expect(Set(all.listedWorkers.map(\.accountName)) == ["ann", "bob"])
       let running = try #require(fleet.listedWorkers.first?.running.first)
-      #expect(running.batch == batch.id && running.unit == lease.unit)
+      #expect(running.job == batch.id && running.unit == lease.unit)
       #expect(running.model == lab.model.id && running.flopsDone == 12)
       #expect(running.flopsEstimated == lease.estimatedFlops)
       #expect(

@@ -22,7 +22,7 @@ struct ParticipantContractTests {
         lease: lease.id, worker: ann.id, flopsDone: lease.estimatedFlops / 4, now: Self.start)
       let seen = try #require(try await lab.store.workerOverview(ann.id, now: Self.start))
       #expect(seen.name == "a" && seen.accountName == "ann" && !seen.isNamed && !seen.trusted)
-      #expect(seen.running.map(\.batch) == [batch.id])
+      #expect(seen.running.map(\.job) == [batch.id])
       #expect(seen.running.first?.flopsDone == lease.estimatedFlops / 4)
       #expect(seen.contribution.accepted > 0 && seen.contribution.credit > 0)
       #expect(seen.consecutiveValid > 0 && seen.ban == nil && seen.suspendedUntil == nil)

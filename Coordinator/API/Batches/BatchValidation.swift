@@ -41,7 +41,7 @@ package struct BatchValidation {
       return
     }
     let names = Set(
-      try await environment.store.models().filter { $0.isVisible(toKey: batch.keyID) }.map(\.id))
+      try await environment.store.models(visibleTo: batch.keyID).map(\.id))
     var validator = BatchLineValidator(endpoint: endpoint) { names.contains($0) }
     var reader = try await makeReader()
     var slice = Slice()

@@ -17,15 +17,18 @@ package struct FineTuningAdvance {
   private let environment: APIEnvironment
   private let job: FineTuningJobRecord
   private let rule: RoundRule
+  private let running: Timestamp
   private let logger: Logger
 
+  /// - Parameter running: since when the coordinator runs.
   package init(
     environment: APIEnvironment, job: FineTuningJobRecord, rule: RoundRule = RoundRule(),
-    logger: Logger
+    running: Timestamp, logger: Logger
   ) {
     self.environment = environment
     self.job = job
     self.rule = rule
+    self.running = running
     self.logger = logger
   }
 
@@ -37,6 +40,14 @@ package struct FineTuningAdvance {
     } catch let error as StoreError where error.code == .conflict {
       logger.info("fine-tuning job ended meanwhile", metadata: ["job": "\(job.id)"])
       return nil
+    } catch let error where error.isLasting {
+      logger.error(
+        "fine-tuning job cannot go on", metadata: ["job": "\(job.id)", "error": "\(error)"])
+      try await environment.store.end(
+        .failed(
+          FineTuningFailure(code: "server_error", message: "The job's data on the coordinator are damaged.")),
+        ofFineTuningJob: job.id, now: environment.now())
+      return nil
     }
   }
 
@@ -44,23 +55,27 @@ package struct FineTuningAdvance {
     guard let plan = job.plan, let base = job.base else {
       throw StoreError(.corrupt, "The plan of fine-tuning job \(job.id) is missing.")
     }
-    var rounds = try await environment.store.fineTuningRounds(of: job.id, key: nil)
+    var rounds = try await environment.store.fineTuningRounds(
+      of: job.id, key: nil, openOnly: true)
     for index in rounds.indices { try await measure(&rounds[index]) }
     guard let last = rounds.last else {
       throw StoreError(.corrupt, "Fine-tuning job \(job.id) has no round.")
     }
     let losses = rounds.map(\.validationLoss)
     if EarlyStop(patience: plan.patience).ends(losses) {
-      try await succeed(rounds, plan, base)
+      try await succeed(plan, base)
       return nil
     }
     guard last.number < plan.rounds else {
-      if last.isMeasured { try await succeed(rounds, plan, base) }
+      if rounds.allSatisfy(\.isMeasured) { try await succeed(plan, base) }
       return nil
     }
     let shards = last.units.filter { $0.kind == .train }
     let now = environment.now()
-    switch rule.verdict(shards.map(\.shown), published: last.publishedAt, now: now) {
+    let verdict = rule.verdict(
+      shards.map(\.shown), published: last.publishedAt,
+      resumed: max(running, job.resumedAt ?? running), now: now)
+    switch verdict {
     case .wait(let until): return until
     case .fail:
       try await environment.store.end(
@@ -76,10 +91,12 @@ package struct FineTuningAdvance {
     }
   }
 
-  /// Keeps a round's held-out loss once its units are settled.
+  /// Keeps a round's held-out loss once its units are accepted. A part of the examples says nothing that
+  /// could be compared.
   private func measure(_ round: inout FineTuningRoundRecord) async throws {
-    let units = round.units.filter { $0.kind == .validate && $0.result != nil }
-    guard round.validationLoss == nil, round.isMeasured, !units.isEmpty else { return }
+    let units = round.units.filter { $0.kind == .validate }
+    guard round.validationLoss == nil, !units.isEmpty, units.allSatisfy({ $0.result != nil })
+    else { return }
     var (sum, labels) = (0.0, 0)
     for unit in units {
       guard let digest = unit.result else { continue }
@@ -163,9 +180,8 @@ package struct FineTuningAdvance {
 
   /// The best of the adapters that have learnt something is the result; without held-out examples the
   /// last.
-  private func succeed(
-    _ rounds: [FineTuningRoundRecord], _ plan: FineTuningPlan, _ base: ModelRecord
-  ) async throws {
+  private func succeed(_ plan: FineTuningPlan, _ base: ModelRecord) async throws {
+    let rounds = try await environment.store.fineTuningRounds(of: job.id, key: nil)
     let learnt = rounds.dropFirst()
     guard let last = learnt.last else {
       throw StoreError(.corrupt, "Fine-tuning job \(job.id) ended without a round.")
@@ -186,6 +202,17 @@ extension FineTuningRoundRecord {
   /// Whether nothing that measures the adapter is open.
   fileprivate var isMeasured: Bool {
     !units.contains { $0.kind == .validate && $0.shown == .open }
+  }
+}
+
+extension Error {
+  /// Whether trying again would find the same: bytes that are not what was written.
+  fileprivate var isLasting: Bool {
+    switch self {
+    case is PayloadError, is FormatError: true
+    case let error as StoreError: error.code == .corrupt || error.code == .notFound
+    default: false
+    }
   }
 }
 

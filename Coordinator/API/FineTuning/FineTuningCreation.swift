@@ -84,7 +84,9 @@ extension FineTuningOptions {
       try number("learning_rate_multiplier", 1e-6...1e4) ?? learningRateMultiplier
     rank = try integer("rank", 1...1024) ?? rank
     alpha = try number("alpha", 1e-6...1e6) ?? alpha
-    isRankStabilised = try fields.bool("rank_stabilised") ?? isRankStabilised
+    if !isAuto("rank_stabilised") {
+      isRankStabilised = try fields.bool("rank_stabilised") ?? isRankStabilised
+    }
     maximumTokens = try integer("max_tokens", 2...1 << 20) ?? maximumTokens
     holdOut = try number("hold_out", 0...0.9) ?? holdOut
     shards = try integer("shards", 1...1024) ?? shards

@@ -27,6 +27,13 @@ struct FineTuningPreparation {
   let job: NewFineTuningJob
   /// What chat templates take for now.
   let date: Timestamp
+  /// Whether the examples become blobs; else they are only named.
+  var stores = true
+
+  /// Bytes of an adapter or of a unit's inputs that a worker reads, and of a result that is taken.
+  private static let payloadBytes = 256 << 20
+  /// Numbers that are added up in one round: a gigabyte of them.
+  private static let joinedParameters = 1 << 28
 
   private typealias Automatic = FineTuningOptions.Automatic
 
@@ -49,7 +56,7 @@ struct FineTuningPreparation {
     let encoder = ExampleEncoder(
       served.tokenizer, template: served.template, specialTokens: served.specialTokens,
       limit: min(job.options.maximumTokens ?? Automatic.maximumTokens, base.contextLength),
-      clock: served.clock)
+      vocabularySize: served.vocabularySize, clock: served.clock)
     var training = try await dataset(job.trainingBlob, encoder, "training_file")
     var validation: TrainingDataset?
     if let blob = job.validationBlob {
@@ -61,19 +68,51 @@ struct FineTuningPreparation {
     let examples = LabelledSequences(training.sequences)
     let held = heldOut.isEmpty ? nil : LabelledSequences(heldOut)
     let plan = plan(
-      base, training: try await environment.blobs.put(examples.encoded()), examples,
+      base, training: try await put(examples) ?? job.trainingBlob, examples,
       validation: try await put(held), held, machines: machines)
     if let problem = plan.problem {
       throw FineTuningFailure(code: "invalid_value", message: problem, param: "hyperparameters")
     }
+    try check(plan, description, [examples] + (held.map { [$0] } ?? []))
     return PreparedFineTuning(
       plan: plan, base: base, description: description, training: examples, validation: held,
       shortened: training.shortened + (validation?.shortened ?? 0))
   }
 
+  /// Refuses what no worker could read and no coordinator add up, before anything of that size is made.
+  private func check(
+    _ plan: FineTuningPlan, _ description: ModelDescription, _ files: [LabelledSequences]
+  ) throws {
+    func refuse(_ message: String, _ param: String) -> FineTuningFailure {
+      FineTuningFailure(
+        code: "invalid_value", message: message, param: "hyperparameters.\(param)")
+    }
+    let kinds = Set(plan.targets.compactMap(LinearKind.init(rawValue:)))
+    let parameters = Adapter.parameterCount(of: description, rank: plan.rank, kinds: kinds)
+    guard parameters <= Self.payloadBytes / 3 else {
+      throw refuse(
+        "An adapter of \(parameters) parameters is too large to travel (\(Self.payloadBytes / 3) at most); a "
+          + "smaller rank or fewer target_modules fit.", "rank")
+    }
+    guard plan.shards <= Self.joinedParameters / max(1, parameters) else {
+      throw refuse(
+        "\(plan.shards) shards of \(parameters) parameters are too much to join; fewer shards fit.",
+        "shards")
+    }
+    let longest = files.flatMap(\.sequences).reduce(0) { max($0, $1.tokens.count) }
+    let mostExamples = max(
+      plan.localSteps * plan.batchSize,
+      (plan.validationExamples + plan.shards - 1) / plan.shards)
+    guard longest <= Self.payloadBytes / 8 / max(1, mostExamples) else {
+      throw refuse(
+        "\(mostExamples) examples of \(longest) tokens are too much for a unit; fewer local_steps, a "
+          + "smaller batch_size or max_tokens fit.", "local_steps")
+    }
+  }
+
   private func put(_ sequences: LabelledSequences?) async throws -> Digest? {
-    guard let sequences else { return nil }
-    return try await environment.blobs.put(sequences.encoded())
+    guard let data = try sequences?.encoded() else { return nil }
+    return stores ? try await environment.blobs.put(data) : BlobDigest.sha256(data)
   }
 
   private func model() async throws -> ServedModel {
@@ -162,7 +201,7 @@ extension LabelledSequences {
 extension APIEnvironment {
   /// Workers that may run shards of one pool at once, the replicas of a shard counted as one.
   func machines(for pool: WorkPool) async throws -> Int {
-    let active = try await store.fleetNow(for: .operator, listedWorkers: 0, now: now()).activeWorkers
+    let active = try await store.activeMachines(pool: pool, now: now()).count
     return max(1, active / (pool == .public ? policy.quorum : 1))
   }
 }

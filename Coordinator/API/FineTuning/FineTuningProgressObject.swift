@@ -43,13 +43,16 @@ package struct FineTuningProgressObject: Encodable, Hashable, Sendable {
     stepsPlanned = record.plan.map { $0.steps(through: $0.rounds - 1) } ?? 0
     let joined = rounds.last(where: { $0.joinedAt != nil })?.number
     stepsDone = joined.flatMap { record.plan?.steps(through: $0) } ?? 0
-    self.rounds = rounds.map { round in
-      let before = round.number > 0 ? rounds[round.number - 1] : nil
+    // What is learnt from a published adapter is the round after it.
+    let open = rounds.last?.units.contains { $0.kind == .train } == true ? 1 : 0
+    self.rounds = (0..<rounds.count + open).map { number in
+      let before = number > 0 ? rounds[number - 1] : nil
       let shards = before?.units.filter { $0.kind == .train } ?? []
       return Round(
-        number: round.number, trainLoss: before?.metrics?.meanLoss,
-        validLoss: round.validationLoss, shards: shards.count,
-        accepted: shards.count { $0.result != nil }, joined: before?.metrics?.joined)
+        number: number, trainLoss: before?.metrics?.meanLoss,
+        validLoss: number < rounds.count ? rounds[number].validationLoss : nil,
+        shards: shards.count, accepted: shards.count { $0.result != nil },
+        joined: before?.metrics?.joined)
     }
     let units = rounds.flatMap(\.units)
     unitsAccepted = units.count { $0.result != nil }

@@ -5,6 +5,7 @@ import Foundation
 import Logging
 import ModelFormats
 import Models
+import Tokenizers
 import WirePayloads
 import WireProtocol
 
@@ -37,6 +38,13 @@ package struct FineTuningValidation {
     } catch let failure as FineTuningFailure {
       try await environment.store.end(
         .failed(failure), ofFineTuningJob: record.id, now: environment.now())
+    } catch let error where error is PayloadError || error is FormatError || error is TemplateError {
+      // Nothing that a later attempt would find otherwise.
+      try await environment.store.end(
+        .failed(
+          FineTuningFailure(
+            code: "invalid_training_file", message: "The files cannot be used: \(error)",
+            param: "training_file")), ofFineTuningJob: record.id, now: environment.now())
     } catch let error as StoreError where error.code == .conflict {
       logger.info("fine-tuning job ended during its validation", metadata: ["job": "\(record.id)"])
     }

@@ -24,7 +24,11 @@ struct ResultUpload {
   }
 
   /// - Throws: `APIError` 400 `result_invalid`, 409, 413, 426; `StoreError.leaseUnknown`.
-  func receive(_ request: Request, lease id: String) async throws -> ResultReceipt {
+  ///
+  /// - Returns: what became of it, and what kind of unit it is of.
+  func receive(
+    _ request: Request, lease id: String
+  ) async throws -> (receipt: ResultReceipt, kind: UnitKind) {
     let claim = try claim(of: request)
     let lease = try await environment.store.leaseRecord(id, worker: peer.worker.id)
     if let earlier = lease.submitted {
@@ -32,7 +36,7 @@ struct ResultUpload {
         throw APIError.conflict(
           "This lease was given another result before.", code: WorkerErrorCode.resultInvalid)
       }
-      return earlier.receipt
+      return (earlier.receipt, lease.specification.kind)
     }
     try verifySignature(claim, unit: lease.unit)
     let check = try await ResultCheck(lease.specification, blobs: environment.blobs)
@@ -44,12 +48,12 @@ struct ResultUpload {
       throw invalid("The result is not valid for its unit: \(error).")
     }
     _ = try await environment.blobs.put(data)
-    return try await environment.store.submit(
+    let receipt = try await environment.store.submit(
       ResultSubmission(
-        leaseID: id, workerID: peer.worker.id,
-        result: result, signature: claim.signature,
+        leaseID: id, workerID: peer.worker.id, result: result, signature: claim.signature,
         seconds: claim.seconds, energy: claim.energy),
       now: environment.now())
+    return (receipt, lease.specification.kind)
   }
 
   private func claim(of request: Request) throws -> Claim {

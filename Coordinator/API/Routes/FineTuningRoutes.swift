@@ -66,11 +66,13 @@ struct FineTuningRoutes {
     if let id = creation.validationFileID {
       validation = try await file(id, key, "validation_file")
     }
-    return NewFineTuningJob(
+    var job = NewFineTuningJob(
       keyID: key.id, model: model.id, trainingFileID: training.id, trainingBlob: training.blob,
       validationFileID: validation?.id, validationBlob: validation?.blob, suffix: creation.suffix,
       seed: creation.seed ?? seed(training.blob), options: creation.options,
       metadata: creation.metadata, pool: creation.pool, priority: creation.priority)
+    job.isSeedGiven = creation.seed != nil
+    return job
   }
 
   /// A seed for who names none: told in the job, so that the run can be repeated.
@@ -182,18 +184,19 @@ struct FineTuningRoutes {
   @Sendable private func estimate(
     _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
   ) async throws -> Response {
+    try environment.requireDisk()
     let job = try await newJob(request, key)
     let preparation = FineTuningPreparation(
-      environment: environment, job: job, date: environment.now())
+      environment: environment, job: job, date: environment.now(), stores: false)
     do {
       let prepared = try await preparation.prepare(
         machines: try await environment.machines(for: job.pool))
-      let speed = try await environment.store.activeFlopsPerSecond(
+      let machines = try await environment.store.activeMachines(
         pool: job.pool, now: environment.now())
       return try .json(
         try FineTuningEstimate(
           prepared, model: job.model,
-          replicas: job.pool == .public ? environment.policy.quorum : 1, flopsPerSecond: speed,
+          replicas: job.pool == .public ? environment.policy.quorum : 1, flopsPerSecond: machines.flopsPerSecond,
           blobs: environment.blobs))
     } catch let failure as FineTuningFailure {
       throw APIError.invalid(failure.message, param: failure.param, code: failure.code)

@@ -32,8 +32,8 @@ struct PublicRoutes {
   @Sendable private func models(
     _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
   ) async throws -> Response {
-    let models = try await environment.store.models().filter {
-      $0.isVisible(toKey: key.id) && $0.isCheckpoint != true
+    let models = try await environment.store.models(visibleTo: key.id).filter {
+      $0.isCheckpoint != true
     }
     return try .json(ListObject(models.map(ModelObject.init), hasMore: false, id: \.id))
   }

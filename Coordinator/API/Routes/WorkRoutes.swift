@@ -69,12 +69,14 @@ struct WorkRoutes {
   @Sendable private func result(
     _ request: Request, _ context: CoordinatorRequestContext, _ peer: WorkerAuthentication.Peer
   ) async throws -> Response {
-    let receipt = try await ResultUpload(environment: environment, peer: peer)
+    let (receipt, kind) = try await ResultUpload(environment: environment, peer: peer)
       .receive(request, lease: context.pathID())
     switch receipt.state {
     case .accepted, .notNeeded:
-      environment.wakeups.finalisation.signal()
-      environment.wakeups.fineTuning.signal()
+      switch kind {
+      case .train, .validate: environment.wakeups.fineTuning.signal()
+      case .generate, .stageForward: environment.wakeups.finalisation.signal()
+      }
     case .awaitingReplay: environment.wakeups.replay.signal()
     case .awaitingReplica: break
     case .rejected:

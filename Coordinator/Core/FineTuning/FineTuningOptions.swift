@@ -36,8 +36,10 @@ package struct FineTuningOptions: Codable, Hashable, Sendable {
     /// Rounds that a run has at least, so that what the shards learn is joined often enough.
     package static let rounds = 3
     package static let mostShards = 16
-    package static let outerLearningRate = 0.7
-    package static let outerMomentum = 0.9
+    /// Runs of volunteers have few rounds, in which a direction of many rounds (0.9, as in DiLoCo) does
+    /// not pay.
+    package static let outerLearningRate = 1.0
+    package static let outerMomentum = 0.5
 
     /// Shards and steps of a round for a run of `batches` batches.
     ///

@@ -25,13 +25,18 @@ package struct RoundRule: Hashable, Sendable {
     case fail
   }
 
-  package func verdict(_ shards: [Shard], published: Timestamp, now: Timestamp) -> Verdict {
+  /// - Parameter resumed: when the job or the coordinator went on after it stood still; stragglers' time
+  ///   does not run meanwhile.
+  package func verdict(
+    _ shards: [Shard], published: Timestamp, resumed: Timestamp? = nil, now: Timestamp
+  ) -> Verdict {
     let accepted = shards.compactMap { if case .accepted(let time) = $0 { time } else { nil } }.sorted()
     guard shards.contains(.open) else { return accepted.isEmpty ? .fail : .join }
     let needed = max(1, Int((Double(shards.count) * least).rounded(.up)))
     guard accepted.count >= needed else { return .wait(until: nil) }
     let took = max(0, accepted[needed - 1].seconds(since: published))
-    let end = accepted[needed - 1].adding(seconds: Int(took.rounded(.up)) + graceSeconds)
+    let since = max(accepted[needed - 1], resumed ?? accepted[needed - 1])
+    let end = since.adding(seconds: Int(took.rounded(.up)) + graceSeconds)
     return end <= now ? .join : .wait(until: end)
   }
 }
@@ -50,11 +55,11 @@ package struct EarlyStop: Hashable, Sendable {
     losses.indices.filter { losses[$0] != nil }.min { (losses[$0] ?? 0, $0) < (losses[$1] ?? 0, $1) }
   }
 
-  /// Whether the rounds measured last are all no better than an earlier one.
+  /// Whether so many rounds after the best one were all measured and are no better. Rounds may be measured
+  /// out of order: one that is not yet measured may be better.
   package func ends(_ losses: [Double?]) -> Bool {
-    guard let patience, let best = Self.best(losses),
-      let last = losses.lastIndex(where: { $0 != nil })
-    else { return false }
-    return last - best >= patience
+    guard let patience, let best = Self.best(losses) else { return false }
+    let after = losses[(best + 1)...].prefix { $0 != nil }
+    return after.count >= patience
   }
 }

@@ -100,7 +100,7 @@ struct FleetPage: PageContent {
         label: "Replicas running", value: Spelling.count(fleet.runningReplicas),
         note: "\(Spelling.count(fleet.missingReplicas)) more are wanted"),
       PageFigure(
-        label: "Jobs under way", value: Spelling.count(fleet.openBatches),
+        label: "Jobs under way", value: Spelling.count(fleet.openJobs),
         note:
           "\(Spelling.count(fleet.waitingRequests, "request")) wait\(fleet.waitingRequests == 1 ? "s" : "")"
       ),
@@ -155,8 +155,8 @@ extension FleetPage.Worker {
 
 extension FleetPage.Running {
   fileprivate init(_ replica: RunningReplica, now: Timestamp) {
-    path = "/jobs/\(replica.batch)"
-    model = replica.model ?? "several models"
+    path = JobPath.of(replica.job)
+    model = replica.model.map(BatchText.model) ?? "several models"
     percent = ProgressText(done: replica.flopsDone, of: replica.flopsEstimated).percent
     since = "for " + Spelling.duration(now.seconds(since: replica.issuedAt))
   }

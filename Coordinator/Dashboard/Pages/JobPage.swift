@@ -64,7 +64,7 @@ struct JobPage: PageContent {
     let batch = progress.batch
     title = "Job \(batch.id)"
     id = batch.id
-    model = batch.model ?? (batch.state == .validating ? "not known yet" : "several")
+    model = batch.model.map(BatchText.model) ?? (batch.state == .validating ? "not known yet" : "several")
     kind = BatchText.kind(endpoint: batch.endpoint)
     pool = batch.pool.rawValue
     state = BatchText.state(batch.state)

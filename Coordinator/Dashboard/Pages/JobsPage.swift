@@ -7,7 +7,11 @@ struct JobsPage: PageContent {
   static let template = "jobs"
   let title = "Jobs"
   let jobs: [Job]
+  /// Fine-tuning jobs, on the first page.
+  let tunings: [Tuning]
+  let hasTunings: Bool
   let isEmpty: Bool
+  let hasJobs: Bool
   /// The address of the page with older jobs.
   let older: String?
   let isFirst: Bool
@@ -28,9 +32,27 @@ struct JobsPage: PageContent {
     let createdAt: String
   }
 
-  init(_ page: Page<BatchRecord>, isFirst: Bool, now: Timestamp) {
+  /// A line of the table of fine-tuning jobs.
+  struct Tuning {
+    let id: String
+    let model: String
+    let pool: String
+    let state: String
+    let tone: String
+    let percent: String
+    let rounds: String
+    let created: String
+    let createdAt: String
+  }
+
+  init(
+    _ page: Page<BatchRecord>, tunings: [FineTuningJobRecord], isFirst: Bool, now: Timestamp
+  ) {
     jobs = page.items.map { Job($0, now: now) }
-    isEmpty = jobs.isEmpty
+    self.tunings = tunings.map(Tuning.init)
+    hasJobs = !jobs.isEmpty
+    hasTunings = !tunings.isEmpty
+    isEmpty = jobs.isEmpty && tunings.isEmpty
     older = page.hasMore ? page.items.last.map { "/jobs?after=\($0.id)" } : nil
     self.isFirst = isFirst
   }
@@ -39,7 +61,7 @@ struct JobsPage: PageContent {
 extension JobsPage.Job {
   fileprivate init(_ batch: BatchRecord, now: Timestamp) {
     id = batch.id
-    model = batch.model ?? (batch.state == .validating ? "not known yet" : "several")
+    model = batch.model.map(BatchText.model) ?? (batch.state == .validating ? "not known yet" : "several")
     kind = BatchText.kind(endpoint: batch.endpoint)
     pool = batch.pool.rawValue
     state = BatchText.state(batch.state)
@@ -60,6 +82,22 @@ extension JobsPage.Job {
   }
 }
 
+extension JobsPage.Tuning {
+  fileprivate init(_ job: FineTuningJobRecord) {
+    id = job.id
+    model = job.job.model
+    pool = job.job.pool.rawValue
+    state = TuningText.state(job)
+    tone = TuningText.tone(job.state)
+    percent = TuningText.progress(job).percent
+    rounds = job.plan.map {
+      "\(Spelling.count(max(0, job.rounds - 1))) of \(Spelling.count($0.rounds, "round"))"
+    } ?? ""
+    created = Spelling.time(job.createdAt)
+    createdAt = Spelling.machineTime(job.createdAt)
+  }
+}
+
 extension DashboardRoutes {
   private static let jobsOnAPage = 50
 
@@ -68,7 +106,9 @@ extension DashboardRoutes {
     let after = visit.request.uri.queryParameters["after"].map(String.init)
     do {
       let page = try await environment.store.jobs(after: after, limit: Self.jobsOnAPage)
-      return JobsPage(page, isFirst: after == nil, now: environment.now())
+      let tunings =
+        after == nil ? try await environment.store.tuningJobs(limit: Self.jobsOnAPage) : []
+      return JobsPage(page, tunings: tunings, isFirst: after == nil, now: environment.now())
     } catch let error as StoreError where error.code == .unknownCursor {
       throw APIError.noSuch("job", after ?? "", param: "after")
     }

@@ -48,6 +48,7 @@ package enum EmbeddedFiles {
     "sign-in": PackageResources.sign_in_mustache,
     "spans": PackageResources.spans_mustache,
     "team": PackageResources.team_mustache,
+    "tuning": PackageResources.tuning_mustache,
     "worker": PackageResources.worker_mustache,
   ]
 }

@@ -14,6 +14,8 @@ package struct NewFineTuningJob: Hashable, Sendable {
   package var validationBlob: Digest?
   package var suffix: String?
   package var seed: Int64
+  /// Whether the client named the seed: then another one is another job, also for a retry.
+  package var isSeedGiven = false
   package var options: FineTuningOptions
   package var metadata: [String: String]?
   package var pool: WorkPool
@@ -58,6 +60,8 @@ package struct FineTuningJobRecord: Hashable, Sendable {
   package var createdAt: Timestamp
   /// When its files were found good.
   package var startedAt: Timestamp?
+  /// When it went on after a pause.
+  package var resumedAt: Timestamp?
   package var endedAt: Timestamp?
   package var failure: FineTuningFailure?
   /// Nil before its files were read.

@@ -14,7 +14,7 @@ package struct FleetNow: Hashable, Sendable {
   package var flopsPerSecond: Double
   package var runningReplicas: Int
   /// Batches that have not ended.
-  package var openBatches: Int
+  package var openJobs: Int
   /// Requests not cut into units yet, and replicas that units wait for.
   package var waitingRequests: Int
   package var missingReplicas: Int
@@ -41,9 +41,10 @@ package struct FleetNow: Hashable, Sendable {
 
 /// A replica that a worker computes now.
 package struct RunningReplica: Hashable, Sendable {
-  package var batch: String
+  /// The batch or fine-tuning job.
+  package var job: String
   package var unit: Digest
-  /// The model as its batch calls it; nil where a batch names several.
+  /// The model as its batch or job calls it; nil where a batch names several.
   package var model: String?
   package var issuedAt: Timestamp
   package var deadline: Timestamp

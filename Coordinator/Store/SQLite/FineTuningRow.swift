@@ -32,8 +32,8 @@ struct FineTuningRow: Sendable {
     record = FineTuningJobRecord(
       id: try row.value("id"), job: job, state: try row.name("state"),
       hasBegun: try row.value("has_begun"), createdAt: try row.value("created_at"),
-      startedAt: try row.optional("started_at"), endedAt: try row.optional("ended_at"),
-      failure: try json("failure"), plan: try json("plan"), base: try json("base"),
+      startedAt: try row.optional("started_at"), resumedAt: try row.optional("resumed_at"),
+      endedAt: try row.optional("ended_at"), failure: try json("failure"), plan: try json("plan"), base: try json("base"),
       velocity: try row.optional("velocity"),
       chosen: try row.optional("chosen"), tunedModel: try row.optional("tuned_model"),
       resultFileIDs: try row.json("result_files"), trainedTokens: try row.value("trained_tokens"),
@@ -67,6 +67,7 @@ extension NewFineTuningJob {
     get throws {
       struct Identity: Encodable {
         let key, model, training, pool: String
+        let seed: Int64?
         let validation, suffix: String?
         let options: FineTuningOptions
         let metadata: [String: String]?
@@ -76,7 +77,7 @@ extension NewFineTuningJob {
         try CanonicalJSON.encode(
           Identity(
             key: keyID, model: model, training: trainingFileID, pool: pool.rawValue,
-            validation: validationFileID, suffix: suffix, options: options, metadata: metadata,
+            seed: isSeedGiven ? seed : nil, validation: validationFileID, suffix: suffix, options: options, metadata: metadata,
             priority: priority)))
     }
   }
@@ -150,16 +151,31 @@ extension Transaction {
     return number
   }
 
-  /// Gives up open units of a job.
-  ///
-  /// - Parameter round: of that round's `train` units alone; nil: all.
-  func cancelUnits(of job: FineTuningRow, round: Int? = nil, now: Timestamp) throws {
+  /// Which open units of a job are given up.
+  enum Unneeded {
+    /// `train` units of a round that goes on without them.
+    case round(Int)
+    /// Those of a job that needs nothing more.
+    case job
+    /// All of them: their owner wants it.
+    case everything
+  }
+
+  /// Gives up open units of a job. Unless its owner wants it, those that somebody has computed are
+  /// settled all the same: who was right is paid, who was not is caught.
+  func cancelUnits(of job: FineTuningRow, _ which: Unneeded, now: Timestamp) throws {
+    var round: Int?
+    if case .round(let number) = which { round = number }
+    var isEverything = false
+    if case .everything = which { isEverything = true }
     let units = try db.all(
       """
       SELECT unit.number FROM fine_tuning_unit JOIN unit ON unit.number = fine_tuning_unit.unit
-      WHERE job = ? AND unit.state IN ('open', 'awaiting_replay')
-        AND (? IS NULL OR (round = ? AND fine_tuning_unit.kind = 'train'))
-      """, [job.number, round, round])
+      WHERE job = ? AND (? IS NULL OR (round = ? AND fine_tuning_unit.kind = 'train'))
+        AND unit.state IN ('open', 'awaiting_replay') AND (? OR (unit.state = 'open'
+          AND NOT EXISTS (SELECT 1 FROM replica
+            WHERE replica.unit = unit.number AND replica.state = 'submitted')))
+      """, [job.number, round, round, isEverything])
     for unit in units {
       let before = try UnitRow.require(try unit.value("number"), db)
       var row = before

@@ -276,7 +276,8 @@ enum Migrations {
       training_file TEXT NOT NULL, training_blob TEXT NOT NULL, validation_file TEXT,
       validation_blob TEXT, suffix TEXT, seed INTEGER NOT NULL, options TEXT NOT NULL,
       metadata TEXT, pool TEXT NOT NULL, priority INTEGER NOT NULL, state TEXT NOT NULL,
-      created_at INTEGER NOT NULL, started_at INTEGER, ended_at INTEGER, failure TEXT, plan TEXT, base TEXT,
+      created_at INTEGER NOT NULL, started_at INTEGER, resumed_at INTEGER, ended_at INTEGER,
+      failure TEXT, plan TEXT, base TEXT,
       velocity TEXT, chosen INTEGER, tuned_model TEXT, result_files TEXT NOT NULL DEFAULT '[]',
       trained_tokens INTEGER NOT NULL DEFAULT 0
     ) STRICT;
@@ -315,6 +316,9 @@ enum Migrations {
     ALTER TABLE unit ADD COLUMN kind TEXT NOT NULL DEFAULT 'generate';
     ALTER TABLE unit ADD COLUMN adapter TEXT;
     CREATE INDEX unit_adapter ON unit (adapter) WHERE adapter IS NOT NULL;
+    ALTER TABLE model ADD COLUMN adapter TEXT;
+    CREATE INDEX model_adapter ON model (adapter) WHERE adapter IS NOT NULL;
+    CREATE INDEX queue_adapter ON queue (adapter) WHERE adapter IS NOT NULL;
     CREATE TABLE fine_tuning_round (
       job INTEGER NOT NULL REFERENCES fine_tuning_job, number INTEGER NOT NULL,
       adapter TEXT NOT NULL, published_at INTEGER NOT NULL, joined_at INTEGER, metrics TEXT,

@@ -100,15 +100,27 @@ package extension SQLiteStore {
       }
       guard state != row.record.state else { return row.record }
       try db.run(
-        "UPDATE fine_tuning_job SET state = ?, ended_at = ? WHERE number = ?",
-        [state.rawValue, state.hasEnded ? now : nil, row.number])
+        """
+        UPDATE fine_tuning_job SET state = ?, ended_at = ?, resumed_at = ifnull(?, resumed_at)
+        WHERE number = ?
+        """,
+        [
+          state.rawValue, state.hasEnded ? now : nil, wish == .resume ? now : nil, row.number,
+        ])
       switch wish {
       case .cancel:
-        try transaction.cancelUnits(of: row, now: now)
+        try transaction.cancelUnits(of: row, .everything, now: now)
         try transaction.forgetVelocity(of: row)
       case .pause, .resume:
+        // After a pause it goes on where the key's other queues are, and does not catch up first.
         try db.run(
-          "UPDATE queue SET released = ? WHERE job = ?", [wish == .resume, row.number])
+          """
+          UPDATE queue SET released = ?, virtual_time = CASE WHEN ? THEN max(virtual_time, (
+            SELECT ifnull(min(other.virtual_time), 0) FROM queue AS other
+            WHERE other.released = 1 AND (other.waiting > 0 OR other.missing > 0)
+              AND other.key_id = queue.key_id)) ELSE virtual_time END
+          WHERE job = ?
+          """, [wish == .resume, wish == .resume, row.number])
       }
       let message =
         switch wish {

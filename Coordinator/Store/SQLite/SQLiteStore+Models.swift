@@ -52,6 +52,17 @@ package extension SQLiteStore {
     }
   }
 
+  func models(visibleTo key: String) async throws -> [ModelRecord] {
+    try await read { db in
+      try db.all(
+        """
+        SELECT record FROM model WHERE adapter IS NULL OR record ->> 'ownerKeyID' = ?
+        ORDER BY created_at, id
+        """, [key]
+      ).map { try $0.json("record") }
+    }
+  }
+
   func model(_ id: String) async throws -> ModelRecord? {
     try await read { db in
       try db.first("SELECT record FROM model WHERE id = ?", [id]).map { try $0.json("record") }
@@ -69,15 +80,12 @@ package extension SQLiteStore {
   func removeTunedModel(_ id: String, key: String) async throws -> Bool {
     try await write { transaction in
       guard let row = try transaction.db.first("SELECT record FROM model WHERE id = ?", [id]),
-        case let model = try row.json("record", as: ModelRecord.self), let adapter = model.adapter,
+        case let model = try row.json("record", as: ModelRecord.self), model.adapter != nil,
         model.ownerKeyID == key
       else { return false }
       try transaction.db.run("DELETE FROM model WHERE id = ?", [id])
-      // A checkpoint and the result of a job may be the same adapter.
-      let others = try transaction.db.first(
-        "SELECT 1 FROM model WHERE record ->> 'adapter' = ? LIMIT 1", [adapter])
-      if others == nil {
-        try transaction.db.run("DELETE FROM model_blob WHERE blob = ?", [adapter])
+      if model.isCheckpoint != true, let job = model.fineTuningJob {
+        try transaction.db.run("DELETE FROM model WHERE record ->> 'fineTuningJob' = ?", [job])
       }
       return true
     }
@@ -92,17 +100,17 @@ package extension SQLiteStore {
 }
 
 extension Transaction {
-  /// Makes a tuned model one that batches may name; its weights are registered already.
+  /// Makes a tuned model one that its owner's batches may name; its weights are registered already.
+  /// The adapter is none of the model's blobs, which every worker may read.
   func insertTuned(_ model: ModelRecord) throws {
-    guard let adapter = model.adapter else { throw StoreError(.invalid, "A tuned model has an adapter.") }
-    try db.run(
-      "INSERT INTO model_blob (blob, manifest) VALUES (?, ?) ON CONFLICT DO NOTHING",
-      [adapter, model.manifest])
+    guard let adapter = model.adapter else {
+      throw StoreError(.invalid, "A tuned model has an adapter.")
+    }
     try db.run(
       """
-      INSERT INTO model (id, manifest, record, created_at) VALUES (?, ?, ?, ?)
+      INSERT INTO model (id, manifest, record, adapter, created_at) VALUES (?, ?, ?, ?, ?)
       ON CONFLICT DO NOTHING
-      """, [model.id, model.manifest, try jsonText(model), model.createdAt])
+      """, [model.id, model.manifest, try jsonText(model), adapter, model.createdAt])
   }
 }
 

@@ -40,10 +40,12 @@ package extension SQLiteStore {
         computingWorkers: try computing?.value("workers") ?? 0,
         flopsPerSecond: try computing?.value("speed") ?? 0,
         runningReplicas: try db.integer("SELECT count(*) FROM replica WHERE state = 'running'"),
-        openBatches: try db.integer(
+        openJobs: try db.integer(
           """
-          SELECT count(*) FROM batch
-          WHERE state NOT IN ('completed', 'failed', 'expired', 'cancelled')
+          SELECT (SELECT count(*) FROM batch
+              WHERE state NOT IN ('completed', 'failed', 'expired', 'cancelled'))
+            + (SELECT count(*) FROM fine_tuning_job
+              WHERE state IN ('validating', 'running', 'paused'))
           """),
         waitingRequests: try waiting?.value("waiting") ?? 0,
         missingReplicas: try waiting?.value("missing") ?? 0,
@@ -69,6 +71,13 @@ package extension SQLiteStore {
       return Page(
         items: try rows.prefix(limit).map { try BatchRow(row: $0).record },
         hasMore: rows.count > limit)
+    }
+  }
+
+  func tuningJobs(limit: Int) async throws -> [FineTuningJobRecord] {
+    try await read { db in
+      try FineTuningRow.all(where: "number > 0 ORDER BY number DESC LIMIT ?", [limit], db)
+        .map(\.record)
     }
   }
 
@@ -115,7 +124,7 @@ extension Database {
   func runningReplicas(of worker: String) throws -> [RunningReplica] {
     try all(
       """
-      SELECT ifnull(batch.id, fine_tuning_job.id) AS batch,
+      SELECT ifnull(batch.id, fine_tuning_job.id) AS job,
         ifnull(batch.model, fine_tuning_job.model) AS model, unit.digest, unit.estimated_flops,
         replica.issued_at, replica.deadline, replica.flops_done
       FROM replica JOIN unit ON unit.number = replica.unit
@@ -126,7 +135,7 @@ extension Database {
       """, [worker]
     ).map { row in
       RunningReplica(
-        batch: try row.value("batch"), unit: try row.value("digest"),
+        job: try row.value("job"), unit: try row.value("digest"),
         model: try row.optional("model"), issuedAt: try row.value("issued_at"),
         deadline: try row.value("deadline"), flopsDone: try row.value("flops_done"),
         flopsEstimated: try row.value("estimated_flops"))

@@ -5,14 +5,17 @@ import WireProtocol
 
 // Rounds of fine-tuning jobs.
 package extension SQLiteStore {
-  func activeFlopsPerSecond(pool: WorkPool, now: Timestamp) async throws -> Double {
+  func activeMachines(
+    pool: WorkPool, now: Timestamp
+  ) async throws -> (count: Int, flopsPerSecond: Double) {
     let since = now.adding(seconds: -policy.activeSeconds)
     return try await read { db in
-      try db.first(
+      let row = try db.first(
         """
-        SELECT ifnull(sum(speed), 0.0) AS speed FROM worker
+        SELECT count(*) AS count, ifnull(sum(speed), 0.0) AS speed FROM worker
         WHERE last_seen >= ? AND ifnull(suspended_until <= ?, 1) AND (trusted = 1 OR ?)
-        """, [since, now, pool == .public])?.value("speed") ?? 0
+        """, [since, now, pool == .public])
+      return (try row?.value("count") ?? 0, try row?.value("speed") ?? 0)
     }
   }
 
@@ -24,13 +27,18 @@ package extension SQLiteStore {
     }
   }
 
-  func fineTuningRounds(of id: String, key: String?) async throws -> [FineTuningRoundRecord] {
+  func fineTuningRounds(
+    of id: String, key: String?, openOnly: Bool
+  ) async throws -> [FineTuningRoundRecord] {
     try await read { db in
       let job = try FineTuningRow.require(id, key: key, db)
+      let isMeasured = job.record.plan?.validation != nil
       return try db.all(
         "SELECT * FROM fine_tuning_round WHERE job = ? ORDER BY number", [job.number]
       ).map { row in
         let number: Int = try row.value("number")
+        let isOpen = try number == job.record.rounds - 1
+          || (isMeasured && row.optional("validation_loss", as: Double.self) == nil)
         let hasMetrics = try row.optional("metrics", as: String.self) != nil
         return FineTuningRoundRecord(
           number: number, adapter: try row.value("adapter"),
@@ -38,7 +46,7 @@ package extension SQLiteStore {
           metrics: hasMetrics ? try row.json("metrics") : nil,
           validationLoss: try row.optional("validation_loss"),
           checkpointID: try row.value("checkpoint"),
-          units: try db.units(ofRound: number, job: job.number))
+          units: !openOnly || isOpen ? try db.units(ofRound: number, job: job.number) : [])
       }
     }
   }
@@ -93,7 +101,7 @@ package extension SQLiteStore {
         UPDATE fine_tuning_job SET velocity = ?, trained_tokens = trained_tokens + ?
         WHERE number = ?
         """, [round.velocity, round.metrics.tokens, row.number])
-      try transaction.cancelUnits(of: row, round: round.number, now: now)
+      try transaction.cancelUnits(of: row, .round(round.number), now: now)
       try transaction.publish(next, of: row, plan: plan, now: now)
       try transaction.noteJoined(round, of: row, plan, now: now)
     }
@@ -127,10 +135,11 @@ package extension SQLiteStore {
       let db = transaction.db
       let row = try FineTuningRow.require(id, db)
       guard !row.record.state.hasEnded else { return }
-      try transaction.cancelUnits(of: row, now: now)
+      try transaction.cancelUnits(of: row, .job, now: now)
       try transaction.forgetVelocity(of: row)
       switch ending {
       case .failed(let failure):
+        try db.run("DELETE FROM model WHERE record ->> 'fineTuningJob' = ?", [id])
         try db.run(
           """
           UPDATE fine_tuning_job SET state = 'failed', ended_at = ?, failure = ? WHERE number = ?

@@ -83,8 +83,11 @@ extension Quota.Usage {
         """, [key, day]),
       tokens: try db.integer(
         """
-        SELECT sum(input_tokens + output_tokens) FROM batch WHERE key_id = ? AND created_at > ?
-        """, [key, day]),
+        SELECT ifnull((SELECT sum(input_tokens + output_tokens) FROM batch
+            WHERE key_id = ? AND created_at > ?), 0)
+          + ifnull((SELECT sum(trained_tokens) FROM fine_tuning_job
+            WHERE key_id = ? AND created_at > ?), 0)
+        """, [key, day, key, day]),
       openBatches: try db.integer(
         """
         SELECT (SELECT count(*) FROM batch WHERE key_id = ?

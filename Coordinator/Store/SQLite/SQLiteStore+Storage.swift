@@ -22,8 +22,9 @@ extension Database {
     if try first(
       """
       SELECT 1 FROM model_blob WHERE blob = ? UNION ALL
+      SELECT 1 FROM model WHERE adapter = ? UNION ALL
       SELECT 1 FROM tokenizer WHERE blob = ? LIMIT 1
-      """, [blob, blob]) != nil
+      """, [blob, blob, blob]) != nil
     {
       uses.append(.model)
     }
@@ -31,8 +32,10 @@ extension Database {
     if try first(
       """
       SELECT 1 FROM batch WHERE input_blob = ?
-        AND state NOT IN ('completed', 'failed', 'expired', 'cancelled') LIMIT 1
-      """, [blob]) != nil
+        AND state NOT IN ('completed', 'failed', 'expired', 'cancelled') UNION ALL
+      SELECT 1 FROM queue JOIN batch ON batch.number = queue.batch WHERE queue.adapter = ?
+        AND batch.state NOT IN ('completed', 'failed', 'expired', 'cancelled') LIMIT 1
+      """, [blob, blob]) != nil
     {
       uses.append(.openBatch)
     }
@@ -69,15 +72,21 @@ extension Database {
   private func use(of unit: Row) throws -> BlobUse {
     guard let end: Timestamp = try unit.optional("ended_at") else { return .openUnit }
     let number: Int64 = try unit.value("number")
+    if let job = try first(
+      """
+      SELECT ended_at FROM fine_tuning_unit JOIN fine_tuning_job
+        ON fine_tuning_job.number = fine_tuning_unit.job WHERE fine_tuning_unit.unit = ?
+      """, [number])
+    {
+      // A job's first units are evidence for as long as its last.
+      let end: Timestamp? = try job.optional("ended_at")
+      return end.map { .endedUnit($0) } ?? .openUnit
+    }
     let waiting = try first(
       """
       SELECT 1 FROM request JOIN batch ON batch.number = request.batch WHERE request.unit = ?
-        AND batch.state NOT IN ('completed', 'failed', 'expired', 'cancelled')
-      UNION ALL
-      SELECT 1 FROM fine_tuning_unit JOIN fine_tuning_job
-        ON fine_tuning_job.number = fine_tuning_unit.job
-      WHERE fine_tuning_unit.unit = ? AND fine_tuning_job.ended_at IS NULL LIMIT 1
-      """, [number, number])
+        AND batch.state NOT IN ('completed', 'failed', 'expired', 'cancelled') LIMIT 1
+      """, [number])
     return waiting == nil ? .endedUnit(end) : .openUnit
   }
 }

@@ -40,9 +40,18 @@ struct JobBlobs: Sendable {
     let handle = try FileHandle(forWritingTo: partial)
     defer { try? handle.close() }
     let offset = Int(try handle.seekToEnd())
-    _ = try await client.download(
-      "/tally/v1/fine_tuning/jobs/\(job)/blobs/\(digest)", to: handle, from: offset)
-    guard try Self.digest(of: partial) == digest else {
+    // Its last byte may have come just before the end.
+    let isWhole = offset > 0 ? try Self.digest(of: partial) == digest : false
+    if !isWhole {
+      do {
+        _ = try await client.download(
+          "/tally/v1/fine_tuning/jobs/\(job)/blobs/\(digest)", to: handle, from: offset)
+      } catch let error as APIError where error.status == 416 {
+        try manager.removeItem(at: partial)
+        throw CommandError("what was left of \(digest) was too long; try again")
+      }
+    }
+    guard try isWhole || Self.digest(of: partial) == digest else {
       try manager.removeItem(at: partial)
       throw CommandError("the coordinator's bytes for \(digest) are others")
     }

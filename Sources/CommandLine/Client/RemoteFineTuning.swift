@@ -82,14 +82,17 @@ extension FineTuningProgress {
   var fraction: Double {
     if job.status == "succeeded" { return 1 }
     guard rounds_planned > 0 else { return 0 }
-    let joined = Double(rounds.count { $0.joined != nil })
-    return min(0.99, joined / Double(rounds_planned))
+    let done = rounds.reduce(0.0) { sum, round in
+      if round.joined != nil { return sum + 1 }
+      return sum + (round.shards > 0 ? Double(round.accepted) / Double(round.shards) : 0)
+    }
+    return min(0.99, done / Double(rounds_planned))
   }
 
   /// The last losses, for a line.
   var detail: String {
     guard rounds_planned > 0 else { return job.status.replacing("_", with: " ") }
-    var text = "round \(min(rounds_planned, max(1, rounds.count))) of \(rounds_planned)"
+    var text = "round \(min(rounds_planned, max(1, rounds.count - 1))) of \(rounds_planned)"
     if let loss = rounds.last(where: { $0.train_loss != nil })?.train_loss {
       text += String(format: ", loss %.3f", loss)
     }
@@ -112,11 +115,14 @@ extension FineTuningProgress {
     output.line(
       "units     \(units_accepted) accepted, \(units_open) open, \(units_lost) given up")
     var table = TextTable(
-      .number("ROUND"), .number("SHARDS JOINED"), .number("TRAINING LOSS"), .number("HELD-OUT LOSS"))
+      .number("ROUND"), .number("SHARDS"), .number("TRAINING LOSS"), .number("HELD-OUT LOSS"))
     func loss(_ value: Double?) -> String { value.map { String(format: "%.4f", $0) } ?? "-" }
     for round in rounds {
+      let shards =
+        round.number == 0
+        ? "-" : round.joined.map { "\($0) of \(round.shards)" } ?? "\(round.accepted) of \(round.shards) so far"
       table.add(
-        "\(round.number)", round.number == 0 ? "-" : "\(round.joined ?? 0) of \(round.shards)",
+        "\(round.number)", shards,
         loss(round.train_loss), loss(round.valid_loss))
     }
     output.line(table.rendered())

@@ -246,7 +246,7 @@ struct FinetuneCommand: AsyncParsableCommand {
     }
     let out = Terminal.output
     if let summary = progress.heldOutSummary { out.line(summary) }
-    out.line("\(Spelled.count(job.trained_tokens ?? 0)) tokens learnt in \(progress.rounds.count - 1) rounds, \(progress.units_accepted) units verified")
+    out.line("\(Spelled.count(job.trained_tokens ?? 0)) tokens learnt in \(progress.rounds.count { $0.joined != nil }) rounds, \(progress.units_accepted) units verified")
     out.line("the tuned model is \(name), which batches may name")
     if let folder {
       out.line("the adapter is in \(folder.path)")

@@ -1,3 +1,4 @@
+import CoordinatorCore
 import Execution
 import FineTuning
 import Foundation
@@ -42,6 +43,7 @@ struct FineTuningAudit {
   ///   throw.
   func run(progress: (Double, String) -> Void) async throws -> Report {
     if let problem = plan.problem { throw CommandError("the job's plan: \(problem)") }
+    try checkShape()
     var report = Report(job: transcript.job)
     progress(0, "fetching")
     let manifest = try ModelManifest(json: try await blobs.read(plan.model), name: plan.model.hex)
@@ -62,6 +64,7 @@ struct FineTuningAudit {
     }
     for (index, round) in transcript.rounds.enumerated() {
       let place = "round \(index + 1)"
+      report.compare("\(place), its number", "\(round.number)", "\(index)")
       let encoded = try adapter.encoded()
       report.compare("\(place), the adapter", round.adapter, BlobDigest.sha256(encoded))
       var joined: [FineTuningRounds.Joined] = []
@@ -87,10 +90,34 @@ struct FineTuningAudit {
       (adapter, velocity) = try rounds.join(adapter, velocity: velocity, joined)
       report.rounds += 1
     }
-    if let chosen = transcript.chosen, transcript.rounds.indices.contains(chosen) {
-      report.adapter = transcript.rounds[chosen].adapter.hex
+    if let chosen = transcript.chosen {
+      let losses = transcript.rounds.dropFirst().map(\.validationLoss)
+      let best = EarlyStop.best(losses).map { $0 + 1 } ?? transcript.rounds.count - 1
+      report.compare("the round that was chosen", "\(chosen)", "\(best)")
+      if transcript.rounds.indices.contains(chosen) {
+        report.adapter = transcript.rounds[chosen].adapter.hex
+      }
     }
     return report
+  }
+
+  /// Refuses a transcript that leaves out what it should tell.
+  private func checkShape() throws {
+    let rounds = transcript.rounds
+    guard !rounds.isEmpty, rounds.count <= plan.rounds + 1 else {
+      throw CommandError("the transcript has \(rounds.count) rounds, the plan \(plan.rounds)")
+    }
+    for (index, round) in rounds.enumerated() {
+      let shards = round.joined.map(\.shard)
+      guard Set(shards).count == shards.count, shards == shards.sorted(),
+        shards.allSatisfy((0..<plan.shards).contains), shards.isEmpty || index < plan.rounds,
+        !shards.isEmpty || index == rounds.count - 1
+      else { throw CommandError("round \(index + 1) of the transcript is not of the plan's shards") }
+    }
+    guard let chosen = transcript.chosen else { return }
+    guard rounds.indices.contains(chosen), chosen > 0 else {
+      throw CommandError("the transcript chooses a round that it does not have")
+    }
   }
 
   private func measure(

@@ -44,6 +44,20 @@ package struct Adapter: Sendable, Equatable {
     pairs.values.reduce(0) { $0 + $1.rank * ($1.inputs + $1.outputs) }
   }
 
+  /// Numbers that an adapter of some matrices of every layer has.
+  package static func parameterCount(
+    of description: ModelDescription, rank: Int, kinds: Set<LinearKind>
+  ) -> Int {
+    description.layers.indices.reduce(0) { sum, layer in
+      kinds.reduce(sum) { sum, kind in
+        guard let matrix = description.linear(at: LinearSite(layer: layer, kind: kind)) else {
+          return sum
+        }
+        return sum + rank * (matrix.inputs + matrix.outputs)
+      }
+    }
+  }
+
   /// In the order in which sums run.
   package var sites: [LinearSite] { pairs.keys.sorted() }
 
