@@ -9,9 +9,20 @@ package final class FrozenModel: Sendable {
   let groups: [[PackedWeights]]
   /// Of the output matrix.
   let head: PackedWeights
+  /// Of the matrices of each layer's per-layer input.
+  let perLayer: [PerLayer?]
 
-  /// Which matrices take the same input.
-  static let groupKinds: [[LinearKind]] = [[.query, .key, .value], [.output], [.gate, .up], [.down]]
+  struct PerLayer: Sendable {
+    let gate: PackedWeights
+    let projection: PackedWeights
+  }
+
+  /// Which matrices of a layer take the same input.
+  static func groupKinds(_ layer: DenseModel.Layer) -> [[LinearKind]] {
+    [[LinearKind.query, .key, .value], [.output], [.gate, .up], [.down]].map { kinds in
+      kinds.filter { layer.linear($0) != nil }
+    }
+  }
 
   /// - Throws: `FormatError.unsupported` for a model that cannot be trained over;
   ///   `KernelError.outOfResources`.
@@ -19,8 +30,15 @@ package final class FrozenModel: Sendable {
     let dense = try DenseModel(model)
     self.dense = dense
     groups = try dense.layers.map { layer in
-      try Self.groupKinds.map { kinds in
-        try TransposedWeights.make(kinds.map { layer.linear($0).weights })
+      try Self.groupKinds(layer).map { kinds in
+        try TransposedWeights.make(kinds.compactMap { layer.linear($0)?.weights })
+      }
+    }
+    perLayer = try dense.layers.map { layer in
+      try layer.perLayerInput.map { input in
+        PerLayer(
+          gate: try TransposedWeights.make([input.gate.weights]),
+          projection: try TransposedWeights.make([input.projection.weights]))
       }
     }
     head = try TransposedWeights.make([dense.head.weights])
@@ -31,9 +49,10 @@ package final class FrozenModel: Sendable {
   /// - Throws: `KernelError.invalidWeights` for impossible dimensions.
   package static func transposeBytes(_ dense: DenseModel) throws -> Int {
     try dense.layers.reduce(try TransposedWeights.byteCount([dense.head.weights])) { sum, layer in
-      try groupKinds.reduce(sum) { sum, kinds in
-        try sum + TransposedWeights.byteCount(kinds.map { layer.linear($0).weights })
-      }
+      let own = [layer.perLayerInput?.gate, layer.perLayerInput?.projection].compactMap(\.self)
+      let matrices = groupKinds(layer).map { $0.compactMap { layer.linear($0)?.weights } }
+        + own.map { [$0.weights] }
+      return try matrices.reduce(sum) { try $0 + TransposedWeights.byteCount($1) }
     }
   }
 }

@@ -19,13 +19,17 @@ final class LayerActivations {
   let plainKeys: Tensor?
   let plainValues: Tensor?
   let queries: Tensor
-  let keys: Tensor
-  let values: Tensor
+  /// Nil of a layer that reads those of an earlier one.
+  let keys: Tensor?
+  let values: Tensor?
   let gate: Tensor
   let up: Tensor
   /// What the blocks gave, before their norms.
   let mixerOutput: Tensor?
   let feedForwardOutput: Tensor?
+  /// Of the layer's per-layer input: its gate, and what it gave before its norm.
+  let perLayerGate: Tensor?
+  let perLayerOutput: Tensor?
 
   init(_ shape: Shape) throws {
     func tensor(_ columns: Int) throws -> Tensor { try Tensor(rows: 0, columns: columns) }
@@ -41,10 +45,12 @@ final class LayerActivations {
     plainKeys = try optional(shape.plain[1])
     plainValues = try optional(shape.plain[2])
     queries = try tensor(shape.queries)
-    (keys, values) = (try tensor(shape.keys), try tensor(shape.values))
+    (keys, values) = (try optional(shape.keys), try optional(shape.values))
     (gate, up) = (try tensor(shape.wide), try tensor(shape.wide))
     mixerOutput = try optional(shape.outputs[0])
     feedForwardOutput = try optional(shape.outputs[1])
+    perLayerGate = try optional(shape.perLayer[0])
+    perLayerOutput = try optional(shape.perLayer[1])
   }
 
   /// Columns of the tensors; 0 of those that are not needed.
@@ -61,6 +67,8 @@ final class LayerActivations {
     let plain: [Int]
     /// Of attention and feed-forward before their norms.
     let outputs: [Int]
+    /// Of the per-layer input's gate and output.
+    let perLayer: [Int]
 
     init(_ layer: TrainedLayer) {
       let dense = layer.dense
@@ -68,8 +76,9 @@ final class LayerActivations {
       mixed = dense.output.weights.inputs
       wide = dense.gate.weights.outputs
       queries = dense.query.weights.outputs
-      keys = dense.key.weights.outputs
-      values = dense.value.weights.outputs
+      keys = dense.key?.weights.outputs ?? 0
+      // Without a matrix of their own, values are keys.
+      values = dense.value?.weights.outputs ?? keys
       ranks = layer.groups.map(\.ranks)
       plain = [
         dense.queryNorm == nil ? 0 : queries, dense.keyNorm == nil ? 0 : keys,
@@ -78,12 +87,14 @@ final class LayerActivations {
       outputs = [
         dense.mixerOutputNorm == nil ? 0 : hidden, dense.feedForwardOutputNorm == nil ? 0 : hidden,
       ]
+      let gate = dense.perLayerInput?.gate.weights.outputs
+      perLayer = [gate ?? 0, gate == nil ? 0 : hidden]
     }
 
     /// Bytes that one row takes.
     var rowBytes: Int {
       4 * (4 * hidden + mixed + 3 * wide + queries + keys + values + ranks.reduce(0, +)
-        + plain.reduce(0, +) + outputs.reduce(0, +))
+        + plain.reduce(0, +) + outputs.reduce(0, +) + perLayer.reduce(0, +))
     }
   }
 }

@@ -45,8 +45,10 @@ final class LinearGroup {
     var members: [Member] = []
     var (output, rank) = (0, 0)
     var a: [Float] = []
+    var inputs = 0
     for kind in kinds {
-      let linear = layer.linear(kind)
+      guard let linear = layer.linear(kind) else { continue }
+      inputs = linear.weights.inputs
       let pair = adapter.pairs[LinearSite(layer: index, kind: kind)]
       members.append(
         Member(
@@ -58,7 +60,7 @@ final class LinearGroup {
       a += pair?.a ?? []
     }
     self.members = members
-    (inputs, outputs) = (layer.linear(kinds[0]).weights.inputs, output)
+    (self.inputs, outputs) = (inputs, output)
     self.transposed = transposed
     if rank > 0 {
       let tensor = try Tensor(rows: rank, columns: inputs)

@@ -171,17 +171,22 @@ package final class Trainer {
   /// gradients, the inputs of all layers, and its cache.
   package static func rowBytes(_ model: DenseModel, _ adapter: Adapter) -> Int {
     var (widest, cache, ranks) = (0, 0, 0)
+    var sources: Set<Int> = []
     for (index, layer) in model.layers.enumerated() {
-      let widths = LinearKind.allCases.map { layer.linear($0).weights.outputs }
+      let widths = LinearKind.allCases.map { layer.linear($0)?.weights.outputs ?? 0 }
       widest = max(widest, widths.reduce(0, +) + 6 * model.description.hiddenSize)
-      cache = max(cache, layer.key.weights.outputs + layer.value.weights.outputs)
+      let keys = layer.key?.weights.outputs ?? 0
+      cache = max(cache, keys + (layer.value?.weights.outputs ?? keys))
+      // What later layers read is there twice, with its gradients, and in a cache of its own.
+      if let source = layer.attention.sharedLayer { sources.insert(source) }
       let own = LinearKind.allCases.reduce(0) { sum, kind in
         sum + (adapter.pairs[LinearSite(layer: index, kind: kind)]?.rank ?? 0)
       }
       ranks = max(ranks, own)
     }
     let inputs = model.layers.count * model.description.hiddenSize
-    return 4 * (3 * widest + inputs + cache + 4 * ranks)
+    let perLayer = model.perLayerEmbedding.map { 2 * $0.description.size * model.layers.count } ?? 0
+    return 4 * (3 * widest + inputs + (1 + 3 * sources.count) * cache + 4 * ranks + perLayer)
   }
 
   // MARK: Details
@@ -194,7 +199,9 @@ package final class Trainer {
 
   private func check(_ batch: TrainingBatch) throws {
     try batch.check(
-      vocabulary: min(model.embedding.outputs, model.head.weights.outputs),
+      vocabulary: min(
+        model.embedding.outputs, model.head.weights.outputs,
+        model.perLayerEmbedding?.description.rows ?? .max),
       context: model.description.contextLength)
   }
 
@@ -282,6 +289,7 @@ package final class Trainer {
     if let multiplier = model.description.embedding.multiplier {
       compute.scale(x, by: Float(multiplier))
     }
+    try embedPerLayer(pass, x)
     if keeping { try plan(rows: x.rows) }
     for (index, layer) in layers.enumerated() {
       if keeping, index >= first { try remember(x, layer: index) }
@@ -289,6 +297,23 @@ package final class Trainer {
       try layer.forward(x, activations, pass)
     }
     return x
+  }
+
+  /// The per-layer inputs of the pass, from its tokens and their embeddings.
+  private func embedPerLayer(_ pass: TrainingPass, _ embedded: Tensor) throws {
+    guard let block = model.perLayerEmbedding else { return }
+    let (compute, description) = (space.compute, block.description)
+    let inputs = try Tensor(rows: 0, columns: description.size * layers.count)
+    try compute.matmul(embedded, block.projection.weights, into: inputs)
+    compute.scale(inputs, by: Float(description.projectionScale))
+    compute.rmsNormHeads(
+      inputs, dimension: description.size, weight: block.norm.weight, epsilon: block.norm.epsilon)
+    let looked = try Tensor(rows: 0, columns: inputs.columns)
+    try compute.embed(pass.tokens, table: block.table, into: looked)
+    compute.scale(looked, by: Float(description.multiplier))
+    compute.add(looked, to: inputs)
+    compute.scale(inputs, by: Float(description.scale))
+    pass.perLayerInputs = inputs
   }
 
   private func backward(_ d: Tensor, _ pass: TrainingPass) throws {

@@ -8,6 +8,7 @@ final class Workspace {
     case gradient, innerGradient, groupGradient
     case queryGradient, keyGradient, valueGradient, gateGradient, upGradient
     case stream, streamGradient
+    case perLayerInput, perLayerGated, perLayerGradient, perLayerOther
     case gathered, logits, cappedLogits, gatheredGradient, headGradient
   }
 

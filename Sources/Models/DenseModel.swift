@@ -12,6 +12,22 @@ package struct DenseModel: Sendable {
     package let description: ModelDescription.Linear
   }
 
+  /// What makes the per-layer inputs of tokens (`PerLayerEmbeddingBlock`).
+  package struct PerLayerEmbedding: Sendable {
+    package let table: PackedWeights
+    package let projection: Linear
+    package let norm: RowNorm
+    package let description: ModelDescription.PerLayerEmbedding
+  }
+
+  /// x += norm(projection(activation(gate(x)) * input)).
+  package struct PerLayerInput: Sendable {
+    package let activation: GatedActivation
+    package let gate: Linear
+    package let projection: Linear
+    package let norm: RowNorm
+  }
+
   /// A layer: x += outputNorm(block(norm(x))) for attention, then for the feed-forward.
   package struct Layer: Sendable {
     package let mixerNorm: RowNorm?
@@ -23,8 +39,10 @@ package struct DenseModel: Sendable {
     package let attention: ModelDescription.Attention
     package let shape: AttentionShape
     package let query: Linear
-    package let key: Linear
-    package let value: Linear
+    /// Nil where keys and values are those of an earlier layer, `attention.sharedLayer`.
+    package let key: Linear?
+    /// Nil there, and where values are keys.
+    package let value: Linear?
     package let output: Linear
     package let queryNorm: RowNorm?
     package let keyNorm: RowNorm?
@@ -33,10 +51,12 @@ package struct DenseModel: Sendable {
     package let gate: Linear
     package let up: Linear
     package let down: Linear
+    package let perLayerInput: PerLayerInput?
   }
 
   package let description: ModelDescription
   package let embedding: PackedWeights
+  package let perLayerEmbedding: PerLayerEmbedding?
   package let layers: [Layer]
   package let finalNorm: RowNorm
   package let head: Linear
@@ -52,6 +72,11 @@ package struct DenseModel: Sendable {
     else { throw description.unknownToFineTuning("parts of a model") }
     self.description = description
     self.embedding = embedding
+    perLayerEmbedding = model.perLayerEmbedding.map { block in
+      PerLayerEmbedding(
+        table: block.table, projection: Linear(block.projection, block.description.projection),
+        norm: block.norm, description: block.description)
+    }
     layers = try zip(model.layers, description.layers).map { block, layer in
       guard let dense = Layer(block, layer) else {
         throw description.unknownToFineTuning("this model")
@@ -88,10 +113,14 @@ extension DenseModel.Layer {
     guard case .attention(let attention, _) = block.mixer,
       case .attention(let attentionDescription) = description.mixer,
       case .gated(let gated) = block.feedForward,
-      case .gated(let gatedDescription) = description.feedForward,
-      let key = attention.key, let keyDescription = attentionDescription.key,
-      let value = attention.value, let valueDescription = attentionDescription.value
+      case .gated(let gatedDescription) = description.feedForward
     else { return nil }
+    func linear(
+      _ block: LinearBlock?, _ description: ModelDescription.Linear?
+    ) -> DenseModel.Linear? {
+      guard let block, let description else { return nil }
+      return .init(block, description)
+    }
     mixerNorm = block.mixerNorm
     mixerOutputNorm = block.mixerOutputNorm
     feedForwardNorm = block.feedForwardNorm
@@ -100,8 +129,8 @@ extension DenseModel.Layer {
     self.attention = attentionDescription
     shape = attention.shape
     query = .init(attention.query, attentionDescription.query)
-    self.key = .init(key, keyDescription)
-    self.value = .init(value, valueDescription)
+    key = linear(attention.key, attentionDescription.key)
+    value = linear(attention.value, attentionDescription.value)
     output = .init(attention.output, attentionDescription.output)
     queryNorm = attention.queryNorm
     keyNorm = attention.keyNorm
@@ -110,5 +139,12 @@ extension DenseModel.Layer {
     gate = .init(gated.gate, gatedDescription.gate)
     up = .init(gated.up, gatedDescription.up)
     down = .init(gated.down, gatedDescription.down)
+    if let perLayer = block.perLayerInput, let own = description.perLayerInput {
+      perLayerInput = DenseModel.PerLayerInput(
+        activation: perLayer.activation, gate: .init(perLayer.gate, own.gate),
+        projection: .init(perLayer.projection, own.projection), norm: perLayer.norm)
+    } else {
+      perLayerInput = nil
+    }
   }
 }

@@ -7,7 +7,6 @@ extension ModelDescription {
   ///
   /// - Throws: `FormatError.unsupported` naming the first.
   package func requireDense() throws {
-    guard embedding.perLayer == nil else { throw unknownToFineTuning("inputs of single layers") }
     for (index, layer) in layers.enumerated() {
       guard let what = layer.unknownToFineTuning else { continue }
       throw unknownToFineTuning("\(what), as in layer \(index)")
@@ -53,12 +52,10 @@ extension ModelDescription.Layer {
     case .latent: return "latent attention"
     case .linear: return "linear attention"
     case .attention(let attention):
-      if attention.key == nil { return "keys and values that layers share" }
-      if attention.value == nil { return "values that are keys" }
       if attention.gate != nil { return "gated attention" }
       if attention.sinks != nil { return "attention sinks" }
     }
     guard case .gated = feedForward else { return "experts" }
-    return perLayerInput == nil ? nil : "inputs of single layers"
+    return nil
   }
 }

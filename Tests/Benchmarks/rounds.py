@@ -73,6 +73,7 @@ class Fleet:
         self.client = self.coordinator.client(self.key)
         self.relay = Relay(self.coordinator.port)
         self.workers = {}
+        self.trusted = None
         # Invitations name the relay; the certificate is of the host, whatever the port.
         self.coordinator.url = f"https://127.0.0.1:{self.relay.port}"
         for account in ("ada", "grace", "barbara"):
@@ -85,36 +86,36 @@ class Fleet:
             for worker in running:
                 worker.stop()
 
-    def close(self):
+    def trust(self, threads):
+        """A machine of the operator's own, alone."""
         for worker in self.workers.values():
             worker.kill()
+        self.trusted = Worker(self.coordinator, self.folder / "trusted", "operator", invite=("--trusted",), threads=threads)
+        self.trusted.start()
+
+    def close(self):
+        for worker in (*self.workers.values(), self.trusted):
+            if worker:
+                worker.kill()
         self.coordinator.kill()
 
 
-def learn(fleet, options, data):
-    """The job with one worker killed in the middle of a unit and one that comes late."""
+def create(fleet, options, data, pool):
     client = fleet.client
-    fleet.workers["ada"].start()
-    fleet.workers["grace"].start()
     file = client.files.create(file=("proverbs.jsonl", data.read_bytes()), purpose="fine-tune")
     parameters = {
         "n_epochs": options.epochs, "batch_size": 4, "rank": options.rank, "shards": options.shards,
         "local_steps": options.local_steps, "learning_rate_multiplier": options.learning_rate / BASE_RATE,
     }
-    before, start = fleet.relay.bytes, time.monotonic()
-    job = client.fine_tuning.jobs.create(
+    return client.fine_tuning.jobs.create(
         model="demo", training_file=file.id, seed=0, suffix="proverbs",
-        metadata={"tally_data_source": "Debian, package fortunes"},
+        metadata={"tally_data_source": "Debian, package fortunes", "tally_pool": pool},
         method={"type": "supervised", "supervised": {"hyperparameters": parameters}})
-    while client.fine_tuning.jobs.retrieve(job.id).status != "running":
-        time.sleep(0.2)
-    time.sleep(5)
-    say("grace is killed in the middle of a unit")
-    fleet.workers["grace"].kill()
-    time.sleep(10)
-    say("barbara comes late")
-    fleet.workers["barbara"].start()
-    told = 0
+
+
+def ended(fleet, job):
+    """Follows a job to its end; the job and its progress."""
+    client, told = fleet.client, 0
     while True:
         job = client.fine_tuning.jobs.retrieve(job.id)
         events = list(client.fine_tuning.jobs.list_events(job.id, limit=100))[::-1]
@@ -123,9 +124,35 @@ def learn(fleet, options, data):
         told = len(events)
         if job.status in ("succeeded", "failed", "cancelled"):
             assert job.status == "succeeded", job
-            progress = fleet.coordinator.get(f"/tally/v1/fine_tuning/jobs/{job.id}", fleet.key)
-            return job, progress, fleet.relay.bytes - before, time.monotonic() - start
+            return job, fleet.coordinator.get(f"/tally/v1/fine_tuning/jobs/{job.id}", fleet.key)
         time.sleep(1)
+
+
+def learn(fleet, options, data):
+    """The job with one worker killed in the middle of a unit and one that comes late."""
+    client = fleet.client
+    fleet.workers["ada"].start()
+    fleet.workers["grace"].start()
+    before, start = fleet.relay.bytes, time.monotonic()
+    job = create(fleet, options, data, "public")
+    while client.fine_tuning.jobs.retrieve(job.id).status != "running":
+        time.sleep(0.2)
+    time.sleep(5)
+    say("grace is killed in the middle of a unit")
+    fleet.workers["grace"].kill()
+    time.sleep(10)
+    say("barbara comes late")
+    fleet.workers["barbara"].start()
+    job, progress = ended(fleet, job)
+    return job, progress, fleet.relay.bytes - before, time.monotonic() - start
+
+
+def weights(fleet, job):
+    """The adapter's bytes, as the job gives them."""
+    for file in job.result_files:
+        if fleet.client.files.retrieve(file).filename == "adapter_model.safetensors":
+            return fleet.client.files.content(file).read()
+    raise AssertionError("the job gave no adapter")
 
 
 def main():
@@ -151,6 +178,10 @@ def main():
         adapter = FOLDER / "adapter-rounds"
         shutil.rmtree(adapter, ignore_errors=True)
         tally("adapter", "export", job.fine_tuned_model, "--output", adapter, environment=environment)
+        say("the same job again, on one machine of the operator's own that nothing happens to")
+        fleet.trust(options.threads)
+        again, _ = ended(fleet, create(fleet, options, data, "trusted"))
+        is_same = weights(fleet, again) == weights(fleet, job)
         say("replaying")
         replay = json.loads(
             tally("audit", job.id, "--json", "--cache", FOLDER / "audit", "--threads", options.threads,
@@ -172,14 +203,15 @@ def main():
           f"{alone['loss_after']:.4f}: {100 * apart:+.2f} % apart (bar {100 * APART_BAR:.0f})")
     print(f"{traffic / 1e6:.0f} MB between workers and coordinator, every unit run by two accounts; synchronising gradients at "
           f"every step would be {synchronised / 1e9:.1f} GB: 1/{synchronised / traffic:.0f} (bar 1/{TRAFFIC_BAR})")
+    print(f"the same job on one undisturbed machine ends in {'the same' if is_same else 'OTHER'} bytes")
     print(f"a replay of {replay['train_units']} units that learn and {replay['validate_units']} that measure differs in "
           f"{len(replay['differences'])} places (bar 0)")
     print(f"PEFT's logits with the adapter are within {difference:.1e} (bar {LOGITS_BAR})")
     save("rounds", dict(alone=alone, rounds=rounds, traffic=traffic, synchronised=synchronised, seconds=seconds,
-                        replay=replay, logits=difference, options=vars(options)))
+                        replay=replay, is_same=is_same, logits=difference, options=vars(options)))
     fine = (
         fall >= FALL_BAR and abs(apart) <= APART_BAR and synchronised >= TRAFFIC_BAR * traffic
-        and not replay["differences"] and difference <= LOGITS_BAR)
+        and is_same and not replay["differences"] and difference <= LOGITS_BAR)
     return 0 if fine else 1
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import jobs
 from batches import submit, wait
 from browser import Browser
 from processes import chat_line, eventually, tally
@@ -35,6 +36,7 @@ def visited(fleet):
     batch = wait(client, submit(client, [chat_line(f"page-{i}", max_tokens=8) for i in range(6)]))
     assert batch.status == "completed"
     fleet.job = batch.id
+    fleet.tuning = jobs.wait(client, jobs.create(client, validation=jobs.examples(5))).id
     tally("account", "set", "ada", "--team", "Engines", "--data", fleet.coordinator.data)
     fleet.account_key = tally("account", "key", "ada", "--data", fleet.coordinator.data).stdout.strip()
     fleet.account = next(one["id"] for one in fleet.coordinator.statistics()["accounts"] if one["name"] == "ada")
@@ -43,7 +45,7 @@ def visited(fleet):
 
 def pages(fleet):
     worker = fleet.coordinator.statistics()["workers"][0]["id"]
-    return (*PAGES, f"/jobs/{fleet.job}", f"/workers/{worker}")
+    return (*PAGES, f"/jobs/{fleet.job}", f"/tuning/{fleet.tuning}", f"/workers/{worker}")
 
 
 def sign_in(browser, coordinator, key):

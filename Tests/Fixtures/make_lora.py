@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 FEED_FORWARD = ["gate_proj", "up_proj", "down_proj"]
-DENSE = {"llama", "mistral", "ministral", "ministral3", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text"}
+DENSE = {"llama", "mistral", "ministral", "ministral3", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "gemma4_text"}
 STEPS = 10
 LARGEST_DRIFT = 3e-4
 
@@ -97,7 +97,7 @@ def make_run(model_folder, folder, seed):
 
 
 def is_dense(config):
-    return config.get("model_type") in DENSE and not config.get("num_local_experts")
+    return config.get("model_type") in DENSE and not config.get("num_local_experts") and not config.get("enable_moe_block")
 
 
 if __name__ == "__main__":

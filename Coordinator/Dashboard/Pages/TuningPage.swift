@@ -19,6 +19,7 @@ struct TuningPage: PageContent {
   let createdAt: String
   let tokens: String
   let heldOut: String?
+  let heldOutBefore: String?
   let failure: String?
 
   /// A line of the table.
@@ -46,9 +47,8 @@ struct TuningPage: PageContent {
     tokens = Spelling.count(job.trainedTokens)
     let first = published.first?.validationLoss
     let best = published.dropFirst().compactMap(\.validationLoss).min()
-    heldOut = first.flatMap { before in
-      best.map { "\(Spelling.decimals($0, 3)), before \(Spelling.decimals(before, 3))" }
-    }
+    heldOut = best.map { Spelling.decimals($0, 3) }
+    heldOutBefore = first.map { Spelling.decimals($0, 3) }
     // The message may quote the owner's data.
     failure = job.failure.map { _ in "It failed; its owner is told why." }
     rounds = published.map { round in

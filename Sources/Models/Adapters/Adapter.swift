@@ -117,8 +117,8 @@ package struct Adapter: Sendable, Equatable {
 }
 
 extension DenseModel.Layer {
-  /// The matrix of a kind.
-  package func linear(_ kind: LinearKind) -> DenseModel.Linear {
+  /// The matrix of a kind; nil where the layer does without.
+  package func linear(_ kind: LinearKind) -> DenseModel.Linear? {
     switch kind {
     case .query: query
     case .key: key

@@ -2,10 +2,10 @@ import Kernels
 
 /// Makes the per-layer inputs of a step's tokens.
 struct PerLayerEmbeddingBlock: Sendable {
-  private let description: ModelDescription.PerLayerEmbedding
-  private let table: PackedWeights
-  private let projection: LinearBlock
-  private let norm: RowNorm
+  let description: ModelDescription.PerLayerEmbedding
+  let table: PackedWeights
+  let projection: LinearBlock
+  let norm: RowNorm
 
   init(
     _ description: ModelDescription.PerLayerEmbedding, layers: Int, _ loader: WeightLoader
@@ -37,10 +37,10 @@ struct PerLayerEmbeddingBlock: Sendable {
 
 /// What a layer does with its input: norm(projection(activation(gate(x)) * input)).
 struct PerLayerInputBlock: Sendable {
-  private let activation: GatedActivation
-  private let gate: LinearBlock
-  private let projection: LinearBlock
-  private let norm: RowNorm
+  let activation: GatedActivation
+  let gate: LinearBlock
+  let projection: LinearBlock
+  let norm: RowNorm
 
   init(_ description: ModelDescription.PerLayerInput, _ loader: WeightLoader) throws {
     activation = GatedActivation(description.activation)
