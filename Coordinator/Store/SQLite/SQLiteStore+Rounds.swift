@@ -71,7 +71,7 @@ package extension SQLiteStore {
       try transaction.note(
         FineTuningEvent(
           "Files validated: \(plan.trainingExamples) examples are learnt\(heldOut). "
-            + "\(plan.rounds) rounds of \(plan.shards) shards with \(plan.localSteps) steps at most."),
+            + "Rounds: \(plan.rounds), shards of each: \(plan.shards), steps of each shard: \(plan.localSteps) at most."),
         ofJob: row.number, now: now)
       try transaction.note(FineTuningEvent("Fine-tuning job started"), ofJob: row.number, now: now)
     }
@@ -176,8 +176,8 @@ extension Transaction {
     if metrics.joined < metrics.shards {
       try note(
         FineTuningEvent(
-          "Round \(round.number + 1) goes on without \(metrics.shards - metrics.joined) of "
-            + "\(metrics.shards) shards, which were late or lost.", level: .warn),
+          "Round \(round.number + 1) ends without \(metrics.shards - metrics.joined) of its "
+            + "\(metrics.shards) shards: late, or lost.", level: .warn),
         ofJob: job.number, now: now)
     }
     guard let loss = metrics.meanLoss else { return }

@@ -264,8 +264,8 @@ struct FinetuneCommand: AsyncParsableCommand {
       out.line("\(Spelled.count(estimate.shortened_examples)) examples reach --max-tokens \(maxTokens), where they are cut off")
     }
     out.line(
-      "\(Spelled.count(estimate.parameters)) parameters, \(estimate.steps) steps of each of \(estimate.shards) shards "
-        + "in \(estimate.rounds) rounds")
+      "\(Spelled.count(estimate.parameters)) parameters, \(Spelled.count(estimate.steps)) steps in \(estimate.rounds) rounds, "
+        + (estimate.shards == 1 ? "by one machine at a time" : "by \(estimate.shards) machines at a time"))
     out.line(
       "\(Spelled.count(estimate.train_units)) units that learn and \(Spelled.count(estimate.validate_units)) that measure, "
         + "each run by \(estimate.replicas == 1 ? "one account" : "\(estimate.replicas) accounts")")
@@ -275,7 +275,7 @@ struct FinetuneCommand: AsyncParsableCommand {
     if let seconds = estimate.seconds {
       out.line("would take about \(ProgressBar.duration(seconds)) with the workers that are there now")
     } else {
-      out.line("no worker is there now that could say how long it takes")
+      out.line("no worker that is there now has finished a unit yet, so that nobody can say how long it takes")
     }
   }
 
