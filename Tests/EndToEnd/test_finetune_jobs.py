@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sqlite3
 
 import openai
 import pytest
@@ -141,6 +142,49 @@ def test_a_killed_worker_and_a_killed_coordinator_cost_nothing(fleet, learnt, fr
     assert done.status == "succeeded"
     expected = jobs.result(fleet.client(), learnt, "adapter_model.safetensors")
     assert jobs.result(client, done, "adapter_model.safetensors") == expected
+
+
+def test_a_worker_that_lies_is_caught_and_the_adapter_is_right_all_the_same(fleet, learnt, fresh_fleet):
+    """The coordinator's own machine takes the disputed steps again."""
+    fresh_fleet.worker("honest")
+    fresh_fleet.worker("liar", arguments=("--falsify-share", "1"))
+    client = fresh_fleet.client()
+    job = jobs.create(client, validation=HELD)
+
+    def contribution(name):
+        accounts = fresh_fleet.coordinator.statistics()["accounts"]
+        return next(one["contribution"] for one in accounts if one["name"] == name)
+
+    eventually(lambda: contribution("liar")["rejected"], "a wrong result is found", 120, fresh_fleet.coordinator.process)
+    fresh_fleet.worker("upright")
+    done = jobs.wait(client, job)
+    assert done.status == "succeeded"
+    expected = jobs.result(fleet.client(), learnt, "adapter_model.safetensors")
+    assert jobs.result(client, done, "adapter_model.safetensors") == expected
+    assert contribution("liar")["accepted"] == 0 and contribution("honest")["rejected"] == 0
+
+
+def test_an_audit_finds_what_was_changed(fresh_fleet, tmp_path):
+    fresh_fleet.worker("ada")
+    fresh_fleet.worker("grace")
+    client = fresh_fleet.client()
+    job = jobs.wait(client, jobs.create(client, validation=HELD, n_epochs=2, local_steps=2))
+    environment = fresh_fleet.coordinator.environment(fresh_fleet.key)
+
+    def audit():
+        done = tally("audit", job.id, "--joins", "--json", "--cache", tmp_path / "cache", environment=environment, check=False)
+        return done.returncode, json.loads(done.stdout)["differences"] if done.stdout else done.stderr
+
+    assert audit() == (0, [])
+    with sqlite3.connect(fresh_fleet.coordinator.data / "coordinator.sqlite", timeout=20) as database:
+        database.execute("UPDATE fine_tuning_round SET validation_loss = validation_loss - 1 WHERE number = 1")
+    code, differences = audit()
+    assert code == 1 and [one["place"] for one in differences if "held-out loss" in one["place"]] == ["round 2, the held-out loss"]
+    with sqlite3.connect(fresh_fleet.coordinator.data / "coordinator.sqlite", timeout=20) as database:
+        # A shard is left out of what was joined.
+        database.execute("UPDATE fine_tuning_unit SET joined = 0 WHERE round = 0 AND kind = 'train' AND shard = 1")
+    code, differences = audit()
+    assert code == 1 and "round 2, the adapter" in [one["place"] for one in differences]
 
 
 def test_a_round_goes_on_without_a_straggler(fresh_fleet):

@@ -59,7 +59,7 @@ import WorkerEngine
       let lease = try await state.addUnit(1, model: model, inputs: Self.inputs.encoded())
       var configuration = WorkerConfiguration(dataFolder: place.path("worker"))
       configuration.invitation = try await state.invitation(url, authority)
-      if corrupt { configuration.resultTransformer = .wrongTokens(rate: 1, seed: 1) }
+      if corrupt { configuration.resultTransformer = .wrong(rate: 1, seed: 1) }
       let runner = try ModelUnitRunner(environment: [:])
       try await withWorker(configuration, runner: runner) { reports in
         let report = try await reports.wait { $0.unitsDone == 1 }

@@ -50,22 +50,39 @@ private struct ImpatientSignals: Service {
 }
 
 extension ResultTransformer {
-  /// A test tool: a worker that gives a wrong token in about `rate` (0 to 1) of its `generate`
-  /// units, in results that are well formed. Which units these are follows from the seed and the
-  /// unit's digest alone.
-  package static func wrongTokens(rate: Double, seed: UInt64) -> ResultTransformer {
+  /// A test tool: a worker that gives a wrong result for about `rate` (0 to 1) of its units, well formed:
+  /// another token, another last bit of what was learnt, another loss. Which units these are follows from
+  /// the seed and the unit's digest alone.
+  package static func wrong(rate: Double, seed: UInt64) -> ResultTransformer {
     ResultTransformer { unit, inputs, result in
       var random = SplitMix64(seed: seed ^ (UInt64(unit.hex.prefix(16), radix: 16) ?? 0))
       guard Double.random(in: 0..<1, using: &random) < rate else { return result }
-      var decoded = try GenerateResult(
-        decoding: result, for: GenerateInputs(decoding: inputs))
-      guard
-        let index = decoded.sequences.indices.filter({ !decoded.sequences[$0].tokens.isEmpty })
-          .randomElement(using: &random)
-      else { return result }
-      let token = decoded.sequences[index].tokens[0]
-      decoded.sequences[index].tokens[0] = token == 0 ? 1 : token - 1
+      if let inputs = try? GenerateInputs(decoding: inputs) {
+        return try wrongToken(inputs, result, using: &random)
+      }
+      if (try? TrainInputs(decoding: inputs)) != nil {
+        // Changes in bfloat16 stand last; the lowest bit of the last one is before its highest byte.
+        var wrong = result
+        wrong[wrong.endIndex - 2] ^= 1
+        return wrong
+      }
+      let inputs = try LabelledSequences(decoding: inputs)
+      var decoded = try ValidateResult(decoding: result, for: inputs)
+      decoded.lossSums[0] /= 2
       return try decoded.encoded()
     }
+  }
+
+  private static func wrongToken(
+    _ inputs: GenerateInputs, _ result: Data, using random: inout SplitMix64
+  ) throws -> Data {
+    var decoded = try GenerateResult(decoding: result, for: inputs)
+    guard
+      let index = decoded.sequences.indices.filter({ !decoded.sequences[$0].tokens.isEmpty })
+        .randomElement(using: &random)
+    else { return result }
+    let token = decoded.sequences[index].tokens[0]
+    decoded.sequences[index].tokens[0] = token == 0 ? 1 : token - 1
+    return try decoded.encoded()
   }
 }

@@ -221,7 +221,7 @@ struct WorkerCommand: AsyncParsableCommand {
       configuration.checkpointSeconds = checkpointSeconds
       if let passphraseFile { configuration.passphrase = .file(passphraseFile) }
       if falsifyShare > 0 {
-        configuration.resultTransformer = .wrongTokens(rate: falsifyShare, seed: 1)
+        configuration.resultTransformer = .wrong(rate: falsifyShare, seed: 1)
       }
       configuration.computesAlways = always
       configuration.kernels = try KernelSet.best(environment: environment).variant.rawValue
