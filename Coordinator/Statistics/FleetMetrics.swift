@@ -9,6 +9,9 @@ extension FleetGauges {
     text.metric("tally_units", .gauge, "Work units, by state.", states("state", units))
     text.metric("tally_batches", .gauge, "Batches, by status.", states("status", batches))
     text.metric(
+      "tally_fine_tuning_jobs", .gauge, "Fine-tuning jobs, by state.",
+      states("state", fineTuningJobs))
+    text.metric(
       "tally_leases_running", .gauge, "Replicas that workers hold a lease on.",
       Double(runningLeases))
     text.metric(

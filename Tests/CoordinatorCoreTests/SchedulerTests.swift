@@ -220,6 +220,10 @@ struct LeaseTermsTests {
     #expect(first(100, after: 400) == 1000)
     #expect(first(1e9) == 86_400)
     #expect(first(.infinity) == 86_400)
+    // What a round waits for does not stay with a worker that is gone, however long it takes.
+    let awaited = LeaseTerms(seconds: 10_800, after: 60, isAwaited: true, now: noon, policy)
+    #expect(awaited.deadline == noon.adding(seconds: 240))
+    #expect(awaited.lastDeadline == noon.adding(seconds: 86_400))
   }
 
   @Test("heartbeats extend a lease, but not for ever")

@@ -79,6 +79,7 @@ struct FineTuningContractTests {
       let store = lab.store
       let id = try await Self.running(lab)
       #expect(try await store.openFineTuningJobs(limit: 5).map(\.id) == [id])
+      #expect(try await store.gauges(now: Self.start).fineTuningJobs == ["running": 1])
       let worker = try await lab.worker("w", account: "ada", trusted: true)
       var leases: [Lease] = []
       for second in 0..<3 { leases += try await lab.lease(worker, now: Self.at(second)) }

@@ -203,7 +203,7 @@ struct StatisticsContractTests {
       let leases = try await lab.lease(ann)
       let gauges = try await lab.store.gauges(now: Self.start.adding(seconds: 30))
       #expect(gauges.runningLeases == leases.count && gauges.units["open"] == 1)
-      #expect(gauges.batches == ["in_progress": 1])
+      #expect(gauges.batches == ["in_progress": 1] && gauges.fineTuningJobs.isEmpty)
       #expect(gauges.waitingRequests + 4 == 10)
       #expect(gauges.missingReplicas == 1)
       #expect(gauges.workers == 1 && gauges.activeWorkers == 1)

@@ -8,12 +8,16 @@ package struct LeaseTerms: Hashable, Sendable {
   /// - Parameters:
   ///   - seconds: what the unit should take on this worker.
   ///   - queuedSeconds: what the worker has to do before, of the same answer.
+  ///   - isAwaited: whether others wait for this very unit, as a round does for its shards: then a worker
+  ///     that says nothing has its lease for twice the silence and no longer.
   package init(
-    seconds: Double, after queuedSeconds: Double, now: Timestamp, _ policy: CoordinatorPolicy
+    seconds: Double, after queuedSeconds: Double, isAwaited: Bool = false, now: Timestamp,
+    _ policy: CoordinatorPolicy
   ) {
     let expected = min(max(0, seconds) + max(0, queuedSeconds), 1e9)
     let maximum = Double(policy.maximumLeaseSeconds)
-    let first = max(Double(policy.silenceSeconds), policy.deadlineFactor * expected)
+    let silence = Double(policy.silenceSeconds)
+    let first = isAwaited ? 2 * silence : max(silence, policy.deadlineFactor * expected)
     let last = max(
       Double(policy.minimumExtensionSeconds), policy.extensionFactor * expected, first)
     deadline = now.adding(seconds: min(first, maximum))

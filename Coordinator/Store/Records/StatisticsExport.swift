@@ -146,6 +146,8 @@ package struct FleetGauges: Hashable, Sendable {
   package var units: [String: Int]
   /// By status as the API spells it.
   package var batches: [String: Int]
+  /// By state: `validating`, `running`, `paused`, `succeeded`, `failed`, `cancelled`.
+  package var fineTuningJobs: [String: Int]
   package var runningLeases: Int
   /// Requests not cut into units yet, and replicas that open units wait for.
   package var waitingRequests: Int

@@ -44,6 +44,8 @@ package extension SQLiteStore {
       return FleetGauges(
         units: try counts("SELECT state, count(*) AS count FROM unit GROUP BY 1"),
         batches: batches,
+        fineTuningJobs: try counts(
+          "SELECT state, count(*) AS count FROM fine_tuning_job GROUP BY 1"),
         runningLeases: try db.integer("SELECT count(*) FROM replica WHERE state = 'running'"),
         waitingRequests: try db.integer("SELECT sum(waiting) FROM queue WHERE released = 1"),
         missingReplicas: try db.integer("SELECT sum(missing) FROM queue WHERE released = 1"),

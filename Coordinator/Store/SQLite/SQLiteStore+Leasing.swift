@@ -209,7 +209,9 @@ private struct LeaseCall {
 
   private mutating func lease(_ row: UnitRow, _ index: Int) throws {
     let expected = row.estimatedFlops / profile.speed(policy)
-    let terms = LeaseTerms(seconds: expected, after: seconds, now: now, policy)
+    let terms = LeaseTerms(
+      seconds: expected, after: seconds, isAwaited: row.kind == .train || row.kind == .validate,
+      now: now, policy)
     let id = transaction.identifiers.make("lease_")
     try db.run(
       """
