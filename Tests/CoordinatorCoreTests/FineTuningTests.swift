@@ -72,6 +72,8 @@ struct FineTuningTests {
     #expect(round(10_000, 500) == [16, 50])
     #expect(round(90, 2) == [2, 15])
     #expect(round(1, 8) == [1, 1])
+    // A long run has larger rounds, not more than can be kept.
+    #expect(round(10_000_000, 4) == [4, 2442])
     var options = FineTuningOptions()
     (options.shards, options.localSteps) = (3, 7)
     let chosen = FineTuningOptions.Automatic.round(options, batches: 2, machines: 1)

@@ -67,13 +67,17 @@ struct FineTuningPreparation {
       validation?.sequences ?? (share > 0 ? training.holdOut(share: share, seed: job.seed) : [])
     let examples = LabelledSequences(training.sequences)
     let held = heldOut.isEmpty ? nil : LabelledSequences(heldOut)
+    let kinds = job.options.targets?.compactMap(LinearKind.init(rawValue:)) ?? LinearKind.allCases
+    let parameters = Adapter.parameterCount(
+      of: description, rank: job.options.rank ?? Automatic.rank, kinds: Set(kinds))
     let plan = plan(
       base, training: try await put(examples) ?? job.trainingBlob, examples,
-      validation: try await put(held), held, machines: machines)
+      validation: try await put(held), held,
+      machines: max(1, min(machines, Self.joinedParameters / max(1, parameters))))
     if let problem = plan.problem {
       throw FineTuningFailure(code: "invalid_value", message: problem, param: "hyperparameters")
     }
-    try check(plan, description, [examples] + (held.map { [$0] } ?? []))
+    try check(plan, parameters: parameters, [examples] + (held.map { [$0] } ?? []))
     return PreparedFineTuning(
       plan: plan, base: base, description: description, training: examples, validation: held,
       shortened: training.shortened + (validation?.shortened ?? 0))
@@ -81,14 +85,12 @@ struct FineTuningPreparation {
 
   /// Refuses what no worker could read and no coordinator add up, before anything of that size is made.
   private func check(
-    _ plan: FineTuningPlan, _ description: ModelDescription, _ files: [LabelledSequences]
+    _ plan: FineTuningPlan, parameters: Int, _ files: [LabelledSequences]
   ) throws {
     func refuse(_ message: String, _ param: String) -> FineTuningFailure {
       FineTuningFailure(
         code: "invalid_value", message: message, param: "hyperparameters.\(param)")
     }
-    let kinds = Set(plan.targets.compactMap(LinearKind.init(rawValue:)))
-    let parameters = Adapter.parameterCount(of: description, rank: plan.rank, kinds: kinds)
     guard parameters <= Self.payloadBytes / 3 else {
       throw refuse(
         "An adapter of \(parameters) parameters is too large to travel (\(Self.payloadBytes / 3) at most); a "

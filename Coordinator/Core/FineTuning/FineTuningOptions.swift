@@ -33,8 +33,10 @@ package struct FineTuningOptions: Codable, Hashable, Sendable {
     package static let holdOut = 0.1
     /// Enough that what travels is little beside what is computed.
     package static let localSteps = 50
-    /// Rounds that a run has at least, so that what the shards learn is joined often enough.
+    /// Rounds that a run has at least, so that what the shards learn is joined often enough, and at
+    /// most.
     package static let rounds = 3
+    private static let mostRounds = 1024
     package static let mostShards = 16
     /// Runs of volunteers have few rounds, in which a direction of many rounds (0.9, as in DiLoCo) does
     /// not pay.
@@ -48,8 +50,9 @@ package struct FineTuningOptions: Codable, Hashable, Sendable {
       _ options: FineTuningOptions, batches: Int, machines: Int
     ) -> (shards: Int, localSteps: Int) {
       let shards = options.shards ?? max(1, min(machines, mostShards, batches / rounds))
-      let steps = options.localSteps ?? max(1, min(localSteps, batches / (rounds * max(1, shards))))
-      return (shards, steps)
+      let most = batches / (rounds * max(1, shards))
+      let least = batches / (mostRounds * max(1, shards)) + 1
+      return (shards, options.localSteps ?? max(least, min(localSteps, most)))
     }
   }
 }

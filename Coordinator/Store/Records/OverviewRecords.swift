@@ -13,7 +13,7 @@ package struct FleetNow: Hashable, Sendable {
   package var computingWorkers: Int
   package var flopsPerSecond: Double
   package var runningReplicas: Int
-  /// Batches that have not ended.
+  /// Batches and fine-tuning jobs that have not ended.
   package var openJobs: Int
   /// Requests not cut into units yet, and replicas that units wait for.
   package var waitingRequests: Int
