@@ -254,6 +254,9 @@ def test_a_job_is_paused_resumed_and_cancelled(fresh_fleet):
     progress = fresh_fleet.coordinator.get(f"/tally/v1/fine_tuning/jobs/{job.id}", fresh_fleet.key)
     assert progress["paused"] and progress["units_accepted"] == 0
     assert client.fine_tuning.jobs.retrieve(job.id).status == "queued"
+    environment = fresh_fleet.coordinator.environment(fresh_fleet.key)
+    assert "is queued" in tally("resume", job.id, environment=environment).stdout
+    assert "is paused" in tally("pause", job.id, environment=environment).stdout
     client.fine_tuning.jobs.resume(job.id)
     jobs.wait(client, job, until={"running"})
     cancelled = client.fine_tuning.jobs.cancel(job.id)
