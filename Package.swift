@@ -127,7 +127,7 @@ let package = Package(
       ["CoordinatorCore", "WireProtocol", "WirePayloads", crypto, grdb, logging]),
     module(
       "CoordinatorStatistics", path: "Coordinator/Statistics",
-      ["CoordinatorCore", "CoordinatorStore", "CZlib", crypto]),
+      ["CoordinatorCore", "CoordinatorStore", "CZlib", "WireProtocol", crypto]),
     module(
       "CoordinatorAPI", path: "Coordinator/API",
       [

@@ -157,7 +157,8 @@ package protocol AccountStore: Sendable {
   /// Changes what is known of an account. A team is made when it is new, with this account for its
   /// founder.
   ///
-  /// - Throws: `StoreError.notFound` for an unknown name; `.invalid` for a value out of bounds.
+  /// - Throws: `StoreError.notFound` for an unknown name; `.invalid` for a value out of bounds; `.conflict`
+  ///   for a new team whose name looks like another's; `.tooSoon` for the team within its pause.
   func changeAccount(
     named name: String, _ change: AccountChange, now: Timestamp
   ) async throws -> AccountProfile

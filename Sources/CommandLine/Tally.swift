@@ -40,6 +40,20 @@ struct Tally: AsyncParsableCommand {
   static func main() async {
     // Before there are other threads, which have the priority of those that start them.
     ProcessPriority.giveWayIfNice()
-    await main(nil)
+    do {
+      var command = try parseAsRoot()
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      let status = exitCode(for: error)
+      // Help, versions and completions are ours and long.
+      if status == .success || status == .validationFailure { exit(withError: error) }
+      let message = fullMessage(for: error)
+      if !message.isEmpty { Terminal.error.line(message) }
+      exit(withError: status)
+    }
   }
 }

@@ -89,6 +89,45 @@ struct FleetContractTests {
   }
 
   @Test(
+    "one spelling is one account; what looks like another's name, or is none, is refused",
+    arguments: StoreKind.allCases)
+  func accountNames(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      func invite(_ name: String) async throws -> String {
+        try await lab.store.createInvitation(
+          invitation(name, secret: "secret of \(name)"), now: now
+        ).account.name
+      }
+      for spelling in ["Zoë café", " Zoë  café ", "Zoe\u{308} cafe\u{301}"] {
+        #expect(try await invite(spelling) == "Zoë café")
+      }
+      #expect(try await lab.store.accounts().count == 1)
+      #expect(try await lab.store.account(named: "Zoe\u{308} cafe\u{301}")?.account.name == "Zoë café")
+      for (name, code) in [
+        ("Zоë café", StoreError.Code.conflict), ("ZOË CAFÉ", .conflict), ("", .invalid),
+        (" ", .invalid), ("a\nb", .invalid), ("N\u{1}ul", .invalid), ("\u{202e}x", .invalid),
+        (String(repeating: "x", count: 255), .invalid),
+      ] {
+        await #expect { try await invite(name) } throws: { ($0 as? StoreError)?.code == code }
+      }
+      #expect(try await lab.store.accounts().count == 1)
+    }
+  }
+
+  @Test("a machine's name is stored as one harmless line", arguments: StoreKind.allCases)
+  func machineNames(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      for (index, (sent, kept)) in [
+        ("ev\u{1b}]0;pwned\u{7}il\nSECOND", "ev ]0;pwned il SECOND"), ("\u{202e}", "unnamed"),
+        (String(repeating: "é", count: 80), String(repeating: "é", count: 50)),
+      ].enumerated() {
+        #expect(try await lab.worker(sent, account: "ann \(index)").name == kept)
+      }
+    }
+  }
+
+  @Test(
     "a worker is known by each of its certificates until they end or it is revoked",
     arguments: StoreKind.allCases)
   func certificates(kind: StoreKind) async throws {

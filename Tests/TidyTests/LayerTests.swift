@@ -35,7 +35,7 @@ private let layers = [
     mayImport: wire.union(["CoordinatorCore", "ModelFormats"])),
   Layer(
     name: "CoordinatorStatistics", folder: "Coordinator/Statistics/",
-    mayImport: ["CZlib", "CoordinatorCore", "CoordinatorStore"]),
+    mayImport: ["CZlib", "CoordinatorCore", "CoordinatorStore", "WireProtocol"]),
   Layer(
     name: "CoordinatorAPI", folder: "Coordinator/API/",
     mayImport: wire.union([

@@ -68,6 +68,14 @@ package struct APIError: Error, Sendable, Equatable {
       shouldRetry: mayEndSoon ? nil : false)
   }
 
+  /// 429 for what may be repeated in a minute.
+  package static func tooSoon(_ message: String) -> Self {
+    var error = APIError(
+      .tooManyRequests, message, type: "rate_limit_exceeded", code: "rate_limit_exceeded")
+    error.headers[.retryAfter] = "60"
+    return error
+  }
+
   /// 507; repeating it within seconds does not help.
   package static func diskFull(_ message: String) -> Self {
     APIError(

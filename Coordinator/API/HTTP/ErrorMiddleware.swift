@@ -66,6 +66,7 @@ package struct ErrorMiddleware: RouterMiddleware {
         .forbidden, error.message, type: "permission_error",
         code: WorkerErrorCode.invitationInvalid)
     case .upgradeRequired: .upgradeRequired(error.message)
+    case .tooSoon: .tooSoon(error.message)
     case .invalid: .invalid(error.message, code: "invalid_value")
     case .corrupt: .internalFailure
     }

@@ -143,12 +143,12 @@ package struct RequestFields {
       guard let text = value.stringValue else {
         throw wrongType("metadata", "an object whose values are strings")
       }
-      guard text.count <= 512 else {
+      guard text.unicodeScalars.count <= 512 else {
         throw invalid("metadata", "a value is longer than 512 characters")
       }
       return text
     }.filter { pair in
-      guard pair.key.count <= 64 else {
+      guard pair.key.unicodeScalars.count <= 64 else {
         throw invalid("metadata", "a key is longer than 64 characters")
       }
       return true

@@ -28,7 +28,21 @@ enum Migrations {
       try $0.execute(sql: "ALTER TABLE manifest ADD COLUMN provenance BLOB")
     }
     migrator.registerMigration("10: fine-tuning") { try $0.execute(sql: queues + fineTuning) }
+    migrator.registerMigration("11: names") { db in
+      try db.execute(sql: names)
+      for table in ["account", "team"] { try fillLikeness(table, db) }
+    }
     return migrator
+  }
+
+  private static func fillLikeness(_ table: String, _ db: Database) throws {
+    for row in try db.all("SELECT rowid AS place, name FROM \(table)") {
+      try db.run(
+        "UPDATE \(table) SET likeness = ? WHERE rowid = ?",
+        [
+          NameLikeness.key(of: try row.value("name")), try row.value("place", as: Int64.self),
+        ])
+    }
   }
 
   /// Streaks as they would stand had they been counted from the first receipt on.
@@ -356,5 +370,16 @@ enum Migrations {
     INSERT INTO model_name SELECT manifest, id FROM model;
     ALTER TABLE manifest ADD COLUMN licence TEXT;
     ALTER TABLE worker ADD COLUMN machine TEXT;
+    """
+
+  /// `likeness` is `NameLikeness.key` of the name; '' for a deleted account. Names of before there was a
+  /// rule may share one.
+  private static let names = """
+    ALTER TABLE account ADD COLUMN likeness TEXT NOT NULL DEFAULT '';
+    ALTER TABLE account ADD COLUMN team_changed_at INTEGER;
+    ALTER TABLE team ADD COLUMN likeness TEXT NOT NULL DEFAULT '';
+    CREATE INDEX account_likeness ON account (likeness);
+    CREATE INDEX team_likeness ON team (likeness);
+    DELETE FROM team WHERE id NOT IN (SELECT team FROM account WHERE team IS NOT NULL);
     """
 }

@@ -97,7 +97,7 @@ struct StatusCommand: AsyncParsableCommand {
     }
     let path = "/tally/v1/fine_tuning/jobs/\(job)"
     if json {
-      Terminal.output.line(String(decoding: try await client.data(path), as: UTF8.self))
+      Terminal.output.json(try await client.data(path))
     } else {
       try await client.get(path, as: FineTuningProgress.self).show()
     }
