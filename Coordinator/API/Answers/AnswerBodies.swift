@@ -40,7 +40,7 @@ package struct ChatCompletionBody: Encodable, Sendable {
   }
 }
 
-/// `logprobs` of a chat choice.
+/// `logprobs` of a chat choice, as `LogprobsWriter` writes it.
 package struct ChatLogprobs: Codable, Sendable {
   package struct Alternative: Codable, Sendable {
     package var token: String

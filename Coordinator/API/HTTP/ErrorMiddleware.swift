@@ -1,3 +1,4 @@
+import BoundedWork
 import CoordinatorCore
 import CoordinatorStore
 import HTTPTypes
@@ -38,6 +39,9 @@ package struct ErrorMiddleware: RouterMiddleware {
       return translate(error)
     case let error as any HTTPResponseError:
       return translate(error.status, request: request)
+    case is ByteBudget.Exhausted:
+      return .tryLater(
+        .serviceUnavailable, "The coordinator has too much to compute now.", seconds: 10)
     case is CancellationError:
       return .unavailable("The server is shutting down.")
     case is ChannelError, is IOError:
