@@ -62,7 +62,7 @@ package final class HeavyWork: TaskExecutor {
     guard needsThread else { return }
     let thread = Thread { self.work() }
     thread.name = name
-    // Parsers go deep; the default of other threads is less than that of the main thread.
+    // As the main thread's: parsers and templates go deep.
     thread.stackSize = 8 << 20
     thread.start()
   }

@@ -6,12 +6,12 @@ import Hummingbird
 /// A request's body as it arrived, whoever slowly: a few small pieces are in memory, the rest lies in
 /// an unnamed file, so that many senders at once take little.
 struct ReceivedBody: Sendable {
-  private let blobs: any BlobStore
+  private let environment: APIEnvironment
   private var file: (any BlobWriter)?
   private var fileBytes = 0
   private var tail = Data()
 
-  private static let tailBytes = 1 << 16
+  private static let tailBytes = 1 << 17
   private static let pieceBytes = 1 << 20
   /// A body has so many seconds, and one more for each `leastBytesPerSecond` that have arrived.
   private static let firstSeconds = 60.0
@@ -19,13 +19,11 @@ struct ReceivedBody: Sendable {
 
   /// Receives all of a body. End with `discard`.
   ///
-  /// - Throws: `APIError` 413 above `limit` bytes, 408 for one that dribbles; what blobs and
-  ///   connection throw.
-  init(
-    _ body: RequestBody, limit: Int, blobs: any BlobStore, now: @Sendable () -> Timestamp
-  ) async throws {
-    self.blobs = blobs
-    let started = now()
+  /// - Throws: `APIError` 413 above `limit` bytes, 408 for one that dribbles, 507 where the disk is too
+  ///   full; what blobs and connection throw.
+  init(_ body: RequestBody, limit: Int, _ environment: APIEnvironment) async throws {
+    self.environment = environment
+    let started = environment.now()
     do {
       for try await piece in body {
         guard count + piece.readableBytes <= limit else {
@@ -33,7 +31,7 @@ struct ReceivedBody: Sendable {
         }
         try await append(Data(piece.readableBytesView))
         let allowed = Self.firstSeconds + Double(count) / Self.leastBytesPerSecond
-        guard now().seconds(since: started) <= allowed else {
+        guard environment.now().seconds(since: started) <= allowed else {
           throw APIError(
             .requestTimeout, "The body arrives too slowly.", code: "request_timeout")
         }
@@ -50,11 +48,12 @@ struct ReceivedBody: Sendable {
   private mutating func append(_ piece: Data) async throws {
     tail.append(piece)
     guard tail.count > Self.tailBytes else { return }
+    try environment.requireDisk()
     let file: any BlobWriter
     if let open = self.file {
       file = open
     } else {
-      file = try await blobs.makeWriter()
+      file = try await environment.blobs.makeWriter()
       self.file = file
     }
     try await file.write(tail)

@@ -45,6 +45,7 @@ struct ResultUpload {
         try await environment.store.abandon(
           lease: id, worker: worker, reason: .failed,
           detail: "The coordinator ended it: \(error.message)", now: now)
+        environment.wakeups.finalisation.signal()
       } else {
         try await environment.store.noteInvalidResult(of: worker, now: now)
       }
@@ -69,8 +70,7 @@ struct ResultUpload {
     }
     let body = try await ReceivedBody(
       // Incompressible content grows by a little under zstd.
-      request.body, limit: claim.size + claim.size / 128 + 1024, blobs: environment.blobs,
-      now: environment.now)
+      request.body, limit: claim.size + claim.size / 128 + 1024, environment)
     let result: NewResult
     do {
       result = try await stored(body, claim, check, vocabularySize: vocabularySize)
