@@ -77,8 +77,7 @@ package struct AnswerWriter {
           body: answer.chat(
             choices.map { index, choice in
               ChatCompletionBody.Choice(
-                index: index, message: .init(content: choice.0.text), logprobs: nil,
-                finishReason: choice.1)
+                index: index, message: .init(content: choice.0.text), finishReason: choice.1)
             }))
       case .completions:
         try line(
@@ -86,7 +85,7 @@ package struct AnswerWriter {
           body: answer.completion(
             choices.map { index, choice in
               CompletionBody.Choice(
-                text: choice.0.text, index: index, logprobs: nil, finishReason: choice.1)
+                text: choice.0.text, index: index, finishReason: choice.1)
             }))
       }
     // No text of a client looks like this: its quotation marks are escaped.

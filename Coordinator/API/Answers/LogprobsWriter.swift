@@ -35,23 +35,24 @@ struct LogprobsWriter<Decoder: TokenDecoder> {
 
   private static var tokensAtOnce: Int { 64 }
 
-  /// `ChatLogprobs`.
+  /// `logprobs` of a chat choice: an entry for each token.
   func writeChat(_ emit: (Data) async throws -> Void) async throws {
     try await emit(Data("{\"content\":".utf8))
     try await writeList(emit) { index in
       let token = token(result.tokens[index])
-      return ChatLogprobs.Entry(
+      return ChatLogprobsEntry(
         token: token.text, logprob: finite(result.logprobs[index]), bytes: token.bytes.map(Int.init),
         topLogprobs: alternatives(index).map { alternative in
           let token = self.token(alternative.id)
-          return ChatLogprobs.Alternative(
+          return ChatLogprobsEntry.Alternative(
             token: token.text, logprob: alternative.logprob, bytes: token.bytes.map(Int.init))
         })
     }
     try await emit(Data(",\"refusal\":null}".utf8))
   }
 
-  /// `CompletionLogprobs`.
+  /// `logprobs` of a completion choice: parallel lists. `text_offset` is where each token's text begins,
+  /// in characters (Unicode scalars) of the answer.
   func writeCompletion(_ emit: (Data) async throws -> Void) async throws {
     var offset = 0
     try await emit(Data("{\"text_offset\":".utf8))
