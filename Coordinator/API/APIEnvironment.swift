@@ -19,7 +19,7 @@ package struct APIEnvironment: Sendable {
   /// What units are verified by.
   package var policy = CoordinatorPolicy()
   /// Where everything is computed that takes long.
-  package let heavy = HeavyWork(name: "heavy", threads: 2)
+  package let heavy = HeavyWork(threads: 2)
   /// For results on their way, and the inputs of their units.
   package let resultMemory = ByteBudget(limitBytes: 320 << 20, waiting: 512)
   /// For datasets and adapters.

@@ -118,7 +118,7 @@ package struct ReplayService: Service {
 final class ReplayMachine: Sendable {
   private let blobs: FolderBlobStore
   private let threads: Int
-  private let thread = HeavyWork(name: "replay", threads: 1)
+  private let thread = HeavyWork(threads: 1)
   private struct Loaded: Sendable {
     let digest: Digest
     let model: Model

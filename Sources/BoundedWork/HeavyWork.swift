@@ -13,20 +13,14 @@ package final class HeavyWork: TaskExecutor {
     var busy = 0
   }
 
-  private let name: String
   private let threads: Int
   private let state = Mutex(State())
   /// Counts the jobs that wait.
   private let arrivals = DispatchSemaphore(value: 0)
   private static let idle = DispatchTimeInterval.seconds(1)
 
-  /// - Parameters:
-  ///   - name: what debuggers call the threads.
-  ///   - threads: jobs that run at once, at most.
-  package init(name: String, threads: Int) {
-    self.name = name
-    self.threads = max(1, threads)
-  }
+  /// - Parameter threads: jobs that run at once, at most.
+  package init(threads: Int) { self.threads = max(1, threads) }
 
   /// Runs `work` on these threads.
   ///
@@ -61,7 +55,6 @@ package final class HeavyWork: TaskExecutor {
     arrivals.signal()
     guard needsThread else { return }
     let thread = Thread { self.work() }
-    thread.name = name
     // As the main thread's: parsers and templates go deep.
     thread.stackSize = 8 << 20
     thread.start()

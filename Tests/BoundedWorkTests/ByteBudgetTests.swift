@@ -3,7 +3,7 @@ import Synchronization
 import Testing
 
 @Suite struct ByteBudgetTests {
-  private let heavy = HeavyWork(name: "test", threads: 2)
+  private let heavy = HeavyWork(threads: 2)
 
   /// Waits until `condition` holds, at most half a minute.
   private func until(_ condition: () -> Bool) async {

@@ -26,7 +26,7 @@ import Testing
 
   @Test(arguments: [1, 2])
   func noMoreRunAtOnceThanThereAreThreads(_ threads: Int) async throws {
-    let heavy = HeavyWork(name: "test", threads: threads)
+    let heavy = HeavyWork(threads: threads)
     let gauge = Gauge()
     let sums = try await withThrowingTaskGroup(of: Int.self) { group in
       for _ in 0..<12 {
@@ -48,7 +48,7 @@ import Testing
   }
 
   @Test func workThatBlocksHoldsUpNobodyElse() async throws {
-    let heavy = HeavyWork(name: "test", threads: 2)
+    let heavy = HeavyWork(threads: 2)
     let gate = DispatchSemaphore(value: 0)
     let blocked = Task {
       try await withThrowingTaskGroup(of: Void.self) { group in
@@ -67,7 +67,7 @@ import Testing
 
   @Test func errorsAndValuesComeBack() async throws {
     struct Wrong: Error {}
-    let heavy = HeavyWork(name: "test", threads: 1)
+    let heavy = HeavyWork(threads: 1)
     #expect(try await heavy.run { 7 } == 7)
     await #expect(throws: Wrong.self) { try await heavy.run { throw Wrong() } }
   }

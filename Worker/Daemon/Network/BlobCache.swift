@@ -20,7 +20,7 @@ actor BlobCache {
   private var verified: Set<Digest> = []
   /// Blobs that are being hashed, so that all who ask wait for one look.
   private var checks: [Digest: Task<Bool, Never>] = [:]
-  private let hashing = HeavyWork(name: "hashing", threads: 1)
+  private let hashing = HeavyWork(threads: 1)
   private var downloading: Set<Digest> = []
   private let traffic: TrafficMeter
   private let logger: Logger
