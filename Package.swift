@@ -86,6 +86,7 @@ let package = Package(
   ],
   targets: [
     // System libraries: module maps only.
+    .systemLibrary(name: "CMalloc", path: "Sources/CMalloc"),
     .systemLibrary(
       name: "COpenSSL", path: "Sources/COpenSSL", pkgConfig: "libcrypto",
       providers: [.apt(["libssl-dev"])]),
@@ -116,6 +117,9 @@ let package = Package(
       "Execution", path: "Sources/Execution",
       ["FineTuning", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads"]),
 
+    // Threads and memory for work that computes for long.
+    module("BoundedWork", path: "Sources/BoundedWork", ["CMalloc"]),
+
     // What coordinator and worker say to each other.
     module("WireProtocol", path: "Protocol/Messages", []),
     module("WirePayloads", path: "Protocol/Payloads", ["CZstd", "ModelFormats", "WireProtocol", crypto]),
@@ -131,7 +135,7 @@ let package = Package(
     module(
       "CoordinatorAPI", path: "Coordinator/API",
       [
-        "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning",
+        "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning",
         "ModelFormats", "Models", "Tokenizers", "TrainingData", "WirePayloads", "WireProtocol", asn1, crypto, hummingbird, logging, nioCore,
         nioSSL, x509,
       ]),
@@ -144,7 +148,7 @@ let package = Package(
     module(
       "CoordinatorServer", path: "Coordinator/Server",
       [
-        "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics", "CoordinatorStore",
+        "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics", "CoordinatorStore",
         "Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1,
         crypto, hummingbird, hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, x509,
       ]),
@@ -157,7 +161,7 @@ let package = Package(
     module(
       "WorkerDaemon", path: "Worker/Daemon",
       [
-        "COpenSSL", "WorkerCore", "WorkerEngine", "WireProtocol", "WirePayloads", asyncHTTPClient,
+        "BoundedWork", "COpenSSL", "WorkerCore", "WorkerEngine", "WireProtocol", "WirePayloads", asyncHTTPClient,
         crypto, hummingbird, lifecycle, logging, nioCore, nioHTTP1, nioPosix, nioSSL, unixSignals,
       ]),
 
@@ -165,7 +169,7 @@ let package = Package(
     .executableTarget(
       name: "tally",
       dependencies: [
-        "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
+        "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
         "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels", "ModelFormats", "Models",
         "Tokenizers", "TrainingData", "WireProtocol", "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine", argumentParser,
         asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
@@ -176,6 +180,7 @@ let package = Package(
     module("TestSupport", path: "Sources/TestSupport", []),
     module("ReaderProbes", path: "Sources/ReaderProbes", ["ModelFormats", "Models", "Tokenizers"]),
     tests("ReaderProbesTests", ["ReaderProbes", "TestSupport"]),
+    tests("BoundedWorkTests", ["BoundedWork"]),
     tests("KernelsTests", ["CKernels", "Kernels", "TestSupport"]),
     tests("ModelFormatsTests", ["ModelFormats", "TestSupport"]),
     tests("TokenizersTests", ["Tokenizers", "TestSupport"]),
@@ -199,7 +204,7 @@ let package = Package(
     tests(
       "CoordinatorAPITests",
       [
-        "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStore", "TestSupport",
+        "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStore", "TestSupport",
         "WirePayloads", "WireProtocol", asn1, crypto, hummingbirdTesting, nioCore, nioPosix, nioSSL,
         x509,
       ]),

@@ -1,3 +1,4 @@
+import BoundedWork
 import CoordinatorCore
 import CoordinatorStatistics
 import CoordinatorStore
@@ -17,6 +18,14 @@ package struct APIEnvironment: Sendable {
   package var diskGuard = DiskGuard()
   /// What units are verified by.
   package var policy = CoordinatorPolicy()
+  /// Where everything is computed that takes long.
+  package let heavy = HeavyWork(threads: 2)
+  /// For results on their way, and the inputs of their units.
+  package let resultMemory = ByteBudget(limitBytes: 320 << 20, waiting: 512)
+  /// For datasets and adapters.
+  package let tuningMemory = ByteBudget(limitBytes: 512 << 20, waiting: 16)
+  /// Who may send a result.
+  package let uploads = UploadAdmission()
   /// Bytes that are free where blobs and database are; nil where nobody can tell.
   package var freeDiskBytes: @Sendable () -> Int? = { nil }
   package var now: @Sendable () -> Timestamp

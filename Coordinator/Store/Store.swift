@@ -99,6 +99,8 @@ package protocol WorkStore: Sendable {
   func abandon(
     lease: String, worker: String, reason: Abandonment.Reason, detail: String, now: Timestamp
   ) async throws
+  /// Counts a result that can be none of its unit as a failure of its worker. The lease stays.
+  func noteInvalidResult(of worker: String, now: Timestamp) async throws
   /// - Throws: `StoreError.leaseUnknown`.
   func leaseRecord(_ lease: String, worker: String) async throws -> LeaseRecord
   /// Takes a result, also late ones, and settles the unit when verification allows it. The first

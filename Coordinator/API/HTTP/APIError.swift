@@ -68,12 +68,14 @@ package struct APIError: Error, Sendable, Equatable {
       shouldRetry: mayEndSoon ? nil : false)
   }
 
-  /// 429 for what may be repeated in a minute.
-  package static func tooSoon(_ message: String) -> Self {
-    var error = APIError(
-      .tooManyRequests, message, type: "rate_limit_exceeded", code: "rate_limit_exceeded")
-    error.headers[.retryAfter] = "60"
-    return error
+  /// 429 or 503 that says when to come back.
+  package static func tryLater(
+    _ status: HTTPResponse.Status, _ message: String, seconds: Int
+  ) -> Self {
+    let code = status == .tooManyRequests ? "rate_limit_exceeded" : "unavailable"
+    return APIError(
+      status, message, type: status == .tooManyRequests ? code : "server_error", code: code,
+      headers: [.retryAfter: "\(max(1, seconds))"])
   }
 
   /// 507; repeating it within seconds does not help.

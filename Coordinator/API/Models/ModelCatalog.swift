@@ -1,6 +1,7 @@
 import CoordinatorCore
 import CoordinatorStore
 import Foundation
+import Models
 import Tokenizers
 import WirePayloads
 import WireProtocol
@@ -12,6 +13,7 @@ package actor ModelCatalog {
   private let blobs: any BlobStore
   private var loaded: [(digest: Digest, bundle: LoadedTokenizer)] = []
   private var vocabularySizes: [Digest: Int] = [:]
+  private var manifestVocabularySizes: [Digest: Int] = [:]
 
   /// Tokenizers that are kept; a large vocabulary takes tens of megabytes.
   private static let capacity = 4
@@ -44,6 +46,14 @@ package actor ModelCatalog {
   /// The tokenizer of a blob that a `ModelRecord` named.
   package func tokenizer(_ digest: Digest) async throws -> Tokenizer {
     try await load(digest).tokenizer
+  }
+
+  /// Tokens that the model of a manifest knows, its tokenizer or not.
+  func vocabularySize(ofManifest digest: Digest) async throws -> Int {
+    if let size = manifestVocabularySizes[digest] { return size }
+    let manifest = try ModelManifest(json: try await blobs.read(digest), name: digest.hex)
+    manifestVocabularySizes[digest] = manifest.description.vocabularySize
+    return manifest.description.vocabularySize
   }
 
   /// Tokens that both the model and its tokenizer know.

@@ -181,6 +181,14 @@ private final class FolderBlobWriter: BlobWriter {
     }
   }
 
+  func read(from offset: Int, count: Int) throws -> Data {
+    try open.withLock { state in
+      guard let state else { throw StoreError(.conflict, "This blob is finished.") }
+      let count = max(0, min(count, state.bytes - offset))
+      return try FileIO.read(state.descriptor, offset: offset, count: count, path)
+    }
+  }
+
   func finish(expected: Digest?) async throws -> (digest: Digest, bytes: Int) {
     try await FileIO.blocking(on: queue) {
       defer { self.discard() }

@@ -79,6 +79,10 @@ package extension SQLiteStore {
     }
   }
 
+  func noteInvalidResult(of worker: String, now: Timestamp) async throws {
+    try await write { try $0.noteFailure(of: worker, now: now) }
+  }
+
   func leaseRecord(_ lease: String, worker: String) async throws -> LeaseRecord {
     try await read { db in
       let replica = try ReplicaRow.require(lease, worker: worker, db)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BoundedWork
 import CoordinatorCore
 import CoordinatorServer
 import Foundation
@@ -126,7 +127,17 @@ struct CoordinatorCommand: AsyncParsableCommand {
     if printConfig { return Terminal.output.line(try layers.rendered()) }
     let configuration = layers.configuration
     parent.watch()
+    FreedMemory.keepLittle()
     let manager = ServiceManager()
+    let keepAlive = manager.flatMap { manager in
+      manager.pulse.map { pulse in
+        // A tick may come late on a busy machine; one that does not come for minutes hangs.
+        KeepAlive(every: pulse, patience: .seconds(120 + configuration.tickSeconds)) {
+          manager.beat()
+        }
+      }
+    }
+    keepAlive?.start()
     try await CoordinatorServer.run(
       configuration, logger: logging.makeLogger("coordinator"),
       onListening: { port in
@@ -141,7 +152,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
         Terminal.output.line("coordinator ready at \(address), authority in \(folder.path)/ca.pem")
         manager?.tell("serves \(address)")
       },
-      onTick: { if manager?.pulse != nil { manager?.beat() } })
+      onTick: { keepAlive?.noteResponse() })
     manager?.tellStopping()
   }
 }

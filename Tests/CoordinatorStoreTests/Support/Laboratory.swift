@@ -163,8 +163,8 @@ extension Laboratory {
         return GenerateResult.Sequence(
           tokens: (0..<count).map { _ in Int32(random.next() % 1000) }, finish: .length,
           logprobs: (0..<count).map { -Float($0) },
-          topTokens: (0..<count).map { _ in (0..<width).map { Int32($0) } },
-          topLogprobs: (0..<count).map { _ in (0..<width).map { -Float($0) } })
+          topTokens: (0..<count).flatMap { _ in (0..<width).map { Int32($0) } },
+          topLogprobs: (0..<count).flatMap { _ in (0..<width).map { -Float($0) } })
       })
   }
 
