@@ -40,6 +40,15 @@ struct Tally: AsyncParsableCommand {
   static func main() async {
     // Before there are other threads, which have the priority of those that start them.
     ProcessPriority.giveWayIfNice()
-    await main(nil)
+    do {
+      var command = try parseAsRoot()
+      if var asynchronous = command as? any AsyncParsableCommand {
+        try await asynchronous.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      exit(withError: ErrorWords.plain(error))
+    }
   }
 }
