@@ -41,7 +41,7 @@ struct Tally: AsyncParsableCommand {
     // Before there are other threads, which have the priority of those that start them.
     ProcessPriority.giveWayIfNice()
     do {
-      var command = try parseAsRoot()
+      var command = try await asyncParseAsRoot()
       if var asynchronous = command as? any AsyncParsableCommand {
         try await asynchronous.run()
       } else {
