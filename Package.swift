@@ -150,7 +150,7 @@ let package = Package(
       [
         "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics", "CoordinatorStore",
         "Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1,
-        crypto, hummingbird, hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, x509,
+        crypto, hummingbird, hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, unixSignals, x509,
       ]),
 
     // The worker.

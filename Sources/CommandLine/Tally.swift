@@ -41,13 +41,14 @@ struct Tally: AsyncParsableCommand {
     // Before there are other threads, which have the priority of those that start them.
     ProcessPriority.giveWayIfNice()
     do {
-      var command = try parseAsRoot()
-      if var command = command as? any AsyncParsableCommand {
-        try await command.run()
+      var command = try await asyncParseAsRoot()
+      if var asynchronous = command as? any AsyncParsableCommand {
+        try await asynchronous.run()
       } else {
         try command.run()
       }
     } catch {
+      let error = ErrorWords.plain(error)
       let status = exitCode(for: error)
       // Help, versions and completions are ours and long.
       if status == .success || status == .validationFailure { exit(withError: error) }

@@ -139,12 +139,45 @@ struct TestWorker {
       #expect(response.notAfter == 1_800_000_000 + 30 * 86400)
       #expect(try await worker.lease(client).reasons == [.noWork: 1])
 
+      // A worker that was away renews what has ended; a clock that was set back changes nothing.
+      for seconds in [-400 * 86400, 400 * 86400 + 119 * 86400] {
+        coordinator.clock.advance(seconds: seconds)
+        let late = try await worker.post(
+          WorkerRoute.renew, RenewalRequest(signingRequest: try worker.signingRequest()), client)
+        #expect(late.status == 200)
+      }
       // The certificate's time is checked for each request, not for each connection.
-      coordinator.clock.advance(seconds: 31 * 86400)
+      coordinator.clock.advance(seconds: 86400)
       let late = try await worker.post(
         WorkerRoute.renew, RenewalRequest(signingRequest: try worker.signingRequest()), client)
       #expect(late.status == 401)
       #expect(late.errorCode == WorkerErrorCode.certificateRequired)
+    }
+  }
+
+  @Test func aCertificateThatARestoredDatabaseDoesNotKnowIsGood() async throws {
+    let (coordinator, restored) = (try await TestCoordinator(), try await TestCoordinator())
+    let worker = TestWorker("one")
+    let renewed = try await coordinator.test { client in
+      try await worker.enrol(coordinator, client, account: "ada")
+      let id = try #require(
+        try await coordinator.store.fleet(now: coordinator.clock.now).workers.first).id
+      // Signed by the authority after the backup.
+      return try coordinator.environment.authority.issueWorkerCertificate(
+        workerID: id, request: VerifiedSigningRequest(pem: worker.signingRequest()),
+        now: coordinator.clock.now.date, validSeconds: 3600)
+    }
+    try coordinator.know("one", certificatePEM: renewed.pem)
+    try await coordinator.test { client in
+      let answer = try await worker.lease(client)
+      #expect(answer.reasons == [.noWork: 1])
+    }
+    // A coordinator that never knew the worker does not say that it is the end.
+    try restored.know("one", certificatePEM: renewed.pem)
+    try await restored.test { client in
+      let answer = try await worker.post(WorkerRoute.lease, ["x": 1], client)
+      #expect(answer.status == 401)
+      #expect(String(decoding: answer.body, as: UTF8.self).contains("restored from a backup"))
     }
   }
 

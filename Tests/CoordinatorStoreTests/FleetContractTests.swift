@@ -127,33 +127,64 @@ struct FleetContractTests {
     }
   }
 
+  private func admission(
+    _ lab: Laboratory, _ name: String, _ worker: WorkerRecord, key: String = "key of a"
+  ) async throws -> WorkerAdmission {
+    try await lab.store.admission(
+      of: certificate(name, worker), publicKey: Laboratory.digest(key))
+  }
+
+  private func certificate(_ name: String, _ worker: WorkerRecord) -> CertificateRecord {
+    CertificateRecord(
+      fingerprint: Laboratory.digest(name), workerID: worker.id,
+      notAfter: Laboratory.start.adding(seconds: 86_400), der: Data(name.utf8))
+  }
+
   @Test(
-    "a worker is known by each of its certificates until they end or it is revoked",
+    "a worker is known by each of its certificates until it is revoked",
     arguments: StoreKind.allCases)
   func certificates(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let now = Laboratory.start
       let worker = try await lab.worker("a", account: "ann")
-      for (name, days) in [("old", 1), ("new", 90)] {
-        try await lab.store.recordCertificate(
-          CertificateRecord(
-            fingerprint: Laboratory.digest(name), workerID: worker.id,
-            notAfter: now.adding(seconds: days * 86_400), der: Data(name.utf8)))
+      let other = try await lab.worker("b", account: "bob")
+      for name in ["old", "new"] {
+        try await lab.store.recordCertificate(certificate(name, worker))
       }
-      func found(_ name: String, _ time: Timestamp) async throws -> String? {
-        try await lab.store.worker(certificate: Laboratory.digest(name), now: time)?.id
-      }
-      #expect(try await found("old", now) == worker.id)
-      #expect(try await found("old", now.adding(seconds: 86_400)) == nil)
-      #expect(try await found("new", now.adding(seconds: 86_400)) == worker.id)
-      #expect(try await found("foreign", now) == nil)
+      #expect(try await admission(lab, "old", worker) == .admitted(worker))
+      #expect(try await admission(lab, "new", worker) == .admitted(worker))
+      // A certificate speaks for the worker that it names.
+      #expect(try await admission(lab, "new", other) == .unknown)
 
       let batch = try await lab.runningBatch(lines: 4)
       let lease = try #require(try await lab.lease(worker).first)
       #expect(try await lab.store.revokeWorker(worker.id, now: now))
-      #expect(try await found("new", now) == nil)
+      #expect(try await admission(lab, "new", worker) == .revoked)
       #expect(try await lab.submit(lease, by: worker).state == .notNeeded)
       #expect(try await lab.batch(batch.id).completed == 0)
+    }
+  }
+
+  @Test(
+    "a certificate that is not known is good for a worker's own key, unless the worker was revoked",
+    arguments: StoreKind.allCases)
+  func restoredBackup(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let worker = try await lab.worker("a", account: "ann")
+      try await lab.store.recordCertificate(certificate("before the backup", worker))
+      #expect(try await admission(lab, "renewed", worker, key: "another's") == .unknown)
+      #expect(try await admission(lab, "renewed", worker) == .admitted(worker))
+      // It is noted, and revoked like every other.
+      #expect(try await lab.store.revokeWorker(worker.id, now: Laboratory.start))
+      #expect(try await admission(lab, "renewed", worker) == .revoked)
+      #expect(try await admission(lab, "renewed again", worker) == .revoked)
+
+      let gone = try await lab.worker("b", account: "bob")
+      try await lab.store.deleteAccount(named: "bob", now: Laboratory.start)
+      #expect(try await admission(lab, "b", gone, key: "key of b") == .revoked)
+      var stranger = worker
+      stranger.id = "worker_joined_later"
+      #expect(try await admission(lab, "c", stranger) == .unknown)
     }
   }
 }

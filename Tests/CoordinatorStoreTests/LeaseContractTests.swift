@@ -370,4 +370,27 @@ struct LeaseContractTests {
       #expect(try await lab.batch(normal.id).completed == 0)
     }
   }
+
+  @Test(
+    "leases, replays and windows move with a clock that was set", arguments: StoreKind.allCases)
+  func clockIsSet(kind: StoreKind) async throws {
+    for days in [40, -40] {
+      try await kind.withLaboratory { lab async throws in
+        let now = Laboratory.start
+        let batch = try await lab.runningBatch(lines: 1, windowSeconds: 3600)
+        let a = try await lab.worker("a", account: "ann")
+        let lease = try #require(try await lab.lease(a).first)
+        try await lab.store.moveDeadlines(seconds: Double(days * 86_400))
+        let set = now.adding(seconds: days * 86_400 + 10)
+        let report = try await lab.store.tick(now: set)
+        #expect(report.expiredLeases == 0 && report.expiredBatches == 0)
+        let answer = try await lab.store.heartbeat(
+          lease: lease.id, worker: a.id, flopsDone: 1, now: set)
+        #expect(answer.verdict == .proceed && answer.deadlineSeconds <= 86_400)
+        let late = try await lab.store.tick(now: set.adding(seconds: 3600))
+        #expect(late.expiredBatches == 1)
+        #expect(try await lab.batch(batch.id).state != .inProgress)
+      }
+    }
+  }
 }

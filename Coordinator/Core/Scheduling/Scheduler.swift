@@ -44,7 +44,8 @@ package enum Scheduler {
     return (left.virtualTime, left.id) < (right.virtualTime, right.id)
   }
 
-  private static func misfit(_ queue: WorkQueue, _ worker: WorkerProfile) -> IdleReason? {
+  /// Why a worker can take nothing of a queue, whatever its units are; nil when it can.
+  static func misfit(_ queue: WorkQueue, _ worker: WorkerProfile) -> IdleReason? {
     if queue.pool == .trusted, !worker.trusted { return .otherPool }
     if let choices = worker.choices, !choices.takes(queue.kind, queue.work) { return .notChosen }
     if UnitMemory.leastBytes(queue.cost, queue.cache) > worker.memoryLimitBytes {

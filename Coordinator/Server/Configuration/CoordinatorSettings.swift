@@ -25,7 +25,8 @@ extension CoordinatorSetting {
       "host_names", "Names and addresses in the certificate that it issues to itself.",
       .list(\.hostNames)),
     .init(
-      "certificate", "The file of a certificate chain (PEM) of your own; null: it issues one.",
+      "certificate",
+      "The file of a certificate chain (PEM) of your own, taken up when it changes; null: it issues one.",
       .optionalText(\.certificate)),
     .init(
       "certificate_key", "The file of the key (PEM) of `certificate`.",
@@ -89,7 +90,8 @@ extension CoordinatorSetting {
       "heartbeat_seconds", "Seconds between a worker's signs of life.",
       .integer(\.policy.heartbeatSeconds, 1...86_400)),
     .init(
-      "silence_seconds", "Seconds of silence after which a worker's unit is given to another.",
+      "silence_seconds",
+      "Seconds of silence after which a worker's unit may go to another, not before its first deadline.",
       .integer(\.policy.silenceSeconds, 1...86_400)),
     .init(
       "deadline_factor", "A lease ends first after this many times the time that it should take.",
@@ -165,7 +167,8 @@ extension CoordinatorSetting {
       "result_bytes", "Bytes of an uncompressed result.",
       .integer(\.limits.resultBytes, 4096...(1 << 32))),
     .init(
-      "certificate_seconds", "Seconds that a worker's certificate is valid; workers renew it in time.",
+      "certificate_seconds",
+      "Seconds that a worker's certificate is valid; workers renew it in time, or up to 90 days late.",
       .integer(\.limits.certificateSeconds, 60...(10 * 31_536_000))),
     .init(
       "default_chat_tokens",

@@ -47,7 +47,7 @@ package final class FolderBlobStore: BlobStore {
 
   private func shard(_ digest: Digest) -> String { "\(folder)/\(digest.hex.prefix(2))" }
 
-  fileprivate func temporaryPath() -> String { "\(temporary)/\(UUID().uuidString)" }
+  func temporaryPath() -> String { "\(temporary)/\(UUID().uuidString)" }
 }
 
 package extension FolderBlobStore {

@@ -106,24 +106,28 @@ package extension SQLiteStore {
   }
 
   func recordCertificate(_ certificate: CertificateRecord) async throws {
-    try await write { transaction in
-      try transaction.db.run(
-        """
-        INSERT INTO certificate (fingerprint, worker, not_after, der) VALUES (?, ?, ?, ?)
-        ON CONFLICT DO NOTHING
-        """,
-        [certificate.fingerprint, certificate.workerID, certificate.notAfter, certificate.der])
-    }
+    try await write { try $0.record(certificate) }
   }
 
-  func worker(
-    certificate fingerprint: Digest, now: Timestamp
-  ) async throws -> WorkerRecord? {
-    try await read { db in
-      let row = try db.first(
-        "SELECT worker FROM certificate WHERE fingerprint = ? AND revoked = 0 AND not_after > ?",
-        [fingerprint, now])
-      return try row.flatMap { try WorkerRecord.find(try $0.value("worker"), db) }
+  func admission(
+    of certificate: CertificateRecord, publicKey: Digest
+  ) async throws -> WorkerAdmission {
+    if let known = try await read({ try certificate.admission($0) }) { return known }
+    return try await write { transaction in
+      let (db, id) = (transaction.db, certificate.workerID)
+      if let known = try certificate.admission(db) { return known }
+      guard
+        let worker = try db.first(
+          "SELECT public_key, deleted_at FROM worker WHERE id = ?", [id]),
+        try worker.value("public_key", as: Digest.self) == publicKey
+      else { return .unknown }
+      let revoked = try db.first(
+        "SELECT 1 FROM certificate WHERE worker = ? AND revoked = 1 LIMIT 1", [id])
+      if try revoked != nil || worker.optional("deleted_at", as: Timestamp.self) != nil {
+        return .revoked
+      }
+      try transaction.record(certificate)
+      return .admitted(try WorkerRecord.require(id, db))
     }
   }
 
@@ -141,7 +145,29 @@ package extension SQLiteStore {
   }
 }
 
+extension CertificateRecord {
+  /// Nil when the database does not know it.
+  fileprivate func admission(_ db: Database) throws -> WorkerAdmission? {
+    guard
+      let row = try db.first(
+        "SELECT worker, revoked FROM certificate WHERE fingerprint = ?", [fingerprint])
+    else { return nil }
+    guard try row.value("worker") == workerID else { return .unknown }
+    if try row.value("revoked", as: Bool.self) { return .revoked }
+    return .admitted(try WorkerRecord.require(workerID, db))
+  }
+}
+
 extension Transaction {
+  fileprivate func record(_ certificate: CertificateRecord) throws {
+    try db.run(
+      """
+      INSERT INTO certificate (fingerprint, worker, not_after, der) VALUES (?, ?, ?, ?)
+      ON CONFLICT DO NOTHING
+      """,
+      [certificate.fingerprint, certificate.workerID, certificate.notAfter, certificate.der])
+  }
+
   fileprivate func isBanned(account: String) throws -> Bool {
     try db.first("SELECT 1 FROM account WHERE id = ? AND banned_at IS NOT NULL", [account]) != nil
   }

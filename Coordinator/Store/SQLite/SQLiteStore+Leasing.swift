@@ -6,10 +6,12 @@ package extension SQLiteStore {
   func lease(
     worker: String, request: LeaseRequest, now: Timestamp
   ) async throws -> LeaseResponse {
-    try await write { transaction in
+    let (response, profile) = try await write { transaction in
       var call = try LeaseCall(worker: worker, request: request, transaction, now: now)
-      return try call.run()
+      return (try call.run(), call.profile)
     }
+    requests.note(worker, profile, response, keptSeconds: policy.activeSeconds, now: now)
+    return response
   }
 }
 
@@ -67,7 +69,7 @@ private struct LeaseCall {
     activeWorkers = try db.integer(
       "SELECT count(*) FROM worker WHERE last_seen >= ?",
       [now.adding(seconds: -transaction.policy.activeSeconds)])
-    queues = try transaction.activeQueues()
+    queues = try QueueRow.active(db)
     present = try transaction.virtualTime()
   }
 
