@@ -1,6 +1,7 @@
 import CoordinatorCore
 import CoordinatorStore
 import Foundation
+import ModelFormats
 import Tokenizers
 import WirePayloads
 import WireProtocol
@@ -23,7 +24,7 @@ package actor ModelCatalog {
 
   struct LoadedTokenizer: Sendable {
     var tokenizer: Tokenizer
-    var specialTokens: [String: String]
+    var specialTokens: JSONMembers
   }
 
   /// A model as it is registered now; nil when there is none of that name.
