@@ -2,6 +2,7 @@ import CoordinatorCore
 import CoordinatorStore
 import Foundation
 import Models
+import ModelFormats
 import Tokenizers
 import WirePayloads
 import WireProtocol
@@ -25,7 +26,7 @@ package actor ModelCatalog {
 
   struct LoadedTokenizer: Sendable {
     var tokenizer: Tokenizer
-    var specialTokens: [String: String]
+    var specialTokens: JSONMembers
   }
 
   /// A model as it is registered now; nil when there is none of that name.

@@ -9,7 +9,7 @@ package struct ServedModel: PromptEncoder {
   package let record: ModelRecord
   package let tokenizer: Tokenizer
   let template: ChatTemplate?
-  let specialTokens: [String: String]
+  let specialTokens: JSONMembers
   let clock: TemplateClock
 
   /// - Parameter date: what the template's `strftime_now` shows: the batch's time, so that a line
@@ -17,7 +17,7 @@ package struct ServedModel: PromptEncoder {
   ///   gives the same tokens.
   init(
     record: ModelRecord, tokenizer: Tokenizer, template: ChatTemplate?,
-    specialTokens: [String: String], vocabularySize: Int, date: Timestamp
+    specialTokens: JSONMembers, vocabularySize: Int, date: Timestamp
   ) {
     self.record = record
     self.vocabularySize = vocabularySize
@@ -58,19 +58,31 @@ package struct ServedModel: PromptEncoder {
         "chat_template_missing",
         "The model '\(record.id)' has no chat template; use /v1/completions.", param: "messages")
     }
-    var variables: JSONMembers = [:]
-    for (name, spelling) in specialTokens.sorted(by: { $0.key < $1.key }) {
-      variables[name] = .string(spelling)
-    }
     let values = messages.map {
       ChatTemplate.message(role: $0.role, content: $0.content, name: $0.name)
     }
     do {
       return try template.render(
-        messages: .array(values), addGenerationPrompt: true, extra: variables, clock: clock)
+        messages: .array(values), addGenerationPrompt: true, extra: specialTokens, clock: clock)
     } catch let error as TemplateError {
-      throw PromptRefusal(
+      throw Self.refusal(error)
+    }
+  }
+
+  private static func refusal(_ error: TemplateError) -> PromptRefusal {
+    switch error.code {
+    case .raised:
+      PromptRefusal(
         "chat_template_error", "The model's chat template refuses the messages: \(error.message)",
+        param: "messages")
+    case .stepLimit, .limitExceeded:
+      PromptRefusal(
+        "chat_template_limit",
+        "The messages are more than this server renders with the model's chat template: "
+          + "\(error.message).", param: "messages")
+    case .syntax, .evaluation:
+      PromptRefusal(
+        "chat_template_error", "The model's chat template fails on the messages: \(error)",
         param: "messages")
     }
   }

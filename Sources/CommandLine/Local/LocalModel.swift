@@ -33,11 +33,8 @@ struct LocalModel {
     let messages =
       (system.map { [ChatTemplate.message(role: "system", content: $0)] } ?? [])
       + [ChatTemplate.message(role: "user", content: text)]
-    var extra: JSONMembers = [:]
-    if let token = bundle.beginningToken { extra["bos_token"] = .string(token) }
-    if let token = bundle.endToken { extra["eos_token"] = .string(token) }
     let rendered = try ChatTemplate(source: source).render(
-      messages: .array(messages), addGenerationPrompt: true, extra: extra,
+      messages: .array(messages), addGenerationPrompt: true, extra: bundle.specialTokens,
       clock: TemplateClock(secondsSince1970: Int64(Date().timeIntervalSince1970)))
     return try bundle.tokenizer.encode(rendered, addSpecialTokens: false)
   }
