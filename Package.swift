@@ -4,7 +4,12 @@ import PackageDescription
 // One optimised build serves programs and tests (`swift build -c release --build-tests`), so
 // targets share declarations with `package` access instead of `@testable`.
 
-let swiftSettings: [SwiftSetting] = [.swiftLanguageMode(.v6)]
+let unoptimised: [SwiftSetting] = [.unsafeFlags(["-Onone"])]
+
+/// `TALLY_QUICK_BUILD=1` compiles the project's own Swift without optimisation, for the time in which it changes often.
+let swiftSettings: [SwiftSetting] =
+  [.swiftLanguageMode(.v6)]
+  + (Context.environment["TALLY_QUICK_BUILD"] == nil ? [] : unoptimised)
 
 /// A Swift target at `path`, whose tests live in `Tests/<name>Tests`. Files that it embeds are part of
 /// the program: nothing has to be found beside it.
@@ -17,9 +22,11 @@ func module(
     resources: resources.map { .embedInCode($0) }, swiftSettings: swiftSettings)
 }
 
+/// A test target. What it tests is optimised; compiling the tests so as well would take longer than they run.
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(
-    name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: swiftSettings)
+    name: name, dependencies: dependencies, path: "Tests/\(name)",
+    swiftSettings: swiftSettings + unoptimised)
 }
 
 /// Documents that stand beside the code they explain.
