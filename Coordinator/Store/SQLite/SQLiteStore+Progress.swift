@@ -114,11 +114,24 @@ private struct WaitReasons {
   /// owner agreed to be named.
   let alone: [(account: String, name: String?, units: Int)]
   let minutes: Int
+  /// What runs, for a sentence.
+  let model: String
+  /// Units that workers called invalid, when none of the batch was computed.
+  let refusedUnits: Int
 
   init(
     _ batch: BatchRow, now: Timestamp, _ policy: CoordinatorPolicy, _ db: Database
   ) throws {
     pool = batch.record.pool
+    model = batch.record.model.map { "model \($0)" } ?? "this batch"
+    refusedUnits = try db.integer(
+      """
+      SELECT count(DISTINCT unit.number) FROM unit JOIN queue ON queue.number = unit.queue
+      JOIN replica ON replica.unit = unit.number
+      WHERE queue.batch = ? AND replica.reason = 'invalidUnit' AND NOT EXISTS (
+        SELECT 1 FROM unit AS done JOIN queue AS other ON other.number = done.queue
+        WHERE other.batch = queue.batch AND done.state = 'accepted')
+      """, [batch.number])
     minutes = policy.activeSeconds / 60
     active = Set(
       try db.all(
@@ -150,6 +163,11 @@ private struct WaitReasons {
         "Too few accounts: \(Self.units(units, "run by \(runner)")) for a worker "
           + "of a second account, "
           + "and no other account of the \(pool.rawValue) pool is active.")
+    }
+    if refusedUnits > 0 {
+      sentences.append(
+        "No unit of \(model) could be computed so far: workers called \(refusedUnits) of them "
+          + "invalid. Lines that failed say why.")
     }
     if progress.units.awaitingReplay > 0 {
       sentences.append(
