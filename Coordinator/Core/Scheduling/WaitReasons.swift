@@ -67,6 +67,10 @@ package struct WaitReasons: Sendable {
   /// Those of workers that say nothing any more.
   package var silentReplicas = 0
   package var awaitingReplay = 0
+  /// What runs, for a sentence.
+  package var model = "this batch"
+  /// Units that workers called invalid, when none of the batch was computed.
+  package var refusedUnits = 0
 
   package init(
     pool: WorkPool, activeMinutes: Int, workers: [PresentWorker], queues: [WorkQueue], pending: Int
@@ -87,6 +91,11 @@ package struct WaitReasons: Sendable {
       sentences.append(
         "\(Self.count(silentReplicas, "unit is", "units are")) held by workers that say nothing any "
           + "more, until their leases end.")
+    }
+    if refusedUnits > 0 {
+      sentences.append(
+        "No unit of \(model) could be computed so far: workers called \(refusedUnits) of them "
+          + "invalid. Lines that failed say why.")
     }
     if awaitingReplay > 0 {
       sentences.append(

@@ -97,7 +97,7 @@ extension CoordinatorSetting {
       "deadline_factor", "A lease ends first after this many times the time that it should take.",
       .number(\.policy.deadlineFactor, factors)),
     .init(
-      "extension_factor", "Signs of life extend a lease to this many times that time,",
+      "extension_factor", "Signs of progress extend a lease to this many times that time,",
       .number(\.policy.extensionFactor, factors)),
     .init(
       "minimum_extension_seconds", "but at least to this many seconds,",
@@ -119,7 +119,8 @@ extension CoordinatorSetting {
       .integer(\.policy.quorum, 2...16)),
     .init(
       "maximum_lost_replicas",
-      "Replicas of a unit that may be lost before the coordinator's own machine takes it.",
+      "Replicas of a unit that may be lost before the coordinator's own machine takes it, by as many "
+        + "accounts (by all where there are fewer).",
       .integer(\.policy.maximumLostReplicas, 1...1000)),
     .init(
       "maximum_replays", "Attempts of that machine before the unit's requests fail.",
@@ -133,7 +134,8 @@ extension CoordinatorSetting {
       .integer(\.policy.suspensionSeconds, seconds)),
     .init(
       "failure_backoff_seconds",
-      "Seconds without work after a worker failed at a unit, doubled for each further one in a row.",
+      "Seconds without work after a worker failed at a unit or let its lease end in silence, doubled for "
+        + "each further one in a row.",
       .integer(\.policy.failureBackoffSeconds, seconds)),
   ]
 

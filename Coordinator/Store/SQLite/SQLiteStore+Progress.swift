@@ -123,6 +123,15 @@ extension SQLiteStore {
       JOIN unit ON unit.number = replica.unit JOIN queue ON queue.number = unit.queue
       WHERE queue.batch = ? AND replica.state = 'running' AND worker.last_seen < ?
       """, [batch.number, now.adding(seconds: -policy.silenceSeconds - policy.heartbeatSeconds)])
+    reasons.model = batch.record.model.map { "model \($0)" } ?? reasons.model
+    reasons.refusedUnits = try db.integer(
+      """
+      SELECT count(DISTINCT unit.number) FROM unit JOIN queue ON queue.number = unit.queue
+      JOIN replica ON replica.unit = unit.number
+      WHERE queue.batch = ? AND replica.reason = 'invalidUnit' AND NOT EXISTS (
+        SELECT 1 FROM unit AS done JOIN queue AS other ON other.number = done.queue
+        WHERE other.batch = queue.batch AND done.state = 'accepted')
+      """, [batch.number])
     reasons.alone = try db.all(
       """
       SELECT account.id AS id, CASE WHEN account.named = 1 THEN account.name END AS name,
