@@ -89,7 +89,7 @@ package extension SQLiteStore {
   }
 
   func noteInvalidResult(of worker: String, now: Timestamp) async throws {
-    try await write { try $0.noteFailure(of: worker, now: now) }
+    try await write { try $0.noteFailure(of: worker, leased: now, now: now) }
   }
 
   func leaseRecord(_ lease: String, worker: String) async throws -> LeaseRecord {
