@@ -144,6 +144,8 @@ package protocol FleetStore: Sendable {
   /// The worker that a certificate was issued to; nil for unknown, ended or revoked ones.
   func worker(certificate fingerprint: Digest, now: Timestamp) async throws -> WorkerRecord?
   func worker(_ id: String) async throws -> WorkerRecord?
+  /// Calls a worker by another name.
+  func rename(worker id: String, to name: String) async throws
   /// Revokes all certificates of a worker and ends its leases; false when there is none.
   func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool
 }

@@ -28,6 +28,9 @@ enum Migrations {
       try $0.execute(sql: "ALTER TABLE manifest ADD COLUMN provenance BLOB")
     }
     migrator.registerMigration("10: fine-tuning") { try $0.execute(sql: queues + fineTuning) }
+    migrator.registerMigration("runs of workers") {
+      try $0.execute(sql: "ALTER TABLE worker ADD COLUMN runs TEXT")
+    }
     return migrator
   }
 

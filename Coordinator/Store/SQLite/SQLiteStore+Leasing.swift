@@ -23,6 +23,7 @@ private struct LeaseCall {
   let administration: Administration
   let ban: Ban?
   let activeWorkers: Int
+  let hasClones: Bool
   var queues: [QueueRow]
   var present: Double
   var leases: [Lease] = []
@@ -53,6 +54,7 @@ private struct LeaseCall {
     try transaction.touch(worker: id, lastSeen: try row.optional("last_seen"), now: now)
     try transaction.note(
       request.machine?.cleaned, ofWorker: id, stored: try row.optional("machine"))
+    hasClones = try transaction.noteRun(request.run, ofWorker: id, now: now)
     worker = try WorkerRecord.require(id, db)
     let backoff: Timestamp? = try row.optional("backoff_until")
     profile = WorkerProfile(
@@ -76,7 +78,8 @@ private struct LeaseCall {
       administration, ban: ban, retryAfterSeconds: policy.retryAfterSeconds)
     {
       return LeaseResponse(
-        leases: [], reasons: [reason: 1], retryAfterSeconds: retry, message: message)
+        leases: [], reasons: [reason: 1], retryAfterSeconds: retry, message: message,
+        nextAddress: administration.nextAddress)
     }
     let limit = try unitLimit()
     var reasons: [IdleReason: Int] = limit > 0 ? [:] : [.paused: 1]
@@ -90,7 +93,8 @@ private struct LeaseCall {
     return LeaseResponse(
       leases: leases, reasons: isIdle ? reasons : [:],
       retryAfterSeconds: retryAfter(isSuspended: reasons[.suspended] != nil),
-      message: administration.message)
+      message: hasClones ? WorkerRuns.message : administration.message,
+      nextAddress: administration.nextAddress)
   }
 
   /// Units that this call may give. A worker without a measured speed gets one small unit first.
