@@ -10,6 +10,8 @@ package protocol AdministrationStore: Sendable {
   func setMessage(_ message: String?) async throws
   /// - Parameter version: the oldest program that gets work; nil for any.
   func setMinimumWorkerVersion(_ version: ProgramVersion?) async throws
+  /// - Parameter url: where workers are to look for the coordinator; nil: where they do.
+  func setNextAddress(_ url: String?) async throws
   /// Lets the key with this hash open the dashboard as the operator, in place of the one before; nil:
   /// none does.
   func setOperatorKey(hash: Digest?) async throws
@@ -95,6 +97,8 @@ package struct FleetOverview: Hashable, Sendable {
     package var ban: Ban?
     /// What its owner lets the coordinator know of the machine.
     package var machine: MachineFacts?
+    /// Whether several processes work with its key.
+    package var hasClones: Bool
   }
   /// By name.
   package var accounts: [Account]

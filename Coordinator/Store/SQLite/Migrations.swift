@@ -33,6 +33,9 @@ enum Migrations {
       for table in ["account", "team"] { try fillLikeness(table, db) }
     }
     migrator.registerMigration("12: leases") { try $0.execute(sql: leases) }
+    migrator.registerMigration("13: runs of workers") {
+      try $0.execute(sql: "ALTER TABLE worker ADD COLUMN runs TEXT")
+    }
     return migrator
   }
 

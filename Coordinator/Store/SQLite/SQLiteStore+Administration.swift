@@ -20,6 +20,10 @@ package extension SQLiteStore {
     try await write { try $0.set(.minimumWorkerVersion, version?.description) }
   }
 
+  func setNextAddress(_ url: String?) async throws {
+    try await write { try $0.set(.nextAddress, url) }
+  }
+
   func setOperatorKey(hash: Digest?) async throws {
     try await write { try $0.set(.operatorKey, hash?.hex) }
   }
@@ -126,6 +130,7 @@ enum AdministrationSetting: String {
   case leasing
   case message
   case minimumWorkerVersion = "minimum_worker_version"
+  case nextAddress = "next_address"
   /// The hash of a secret, not shown with the others.
   case operatorKey = "operator_key"
 }
@@ -135,7 +140,8 @@ extension Administration {
     self.init()
     let rows = try db.all(
       """
-      SELECT name, value FROM setting WHERE name IN ('leasing', 'message', 'minimum_worker_version')
+      SELECT name, value FROM setting
+      WHERE name IN ('leasing', 'message', 'minimum_worker_version', 'next_address')
       """)
     for row in rows {
       let text: String = try row.value("value")
@@ -145,6 +151,7 @@ extension Administration {
       case .minimumWorkerVersion:
         guard let version = ProgramVersion(text) else { throw Row.damaged("setting.value") }
         minimumWorkerVersion = version
+      case .nextAddress: nextAddress = text
       case .operatorKey, nil: throw Row.damaged("setting.name")
       }
     }
@@ -215,6 +222,7 @@ extension FleetOverview.Worker {
       runningUnits: try row.value("running"), consecutiveValid: try row.value("consecutive_valid"),
       rejected: try row.value("rejected"),
       suspendedUntil: suspended.flatMap { $0 > now ? $0 : nil }, ban: try Ban(worker: row),
-      machine: try MachineFacts(row: row))
+      machine: try MachineFacts(row: row),
+      hasClones: try WorkerRuns(row: row).areSeveral(at: now))
   }
 }

@@ -135,6 +135,10 @@ package extension SQLiteStore {
     try await read { try WorkerRecord.find(id, $0) }
   }
 
+  func rename(worker id: String, to name: String) async throws {
+    try await write { try $0.db.run("UPDATE worker SET name = ? WHERE id = ?", [name, id]) }
+  }
+
   func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool {
     try await write { transaction in
       guard try WorkerRecord.find(id, transaction.db) != nil else { return false }

@@ -29,6 +29,7 @@ private struct LeaseCall {
   /// Whether units ended here without a result since the last accepted one.
   let isProbing: Bool
   var held: HeldWork
+  let hasClones: Bool
   var queues: [QueueRow]
   var present: Double
   var leases: [Lease] = []
@@ -60,6 +61,7 @@ private struct LeaseCall {
     try transaction.touch(worker: id, lastSeen: try row.optional("last_seen"), now: now)
     try transaction.note(
       request.machine?.cleaned, ofWorker: id, stored: try row.optional("machine"))
+    hasClones = try transaction.noteRun(request.run, ofWorker: id, now: now)
     worker = try WorkerRecord.require(id, db)
     let policy = transaction.policy
     let backoffs: [Timestamp?] = [
@@ -89,7 +91,8 @@ private struct LeaseCall {
       administration, ban: ban, retryAfterSeconds: policy.retryAfterSeconds)
     {
       return LeaseResponse(
-        leases: [], reasons: [reason: 1], retryAfterSeconds: retry, message: message)
+        leases: [], reasons: [reason: 1], retryAfterSeconds: retry, message: message,
+        nextAddress: administration.nextAddress)
     }
     let limit = unitLimit()
     var reasons: [IdleReason: Int] = limit > 0 ? [:] : [.paused: 1]
@@ -103,7 +106,8 @@ private struct LeaseCall {
     return LeaseResponse(
       leases: leases, reasons: isIdle ? reasons : [:],
       retryAfterSeconds: retryAfter(isIdle: isIdle),
-      message: administration.message)
+      message: hasClones ? WorkerRuns.message : administration.message,
+      nextAddress: administration.nextAddress)
   }
 
   /// Units that this call may give. A worker without a measured speed gets one small unit first; one

@@ -41,6 +41,7 @@ struct AdminWorkersCommand: AsyncParsableCommand {
     let banned_at: Int?
     let ban_reason: String?
     let machine: Machine?
+    let has_clones: Bool
   }
 
   private struct Machine: Encodable {
@@ -76,7 +77,8 @@ struct AdminWorkersCommand: AsyncParsableCommand {
             flops_per_second: $0.flopsPerSecond, running_units: $0.runningUnits,
             consecutive_valid: $0.consecutiveValid, rejected: $0.rejected,
             suspended_until: $0.suspendedUntil?.seconds, banned_at: $0.ban?.since.seconds,
-            ban_reason: $0.ban?.reason, machine: $0.machine.map(Machine.init))
+            ban_reason: $0.ban?.reason, machine: $0.machine.map(Machine.init),
+            has_clones: $0.hasClones)
         })
     }
     var table = TextTable(
@@ -261,6 +263,7 @@ extension FleetOverview.Worker {
   fileprivate var state: String {
     if let ban { return ban.words }
     if let suspendedUntil { return "suspended until \(Spelled.time(suspendedUntil.seconds))" }
+    if hasClones { return "copied folder: two programs work with its key" }
     return trusted ? "trusted" : ""
   }
 }
