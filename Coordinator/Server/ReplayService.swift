@@ -12,8 +12,8 @@ import Synchronization
 import WirePayloads
 import WireProtocol
 
-/// The coordinator's own trusted machine: computes units whose replicas disagree. Its bits are the
-/// truth.
+/// The coordinator's own trusted machine: computes units whose replicas disagree, and audits accepted
+/// ones when no others wait. Its bits are the truth.
 ///
 /// A model is loaded for the first unit that needs it and let go when nothing is left to replay.
 package struct ReplayService: Service {
@@ -59,15 +59,22 @@ package struct ReplayService: Service {
     logger.notice("replay begins", metadata: metadata)
     do {
       let check = try await ResultCheck(job.specification, blobs: blobs)
-      let result = try await machine.run(try await work(job.specification, check))
+      let result = try await machine.run(
+        try await work(job.specification, check), isUrgent: !job.isAudit)
       let digest = try await blobs.put(result)
       let outcome = try await environment.store.settleReplay(
         job.id, result: try check.result(decoding: result, digest: digest), now: environment.now())
-      logger.notice(
-        "replay settled",
-        metadata: metadata.merging([
-          "agreed": "\(outcome?.agreed ?? 0)", "rejected": "\(outcome?.rejected ?? 0)",
-        ]) { $1 })
+      let counts: Logger.Metadata = [
+        "agreed": "\(outcome?.agreed ?? 0)", "rejected": "\(outcome?.rejected ?? 0)",
+      ]
+      if case .failed(let delivered) = outcome?.audit {
+        logger.warning(
+          "an audit found an accepted result wrong",
+          metadata: metadata.merging(counts) { $1 }
+            .merging(["delivered": "\(delivered)"]) { $1 })
+      } else {
+        logger.notice("replay settled", metadata: metadata.merging(counts) { $1 })
+      }
       wake()
     } catch ExecutionError.cancelled {
       // The job is given out again when its time is over, or at the next start.
@@ -133,12 +140,19 @@ final class ReplayMachine: Sendable {
     let adapter: AdapterPayload?
   }
 
+  /// How far audits stand back behind everything else on the machine (nice(1)).
+  private static let auditNiceness: Int32 = 10
+
   /// The bytes of the unit's result.
-  func run(_ work: Work) async throws -> Data {
+  func run(_ work: Work, isUrgent: Bool) async throws -> Data {
     let cancelled = Atomic(false)
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in
         Thread.detachNewThread {
+          // Linux keeps it for each thread, and the kernels' threads have that of this one.
+          if !isUrgent {
+            setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.auditNiceness)
+          }
           continuation.resume(
             with: Result {
               try self.compute(work) { cancelled.load(ordering: .relaxed) }

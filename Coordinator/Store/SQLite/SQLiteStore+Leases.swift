@@ -139,7 +139,7 @@ extension Transaction {
     if replica.state == .expired {
       let before = try UnitRow.require(replica.unit, db)
       var row = before
-      guard row.unit.revive(replica.number, until: extended, policy) else { return nil }
+      guard row.unit.revive(replica.number, until: extended) else { return nil }
       try save(row, before: before, now: now)
     }
     return extended

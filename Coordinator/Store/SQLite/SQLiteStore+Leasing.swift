@@ -22,6 +22,8 @@ private struct LeaseCall {
   let now: Timestamp
   let administration: Administration
   let ban: Ban?
+  /// Whether it gets no work for what another worker of its account did.
+  let isHeldWithAccount: Bool
   let activeWorkers: Int
   var queues: [QueueRow]
   var present: Double
@@ -41,7 +43,7 @@ private struct LeaseCall {
         """
         SELECT worker.speed, worker.machine, worker.last_seen, worker.backoff_until, worker.banned_at,
           worker.ban_reason, account.banned_at AS account_banned_at,
-          account.ban_reason AS account_ban_reason
+          account.ban_reason AS account_ban_reason, account.suspended_until AS account_suspended
         FROM worker JOIN account ON account.id = worker.account WHERE worker.id = ?
         """, [id])
     else { throw StoreError(.notFound, "There is no worker \(id).") }
@@ -55,9 +57,11 @@ private struct LeaseCall {
       request.machine?.cleaned, ofWorker: id, stored: try row.optional("machine"))
     worker = try WorkerRecord.require(id, db)
     let backoff: Timestamp? = try row.optional("backoff_until")
+    let held: Timestamp? = try row.optional("account_suspended")
+    isHeldWithAccount = (held ?? now) > max(worker.suspendedUntil ?? now, now)
     profile = WorkerProfile(
       trusted: worker.trusted,
-      suspendedUntil: [worker.suspendedUntil, backoff].compactMap(\.self).max(),
+      suspendedUntil: [worker.suspendedUntil, held, backoff].compactMap(\.self).max(),
       threads: request.threads, memoryLimitBytes: request.memoryLimitBytes,
       cacheFreeBytes: request.cacheFreeBytes, cachedModels: Set(request.cachedModels),
       flopsPerSecond: try row.optional("speed"), choices: request.choices)
@@ -90,7 +94,7 @@ private struct LeaseCall {
     return LeaseResponse(
       leases: leases, reasons: isIdle ? reasons : [:],
       retryAfterSeconds: retryAfter(isSuspended: reasons[.suspended] != nil),
-      message: administration.message)
+      message: isHeldWithAccount ? AccountPenalty.message : administration.message)
   }
 
   /// Units that this call may give. A worker without a measured speed gets one small unit first.
@@ -178,7 +182,7 @@ private struct LeaseCall {
       }
     for row in rows {
       let unit = try UnitRow(row: row, db)
-      if unit.unit.mayLease(account: worker.accountID, policy) { return unit }
+      if unit.unit.mayLease(account: worker.accountID) { return unit }
     }
     return nil
   }
@@ -223,8 +227,7 @@ private struct LeaseCall {
     leased.unit.lease(
       db.lastInsertedRowID, worker: worker.id, account: worker.accountID, until: terms.deadline)
     try transaction.save(leased, before: row, now: now)
-    queues[index].queue.missingReplicas -=
-      row.unit.missing(policy) - leased.unit.missing(policy)
+    queues[index].queue.missingReplicas -= row.missing - leased.unit.missing
     try charge(index, flops: row.estimatedFlops)
     leases.append(
       Lease(

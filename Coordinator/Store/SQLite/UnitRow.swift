@@ -11,6 +11,9 @@ struct UnitRow {
   /// Prompt tokens of each sequence; of units that learn, all tokens.
   let promptTokens: [Int]
   let estimatedFlops: Double
+  /// Replicas that the row says are missing, which its queue counts.
+  let missing: Int
+  let audit: AuditState?
   var unit: WorkUnit
   /// Operations of the verified result.
   var flops: Double?
@@ -37,6 +40,8 @@ struct UnitRow {
     kind = try row.name("kind")
     promptTokens = try row.json("prompt_tokens")
     estimatedFlops = try row.value("estimated_flops")
+    missing = try row.value("missing")
+    audit = try row.optional("audit", as: String.self) == nil ? nil : row.name("audit")
     flops = try row.optional("flops")
     replay = try row.optional("replay")
     replayDeadline = try row.optional("replay_deadline")
@@ -48,9 +53,17 @@ struct UnitRow {
       [number]
     ).map(Replica.init(row:))
     unit = WorkUnit(
-      pool: try row.name("pool"), state: try WorkUnit.State(row: row), replicas: replicas,
+      pool: try row.name("pool"), wanted: try row.value("wanted"),
+      state: try WorkUnit.State(row: row), replicas: replicas,
       failedReplays: try row.value("failed_replays"))
   }
+}
+
+/// Where the audit of a unit is, for those that the lot fell on.
+enum AuditState: String {
+  case due
+  case passed
+  case failed
 }
 
 extension WorkUnit.State {
@@ -141,14 +154,15 @@ extension Transaction {
   /// replicas.
   func save(_ row: UnitRow, before: UnitRow, now: Timestamp) throws {
     try saveReplicas(row.unit.replicas, before: before.unit.replicas)
-    let missing = row.unit.missing(policy)
-    let change = missing - before.unit.missing(policy)
+    let missing = row.unit.missing
+    let change = missing - before.missing
     if change != 0 {
       try db.run("UPDATE queue SET missing = missing + ? WHERE number = ?", [change, row.queue])
     }
     let columns = row.unit.state.columns
     let acceptance = row.unit.state.acceptance
     let isOver = row.unit.state.hasEnded
+    let isReplayed = !isOver || row.audit == .due
     try db.run(
       """
       UPDATE unit SET state = ?, reason = ?, missing = ?, sole_account = ?, flops = ?,
@@ -158,7 +172,8 @@ extension Transaction {
       """,
       [
         columns.state, columns.reason, missing, soleAccount(row.unit), row.flops,
-        row.unit.failedReplays, isOver ? nil : row.replay, isOver ? nil : row.replayDeadline,
+        row.unit.failedReplays, isReplayed ? row.replay : nil,
+        isReplayed ? row.replayDeadline : nil,
         acceptance?.result, acceptance?.verification.rawValue, acceptance?.replicas, isOver, now,
         row.number,
       ])

@@ -24,7 +24,7 @@ struct AdminCommand: AsyncParsableCommand {
       Show.self, Pause.self, Resume.self, Drain.self, Message.self, MinimumWorkerVersion.self,
       AdminWorkersCommand.self, AdminAccountsCommand.self, AdminBanCommand.self,
       AdminUnbanCommand.self, AdminWeightCommand.self, AdminQuotaCommand.self,
-      AdminPriorityCommand.self, AdminStorageCommand.self, AdminPageKeyCommand.self,
+      AdminPriorityCommand.self, AdminAuditsCommand.self, AdminStorageCommand.self, AdminPageKeyCommand.self,
     ])
 
   struct Show: AsyncParsableCommand {
