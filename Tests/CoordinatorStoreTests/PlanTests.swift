@@ -33,7 +33,9 @@ struct PlanTests {
     ("SELECT sum(completed) FROM batch", "batches are few beside units"),
     ("SELECT sum(failed) FROM batch", "batches are few beside units"),
     ("SELECT state, count(*) AS count FROM fine_tuning_job GROUP BY 1", "jobs are few"),
+    ("SELECT (SELECT count(*) FROM batch", "open batches by an index; fine-tuning jobs are few"),
     ("SELECT * FROM receipt ORDER BY sequence", "checks every receipt"),
+    ("SELECT sequence, hash FROM receipt ORDER BY sequence DESC LIMIT 1", "reads the last row"),
   ]
 
   /// What a coordinator does in its days, in a few steps.
@@ -50,9 +52,6 @@ struct PlanTests {
     try await lab.submit(lie, by: liar, lyingAs: "liar")
     let other = try #require(try await lab.lease(honest[0]).first)
     try await lab.submit(other, by: honest[0])
-    let given = try #require(try await lab.lease(honest[0]).first)
-    try await store.abandon(
-      lease: given.id, worker: honest[0].id, reason: .failed, detail: "", now: start)
     _ = try await store.leaseRecord(other.id, worker: honest[0].id)
     _ = try await store.mayRead(blob: lie.specification.inputs, worker: liar.id, now: later)
     try await lab.replayAll()
@@ -63,7 +62,10 @@ struct PlanTests {
     try await lab.finalizeAll(now: later)
     _ = try await store.outcomes(of: batch.id, afterLine: 0, limit: 10)
     let cancelled = try await lab.runningBatch(lines: 2)
-    _ = try await lab.lease(honest[0], now: later.adding(seconds: 1_000))
+    let given = try #require(try await lab.lease(honest[0], now: later).first)
+    try await store.abandon(
+      lease: given.id, worker: honest[0].id, reason: .failed, detail: "", now: later)
+    _ = try await lab.lease(honest[1], now: later)
     _ = try await store.cancelBatch(cancelled.id, key: lab.key.id, now: later)
     _ = try await store.batchesToValidate(limit: 1)
     _ = try await store.batches(key: lab.key.id, page: PageRequest(limit: 5))
@@ -126,9 +128,9 @@ struct PlanTests {
     try store.close()
     let statements = seen.withLock { $0 }.filter { sql in
       ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].contains { sql.hasPrefix($0) }
-        && !sql.contains("sqlite_master") && !sql.contains("grdb_migrations")
+        && !sql.contains("sqlite_") && !sql.contains("grdb_migrations")
     }
-    #expect(statements.count > 150, "the session reaches the store's statements")
+    #expect(statements.count > 100, "the session reaches the store's statements")
     let scans = try await DatabaseQueue(path: path).read { db in
       let partial = try partialIndexes(db)
       return try statements.sorted().flatMap { sql in

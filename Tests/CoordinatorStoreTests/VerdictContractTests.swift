@@ -89,10 +89,9 @@ struct VerdictContractTests {
     }
   }
 
-  /// A worker whose first result was found wrong at `now`, with its account and its invitation.
+  /// A worker that joins with an invitation and whose first result is found wrong at `now`.
   private func caught(
-    _ lab: Laboratory, _ name: String, account: String, invitation: Digest, by honest: WorkerRecord,
-    now: Timestamp
+    _ lab: Laboratory, _ name: String, invitation: Digest, by honest: WorkerRecord, now: Timestamp
   ) async throws -> WorkerRecord {
     let liar = try await lab.store.enrol(
       NewWorker(
@@ -131,7 +130,7 @@ struct VerdictContractTests {
       let twin = try await lab.worker("twin", account: "mallory")
       let now = Laboratory.start.adding(seconds: 100)
       let liar = try await caught(
-        lab, "liar", account: "mallory", invitation: secret, by: honest, now: now)
+        lab, "liar", invitation: secret, by: honest, now: now)
       func answer(_ worker: WorkerRecord, _ seconds: Int) async throws -> LeaseResponse {
         try await lab.store.lease(
           worker: worker.id, request: Laboratory.leaseRequest(), now: now.adding(seconds: seconds))
@@ -174,12 +173,12 @@ struct VerdictContractTests {
       let now = Laboratory.start.adding(seconds: 100)
       let third = try await lab.worker("third", account: "mallory")
       _ = try await caught(
-        lab, "first", account: "mallory", invitation: secret, by: honest, now: now)
+        lab, "first", invitation: secret, by: honest, now: now)
       let held = try #require(
         try await lab.lease(third, now: now.adding(seconds: 4_000)).first)
       let next = now.adding(seconds: 4_001)
       _ = try await caught(
-        lab, "second", account: "mallory", invitation: secret, by: honest, now: next)
+        lab, "second", invitation: secret, by: honest, now: next)
       #expect(try await lab.submit(held, by: third, now: next).state == .notNeeded)
       func isHeld(_ seconds: Int) async throws -> Bool {
         try await lab.store.lease(

@@ -89,8 +89,9 @@ package struct ReplayJob: Hashable, Sendable {
   package var reason: String
   package var deadline: Timestamp
 
-  /// The reason of an audit, which has time.
+  /// The reason of an audit.
   package static let auditReason = "audit"
+  /// Whether it is an audit, which has time.
   package var isAudit: Bool { reason == Self.auditReason }
 }
 

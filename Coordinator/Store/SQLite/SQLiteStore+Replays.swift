@@ -71,7 +71,7 @@ extension Transaction {
       SELECT unit.number,
         max(CASE WHEN account.replay_day = ? THEN account.replay_flops ELSE 0 END) AS charged,
         max(replica.worker IN (
-          SELECT other.worker FROM unit AS running JOIN replica AS other
+          SELECT other.worker FROM unit AS running CROSS JOIN replica AS other
             ON other.unit = running.number AND other.state = 'submitted'
           WHERE running.state = 'awaiting_replay' AND running.replay_deadline > ?)) AS busy
       FROM unit

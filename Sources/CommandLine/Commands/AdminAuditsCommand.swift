@@ -1,5 +1,6 @@
 import ArgumentParser
 import CoordinatorAPI
+import CoordinatorCore
 import CoordinatorServer
 import CoordinatorStore
 import Foundation
