@@ -156,7 +156,7 @@ extension Transaction {
     guard extended > now else { return nil }
     if replica.state == .expired {
       var row = before
-      guard row.unit.revive(replica.number, until: extended, policy) else { return nil }
+      guard row.unit.revive(replica.number, until: extended) else { return nil }
       try save(row, before: before, now: now)
     }
     return extended

@@ -26,8 +26,8 @@ struct AdminCommand: AsyncParsableCommand {
       AdminAnnounceAddressCommand.self,
       AdminWorkersCommand.self, AdminAccountsCommand.self, AdminBanCommand.self,
       AdminUnbanCommand.self, AdminWeightCommand.self, AdminQuotaCommand.self,
-      AdminPriorityCommand.self, AdminStorageCommand.self, AdminBackupCommand.self,
-      AdminRestoreCommand.self, AdminPageKeyCommand.self,
+      AdminPriorityCommand.self, AdminAuditsCommand.self, AdminStorageCommand.self,
+      AdminBackupCommand.self, AdminRestoreCommand.self, AdminPageKeyCommand.self,
     ])
 
   struct Show: AsyncParsableCommand {
