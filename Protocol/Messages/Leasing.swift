@@ -96,8 +96,6 @@ package enum IdleReason: String, Codable, CodingKeyRepresentable, Hashable, Send
   case banned
   /// Units wait that the worker's owner did not choose. Sent to workers that sent choices only.
   case notChosen
-  /// Units failed on this worker lately, or its leases ended without a result: it gets none for a while.
-  case failedLately
 }
 
 /// The answer to `LeaseRequest`.
