@@ -136,7 +136,10 @@ struct AdministrationContractTests {
         return listed == true
       }
       // A start is a new process, and one of an older program says nothing.
-      for (run, second) in [("a", 1), ("a", 2), (nil, 3), ("b", 4), ("b", 5), ("c", 6)] {
+      let asked: [(run: String?, second: Int)] = [
+        ("a", 1), ("a", 2), (nil, 3), ("b", 4), ("b", 5), ("c", 6),
+      ]
+      for (run, second) in asked {
         #expect(try await !asks(run, after: second))
       }
       #expect(try await asks("b", after: 7))

@@ -162,7 +162,7 @@ import WorkerDaemon
     try await StubCoordinator.run(authority: authority) { url, state in
       await state.update {
         $0.saysValidSeconds = true
-        $0.validSeconds = 3
+        $0.validSeconds = 9
       }
       // An hour behind: by its clock the certificate lasts for an hour.
       let invitation = try await state.invitation(url, authority)

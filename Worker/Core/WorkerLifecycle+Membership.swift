@@ -58,13 +58,15 @@ extension WorkerLifecycle {
       turnedAway?.readmission = .due(at: now + wait, failures: before + 1)
     }
     guard case .joining(.underway(let before)) = phase else { return }
-    switch failure {
-    case .refused(_, _, let message), .notAdmitted(let message):
-      if ended(by: .notAdmitted(message: message), at: now, &actions) { return }
-    case .upgradeRequired: if ended(by: failure, at: now, &actions) { return }
-    case .unreachable, .busy, .heldBack: break
-    }
-    let wait = delay(after: failure, failures: before + 1, at: now)
+    // A refusal of the invitation is one of this machine.
+    let reason =
+      if case .refused(_, _, let message) = failure {
+        RequestFailure.notAdmitted(message: message)
+      } else {
+        failure
+      }
+    if ended(by: reason, at: now, &actions) { return }
+    let wait = delay(after: reason, failures: before + 1, at: now)
     phase = .joining(.due(at: now + wait, failures: before + 1))
   }
 
@@ -147,10 +149,9 @@ extension WorkerLifecycle {
     return false
   }
 
-  /// What the coordinator said when it last turned this worker away, and when it is asked again; nil
-  /// while it does not.
-  package var turningAway: (failure: RequestFailure, until: Moment?)? {
+  /// How the coordinator last turned this worker away; nil while it does not.
+  package var turningAway: TurningAway? {
     if case .stopped = phase { return nil }
-    return turnedAway.map { ($0.failure, nextTimer) }
+    return turnedAway.map { TurningAway(failure: $0.failure, until: nextTimer) }
   }
 }

@@ -23,6 +23,14 @@ package enum WorkerActivity: Hashable, Sendable {
   case stopped(StopReason)
 }
 
+/// The coordinator wants nothing of this worker at the moment.
+package struct TurningAway: Hashable, Sendable {
+  /// What it said last.
+  package var failure: RequestFailure
+  /// When it is asked again; nil while it is being asked.
+  package var until: Moment?
+}
+
 extension WorkerLifecycle {
   /// What the worker does at the moment.
   package var activity: WorkerActivity {

@@ -25,7 +25,7 @@ extension WorkerDaemon {
         do {
           return try await enroller.move(
             present, to: invitation.url, isInvited: true, now: now)
-        } catch let failure as RequestFailure where failure.isTurningAway {
+        } catch let failure where failure.isTurningAway {
           // The coordinator does not know the member any more; the invitation admits it anew.
         }
       }
@@ -53,10 +53,10 @@ extension WorkerDaemon {
   ) async throws {
     let (folder, present) = try idleMember(configuration)
     var taken: String?
-    _ = try await enrolling(configuration, folder, url: present.record.url) {
-      let (member, name) = try await $0.renew(present, as: name, now: clock.unixSeconds())
-      taken = name
-      return member
+    _ = try await enrolling(configuration, folder, url: present.record.url) { enroller in
+      let renewed = try await enroller.renew(present, as: name, now: clock.unixSeconds())
+      taken = renewed.name
+      return renewed.membership
     }
     guard taken != nil else { throw WorkerLoop.noRenaming }
   }

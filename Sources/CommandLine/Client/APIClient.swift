@@ -166,7 +166,8 @@ struct APIClient: Sendable {
     guard trouble == .untrusted else { return trouble.words(now: now) }
     let evidence = await ConnectionTrouble.Evidence.gather(from: base, over: http)
     let trusted = configuration.authorityPath
-      .flatMap { FileManager.default.contents(atPath: $0) }.flatMap(AuthorityCertificate.init)
+      .flatMap { FileManager.default.contents(atPath: $0) }
+      .flatMap { AuthorityCertificate(pem: $0) }
     return trouble.words(evidence: evidence, trusted: trusted?.fingerprint, now: now)
   }
 

@@ -36,6 +36,7 @@ struct AdminAnnounceAddressCommand: AsyncParsableCommand {
 
   func run() async throws {
     try await data.open().store.setNextAddress(url)
-    Terminal.output.line(url.map { "workers are told that the coordinator moves to \($0)" } ?? "no address is announced")
+    Terminal.output.line(
+      url.map { "workers are told that the coordinator moves to \($0)" } ?? "no address is announced")
   }
 }

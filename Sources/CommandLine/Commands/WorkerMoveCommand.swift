@@ -1,5 +1,4 @@
 import ArgumentParser
-import WireProtocol
 import WorkerDaemon
 
 /// Follows a coordinator to another address.

@@ -66,7 +66,11 @@ extension WorkerPreferences {
   static func changing(
     _ stored: Data?, by changes: [String]
   ) throws -> (file: Data, preferences: WorkerPreferences) {
-    var settings = try stored.map { try JSONDecoder().decode(Settings.self, from: $0) } ?? [:]
+    var settings: Settings = [:]
+    if let stored {
+      let named = try JSONDecoder().decode([String: JSONSetting?].self, from: stored)
+      settings = named.compactMapValues { $0 }
+    }
     for change in changes {
       let parts = change.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       guard parts.count == 2, !parts[0].isEmpty else {

@@ -96,14 +96,14 @@ struct ControlServer: Sendable {
     router.post("/finish") { _, _ in try await answered { handlers.finish() } }
     router.post("/move") { request, context in
       let url = try await request.decode(as: MoveRequest.self, context: context).url
-      return try await Self.asked { () throws(RequestFailure) in
+      return try await Self.asked { () async throws(RequestFailure) -> StatusDocument in
         try await handlers.move(url)
         return await handlers.status()
       }
     }
     router.post("/name") { request, context in
       let name = try await request.decode(as: NameRequest.self, context: context).name
-      return try await Self.asked { () throws(RequestFailure) in
+      return try await Self.asked { () async throws(RequestFailure) -> StatusDocument in
         try await handlers.rename(name)
         return await handlers.status()
       }

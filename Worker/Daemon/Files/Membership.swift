@@ -1,7 +1,6 @@
 import Foundation
 import NIOSSL
 import WireProtocol
-import WorkerCore
 
 /// Whom this worker works for: `worker.json` and the two certificates beside it.
 package struct Membership: Hashable, Sendable {

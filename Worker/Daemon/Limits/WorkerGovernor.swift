@@ -85,9 +85,11 @@ actor WorkerGovernor {
     governor = Governor(preferences: try file.load())
     let stored = try pauseFile.load()
     storedPauseEnd = stored?.until
-    governor.order =
-      stored.map { .pause(until: $0.until.map { clock.moment(unixSeconds: $0) }) }
-      ?? (isAlways ? .always : .none)
+    if let stored {
+      governor.order = .pause(until: stored.until.map { clock.moment(unixSeconds: $0) })
+    } else if isAlways {
+      governor.order = .always
+    }
     self.sensors = sensors
     logins = LoginSessions(root: sensors.root)
     group = ControlGroup(root: sensors.root)
@@ -150,9 +152,7 @@ actor WorkerGovernor {
     takeUpPreferences()
     takeUpChoices()
     group.hold(to: governor.preferences.cgroupWeight)
-    if let storedPauseEnd, case .pause = governor.order {
-      governor.order = .pause(until: clock.moment(unixSeconds: storedPauseEnd))
-    }
+    lookAtPause()
     let date = Date(timeIntervalSince1970: Double(clock.unixSeconds()))
     var around = sensors.sample(at: date)
     month = around.month
@@ -179,6 +179,14 @@ actor WorkerGovernor {
       ComputeLimit(
         share: allowance.computes ? allowance.cpuShare : 0, threads: allowance.threads))
     changed(allowance)
+  }
+
+  /// The end of a stored pause by the calendar as it reads now. Whole seconds make no difference: the two
+  /// clocks do not tick together.
+  private func lookAtPause() {
+    guard let storedPauseEnd, case .pause(let until?) = governor.order else { return }
+    let end = clock.moment(unixSeconds: storedPauseEnd)
+    if abs(until.duration(to: end).inSeconds) > 2 { governor.order = .pause(until: end) }
   }
 
   /// Asks who is at the machine, if it is time; a login manager that hangs holds up nothing.

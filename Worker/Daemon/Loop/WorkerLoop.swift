@@ -253,9 +253,7 @@ actor WorkerLoop {
         unitProblem: lifecycle.unitFailure.map { "the last unit failed here: \($0)" }))
   }
 
-  private static func words(
-    _ turningAway: (failure: RequestFailure, until: Moment?), at now: Moment
-  ) -> String {
+  private static func words(_ turningAway: TurningAway, at now: Moment) -> String {
     let again = turningAway.until.map { "; asking again in \(WorkerActivity.wait($0, at: now))" }
     let words = ForeignText.line("\(turningAway.failure)") ?? ""
     return "the coordinator turns this worker away: \(words)" + (again ?? "")

@@ -162,19 +162,14 @@ actor BlobCache {
   /// it is or may be made; nil if there is no room beside the blobs.
   func acquirePacked(_ packed: BlobReference) -> String? {
     makeUpLimit()
+    // The cache is its owner's to clear while the worker runs; without a folder nothing is kept.
+    try? DurableFile.makeFolder(folder + "/packed")
     switch index.reserve(packed.digest, bytes: packed.bytes, isDerived: true) {
     case .present, .underway: break
     case .reserved(let evicted): drop(evicted)
     case .refused(let refusal):
       logger.info(
         "no room for a packed model", metadata: ["reason": "\(refusal)"])
-      return nil
-    }
-    do {
-      // The cache is its owner's to clear while the worker runs.
-      try DurableFile.makeFolder(folder + "/packed")
-    } catch {
-      logger.info("no room for a packed model", metadata: ["reason": "\(error)"])
       return nil
     }
     index.pin([packed.digest])

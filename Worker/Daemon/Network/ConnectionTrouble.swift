@@ -19,6 +19,8 @@ package enum ConnectionTrouble: Hashable, Sendable {
   case certificateRefused(String)
   /// The other side refused the handshake otherwise, or broke it off.
   case handshakeFailed(String)
+  /// The other side closed the connection without a word, or it broke.
+  case closed
   /// Anything else.
   case other(String)
 
@@ -28,45 +30,54 @@ package enum ConnectionTrouble: Hashable, Sendable {
     package var authority: Digest?
     /// Its clock, in seconds since 1970.
     package var unixSeconds: Int?
+
+    /// Takes what was seen.
+    package init(authority: Digest?, unixSeconds: Int?) {
+      self.authority = authority
+      self.unixSeconds = unixSeconds
+    }
   }
 
+  /// Takes an error of the HTTP client or of what is below it.
   package init(_ error: any Error) {
     switch error {
     case let error as NIOSSLExtraError where error == .failedToValidateHostname: self = .otherHost
-    case is NIOSSLError, is BoringSSLError: self.init(tls: "\(error)")
-    case let error as NIOConnectionError: self = .other(Self.words(error))
+    case is NIOSSLError, is BoringSSLError: self = Self.ofTLS("\(error)")
+    case let error as NIOConnectionError: self = .other(Self.words(of: error))
+    case let error as HTTPClientError where error == .remoteConnectionClosed: self = .closed
     case let error as HTTPClientError: self = .other(error.shortDescription.lowercased())
+    case let error as IOError where [ECONNRESET, EPIPE].contains(error.errnoCode): self = .closed
     case let error as IOError: self = .other(String(cString: strerror(error.errnoCode)))
     case is CancellationError: self = .other("cancelled")
-    default: self = .other("the connection broke off")
+    default: self = .closed
     }
   }
 
   /// From the names that BoringSSL gives its errors.
-  private init(tls text: String) {
+  private static func ofTLS(_ text: String) -> ConnectionTrouble {
     let name = text.split(separator: "OPENSSL_internal:", maxSplits: 1).dropFirst().first
       .map { $0.prefix { $0.isASCII && ($0.isUppercase || $0.isNumber || $0 == "_") } } ?? ""
     switch name {
-    case "CERTIFICATE_VERIFY_FAILED": self = .untrusted
-    case "WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST": self = .plainHTTP
-    case "SSLV3_ALERT_CERTIFICATE_EXPIRED": self = .certificateRefused("it has ended")
-    case "SSLV3_ALERT_CERTIFICATE_REVOKED": self = .certificateRefused("it is revoked")
-    case "SSLV3_ALERT_BAD_CERTIFICATE": self = .certificateRefused("it is not valid at this time")
-    case "TLSV1_ALERT_UNKNOWN_CA": self = .certificateRefused("it is from another authority")
+    case "CERTIFICATE_VERIFY_FAILED": return .untrusted
+    case "WRONG_VERSION_NUMBER", "HTTP_REQUEST", "HTTPS_PROXY_REQUEST": return .plainHTTP
+    case "SSLV3_ALERT_CERTIFICATE_EXPIRED": return .certificateRefused("it has ended")
+    case "SSLV3_ALERT_CERTIFICATE_REVOKED": return .certificateRefused("it is revoked")
+    case "SSLV3_ALERT_BAD_CERTIFICATE": return .certificateRefused("it is not valid at this time")
+    case "TLSV1_ALERT_UNKNOWN_CA": return .certificateRefused("it is from another authority")
     case "SSLV3_ALERT_CERTIFICATE_UNKNOWN", "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
       "TLSV1_ALERT_ACCESS_DENIED", "TLSV1_ALERT_CERTIFICATE_REQUIRED":
-      self = .certificateRefused("it is not accepted")
+      return .certificateRefused("it is not accepted")
     case "TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL":
-      self = .handshakeFailed("it does not speak TLS 1.3")
-    case "": self = .handshakeFailed("it broke the TLS handshake off")
+      return .handshakeFailed("it does not speak TLS 1.3")
+    case "": return .handshakeFailed("it broke the TLS handshake off")
     default:
-      self = .handshakeFailed(
+      return .handshakeFailed(
         "the TLS handshake failed: \(name.lowercased().replacing("_", with: " "))")
     }
   }
 
   /// What the system said of the last address that was tried.
-  private static func words(_ error: NIOConnectionError) -> String {
+  private static func words(of error: NIOConnectionError) -> String {
     if let last = error.connectionErrors.last {
       let address = last.target.ipAddress ?? error.host
       let reason = (last.error as? IOError).map { String(cString: strerror($0.errnoCode)) }
@@ -83,18 +94,19 @@ package enum ConnectionTrouble: Hashable, Sendable {
   ///   - now: this machine's clock, in seconds since 1970.
   package func words(evidence: Evidence? = nil, trusted: Digest? = nil, now: Int) -> String {
     switch self {
-    case .untrusted: Self.untrusted(evidence, trusted, now)
+    case .untrusted: Self.wordsOfUntrusted(evidence, trusted, now)
     case .otherHost:
       "its certificate is for another host name or address: use one that it names, or let its operator "
         + "add this one (tally coordinator --host)"
     case .plainHTTP: "it answers with HTTP without TLS: is the port right?"
     case .certificateRefused(let reason):
       "the coordinator refused this worker's certificate in the TLS handshake: \(reason)"
+    case .closed: "the connection was closed or broke off"
     case .handshakeFailed(let reason), .other(let reason): reason
     }
   }
 
-  private static func untrusted(_ evidence: Evidence?, _ trusted: Digest?, _ now: Int) -> String {
+  private static func wordsOfUntrusted(_ evidence: Evidence?, _ trusted: Digest?, _ now: Int) -> String {
     if let shown = evidence?.authority, let trusted, shown != trusted {
       return "another authority answers there: its CA certificate has the fingerprint \(shown), trusted is "
         + "\(trusted). Either the coordinator was set up anew (ask for a new invitation), or somebody stands "

@@ -14,6 +14,8 @@ struct CoordinatorClient: Sendable {
   let tls: TLSConfiguration
   /// The coordinator's own authority, for saying who answers in its place; nil before it is known.
   var trusted: Digest?
+  /// When the client certificate ends, in seconds since 1970; nil without one.
+  var certificateEnd: Int?
   /// How long an answer to a control message may take.
   var answerTimeout: TimeAmount = .seconds(30)
   /// Bytes of the longest answer that is no blob.
@@ -31,6 +33,7 @@ struct CoordinatorClient: Sendable {
     self.init(
       http: http, url: member.record.url, tls: try .member(member, key: key),
       trusted: member.authorityFingerprint)
+    certificateEnd = member.record.notAfter
   }
 
   /// A coordinator's address as workers store and compare it: without a slash at the end.
@@ -133,9 +136,15 @@ struct CoordinatorClient: Sendable {
       let evidence = await ConnectionTrouble.Evidence.gather(from: url, over: http)
       return .unreachable(
         detail: trouble.words(evidence: evidence, trusted: trusted, now: now))
-    case .otherHost, .plainHTTP, .handshakeFailed, .other:
-      return .unreachable(detail: trouble.words(now: now))
+    case .closed, .handshakeFailed:
+      // Not everybody says why a certificate is refused.
+      guard let certificateEnd, certificateEnd <= now else { break }
+      return .notAdmitted(
+        message: "\(trouble.words(now: now)), and this worker's certificate has ended by this "
+          + "machine's clock")
+    case .otherHost, .plainHTTP, .other: break
     }
+    return .unreachable(detail: trouble.words(now: now))
   }
 
   static func decode<Answer: Decodable>(
