@@ -21,14 +21,14 @@ package struct SafetensorsFile: Sendable {
   /// The file's name, for messages.
   package let name: String
   /// The members of `__metadata__`.
-  package let metadata: [String: String]
+  package let metadata: ExactDictionary<String>
   /// The tensors by name.
-  package let tensors: [String: TensorRecord]
+  package let tensors: ExactDictionary<TensorRecord>
   /// The file's bytes.
   package let storage: ByteStorage
 
   /// The tensors' names, sorted by their UTF-8 bytes.
-  package var names: [String] { tensors.keys.sorted(by: utf8Order) }
+  package var names: [String] { tensors.keys }
 
   /// Maps the file at `url`.
   ///

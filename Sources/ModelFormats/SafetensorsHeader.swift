@@ -1,7 +1,7 @@
 /// The checked header of a safetensors file; see `SafetensorsFile` for the format.
 struct SafetensorsHeader {
-  private(set) var metadata: [String: String] = [:]
-  private(set) var tensors: [String: TensorRecord] = [:]
+  private(set) var metadata: ExactDictionary<String> = [:]
+  private(set) var tensors: ExactDictionary<TensorRecord> = [:]
 
   private let file: String
   private let limits: SafetensorsFile.Limits
@@ -41,9 +41,8 @@ struct SafetensorsHeader {
     for (key, value) in zip(members.keys, members.values) {
       if key == "__metadata__" {
         metadata = try readMetadata(value)
-      } else if tensors.updateValue(try readTensor(key, value), forKey: key) != nil {
-        // Bytes that differ may still be one name: Swift compares strings by canonical equivalence.
-        throw error(.duplicate, 8, "tensor \(quoted(key)) appears twice")
+      } else {
+        tensors[key] = try readTensor(key, value)
       }
     }
     try checkLayout()
@@ -54,11 +53,11 @@ struct SafetensorsHeader {
     FormatError(code, file: file, offset: UInt64(offset), reason: reason)
   }
 
-  private func readMetadata(_ value: JSONValue) throws -> [String: String] {
+  private func readMetadata(_ value: JSONValue) throws -> ExactDictionary<String> {
     guard let members = value.objectValue else {
       throw error(.malformed, "__metadata__ is not an object")
     }
-    var metadata: [String: String] = [:]
+    var metadata: ExactDictionary<String> = [:]
     for (key, value) in zip(members.keys, members.values) {
       guard let text = value.stringValue else {
         throw error(.malformed, "__metadata__ holds something that is not a string")

@@ -1,5 +1,6 @@
 import CoordinatorCore
 import CoordinatorStore
+import ModelFormats
 import Models
 
 /// The body of `POST /v1/fine_tuning/jobs`, checked as far as it can be without the store.
@@ -10,7 +11,7 @@ struct FineTuningCreation {
   var suffix: String?
   var seed: Int64?
   var options: FineTuningOptions
-  var metadata: [String: String]?
+  var metadata: ExactDictionary<String>?
   var pool: WorkPool
   var priority: Int
 

@@ -46,8 +46,8 @@ package struct TokenizerBlob: Sendable {
     } else if isFolder.boolValue {
       source = .huggingFace(try Self.read(url.appendingPathComponent("tokenizer.json")))
     } else {
-      let metadata = try GGUFFile(contentsOf: url).metadata.filter {
-        !$0.key.hasPrefix("general.") && $0.key != "tokenizer.chat_template"
+      let metadata = try GGUFFile(contentsOf: url).metadata.filter { key, _ in
+        !key.hasPrefix("general.") && key != "tokenizer.chat_template"
       }
       source = .gguf(GGUFWriter.data(metadata))
     }
