@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// The body of a `/v1/chat/completions` answer.
 package struct ChatCompletionBody: Encodable, Sendable {
   package struct Message: Encodable, Sendable {
@@ -99,11 +101,13 @@ package struct CompletionBody: Encodable, Sendable {
 }
 
 /// `logprobs` of a completion choice: parallel arrays.
-package struct CompletionLogprobs: Codable, Sendable {
+package struct CompletionLogprobs: Encodable, Sendable {
+  /// A token that is no whole text is spelled by its bytes, such as `bytes:\xf0\x9f`.
   package var tokens: [String]
   package var tokenLogprobs: [Double]
-  package var topLogprobs: [[String: Double]]
-  /// Where each token's text begins, in characters (Unicode scalars) of the answer.
+  /// The likeliest tokens at each place and the one that was chosen.
+  package var topLogprobs: [ExactDictionary<Double>]
+  /// How many characters (Unicode scalars) of the answer stand before each token.
   package var textOffset: [Int]
 
   private enum CodingKeys: String, CodingKey {

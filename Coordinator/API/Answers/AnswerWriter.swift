@@ -1,5 +1,6 @@
 import CoordinatorStore
 import Foundation
+import Tokenizers
 import WirePayloads
 import WireProtocol
 
@@ -97,7 +98,7 @@ package struct AnswerWriter {
   }
 
   private func encoded(_ line: some Encodable) throws -> Data {
-    var data = try CanonicalJSON.encode(line)
+    var data = try ExactJSON.encode(line)
     data.append(UInt8(ascii: "\n"))
     return data
   }
@@ -132,7 +133,7 @@ package struct AnswerWriter {
     return CompletionBody.Choice(
       text: answer.text, index: index,
       logprobs: input.topLogprobs == nil
-        ? nil : LogprobsWriter(result, count: answer.tokenCount, decoder: decoder).completion(),
+        ? nil : LogprobsWriter(result, count: answer.tokenCount, decoder: decoder).completion(of: answer.text),
       finishReason: result.finish.reason)
   }
 }

@@ -1,3 +1,5 @@
+import ModelFormats
+import Tokenizers
 import WirePayloads
 
 /// Writes the log-probabilities of a sequence's first tokens in OpenAI's two shapes.
@@ -45,23 +47,52 @@ struct LogprobsWriter<Decoder: TokenDecoder> {
       })
   }
 
-  func completion() -> CompletionLogprobs {
-    var offset = 0
-    var offsets: [Int] = []
-    let texts = (0..<count).map { index in
-      let text = token(result.tokens[index]).text
-      offsets.append(offset)
-      offset += text.unicodeScalars.count
-      return text
-    }
-    return CompletionLogprobs(
-      tokens: texts, tokenLogprobs: (0..<count).map { finite(result.logprobs[$0]) },
+  /// - Parameter text: of the answer.
+  func completion(of text: String) -> CompletionLogprobs {
+    CompletionLogprobs(
+      tokens: (0..<count).map { spelled(result.tokens[$0]) },
+      tokenLogprobs: (0..<count).map { finite(result.logprobs[$0]) },
       topLogprobs: (0..<count).map { index in
-        // Two tokens may have the same text; the likelier one stays.
-        Dictionary(
-          alternatives(index).map { (token($0.id).text, $0.logprob) },
-          uniquingKeysWith: { first, _ in first })
+        var shown = alternatives(index)
+        let chosen = result.tokens[index]
+        if !shown.contains(where: { $0.id == chosen }) {
+          shown.append((chosen, finite(result.logprobs[index])))
+        }
+        // Two tokens may have the same bytes; the likelier one stays.
+        return ExactDictionary(
+          shown.map { (spelled($0.id), $0.logprob) }, uniquingKeysWith: { first, _ in first })
       },
-      textOffset: offsets)
+      textOffset: offsets(in: text))
+  }
+
+  /// A token's text; where its bytes are none, `bytes:` and the bytes, those beyond ASCII as
+  /// `\xNN`, as OpenAI spells them.
+  private func spelled(_ id: Int32) -> String {
+    let bytes = decoder.bytes(of: id)
+    if let text = String(validating: bytes, as: UTF8.self) { return text }
+    return bytes.reduce(into: "bytes:") { text, byte in
+      if (0x20..<0x7F).contains(byte), byte != UInt8(ascii: "\\") {
+        text.unicodeScalars.append(Unicode.Scalar(byte))
+      } else {
+        text += "\\x" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+      }
+    }
+  }
+
+  /// How many characters of the answer are complete before each token.
+  private func offsets(in text: String) -> [Int] {
+    var assembler = UTF8Assembler()
+    var written: [Unicode.Scalar] = []
+    let ends = (0..<count).map { index in
+      let id = result.tokens[index]
+      let before = written.count
+      let certain = assembler.push(decoder.isSpecial(id) ? [] : decoder.bytes(of: id))
+      written += String(decoding: certain, as: UTF8.self).unicodeScalars
+      return before
+    }
+    let length = text.unicodeScalars.count
+    // A decoder may drop the space before the first word.
+    let isShifted = written.first == " " && text.unicodeScalars.first != " "
+    return ends.map { min(length, max(0, isShifted ? $0 - 1 : $0)) }
   }
 }
