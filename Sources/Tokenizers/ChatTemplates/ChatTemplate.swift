@@ -21,15 +21,6 @@ package struct ChatTemplate: Sendable {
     self.limits = limits
   }
 
-  /// A message as templates take it.
-  package static func message(
-    role: String, content: String, name: String? = nil
-  ) -> TemplateValue {
-    var members: JSONMembers = ["role": .string(role), "content": .string(content)]
-    if let name { members["name"] = .string(name) }
-    return .object(members)
-  }
-
   /// Renders a conversation.
   ///
   /// - Parameters:
