@@ -27,7 +27,7 @@ package struct ModelImport: Sendable {
   ///   - origin: what is not in the files.
   ///   - rounded: how weights in floats are rounded; nil: they stay as they are.
   ///   - progress: bytes of files hashed or weights stored since the last call, `workBytes` in all.
-  /// - Throws: `FormatError`, `TokenizerError` and `TemplateError` for files that cannot be used;
+  /// - Throws: `FormatError` and `TokenizerError` for files that cannot be used;
   ///   `StoreError.invalid` for the name.
   package func add(
     path: String, name: String, origin: ModelOrigin = ModelOrigin(),
@@ -40,8 +40,10 @@ package struct ModelImport: Sendable {
     let blob = try TokenizerBlob(modelPath: path, bundle: bundle)
     // Proves that what is stored can be read again.
     let tokenizer = try blob.makeTokenizer()
-    if let template = bundle.chatTemplate { _ = try ChatTemplate(source: template) }
+    let chatTemplate = try Self.chatTemplate(of: bundle, path, origin)
     let stored = try ModelFiles(path: path)
+    // What no worker could load would fail every request.
+    try stored.checkLoadable()
     // Before weights are rounded, which may take hours.
     var provenance = try self.provenance(path, origin, progress)
     let files = try rounding.map { try $0.apply(stored) } ?? stored
@@ -56,7 +58,7 @@ package struct ModelImport: Sendable {
       try Self.vocabulary(of: tokenizer, count: description.vocabularySize).encoded())
     let record = ModelRecord(
       id: name, manifest: manifestDigest, tokenizer: try await blobs.put(blob.encoded()),
-      vocabulary: vocabulary, chatTemplate: bundle.chatTemplate,
+      vocabulary: vocabulary, chatTemplate: chatTemplate,
       contextLength: description.contextLength,
       cost: ModelCost(
         description, weightBytes: manifest.byteCount,
@@ -117,6 +119,20 @@ package struct ModelImport: Sendable {
       provenance.files.append(.init(name: name, bytes: bytes, sha256: hasher.finalize().hex))
     }
     return provenance
+  }
+
+  /// The template that chats are rendered with, which can be read.
+  private static func chatTemplate(
+    of bundle: TokenizerBundle, _ path: String, _ origin: ModelOrigin
+  ) throws -> String? {
+    let source = try origin.chatTemplateFile.map { try RenderCommand.source($0) } ?? bundle.chatTemplate
+    do {
+      if let source { _ = try ChatTemplate(source: source) }
+    } catch {
+      throw FormatError(
+        .malformed, file: origin.chatTemplateFile ?? path, reason: "its chat template: \(error)")
+    }
+    return source
   }
 
   private static func licenceText(_ path: String) throws -> String {
