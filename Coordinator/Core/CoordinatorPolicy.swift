@@ -10,7 +10,8 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   package var maximumSequencesPerUnit = 256
   /// Sequences in a unit for a worker that has not finished any yet.
   package var firstUnitSequences = 4
-  /// Speed assumed of such a worker, in floating-point operations a second for each core.
+  /// Speed assumed of such a worker, in floating-point operations a second for each core, of which
+  /// 16 count at most.
   package var assumedFlopsPerCore = 1e9
   /// Units that one lease call gives at most.
   package var maximumUnitsPerLease = 16
@@ -24,6 +25,14 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// A lease's first deadline is this many times the time that the unit should take, at least
   /// `silenceSeconds`.
   package var deadlineFactor = 2.0
+  /// Heartbeats that show no progress extend a lease to this many times `silenceSeconds` at least:
+  /// owners' pauses are no failure.
+  package var patienceFactor = 5.0
+  /// Bytes a second at which a worker is expected to download a model.
+  package var assumedDownloadBytesPerSecond = 1e6
+  /// A replica is late after this many times the time that the unit should take, and
+  /// `silenceSeconds` at least: once the unit has a result, another account gets its place.
+  package var lateFactor = 3.0
   /// Heartbeats extend a lease to this many times the time that the unit should take, and no
   /// further,
   package var extensionFactor = 10.0
@@ -35,8 +44,10 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Accounts whose digests must be equal in the public pool.
   package var quorum = 2
   /// Replicas of a unit that may be lost (expired or given back as failed) before the trusted
-  /// machine takes it.
+  /// machine takes it, by as many accounts, or by all where there are fewer.
   package var maximumLostReplicas = 6
+  /// Accounts, or all where there are fewer, that call a unit invalid before its requests fail.
+  package var maximumInvalidReports = 3
   /// Attempts of the trusted machine before the unit's requests fail.
   package var maximumReplays = 2
   /// Seconds after which an attempt of the trusted machine is given out again, at most; shorter for
@@ -50,10 +61,24 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Seconds that a worker gets no work after it failed at a unit; doubled for each further one in
   /// a row, to an hour.
   package var failureBackoffSeconds = 30
+  /// Units of one model that a worker calls invalid within an hour before it gets no more of it.
+  package var maximumRefusals = 8
+  /// Units that an account may give back at once for each of its workers without waiting, as a
+  /// restart does,
+  package var freeReturns = 10
+  /// and seconds after which it may give back one more.
+  package var returnSeconds = 120
   /// Seconds after which a worker that asked for nothing counts as away.
   package var activeSeconds = 600
   /// Seconds after which an idle worker may ask again.
   package var retryAfterSeconds = 5
+
+  /// Seconds for which only those accounts are given the second replica of a unit that were drawn
+  /// first; after each such time twice as many are. Shorter when nothing else waits, so that the end
+  /// of a batch is not held up.
+  package func drawSeconds(isBusy: Bool) -> Double {
+    Double(isBusy ? max(targetUnitSeconds, 2 * retryAfterSeconds) : 2 * retryAfterSeconds)
+  }
 
   package init() {}
 

@@ -1,3 +1,4 @@
+import BoundedWork
 import CoordinatorAPI
 import CoordinatorStore
 import Execution
@@ -58,11 +59,21 @@ package struct ReplayService: Service {
     let metadata: Logger.Metadata = ["unit": "\(job.unit)", "reason": "\(job.reason)"]
     logger.notice("replay begins", metadata: metadata)
     do {
-      let check = try await ResultCheck(job.specification, blobs: blobs)
-      let result = try await machine.run(try await work(job.specification, check))
-      let digest = try await blobs.put(result)
+      let (specification, blobs) = (job.specification, blobs)
+      let (unit, check) = try await environment.heavy.run {
+        let inputs = try await UnitInputs(specification, blobs: blobs)
+        return (
+          try await work(specification, inputs),
+          try await ResultCheck(inputs, of: specification, blobs: blobs)
+        )
+      }
+      let data = try await machine.run(unit)
+      let digest = try await blobs.put(data)
+      let result = try await environment.heavy.run {
+        try check.result(checking: data, digest: digest, vocabularySize: nil)
+      }
       let outcome = try await environment.store.settleReplay(
-        job.id, result: try check.result(decoding: result, digest: digest), now: environment.now())
+        job.id, result: result, now: environment.now())
       logger.notice(
         "replay settled",
         metadata: metadata.merging([
@@ -87,7 +98,7 @@ package struct ReplayService: Service {
   }
 
   private func work(
-    _ specification: UnitSpecification, _ inputs: ResultCheck
+    _ specification: UnitSpecification, _ inputs: UnitInputs
   ) async throws -> ReplayMachine.Work {
     var vocabulary: VocabularyBytes?
     if let digest = specification.vocabulary {
@@ -107,6 +118,7 @@ package struct ReplayService: Service {
 final class ReplayMachine: Sendable {
   private let blobs: FolderBlobStore
   private let threads: Int
+  private let thread = HeavyWork(threads: 1)
   private struct Loaded: Sendable {
     let digest: Digest
     let model: Model
@@ -128,7 +140,7 @@ final class ReplayMachine: Sendable {
   struct Work: Sendable {
     let specification: UnitSpecification
     let manifest: Data
-    let inputs: ResultCheck
+    let inputs: UnitInputs
     let vocabulary: VocabularyBytes?
     let adapter: AdapterPayload?
   }
@@ -137,14 +149,7 @@ final class ReplayMachine: Sendable {
   func run(_ work: Work) async throws -> Data {
     let cancelled = Atomic(false)
     return try await withTaskCancellationHandler {
-      try await withCheckedThrowingContinuation { continuation in
-        Thread.detachNewThread {
-          continuation.resume(
-            with: Result {
-              try self.compute(work) { cancelled.load(ordering: .relaxed) }
-            })
-        }
-      }
+      try await thread.run { try compute(work) { cancelled.load(ordering: .relaxed) } }
     } onCancel: {
       cancelled.store(true, ordering: .relaxed)
     }
@@ -163,7 +168,7 @@ final class ReplayMachine: Sendable {
         specification, model: frozen(model), adapter: adapter, compute: compute)
     }
     switch work.inputs {
-    case .train(let inputs, _):
+    case .train(let inputs):
       return try learner().train(inputs, isCancelled: isCancelled).encoded()
     case .validate(let inputs):
       return try learner().validate(inputs, isCancelled: isCancelled).encoded()

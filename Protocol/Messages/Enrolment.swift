@@ -64,7 +64,7 @@ package struct EnrolmentRequest: Codable, Hashable, Sendable {
   /// PKCS#10 in PEM, key P-256. The coordinator takes the public key only and chooses every name
   /// itself.
   package var signingRequest: String
-  /// What the volunteer calls this machine; at most 100 characters are kept.
+  /// What the volunteer calls this machine; kept as `Name.cleaned` gives it.
   package var workerName: String
 
   package init(

@@ -83,12 +83,14 @@ package enum IdleReason: String, Codable, CodingKeyRepresentable, Hashable, Send
   case needsMoreDisk
   /// The account or worker was suspended after a wrong result.
   case suspended
+  /// Units ended here without a result of late: the worker or its account waits a while, or gets no
+  /// more units of a model that it could not compute. No accusation.
+  case failedLately
   /// The coordinator gives out no work now.
   case paused
   /// The operator wants no results of the account or worker; the answer's message says why.
   case banned
-  /// Units wait that the worker's owner did not choose. Sent to workers that sent choices only, since
-  /// older ones cannot read it.
+  /// Units wait that the worker's owner did not choose. Sent to workers that sent choices only.
   case notChosen
 }
 

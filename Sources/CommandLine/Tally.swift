@@ -41,6 +41,21 @@ struct Tally: AsyncParsableCommand {
   static func main() async {
     // Before there are other threads, which have the priority of those that start them.
     ProcessPriority.giveWayIfNice()
-    await main(nil)
+    do {
+      var command = try await asyncParseAsRoot()
+      if var asynchronous = command as? any AsyncParsableCommand {
+        try await asynchronous.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      let error = ErrorWords.plain(error)
+      let status = exitCode(for: error)
+      // Help, versions and completions are ours and long.
+      if status == .success || status == .validationFailure { exit(withError: error) }
+      let message = fullMessage(for: error)
+      if !message.isEmpty { Terminal.error.line(message) }
+      exit(withError: status)
+    }
   }
 }

@@ -36,6 +36,7 @@ package struct ExactDictionary<Value> {
     members.updateValue(value, forKey: ExactString(key))
   }
 
+  /// As `Dictionary` has it.
   package func mapValues<Other>(_ transform: (Value) throws -> Other) rethrows
     -> ExactDictionary<Other>
   {
@@ -44,9 +45,12 @@ package struct ExactDictionary<Value> {
     return result
   }
 
-  package func filter(_ isIncluded: (String, Value) throws -> Bool) rethrows -> Self {
+  /// As `Dictionary` has it.
+  package func filter(
+    _ isIncluded: ((key: String, value: Value)) throws -> Bool
+  ) rethrows -> Self {
     var result = Self()
-    result.members = try members.filter { try isIncluded($0.key.string, $0.value) }
+    result.members = try members.filter { try isIncluded((key: $0.key.string, value: $0.value)) }
     return result
   }
 }

@@ -17,32 +17,26 @@ package struct ExampleEncoder: Sendable {
   ///   - clock: what templates take for now.
   /// - Throws: `TemplateError` for a template that cannot be read.
   package init(_ bundle: TokenizerBundle, limit: Int, clock: TemplateClock) throws {
-    var special: [String: String] = [:]
-    special["bos_token"] = bundle.beginningToken
-    special["eos_token"] = bundle.endToken
     self.init(
       bundle.tokenizer, template: try bundle.chatTemplate.map { try ChatTemplate(source: $0) },
-      specialTokens: special, limit: limit, clock: clock)
+      specialTokens: bundle.specialTokens, limit: limit, clock: clock)
   }
 
   /// - Parameters:
-  ///   - specialTokens: `bos_token` and `eos_token` as templates name them, where there are such.
+  ///   - specialTokens: the special tokens as templates name them, such as `eos_token`.
   ///   - vocabularySize: of the model, which may know fewer tokens than its tokenizer.
   package init(
-    _ tokenizer: Tokenizer, template: ChatTemplate?, specialTokens: [String: String], limit: Int,
+    _ tokenizer: Tokenizer, template: ChatTemplate?, specialTokens: JSONMembers, limit: Int,
     vocabularySize: Int = Int(Int32.max), clock: TemplateClock
   ) {
     precondition(limit > 0)
     self.vocabularySize = vocabularySize
     self.tokenizer = tokenizer
-    var variables: JSONMembers = [:]
-    for (name, token) in specialTokens.sorted(by: { $0.key < $1.key }) {
-      variables[name] = .string(token)
-    }
     conversations = template.map {
-      ConversationRenderer($0, variables: variables, clock: clock)
+      ConversationRenderer($0, variables: specialTokens, clock: clock)
     }
-    endToken = specialTokens["eos_token"].flatMap { tokenizer.id(of: $0) }.map { Int32($0) }
+    endToken = specialTokens["eos_token"]?.stringValue.flatMap { tokenizer.id(of: $0) }
+      .map { Int32($0) }
     self.limit = limit
   }
 

@@ -197,6 +197,42 @@ struct FineTuningContractTests {
     }
   }
 
+  @Test("a worker that says that it is there does not hold up a round", arguments: StoreKind.allCases)
+  func zombie(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await Self.running(lab, pool: .public)
+      let zombie = try await lab.worker("zombie", account: "zoe")
+      let lease = try #require(try await lab.lease(zombie).first)
+      #expect(lease.specification.kind != .generate)
+      var ended: Int?
+      for seconds in stride(from: 30, through: 3_000, by: 30) where ended == nil {
+        _ = try await lab.store.tick(now: Self.at(seconds))
+        // Whatever it claims to have done.
+        let beat = try await lab.store.heartbeat(
+          lease: lease.id, worker: zombie.id, flopsDone: 1e12, now: Self.at(seconds))
+        if beat.verdict == .abandon { ended = seconds }
+      }
+      // Four silences, since the unit should take less than a second, and a download of 100 MiB.
+      let end = try #require(ended)
+      #expect(end <= 600)
+      let (ann, bob) = (
+        try await lab.worker("a", account: "ann"), try await lab.worker("b", account: "bob")
+      )
+      var done = 0
+      for step in 0..<20 {
+        for worker in [ann, bob] {
+          let now = end + 60 + step * 10
+          for lease in try await lab.lease(worker, now: Self.at(now)) {
+            done += 1
+            _ = try await submit(
+              lease, by: worker, lab, saying: "\(lease.unit)", at: now + 1)
+          }
+        }
+      }
+      #expect(done == 6, "two shards and what measures, twice each")
+    }
+  }
+
   @Test("pausing hands out nothing, resuming goes on, cancelling drops everything",
     arguments: StoreKind.allCases)
   func wishes(kind: StoreKind) async throws {

@@ -77,6 +77,7 @@ extension WorkerActivity {
         case .needsMoreMemory: "\(count) units need more memory"
         case .needsMoreDisk: "\(count) units need a larger cache"
         case .suspended: "this worker is suspended after a wrong result"
+        case .failedLately: "units failed here of late"
         case .paused: "the coordinator is paused"
         case .banned: "the coordinator's operator has banned this worker"
         case .notChosen: "\(count) units wait that this machine's owner did not choose"

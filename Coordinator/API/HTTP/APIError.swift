@@ -69,6 +69,16 @@ package struct APIError: Error, Sendable, Equatable {
       shouldRetry: mayEndSoon ? nil : false)
   }
 
+  /// 429 or 503 that says when to come back.
+  package static func tryLater(
+    _ status: HTTPResponse.Status, _ message: String, seconds: Int
+  ) -> Self {
+    let code = status == .tooManyRequests ? "rate_limit_exceeded" : "unavailable"
+    return APIError(
+      status, message, type: status == .tooManyRequests ? code : "server_error", code: code,
+      headers: [.retryAfter: "\(max(1, seconds))"])
+  }
+
   /// 507; repeating it within seconds does not help.
   package static func diskFull(_ message: String) -> Self {
     APIError(

@@ -14,7 +14,7 @@ package enum ModelFileNames {
   /// What a folder holds beside weights; `tokenizer.model` counts where there is no tokenizer.json.
   package static let settings: Set<String> = [
     "config.json", "generation_config.json", "model.safetensors.index.json", "tokenizer.json",
-    "tokenizer_config.json", "chat_template.jinja", "chat_template.json",
+    "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json",
   ]
 
   /// Whether a file says what the model may be used for.
@@ -49,7 +49,7 @@ package enum ModelFileNames {
     for name in [card] + licences {
       if let notices { files[name] = notices.appendingPathComponent(name) }
     }
-    return files.filter { FileManager.default.fileExists(atPath: $1.path) }
+    return files.filter { FileManager.default.fileExists(atPath: $0.value.path) }
       .map { (name: $0.key, url: $0.value) }
   }
 }

@@ -36,11 +36,14 @@ package struct ModelImport: Sendable {
   ) async throws -> ModelRecord {
     try Self.check(name)
     let licence = try origin.licence.map { try ModelLicence.checked($0) }
-    let bundle = try TokenizerBundle(path: path)
+    var bundle = try TokenizerBundle(path: path)
     let blob = try TokenizerBlob(modelPath: path, bundle: bundle)
     // Proves that what is stored can be read again.
     let tokenizer = try blob.makeTokenizer()
-    let chatTemplate = try Self.chatTemplate(of: bundle, path, origin)
+    if let file = origin.chatTemplateFile {
+      bundle.replaceChatTemplate(by: try RenderCommand.source(file), file: file)
+    }
+    try bundle.checkChatTemplate()
     let stored = try ModelFiles(path: path)
     // What no worker could load would fail every request.
     try stored.checkLoadable()
@@ -58,7 +61,7 @@ package struct ModelImport: Sendable {
       try Self.vocabulary(of: tokenizer, count: description.vocabularySize).encoded())
     let record = ModelRecord(
       id: name, manifest: manifestDigest, tokenizer: try await blobs.put(blob.encoded()),
-      vocabulary: vocabulary, chatTemplate: chatTemplate,
+      vocabulary: vocabulary, chatTemplate: bundle.chatTemplate,
       contextLength: description.contextLength,
       cost: ModelCost(
         description, weightBytes: manifest.byteCount,
@@ -119,20 +122,6 @@ package struct ModelImport: Sendable {
       provenance.files.append(.init(name: name, bytes: bytes, sha256: hasher.finalize().hex))
     }
     return provenance
-  }
-
-  /// The template that chats are rendered with, which can be read.
-  private static func chatTemplate(
-    of bundle: TokenizerBundle, _ path: String, _ origin: ModelOrigin
-  ) throws -> String? {
-    let source = try origin.chatTemplateFile.map { try RenderCommand.source($0) } ?? bundle.chatTemplate
-    do {
-      if let source { _ = try ChatTemplate(source: source) }
-    } catch {
-      throw FormatError(
-        .malformed, file: origin.chatTemplateFile ?? path, reason: "its chat template: \(error)")
-    }
-    return source
   }
 
   private static func licenceText(_ path: String) throws -> String {

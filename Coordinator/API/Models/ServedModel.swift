@@ -9,7 +9,7 @@ package struct ServedModel: PromptEncoder {
   package let record: ModelRecord
   package let tokenizer: Tokenizer
   let template: ChatTemplate?
-  let specialTokens: [String: String]
+  let specialTokens: JSONMembers
   private let conversations: ConversationRenderer?
 
   /// - Parameter date: what the template's `strftime_now` shows: the batch's time, so that a line
@@ -17,20 +17,16 @@ package struct ServedModel: PromptEncoder {
   ///   gives the same tokens.
   init(
     record: ModelRecord, tokenizer: Tokenizer, template: ChatTemplate?,
-    specialTokens: [String: String], vocabularySize: Int, date: Timestamp
+    specialTokens: JSONMembers, vocabularySize: Int, date: Timestamp
   ) {
     self.record = record
     self.vocabularySize = vocabularySize
     self.tokenizer = tokenizer
     self.specialTokens = specialTokens
     self.template = template
-    var variables: JSONMembers = [:]
-    for (name, spelling) in specialTokens.sorted(by: { $0.key < $1.key }) {
-      variables[name] = .string(spelling)
-    }
     conversations = template.map {
       ConversationRenderer(
-        $0, variables: variables, clock: TemplateClock(secondsSince1970: Int64(date.seconds)))
+        $0, variables: specialTokens, clock: TemplateClock(secondsSince1970: Int64(date.seconds)))
     }
   }
 
@@ -79,8 +75,24 @@ package struct ServedModel: PromptEncoder {
       }
       return rendered.text
     } catch let error as TemplateError {
-      throw PromptRefusal(
+      throw Self.refusal(error)
+    }
+  }
+
+  private static func refusal(_ error: TemplateError) -> PromptRefusal {
+    switch error.code {
+    case .raised:
+      PromptRefusal(
         "chat_template_error", "The model's chat template refuses the messages: \(error.message)",
+        param: "messages")
+    case .stepLimit, .limitExceeded:
+      PromptRefusal(
+        "chat_template_limit",
+        "The messages are more than this server renders with the model's chat template: "
+          + "\(error.message).", param: "messages")
+    case .syntax, .evaluation:
+      PromptRefusal(
+        "chat_template_error", "The model's chat template fails on the messages: \(error)",
         param: "messages")
     }
   }

@@ -36,7 +36,7 @@ struct EnrolmentRoutes {
       NewWorker(
         secretHash: Secret.hash(message.secret),
         publicKey: BlobDigest.sha256(signingRequest.publicKey.derRepresentation),
-        name: String(message.workerName.prefix(100))),
+        name: message.workerName),
       now: environment.now())
     context.logger.info("worker enrolled", metadata: ["worker": "\(record.id)"])
     return try await issue(record, signingRequest)

@@ -1,3 +1,4 @@
+import BoundedWork
 import CoordinatorCore
 import CoordinatorStore
 import Foundation
@@ -193,15 +194,18 @@ struct FineTuningRoutes {
     let preparation = FineTuningPreparation(
       environment: environment, job: job, date: environment.now(), stores: false)
     do {
-      let prepared = try await preparation.prepare(
-        machines: try await environment.machines(for: job.pool))
+      let prepared = try await environment.heavy.run(
+        bytes: preparation.memoryBytes(), of: environment.tuningMemory
+      ) {
+        try await preparation.prepare(machines: try await environment.machines(for: job.pool))
+      }
       let machines = try await environment.store.activeMachines(
         pool: job.pool, now: environment.now())
       return try .json(
-        try FineTuningEstimate(
+        FineTuningEstimate(
           prepared, model: job.model,
-          replicas: job.pool == .public ? environment.policy.quorum : 1, flopsPerSecond: machines.flopsPerSecond,
-          blobs: environment.blobs))
+          replicas: job.pool == .public ? environment.policy.quorum : 1,
+          flopsPerSecond: machines.flopsPerSecond))
     } catch let failure as FineTuningFailure {
       throw APIError.invalid(failure.message, param: failure.param, code: failure.code)
     }
@@ -252,8 +256,13 @@ struct FineTuningRoutes {
         code: "model_not_found")
     }
     do {
-      guard let data = try await AdapterFiles(environment: environment, model: model).file(name)
-      else { throw APIError.noSuch("file of an adapter", name, param: nil) }
+      let files = AdapterFiles(environment: environment, model: model)
+      let data = try await environment.heavy.run(
+        bytes: files.memoryBytes(), of: environment.tuningMemory
+      ) {
+        try await files.file(name)
+      }
+      guard let data else { throw APIError.noSuch("file of an adapter", name, param: nil) }
       return Response(
         status: .ok, headers: [.contentType: "application/octet-stream"],
         body: ResponseBody(byteBuffer: .init(bytes: data)))

@@ -65,6 +65,16 @@ package struct DiskGuard: Hashable, Sendable {
 
   package init() {}
 
+  /// With less, the database cannot write, whatever the guard is.
+  private static let leastBytes = 1_000_000
+
+  /// Why the coordinator cannot work, in a sentence; nil while it can or nobody can tell.
+  package func fullness(freeBytes: Int?) -> String? {
+    if let shortage = shortage(freeBytes: freeBytes) { return shortage }
+    guard let freeBytes, freeBytes < Self.leastBytes else { return nil }
+    return "The coordinator's disk is full. Its operator has to make room."
+  }
+
   /// Why nothing can be taken now, in a sentence; nil while there is room or nobody can tell.
   package func shortage(freeBytes: Int?) -> String? {
     guard let freeBytes, freeBytes < freeBytesMinimum else { return nil }

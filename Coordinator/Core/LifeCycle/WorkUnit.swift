@@ -16,7 +16,7 @@ package struct Acceptance: Hashable, Sendable {
 
 /// The life of a unit: an event comes in, the states change, and what follows for others comes out.
 ///
-///     open -> accepted | awaitingReplay
+///     open -> accepted | awaitingReplay | failed
 ///     awaitingReplay -> accepted | failed
 ///     open, awaitingReplay -> cancelled
 package struct WorkUnit: Hashable, Sendable {
@@ -68,10 +68,48 @@ package struct WorkUnit: Hashable, Sendable {
   /// Accounts with a replica that runs or waits for verification.
   package var accounts: Set<String> { Set(replicas.lazy.filter(\.takesPart).map(\.account)) }
 
-  /// Replicas to lease out now.
+  /// Replicas to lease out now. A unit that waits for the trusted machine because replicas were
+  /// lost stays open: another account may be quicker.
   package func missing(_ policy: CoordinatorPolicy) -> Int {
-    guard case .open = state else { return 0 }
-    return max(0, wanted(policy) - accounts.count)
+    switch state {
+    case .open, .awaitingReplay(.lostReplicas): max(0, wanted(policy) - promised.count)
+    case .awaitingReplay(.disagreement), .accepted, .failed, .cancelled: 0
+    }
+  }
+
+  /// Accounts from which a result is there or expected. Once one result is there, a late replica
+  /// holds no place: a spare one is leased out, and the first of both counts.
+  private var promised: Set<String> {
+    let hasResult = replicas.contains { $0.state == .submitted }
+    return Set(
+      replicas.lazy.filter { replica in
+        replica.state == .submitted || (replica.takesPart && !(hasResult && replica.isLate))
+      }.map(\.account))
+  }
+
+  /// Who counts once for the unit, however many replicas it has: an account in the public pool, a
+  /// machine in the trusted one, where all machines may be of one account.
+  private func party(of replica: Replica) -> String {
+    pool == .trusted ? replica.worker : replica.account
+  }
+
+  private func parties(where isCounted: (Replica) -> Bool) -> Set<String> {
+    Set(replicas.lazy.filter(isCounted).map(party))
+  }
+
+  /// Accounts (machines in the trusted pool) that have or had a replica.
+  package var everyParty: Int { parties { _ in true }.count }
+
+  /// Whether a worker, or another of its account in the public pool, gave up a replica: then the
+  /// unit goes back to it last.
+  package func wasGivenUp(by worker: String, of account: String) -> Bool {
+    parties(where: \.wasGivenUp).contains(pool == .trusted ? worker : account)
+  }
+
+  /// Whether a worker, or another of its account in the public pool, said that the unit cannot be
+  /// computed.
+  package func wasRefused(by worker: String, of account: String) -> Bool {
+    parties(where: \.isRefusal).contains(pool == .trusted ? worker : account)
   }
 
   private func wanted(_ policy: CoordinatorPolicy) -> Int {
@@ -81,8 +119,8 @@ package struct WorkUnit: Hashable, Sendable {
     }
   }
 
-  /// Whether an account may be given a replica. One that lost a replica may try again: with few
-  /// accounts there may be no other, and workers that fail are held back by their own backoff.
+  /// Whether an account may be given a replica. One that gave a replica up may try again when
+  /// nobody else is there: with few accounts there may be no other.
   package func mayLease(account: String, _ policy: CoordinatorPolicy) -> Bool {
     missing(policy) > 0 && !accounts.contains(account)
   }
@@ -109,16 +147,48 @@ extension WorkUnit {
     return true
   }
 
-  /// A lease ends without a result.
-  package mutating func lose(
-    _ replica: Int64, as state: Replica.State, _ policy: CoordinatorPolicy
-  ) {
+  /// A lease runs for longer than it should.
+  package mutating func noteLate(_ replica: Int64) {
     guard let index = index(of: replica), case .running = replicas[index].state else { return }
+    replicas[index].isLate = true
+  }
+
+  /// A lease ends without a result.
+  ///
+  /// One account counts once: as long as another may compute the unit, no account alone sends it to
+  /// the trusted machine by losing it, or fails it by calling it invalid.
+  ///
+  /// - Parameters:
+  ///   - detail: what the worker says of it.
+  ///   - parties: accounts of the pool that were there of late, machines in the trusted pool; asked
+  ///     only where it decides.
+  @discardableResult
+  package mutating func lose(
+    _ replica: Int64, as state: Replica.State, detail: String = "",
+    among parties: @autoclosure () throws -> Int = .max, _ policy: CoordinatorPolicy
+  ) rethrows -> [Action] {
+    guard let index = index(of: replica), case .running = replicas[index].state else { return [] }
     replicas[index].state = state
-    guard case .open = self.state else { return }
-    if replicas.lazy.filter(\.countsAsLost).count >= policy.maximumLostReplicas {
+    switch self.state {
+    case .open, .awaitingReplay(.lostReplicas): break
+    case .awaitingReplay(.disagreement), .accepted, .failed, .cancelled: return []
+    }
+    // A result shows that the unit can be computed.
+    if state == .abandoned(.invalidUnit), !replicas.contains(where: { $0.state == .submitted }),
+      self.parties(where: \.isRefusal).count
+        >= min(policy.maximumInvalidReports, max(wanted(policy), try parties()))
+    {
+      self.state = .failed(reason: detail)
+      releaseAll()
+      return [.fail(reason: detail)]
+    }
+    if replicas.lazy.filter(\.countsAsLost).count >= policy.maximumLostReplicas,
+      self.parties(where: \.countsAsLost).count
+        >= min(policy.maximumLostReplicas, max(wanted(policy), try parties()))
+    {
       self.state = .awaitingReplay(.lostReplicas)
     }
+    return []
   }
 
   /// A worker's first result for a lease arrives.

@@ -25,7 +25,8 @@ extension CoordinatorSetting {
       "host_names", "Names and addresses in the certificate that it issues to itself.",
       .list(\.hostNames)),
     .init(
-      "certificate", "The file of a certificate chain (PEM) of your own; null: it issues one.",
+      "certificate",
+      "The file of a certificate chain (PEM) of your own, taken up when it changes; null: it issues one.",
       .optionalText(\.certificate)),
     .init(
       "certificate_key", "The file of the key (PEM) of `certificate`.",
@@ -89,13 +90,14 @@ extension CoordinatorSetting {
       "heartbeat_seconds", "Seconds between a worker's signs of life.",
       .integer(\.policy.heartbeatSeconds, 1...86_400)),
     .init(
-      "silence_seconds", "Seconds of silence after which a worker's unit is given to another.",
+      "silence_seconds",
+      "Seconds of silence after which a worker's unit may go to another, not before its first deadline.",
       .integer(\.policy.silenceSeconds, 1...86_400)),
     .init(
       "deadline_factor", "A lease ends first after this many times the time that it should take.",
       .number(\.policy.deadlineFactor, factors)),
     .init(
-      "extension_factor", "Signs of life extend a lease to this many times that time,",
+      "extension_factor", "Signs of progress extend a lease to this many times that time,",
       .number(\.policy.extensionFactor, factors)),
     .init(
       "minimum_extension_seconds", "but at least to this many seconds,",
@@ -117,7 +119,8 @@ extension CoordinatorSetting {
       .integer(\.policy.quorum, 2...16)),
     .init(
       "maximum_lost_replicas",
-      "Replicas of a unit that may be lost before the coordinator's own machine takes it.",
+      "Replicas of a unit that may be lost before the coordinator's own machine takes it, by as many "
+        + "accounts (by all where there are fewer).",
       .integer(\.policy.maximumLostReplicas, 1...1000)),
     .init(
       "maximum_replays", "Attempts of that machine before the unit's requests fail.",
@@ -131,7 +134,8 @@ extension CoordinatorSetting {
       .integer(\.policy.suspensionSeconds, seconds)),
     .init(
       "failure_backoff_seconds",
-      "Seconds without work after a worker failed at a unit, doubled for each further one in a row.",
+      "Seconds without work after a worker failed at a unit or let its lease end in silence, doubled for "
+        + "each further one in a row.",
       .integer(\.policy.failureBackoffSeconds, seconds)),
   ]
 
@@ -165,7 +169,8 @@ extension CoordinatorSetting {
       "result_bytes", "Bytes of an uncompressed result.",
       .integer(\.limits.resultBytes, 4096...(1 << 32))),
     .init(
-      "certificate_seconds", "Seconds that a worker's certificate is valid; workers renew it in time.",
+      "certificate_seconds",
+      "Seconds that a worker's certificate is valid; workers renew it in time, or up to 90 days late.",
       .integer(\.limits.certificateSeconds, 60...(10 * 31_536_000))),
     .init(
       "default_chat_tokens",

@@ -33,6 +33,9 @@ extension BlobStore {
 /// A blob in the making. Use from one task; end with `finish` or `cancel`.
 package protocol BlobWriter: AnyObject, Sendable {
   func write(_ data: Data) async throws
+  /// What was written from byte `offset` on, at most `count` bytes; empty at the end. Blocks the
+  /// calling thread.
+  func read(from offset: Int, count: Int) throws -> Data
   /// Makes the blob durable and gives its name and size.
   ///
   /// - Parameter expected: what the sender said it would be.

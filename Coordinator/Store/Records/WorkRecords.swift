@@ -45,6 +45,14 @@ package struct NewResult: Hashable, Sendable {
     self.sequences = sequences
   }
 
+  /// A result of which nothing was read but what it is made of.
+  package init(digest: Digest, result: GenerateResultIndex) {
+    self.digest = digest
+    sequences = (0..<result.count).map {
+      SequenceSummary(tokens: result.tokenCount(of: $0), nonFinite: result.finish(of: $0) == .nonFinite)
+    }
+  }
+
   package init(digest: Digest, result: GenerateResult) {
     self.digest = digest
     sequences = result.sequences.map {

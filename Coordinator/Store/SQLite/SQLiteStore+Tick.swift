@@ -11,6 +11,7 @@ package extension SQLiteStore {
     {
       report.expiredLeases += expired
     }
+    while try await write({ try $0.noteLateLeases(limit: 100, now: now) }) > 0 {}
     while try await write({ try $0.expireBatch(now: now) }) { report.expiredBatches += 1 }
     report.deletedFiles = try await write { transaction in
       try transaction.db.run("DELETE FROM file WHERE expires_at <= ?", [now])
@@ -19,6 +20,7 @@ package extension SQLiteStore {
     report.nextDue = try await read { db in
       try [
         "SELECT min(deadline) AS due FROM replica WHERE state = 'running'",
+        "SELECT min(late_at) AS due FROM replica WHERE state = 'running' AND late = 0",
         "SELECT min(expires_at) AS due FROM batch WHERE state IN ('validating', 'in_progress')",
         "SELECT min(expires_at) AS due FROM file WHERE expires_at IS NOT NULL",
       ].compactMap { try db.first($0)?.optional("due", as: Timestamp.self) }.min()
@@ -28,18 +30,34 @@ package extension SQLiteStore {
 }
 
 extension Transaction {
-  /// Ends leases whose deadline passed; gives how many.
+  /// Ends leases whose deadline passed, which counts as a failure; gives how many.
   fileprivate func expireLeases(limit: Int, now: Timestamp) throws -> Int {
     let due = try db.all(
       """
-      SELECT number, unit FROM replica WHERE state = 'running' AND deadline <= ?
+      SELECT number, unit, worker, issued_at FROM replica WHERE state = 'running' AND deadline <= ?
       ORDER BY deadline LIMIT ?
       """,
       [now, limit])
     for row in due {
+      try lose(try row.value("number"), of: try row.value("unit"), as: .expired, now: now)
+      try noteFailure(
+        of: try row.value("worker"), leased: try row.value("issued_at"), now: now)
+    }
+    return due.count
+  }
+
+  /// Notes which leases run for longer than they should, so that a unit that has a result waits for
+  /// them no more; gives how many.
+  fileprivate func noteLateLeases(limit: Int, now: Timestamp) throws -> Int {
+    let due = try db.all(
+      """
+      SELECT number, unit FROM replica WHERE state = 'running' AND late = 0 AND late_at <= ?
+      ORDER BY late_at LIMIT ?
+      """, [now, limit])
+    for row in due {
       let before = try UnitRow.require(try row.value("unit"), db)
       var unit = before
-      unit.unit.lose(try row.value("number"), as: .expired, policy)
+      unit.unit.noteLate(try row.value("number"))
       try save(unit, before: before, now: now)
     }
     return due.count

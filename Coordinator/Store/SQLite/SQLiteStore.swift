@@ -10,6 +10,7 @@ package final class SQLiteStore: Store {
   let writer: any DatabaseWriter
   let blobs: any BlobStore
   package let policy: CoordinatorPolicy
+  let requests = RecentRequests()
   private let transactions: TransactionQueue
 
   /// Opens or makes a database and brings its tables up to date.
@@ -61,6 +62,20 @@ package final class SQLiteStore: Store {
 
   /// Closes the database; calls after it throw.
   package func close() throws { try writer.close() }
+
+  /// Writes a copy of everything at one moment into a new file, while others read and write.
+  ///
+  /// - Parameter path: the copy, one file that its owner alone reads.
+  package func copy(to path: String) throws {
+    let copy = try DatabaseQueue(path: path)
+    guard chmod(path, 0o600) == 0 else {
+      throw FileIO.failure("chmod", path)
+    }
+    try writer.backup(to: copy)
+    // The copy says of itself that it has a log beside it, as the original has.
+    try copy.writeWithoutTransaction { try $0.execute(sql: "PRAGMA journal_mode = DELETE") }
+    try copy.close()
+  }
 
   /// One decision; durable when it returns.
   func write<Value: Sendable>(

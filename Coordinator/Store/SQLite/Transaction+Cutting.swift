@@ -26,9 +26,11 @@ private struct Cut {
   var longestTokens = 0
 }
 
-extension Transaction {
+extension QueueRow {
   /// Queues that have something to do.
-  func activeQueues() throws -> [QueueRow] {
+  ///
+  /// - Parameter batch: of this batch alone; nil for all.
+  static func active(_ db: Database, batch: Int64? = nil) throws -> [QueueRow] {
     try db.all(
       """
       SELECT queue.*, manifest.*, api_key.virtual_time AS key_time, api_key.weight AS key_weight,
@@ -37,7 +39,8 @@ extension Transaction {
       FROM queue JOIN manifest ON manifest.digest = queue.manifest
         JOIN api_key ON api_key.id = queue.key_id
       WHERE queue.released = 1 AND (queue.waiting > 0 OR queue.missing > 0)
-      """
+        AND ifnull(queue.batch = ?1, ?1 IS NULL)
+      """, [batch]
     ).map { row in
       let queue = WorkQueue(
         id: try row.value("number"), keyID: try row.value("key_id"),
@@ -55,7 +58,9 @@ extension Transaction {
         vocabulary: try row.value("vocabulary"))
     }
   }
+}
 
+extension Transaction {
   /// Cuts a unit from the first of `queues`, filled up from the others, which share units with it.
   /// Nil when no request waits that the worker has the memory for. The unit's specification never
   /// changes from here on.

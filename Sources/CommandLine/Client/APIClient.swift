@@ -161,7 +161,8 @@ struct APIClient: Sendable {
       let body = try await collect(answer)
       let detail = try? JSONDecoder().decode(ErrorBody.self, from: body).error
       throw APIError(
-        status: Int(answer.status.code), message: detail?.message ?? answer.status.reasonPhrase,
+        status: Int(answer.status.code),
+        message: ForeignText.line(detail?.message) ?? answer.status.reasonPhrase,
         code: detail?.code, requestID: answer.headers.first(name: "x-request-id"))
     }
     return answer

@@ -85,12 +85,12 @@ struct AdminWorkersCommand: AsyncParsableCommand {
       .text("MACHINE"))
     for worker in workers {
       table.add(
-        worker.id, ForeignText.line(worker.name) ?? "", ForeignText.line(worker.accountName) ?? "",
+        worker.id, worker.name, worker.accountName,
         worker.lastSeen.map { Spelled.time($0.seconds) } ?? "never",
         worker.flopsPerSecond.map { String(format: "%.0f", $0 / 1e9) } ?? "",
         "\(worker.runningUnits)", "\(worker.consecutiveValid)", "\(worker.rejected)",
-        worker.state, ForeignText.line(worker.machine?.programVersion) ?? "",
-        ForeignText.line(worker.machine?.words) ?? "")
+        worker.state, worker.machine?.programVersion ?? "",
+        worker.machine?.words ?? "")
     }
     Terminal.output.line(table.rendered())
   }
@@ -150,7 +150,7 @@ struct AdminAccountsCommand: AsyncParsableCommand {
       .number("WRONG"), .number("CREDIT"), .text("STATE"))
     for account in accounts {
       table.add(
-        account.id, ForeignText.line(account.name) ?? "", "\(account.workers)",
+        account.id, account.name, "\(account.workers)",
         "\(account.runningUnits)", Spelled.count(account.accepted), "\(account.rejected)",
         Spelled.credit(account.credit.value), account.ban?.words ?? "")
     }

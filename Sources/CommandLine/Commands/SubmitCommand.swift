@@ -85,7 +85,7 @@ struct SubmitCommand: AsyncParsableCommand {
       BatchCreation(
         input_file_id: input, endpoint: endpoint, completion_window: window, metadata: notes)
     }
-    try await APIClient.with(connection) { [notes] client in
+    try await APIClient.with(connection) { client in
       if check { return try await report(endpoint, client) }
       if skipBadLines { try await tellBadLines(endpoint, client) }
       if pool == .public {
@@ -97,8 +97,7 @@ struct SubmitCommand: AsyncParsableCommand {
       let uploaded = try await Self.upload(file, for: "batch", with: client)
       let batch = try await client.post("/v1/batches", creation(uploaded.id), as: BatchObject.self)
       if json {
-        Terminal.output.line(
-          String(decoding: try await client.data("/v1/batches/\(batch.id)"), as: UTF8.self))
+        Terminal.output.json(try await client.data("/v1/batches/\(batch.id)"))
       } else {
         Terminal.output.line(batch.id)
       }

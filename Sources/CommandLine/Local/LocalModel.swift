@@ -33,11 +33,8 @@ struct LocalModel {
     let messages =
       (system.map { [ChatTemplate.message(role: "system", content: .text($0))] } ?? [])
       + [ChatTemplate.message(role: "user", content: .text(text))]
-    var extra: JSONMembers = [:]
-    if let token = bundle.beginningToken { extra["bos_token"] = .string(token) }
-    if let token = bundle.endToken { extra["eos_token"] = .string(token) }
     let rendered = try ConversationRenderer(
-      ChatTemplate(source: source), variables: extra,
+      ChatTemplate(source: source), variables: bundle.specialTokens,
       clock: TemplateClock(secondsSince1970: Int64(Date().timeIntervalSince1970)))
       .render(messages, addGenerationPrompt: true)
     if let index = rendered.ignored.first {

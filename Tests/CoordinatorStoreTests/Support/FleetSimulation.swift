@@ -136,7 +136,8 @@ final class FleetSimulation {
     case .ask(let index): try await ask(index)
     case .heartbeat(let index, let lease):
       let answer = try await lab.store.heartbeat(
-        lease: lease.id, worker: machines[index].record.id, flopsDone: 1, now: now)
+        lease: lease.id, worker: machines[index].record.id,
+        flopsDone: lease.estimatedFlops / 2, now: now)
       if answer.verdict == .proceed { later(.heartbeat(index, lease), in: 900) }
     case .finish(let index, let lease, let lies): try await finish(index, lease, lies)
     case .giveBack(let index, let lease):

@@ -164,8 +164,8 @@ extension Laboratory {
         return GenerateResult.Sequence(
           tokens: (0..<count).map { _ in Int32(random.next() % 1000) }, finish: .length,
           logprobs: (0..<count).map { -Float($0) },
-          topTokens: (0..<count).map { _ in (0..<width).map { Int32($0) } },
-          topLogprobs: (0..<count).map { _ in (0..<width).map { -Float($0) } })
+          topTokens: (0..<count).flatMap { _ in (0..<width).map { Int32($0) } },
+          topLogprobs: (0..<count).flatMap { _ in (0..<width).map { -Float($0) } })
       })
   }
 
@@ -215,17 +215,21 @@ extension Laboratory {
     return count
   }
 
-  /// Runs everything that the workers can get, one unit after the other.
+  /// Runs everything that the workers can get, one unit after the other. Among several accounts one
+  /// is drawn first: a minute of waiting lets another have what it leaves.
   func drain(_ workers: [WorkerRecord], now: Timestamp = Laboratory.start) async throws {
-    var isBusy = true
-    while isBusy {
-      isBusy = false
+    var now = now
+    var idleMinutes = 0
+    while idleMinutes < 6 {
+      var isBusy = false
       for worker in workers {
         for lease in try await lease(worker, units: 4, now: now) {
           try await submit(lease, by: worker, now: now.adding(seconds: 1))
           isBusy = true
         }
       }
+      idleMinutes = isBusy ? 0 : idleMinutes + 1
+      if !isBusy { now = now.adding(seconds: 60) }
     }
   }
 }

@@ -24,7 +24,7 @@ package struct Membership: Hashable, Sendable {
   /// Takes the coordinator's answer to an enrolment or a renewal at `now` (seconds since 1970).
   package init(_ response: EnrolmentResponse, url: String, now: Int) {
     record = Record(
-      url: url, workerID: response.workerID, accountName: response.accountName, issuedAt: now,
+      url: url, workerID: response.workerID, accountName: Name.cleaned(response.accountName, limitBytes: Name.limitBytes) ?? "", issuedAt: now,
       notAfter: response.notAfter)
     certificate = response.certificate
     authority = response.authority

@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import BoundedWork
 import Foundation
 import Glibc
 import NIOCore
@@ -20,6 +21,8 @@ struct BlobDownload: Sendable {
   let partsFolder: String
   /// Where the checked blob goes.
   let destination: String
+  /// Where it is hashed.
+  let hashing: HeavyWork
   /// Bytes of a segment.
   var segmentBytes = 8 << 20
   /// Segments fetched at one time.
@@ -43,7 +46,7 @@ struct BlobDownload: Sendable {
       }
       do {
         try await fetchMissing(of: size)
-        if try assemble(size) { return size }
+        if try await hashing.run({ try assemble(size) }) { return size }
       } catch let failure as FetchFailure {
         throw failure
       } catch is WrongAnswer {
