@@ -41,8 +41,13 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// and at most to this many.
   package var maximumLeaseSeconds = 86_400
 
-  /// Accounts whose digests must be equal in the public pool.
+  /// Accounts whose digests must be equal in the public pool, for units that are cut from now on.
   package var quorum = 2
+  /// The share of what quorums accept that the trusted machine computes again, for established
+  /// accounts; `AuditRule` says how much more it is for others.
+  package var auditShare = 0.01
+  /// Units that wait for an audit at most.
+  package var maximumDueAudits = 256
   /// Replicas of a unit that may be lost (expired or given back as failed) before the trusted
   /// machine takes it, by as many accounts, or by all where there are fewer.
   package var maximumLostReplicas = 6
@@ -58,6 +63,8 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Seconds that a worker gets no work after its first wrong result; doubled for each further one,
   /// to 30 days.
   package var suspensionSeconds = 3_600
+  /// Seconds that all workers of an account get no work after the first of them gave a wrong result.
+  package var accountHoldSeconds = 600
   /// Seconds that a worker gets no work after it failed at a unit; doubled for each further one in
   /// a row, to an hour.
   package var failureBackoffSeconds = 30
@@ -82,6 +89,14 @@ package struct CoordinatorPolicy: Hashable, Sendable {
 
   package init() {}
 
+  /// Accounts whose results must be equal for a unit that is cut now.
+  package func accountsWanted(in pool: WorkPool) -> Int {
+    switch pool {
+    case .public: max(1, quorum)
+    case .trusted: pool.leastAccounts
+    }
+  }
+
   /// Seconds that the trusted machine has for a unit.
   package func replaySeconds(flops: Double) -> Int {
     min(replaySeconds, Int(min(1e9, max(120, flops / assumedFlopsPerCore))))
@@ -90,6 +105,15 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Seconds of suspension after the `count`th wrong result.
   package func suspension(afterRejections count: Int) -> Int {
     Self.doubled(suspensionSeconds, times: count - 1, limit: 30 * 86_400)
+  }
+
+  /// How an account is held back after a wrong result.
+  package func accountPenalty(_ strikes: AccountStrikes) -> AccountPenalty {
+    switch strikes.count {
+    case ...0: .none
+    case 1: .hold(seconds: accountHoldSeconds)
+    default: .suspension(seconds: suspension(afterRejections: strikes.count))
+    }
   }
 
   /// Seconds of waiting after the `count`th failure in a row.

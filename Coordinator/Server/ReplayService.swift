@@ -13,8 +13,8 @@ import Synchronization
 import WirePayloads
 import WireProtocol
 
-/// The coordinator's own trusted machine: computes units whose replicas disagree. Its bits are the
-/// truth.
+/// The coordinator's own trusted machine: computes units whose replicas disagree, and audits accepted
+/// ones when no others wait. Its bits are the truth.
 ///
 /// A model is loaded for the first unit that needs it and let go when nothing is left to replay.
 package struct ReplayService: Service {
@@ -67,18 +67,24 @@ package struct ReplayService: Service {
           try await ResultCheck(inputs, of: specification, blobs: blobs)
         )
       }
-      let data = try await machine.run(unit)
+      let data = try await machine.run(unit, isUrgent: !job.isAudit)
       let digest = try await blobs.put(data)
       let result = try await environment.heavy.run {
         try check.result(checking: data, digest: digest, vocabularySize: nil)
       }
       let outcome = try await environment.store.settleReplay(
         job.id, result: result, now: environment.now())
-      logger.notice(
-        "replay settled",
-        metadata: metadata.merging([
-          "agreed": "\(outcome?.agreed ?? 0)", "rejected": "\(outcome?.rejected ?? 0)",
-        ]) { $1 })
+      let counts: Logger.Metadata = [
+        "agreed": "\(outcome?.agreed ?? 0)", "rejected": "\(outcome?.rejected ?? 0)",
+      ]
+      if case .failed(let delivered) = outcome?.audit {
+        logger.warning(
+          "an audit found an accepted result wrong",
+          metadata: metadata.merging(counts) { $1 }
+            .merging(["delivered": "\(delivered)"]) { $1 })
+      } else {
+        logger.notice("replay settled", metadata: metadata.merging(counts) { $1 })
+      }
       wake()
     } catch ExecutionError.cancelled {
       // The job is given out again when its time is over, or at the next start.
@@ -119,6 +125,8 @@ final class ReplayMachine: Sendable {
   private let blobs: FolderBlobStore
   private let threads: Int
   private let thread = HeavyWork(threads: 1)
+  /// A thread's priority can be lowered for good only, so audits have one of their own.
+  private let auditThread = HeavyWork(threads: 1)
   private struct Loaded: Sendable {
     let digest: Digest
     let model: Model
@@ -145,11 +153,20 @@ final class ReplayMachine: Sendable {
     let adapter: AdapterPayload?
   }
 
+  /// How far audits stand back behind everything else on the machine (nice(1)).
+  private static let auditNiceness: Int32 = 10
+
   /// The bytes of the unit's result.
-  func run(_ work: Work) async throws -> Data {
+  func run(_ work: Work, isUrgent: Bool) async throws -> Data {
     let cancelled = Atomic(false)
     return try await withTaskCancellationHandler {
-      try await thread.run { try compute(work) { cancelled.load(ordering: .relaxed) } }
+      try await (isUrgent ? thread : auditThread).run {
+        // Linux keeps it for each thread, and the kernels' threads have that of this one.
+        if !isUrgent {
+          setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.auditNiceness)
+        }
+        return try compute(work) { cancelled.load(ordering: .relaxed) }
+      }
     } onCancel: {
       cancelled.store(true, ordering: .relaxed)
     }

@@ -150,6 +150,11 @@ package struct TickService: Service {
           let report = try await environment.store.tick(now: environment.now())
           if report.expiredBatches > 0 { environment.wakeups.finalisation.signal() }
           if report.expiredLeases > 0 { environment.wakeups.replay.signal() }
+          if let failure = report.firstFailure {
+            logger.error(
+              "not everything that is due could be expired",
+              metadata: ["count": "\(report.failures)", "first": "\(failure)"])
+          }
           onTick()
         } catch is CancellationError {
           return

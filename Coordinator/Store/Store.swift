@@ -155,6 +155,8 @@ package protocol FleetStore: Sendable {
     of certificate: CertificateRecord, publicKey: Digest
   ) async throws -> WorkerAdmission
   func worker(_ id: String) async throws -> WorkerRecord?
+  /// Calls a worker by another name.
+  func rename(worker id: String, to name: String) async throws
   /// Revokes all certificates of a worker and ends its leases; false when there is none.
   func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool
 }

@@ -137,6 +137,14 @@ struct TestWorker {
       let response = try CanonicalJSON.decode(EnrolmentResponse.self, from: renewed.body)
       #expect(response.accountName == "ada")
       #expect(response.notAfter == 1_800_000_000 + 30 * 86400)
+      #expect(response.validSeconds == 30 * 86400)
+      let named = try await worker.post(
+        WorkerRoute.renew,
+        RenewalRequest(signingRequest: try worker.signingRequest(), workerName: "attic"), client)
+      #expect(
+        try CanonicalJSON.decode(EnrolmentResponse.self, from: named.body).workerName == "attic")
+      let fleet = try await coordinator.store.fleet(now: coordinator.clock.now)
+      #expect(fleet.workers.map(\.name) == ["attic"])
       #expect(try await worker.lease(client).reasons == [.noWork: 1])
 
       // A worker that was away renews what has ended; a clock that was set back changes nothing.

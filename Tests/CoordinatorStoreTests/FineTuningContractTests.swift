@@ -27,7 +27,7 @@ struct FineTuningContractTests {
       outerMomentum: 0.9, patience: nil)
   }
 
-  private static func round(_ number: Int, _ lab: Laboratory, learns: Bool = true) -> NewFineTuningRound {
+  static func round(_ number: Int, _ lab: Laboratory, learns: Bool = true) -> NewFineTuningRound {
     func unit(_ kind: UnitKind, _ shard: Int) -> NewFineTuningUnit {
       NewFineTuningUnit(
         kind: kind, shard: shard, inputs: Laboratory.digest("\(kind) \(number) \(shard)"),
@@ -47,7 +47,7 @@ struct FineTuningContractTests {
       checkpoint: checkpoint)
   }
 
-  private static func joined(_ number: Int, _ shards: Set<Int> = [0, 1]) -> JoinedRound {
+  static func joined(_ number: Int, _ shards: Set<Int> = [0, 1]) -> JoinedRound {
     JoinedRound(
       number: number, shards: shards,
       metrics: RoundMetrics(losses: [3, 2.5, 2], tokens: 60, joined: shards.count, shards: 2),
@@ -55,7 +55,7 @@ struct FineTuningContractTests {
   }
 
   /// A job whose first round is published.
-  private static func running(_ lab: Laboratory, pool: WorkPool = .trusted) async throws -> String {
+  static func running(_ lab: Laboratory, pool: WorkPool = .trusted) async throws -> String {
     let record = try await lab.store.createFineTuningJob(job(lab, pool: pool), isRetry: false, now: start)
     try await lab.store.beginFineTuning(
       record.id, plan: plan(lab), base: lab.model, round(0, lab), now: start)
@@ -173,6 +173,50 @@ struct FineTuningContractTests {
       let units = try await lab.store.fineTuningRounds(of: id, key: nil)[0].units
       let settled = try #require(units.first { $0.digest == mine.unit })
       #expect(settled.result == Laboratory.digest("truth") && settled.verification == .replay)
+    }
+  }
+
+  @Test(
+    "a shard that two accounts forged is replaced before it is joined, and told about after",
+    arguments: [false, true])
+  func audited(isJoined: Bool) async throws {
+    try await StoreKind.memory.withLaboratory(lots: .drawn([0])) { lab async throws in
+      let id = try await Self.running(lab, pool: .public)
+      let gang = [
+        try await lab.worker("a", account: "ada"), try await lab.worker("e", account: "eve"),
+      ]
+      let mine = try #require(try await lab.lease(gang[0]).first)
+      _ = try await submit(mine, by: gang[0], lab, saying: "a lie", at: 5)
+      var same: Lease?
+      for _ in 0..<4 where same == nil {
+        same = try await lab.lease(gang[1], now: Self.at(6)).first { $0.unit == mine.unit }
+      }
+      let other = try #require(same)
+      #expect(try await submit(other, by: gang[1], lab, saying: "a lie", at: 7).state == .accepted)
+      func shard() async throws -> FineTuningRoundRecord.Unit {
+        let units = try await lab.store.fineTuningRounds(of: id, key: nil)[0].units
+        return try #require(units.first { $0.digest == mine.unit })
+      }
+      if isJoined {
+        try await lab.store.publish(
+          Self.round(1, lab), joining: Self.joined(0, [try await shard().shard]),
+          ofFineTuningJob: id, now: Self.at(8))
+      }
+      let job = try #require(try await lab.store.takeReplay(now: Self.at(9)))
+      #expect(job.isAudit && job.unit == mine.unit)
+      let one = SequenceSummary(tokens: 15, nonFinite: false)
+      let outcome = try await lab.store.settleReplay(
+        job.id, result: NewResult(digest: Laboratory.digest("truth"), sequences: [one, one]),
+        now: Self.at(10))
+      #expect(outcome?.audit == .failed(delivered: isJoined))
+      // What was joined is what whoever checks the job has to find.
+      #expect(
+        try await shard().result == Laboratory.digest(isJoined ? "a lie" : "truth"))
+      let events = try await lab.store.fineTuningEvents(
+        of: id, key: lab.key.id, after: nil, limit: 50).items
+      #expect(events.contains { $0.level == .error } == isJoined)
+      let found = try await lab.store.failedAudits(limit: 1)
+      #expect(found.first?.jobs == [id] && (found.first?.delivered != nil) == isJoined)
     }
   }
 

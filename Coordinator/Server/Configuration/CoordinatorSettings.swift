@@ -33,7 +33,7 @@ extension CoordinatorSetting {
       .optionalText(\.certificateKey)),
     .init(
       "replay_threads",
-      "Threads for replaying units on which workers disagree; 0 leaves that to another process.",
+      "Threads for replaying units on which workers disagree, and for audits; 0 leaves that to another process.",
       .integer(\.replayThreads, 0...1024)),
     .init(
       "validations_at_once", "Batches that are validated side by side.",
@@ -115,8 +115,16 @@ extension CoordinatorSetting {
 
   private static let verification: [CoordinatorSetting] = [
     .init(
-      "quorum", "Accounts whose results must be equal in the public pool.",
+      "quorum",
+      "Accounts whose results must be equal in the public pool, for units that are cut from now on.",
       .integer(\.policy.quorum, 2...16)),
+    .init(
+      "audit_share",
+      "The share of the units that a quorum accepted which the coordinator's own machine computes again, drawn "
+        + "by lot, from 0 (none) to 1. It holds where all accounts that agreed are established: 5 results of "
+        + "each were confirmed by the coordinator's own machine or by different established accounts. Where "
+        + "only some are, it counts five times; where none is, twenty times.",
+      .number(\.policy.auditShare, 0.0...1.0)),
     .init(
       "maximum_lost_replicas",
       "Replicas of a unit that may be lost before the coordinator's own machine takes it, by as many "
@@ -132,6 +140,12 @@ extension CoordinatorSetting {
       "suspension_seconds",
       "Seconds without work after a worker's first wrong result, doubled for each further one.",
       .integer(\.policy.suspensionSeconds, seconds)),
+    .init(
+      "account_hold_seconds",
+      "Seconds without work for all workers of an account after the first of them gave a wrong result; after "
+        + "others of them did within 30 days, `suspension_seconds` doubled for each. An account has one such "
+        + "worker free for each 1000 accepted results.",
+      .integer(\.policy.accountHoldSeconds, seconds)),
     .init(
       "failure_backoff_seconds",
       "Seconds without work after a worker failed at a unit or let its lease end in silence, doubled for "

@@ -91,7 +91,7 @@ package struct BatchRecord: Hashable, Sendable {
   package var outputExpiresAfterSeconds: Int?
   package var state: BatchState
   package var times: BatchTimes
-  /// At most `Limit.storedErrors`.
+  /// At most `StoreLimit.storedErrors`.
   package var errors: [BatchError]
   package var outputFileID: String?
   package var errorFileID: String?

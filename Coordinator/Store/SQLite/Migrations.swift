@@ -33,6 +33,12 @@ enum Migrations {
       for table in ["account", "team"] { try fillLikeness(table, db) }
     }
     migrator.registerMigration("12: leases") { try $0.execute(sql: leases) }
+    migrator.registerMigration("13: runs of workers") {
+      try $0.execute(sql: "ALTER TABLE worker ADD COLUMN runs TEXT")
+    }
+    migrator.registerMigration("14: wanted accounts, audits, suspended accounts") {
+      try $0.execute(sql: verdicts)
+    }
     return migrator
   }
 
@@ -418,5 +424,45 @@ enum Migrations {
           AND unit.state = 'awaiting_replay' AND unit.reason = 'lostReplicas')
       WHERE number IN (SELECT queue FROM unit
         WHERE state = 'awaiting_replay' AND reason = 'lostReplicas');
+    """
+
+  /// How many accounts a unit wants was not kept before; of open units it follows from the replicas
+  /// that they have and miss.
+  ///
+  /// `unit.audit` is `due`, `passed` or `failed`; `unit.delivered` is the wrong result that somebody
+  /// was given before an audit found it. `confirmation` has an account's first few confirmations: by
+  /// an established account, or by the trusted machine, which is named by the unit. A replica has a
+  /// second receipt when an audit takes back what the first one gave.
+  private static let verdicts = """
+    ALTER TABLE unit ADD COLUMN wanted INTEGER NOT NULL DEFAULT 2;
+    ALTER TABLE unit ADD COLUMN audit TEXT;
+    ALTER TABLE unit ADD COLUMN audited_at INTEGER;
+    ALTER TABLE unit ADD COLUMN delivered TEXT;
+    UPDATE unit SET wanted = 1 WHERE pool = 'trusted';
+    CREATE INDEX unit_audit ON unit (audit, number) WHERE audit IS NOT NULL;
+    UPDATE unit SET wanted = max(wanted, missing + (
+        SELECT count(DISTINCT account) FROM replica
+        WHERE replica.unit = unit.number AND replica.state IN ('running', 'submitted')))
+      WHERE state = 'open';
+    UPDATE unit SET missing = max(0, wanted - (
+        SELECT count(DISTINCT account) FROM replica
+        WHERE replica.unit = unit.number AND replica.state IN ('running', 'submitted')))
+      WHERE state = 'open';
+    ALTER TABLE account ADD COLUMN suspended_until INTEGER;
+    ALTER TABLE account ADD COLUMN no_enrolment_until INTEGER;
+    ALTER TABLE account ADD COLUMN replay_day INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE account ADD COLUMN replay_flops REAL NOT NULL DEFAULT 0;
+    CREATE TABLE confirmation (
+      account TEXT NOT NULL REFERENCES account, by TEXT NOT NULL, PRIMARY KEY (account, by)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX replica_rejected ON replica (account, submitted_at) WHERE state = 'rejected';
+    CREATE TABLE new_receipt (
+      sequence INTEGER PRIMARY KEY, previous TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL,
+      replica INTEGER NOT NULL REFERENCES replica
+    ) STRICT;
+    INSERT INTO new_receipt SELECT sequence, previous, body, hash, replica FROM receipt;
+    DROP TABLE receipt;
+    ALTER TABLE new_receipt RENAME TO receipt;
+    CREATE INDEX receipt_of_replica ON receipt (replica);
     """
 }

@@ -86,6 +86,9 @@ package extension SQLiteStore {
       {
         return try WorkerRecord.require(try present.value("id"), db)
       }
+      if let reason = try transaction.refusal(ofEnrolmentWith: invitation, now: now) {
+        throw StoreError(.invitationInvalid, reason)
+      }
       try db.run(
         "UPDATE invitation SET uses_left = uses_left - 1 WHERE id = ? AND uses_left > 0",
         [invitationID])
@@ -135,6 +138,10 @@ package extension SQLiteStore {
     try await read { try WorkerRecord.find(id, $0) }
   }
 
+  func rename(worker id: String, to name: String) async throws {
+    try await write { try $0.db.run("UPDATE worker SET name = ? WHERE id = ?", [name, id]) }
+  }
+
   func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool {
     try await write { transaction in
       guard try WorkerRecord.find(id, transaction.db) != nil else { return false }
@@ -170,6 +177,25 @@ extension Transaction {
 
   fileprivate func isBanned(account: String) throws -> Bool {
     try db.first("SELECT 1 FROM account WHERE id = ? AND banned_at IS NOT NULL", [account]) != nil
+  }
+
+  /// Why an invitation admits no further machine though it has uses left; nil when it does.
+  fileprivate func refusal(ofEnrolmentWith invitation: Row, now: Timestamp) throws -> String? {
+    if try db.first(
+      "SELECT 1 FROM account WHERE id = ? AND no_enrolment_until > ?",
+      [try invitation.value("account", as: String.self), now]) != nil
+    {
+      return "A machine of the account that the invitation is for gave wrong results: no other "
+        + "may join for now."
+    }
+    if try db.first(
+      "SELECT 1 FROM worker WHERE invitation = ? AND banned_at IS NOT NULL LIMIT 1",
+      [try invitation.value("id", as: String.self)]) != nil
+    {
+      return "The coordinator's operator has banned a machine that joined with this invitation: "
+        + "ask for a new one."
+    }
+    return nil
   }
 
   /// The account with this name, made when it is new.

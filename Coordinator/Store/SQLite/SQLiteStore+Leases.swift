@@ -89,7 +89,7 @@ package extension SQLiteStore {
   }
 
   func noteInvalidResult(of worker: String, now: Timestamp) async throws {
-    try await write { try $0.noteFailure(of: worker, now: now) }
+    try await write { try $0.noteFailure(of: worker, leased: now, now: now) }
   }
 
   func leaseRecord(_ lease: String, worker: String) async throws -> LeaseRecord {
@@ -156,7 +156,7 @@ extension Transaction {
     guard extended > now else { return nil }
     if replica.state == .expired {
       var row = before
-      guard row.unit.revive(replica.number, until: extended, policy) else { return nil }
+      guard row.unit.revive(replica.number, until: extended) else { return nil }
       try save(row, before: before, now: now)
     }
     return extended

@@ -29,6 +29,9 @@ private struct LeaseCall {
   /// Whether units ended here without a result since the last accepted one.
   let isProbing: Bool
   var held: HeldWork
+  let hasClones: Bool
+  /// Whether it gets no work for what another worker of its account did.
+  let isHeldWithAccount: Bool
   var queues: [QueueRow]
   var present: Double
   var leases: [Lease] = []
@@ -48,7 +51,7 @@ private struct LeaseCall {
         SELECT worker.speed, worker.machine, worker.last_seen, worker.failures, worker.backoff_until,
           worker.banned_at, worker.ban_reason, account.banned_at AS account_banned_at,
           account.ban_reason AS account_ban_reason, account.backoff_until AS account_backoff_until,
-          account.returns_until
+          account.returns_until, account.suspended_until AS account_suspended
         FROM worker JOIN account ON account.id = worker.account WHERE worker.id = ?
         """, [id])
     else { throw StoreError(.notFound, "There is no worker \(id).") }
@@ -60,6 +63,7 @@ private struct LeaseCall {
     try transaction.touch(worker: id, lastSeen: try row.optional("last_seen"), now: now)
     try transaction.note(
       request.machine?.cleaned, ofWorker: id, stored: try row.optional("machine"))
+    hasClones = try transaction.noteRun(request.run, ofWorker: id, now: now)
     worker = try WorkerRecord.require(id, db)
     let policy = transaction.policy
     let backoffs: [Timestamp?] = [
@@ -67,8 +71,11 @@ private struct LeaseCall {
       try row.optional("returns_until").map { ReturnRate.heldBackUntil($0, policy) },
     ]
     isProbing = try row.value("failures", as: Int.self) > 0
+    let suspended: Timestamp? = try row.optional("account_suspended")
+    isHeldWithAccount = (suspended ?? now) > max(worker.suspendedUntil ?? now, now)
     profile = WorkerProfile(
-      trusted: worker.trusted, suspendedUntil: worker.suspendedUntil,
+      trusted: worker.trusted,
+      suspendedUntil: [worker.suspendedUntil, suspended].compactMap(\.self).max(),
       threads: request.threads, memoryLimitBytes: request.memoryLimitBytes,
       cacheFreeBytes: request.cacheFreeBytes, cachedModels: Set(request.cachedModels),
       flopsPerSecond: try row.optional("speed"), choices: request.choices,
@@ -89,7 +96,8 @@ private struct LeaseCall {
       administration, ban: ban, retryAfterSeconds: policy.retryAfterSeconds)
     {
       return LeaseResponse(
-        leases: [], reasons: [reason: 1], retryAfterSeconds: retry, message: message)
+        leases: [], reasons: [reason: 1], retryAfterSeconds: retry, message: message,
+        nextAddress: administration.nextAddress)
     }
     let limit = unitLimit()
     var reasons: [IdleReason: Int] = limit > 0 ? [:] : [.paused: 1]
@@ -103,7 +111,9 @@ private struct LeaseCall {
     return LeaseResponse(
       leases: leases, reasons: isIdle ? reasons : [:],
       retryAfterSeconds: retryAfter(isIdle: isIdle),
-      message: administration.message)
+      message: hasClones
+        ? WorkerRuns.message : isHeldWithAccount ? AccountPenalty.message : administration.message,
+      nextAddress: administration.nextAddress)
   }
 
   /// Units that this call may give. A worker without a measured speed gets one small unit first; one
@@ -210,7 +220,7 @@ private struct LeaseCall {
       }
     for row in rows where try isReturning || isDrawn(row, queue) {
       let unit = try UnitRow.require(try row.value("number"), db)
-      guard unit.unit.mayLease(account: worker.accountID, policy),
+      guard unit.unit.mayLease(account: worker.accountID),
         unit.unit.wasGivenUp(by: worker.id, of: worker.accountID) == isReturning
       else { continue }
       if try !isReturning || mayReturn(unit) { return unit }
@@ -298,8 +308,7 @@ private struct LeaseCall {
     leased.unit.lease(
       db.lastInsertedRowID, worker: worker.id, account: worker.accountID, until: terms.deadline)
     try transaction.save(leased, before: row, now: now)
-    queues[index].queue.missingReplicas -=
-      row.unit.missing(policy) - leased.unit.missing(policy)
+    queues[index].queue.missingReplicas -= row.missing - leased.unit.missing
     try charge(index, flops: row.estimatedFlops)
     leases.append(
       Lease(

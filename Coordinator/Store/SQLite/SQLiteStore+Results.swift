@@ -24,8 +24,7 @@ package extension SQLiteStore {
       }
       try transaction.record(submission, replica, now: now)
       var row = before
-      let actions = row.unit.submit(
-        replica.number, result: submission.result.digest, transaction.policy)
+      let actions = row.unit.submit(replica.number, result: submission.result.digest)
       try transaction.settle(
         row, before: before, actions, summaries: submission.result.sequences, now: now)
       let after = try ReplicaRow.require(submission.leaseID, worker: submission.workerID, db)
@@ -99,19 +98,23 @@ extension Transaction {
       row.flops = row.flops(summaries, try cost(of: row))
     }
     try save(row, before: before, now: now)
-    var caught: [String] = []
+    var caught: [Caught] = []
     for action in actions {
       switch action {
-      case .complete: try complete(row, summaries, now: now)
+      case .complete:
+        try complete(row, summaries, now: now)
+        try drawAudit(of: row)
       case .fail(let reason):
         try endRequests(of: row, now: now) { _ in .failed(.gaveUp(reason)) }
       case .grant(let replica):
         try grant(row, replica, now: now)
         try learn(from: replica, of: row)
       case .reject(let replica): caught.append(try reject(row, replica, now: now))
+      case .revoke(let replica): caught.append(try revoke(row, replica, now: now))
       }
     }
-    for worker in caught { try takeBack(worker: worker, now: now) }
+    try noteConfirmations(of: row, actions)
+    try takeBack(caught, now: now)
   }
 
   func cost(of unit: UnitRow) throws -> ModelCost {
@@ -124,7 +127,7 @@ extension Transaction {
     return try ModelCost(row: row)
   }
 
-  private func complete(_ row: UnitRow, _ summaries: [SequenceSummary], now: Timestamp) throws {
+  func complete(_ row: UnitRow, _ summaries: [SequenceSummary], now: Timestamp) throws {
     try db.run(
       """
       UPDATE queue SET learned_tokens = learned_tokens + ?,

@@ -151,21 +151,22 @@ extension Transaction {
 
   /// Opens a unit; gives its number.
   func insert(_ unit: NewUnit, now: Timestamp) throws -> Int64 {
-    let missing = WorkUnit(pool: unit.pool).missing(policy)
+    let wanted = policy.accountsWanted(in: unit.pool)
     let specification = unit.specification
     try db.run(
       """
-      INSERT INTO unit (digest, specification, kind, inputs, adapter, queue, pool, state, missing,
-        memory_bytes, prompt_tokens, estimated_flops, created_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, ?, ?, ?)
+      INSERT INTO unit (digest, specification, kind, inputs, adapter, queue, pool, state, wanted,
+        missing, memory_bytes, prompt_tokens, estimated_flops, created_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, ?, ?, ?, ?)
       """,
       [
         try BlobDigest.unit(specification), try jsonText(specification),
         specification.kind.rawValue, specification.inputs, specification.adapter, unit.queue,
-        unit.pool.rawValue, missing, unit.memoryBytes, try jsonText(unit.tokens), unit.flops, now,
+        unit.pool.rawValue, wanted, wanted, unit.memoryBytes, try jsonText(unit.tokens),
+        unit.flops, now,
       ])
     let number = db.lastInsertedRowID
-    try db.run("UPDATE queue SET missing = missing + ? WHERE number = ?", [missing, unit.queue])
+    try db.run("UPDATE queue SET missing = missing + ? WHERE number = ?", [wanted, unit.queue])
     return number
   }
 }

@@ -11,6 +11,9 @@ struct UnitRow {
   /// Prompt tokens of each sequence; of units that learn, all tokens.
   let promptTokens: [Int]
   let estimatedFlops: Double
+  /// Replicas that the row says are missing, which its queue counts.
+  let missing: Int
+  let audit: AuditState?
   var unit: WorkUnit
   /// Since when it lacks the replicas that it lacks now; nil when it lacks none, or never had any.
   let wantedSince: Timestamp?
@@ -40,6 +43,8 @@ struct UnitRow {
     promptTokens = try row.json("prompt_tokens")
     estimatedFlops = try row.value("estimated_flops")
     wantedSince = try row.optional("wanted_since")
+    missing = try row.value("missing")
+    audit = try row.optional("audit", as: String.self) == nil ? nil : row.name("audit")
     flops = try row.optional("flops")
     replay = try row.optional("replay")
     replayDeadline = try row.optional("replay_deadline")
@@ -51,9 +56,17 @@ struct UnitRow {
       [number]
     ).map(Replica.init(row:))
     unit = WorkUnit(
-      pool: try row.name("pool"), state: try WorkUnit.State(row: row), replicas: replicas,
+      pool: try row.name("pool"), wanted: try row.value("wanted"),
+      state: try WorkUnit.State(row: row), replicas: replicas,
       failedReplays: try row.value("failed_replays"))
   }
+}
+
+/// Where the audit of a unit is, for those that the lot fell on.
+enum AuditState: String {
+  case due
+  case passed
+  case failed
 }
 
 extension WorkUnit.State {
@@ -144,8 +157,8 @@ extension Transaction {
   /// replicas.
   func save(_ row: UnitRow, before: UnitRow, now: Timestamp) throws {
     try saveReplicas(row.unit.replicas, before: before.unit.replicas)
-    let missing = row.unit.missing(policy)
-    let change = missing - before.unit.missing(policy)
+    let missing = row.unit.missing
+    let change = missing - before.missing
     if change != 0 {
       try db.run("UPDATE queue SET missing = missing + ? WHERE number = ?", [change, row.queue])
     }
@@ -153,6 +166,7 @@ extension Transaction {
     let columns = row.unit.state.columns
     let acceptance = row.unit.state.acceptance
     let isOver = row.unit.state.hasEnded
+    let isReplayed = !isOver || row.audit == .due
     try db.run(
       """
       UPDATE unit SET state = ?, reason = ?, missing = ?, wanted_since = ?, parties = ?,
@@ -163,8 +177,8 @@ extension Transaction {
       """,
       [
         columns.state, columns.reason, missing, missing > 0 ? since : nil, row.unit.everyParty,
-        soleAccount(row.unit), row.flops,
-        row.unit.failedReplays, isOver ? nil : row.replay, isOver ? nil : row.replayDeadline,
+        soleAccount(row.unit), row.flops, row.unit.failedReplays, isReplayed ? row.replay : nil,
+        isReplayed ? row.replayDeadline : nil,
         acceptance?.result, acceptance?.verification.rawValue, acceptance?.replicas, isOver, now,
         row.number,
       ])

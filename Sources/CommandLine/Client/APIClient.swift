@@ -134,9 +134,6 @@ struct APIClient: Sendable {
   // MARK: Requests
 
   private func request(_ method: HTTPMethod, _ path: String) -> HTTPClientRequest {
-    var base = configuration.url.absoluteString
-    while base.hasSuffix("/") { base.removeLast() }
-    if base.hasSuffix("/v1") { base.removeLast(3) }
     var request = HTTPClientRequest(url: base + path)
     request.method = method
     request.headers.add(name: "user-agent", value: "tally/\(ProtocolVersion.program)")
@@ -155,7 +152,7 @@ struct APIClient: Sendable {
     } catch let error as CancellationError {
       throw error
     } catch {
-      throw ConnectionFailure(url: configuration.url, cause: error)
+      throw ConnectionFailure(url: configuration.url, reason: await reason(error))
     }
     guard (200..<300).contains(Int(answer.status.code)) else {
       let body = try await collect(answer)
@@ -166,6 +163,25 @@ struct APIClient: Sendable {
         code: detail?.code, requestID: answer.headers.first(name: "x-request-id"))
     }
     return answer
+  }
+
+  /// Why there is no answer, in words.
+  private func reason(_ error: any Error) async -> String {
+    let trouble = ConnectionTrouble(error)
+    let now = Int(Date().timeIntervalSince1970)
+    guard trouble == .untrusted else { return trouble.words(now: now) }
+    let evidence = await ConnectionTrouble.Evidence.gather(from: base, over: http)
+    let trusted = configuration.authorityPath
+      .flatMap { FileManager.default.contents(atPath: $0) }.flatMap(AuthorityCertificate.init)
+    return trouble.words(evidence: evidence, trusted: trusted?.fingerprint, now: now)
+  }
+
+  /// The coordinator's address without a path.
+  private var base: String {
+    var base = configuration.url.absoluteString
+    while base.hasSuffix("/") { base.removeLast() }
+    if base.hasSuffix("/v1") { base.removeLast(3) }
+    return base
   }
 
   private func collect(_ answer: HTTPClientResponse) async throws -> Data {
@@ -201,18 +217,9 @@ struct APIError: Error, CustomStringConvertible {
 /// No answer at all. Waiting commands try again after it.
 struct ConnectionFailure: Error, CustomStringConvertible {
   let url: URL
-  let cause: any Error
+  let reason: String
 
-  var description: String {
-    let reason = String(describing: cause)
-    if reason.contains("CERTIFICATE_VERIFY_FAILED") || reason.contains("certificate verify failed") {
-      return """
-        \(url.absoluteString) shows a certificate that this machine does not trust. If the coordinator made its own, \
-        pass its ca.pem: --ca FILE or TALLY_CA
-        """
-    }
-    return "cannot reach the coordinator at \(url.absoluteString): \(reason)"
-  }
+  var description: String { "cannot reach the coordinator at \(url.absoluteString): \(reason)" }
 }
 
 /// A multipart form with one file, read as it is sent.

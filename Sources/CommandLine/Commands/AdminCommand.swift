@@ -23,10 +23,11 @@ struct AdminCommand: AsyncParsableCommand {
       """,
     subcommands: [
       Show.self, Pause.self, Resume.self, Drain.self, Message.self, MinimumWorkerVersion.self,
+      AdminAnnounceAddressCommand.self,
       AdminWorkersCommand.self, AdminAccountsCommand.self, AdminBanCommand.self,
       AdminUnbanCommand.self, AdminWeightCommand.self, AdminQuotaCommand.self,
-      AdminPriorityCommand.self, AdminStorageCommand.self, AdminBackupCommand.self,
-      AdminRestoreCommand.self, AdminPageKeyCommand.self,
+      AdminPriorityCommand.self, AdminAuditsCommand.self, AdminStorageCommand.self,
+      AdminBackupCommand.self, AdminRestoreCommand.self, AdminPageKeyCommand.self,
     ])
 
   struct Show: AsyncParsableCommand {
@@ -48,6 +49,7 @@ struct AdminCommand: AsyncParsableCommand {
       let running_units: Int
       let message: String?
       let minimum_worker_version: String?
+      let next_address: String?
     }
 
     func run() async throws {
@@ -57,13 +59,15 @@ struct AdminCommand: AsyncParsableCommand {
         return try printJSON(
           Report(
             leasing: state.leasing.rawValue, running_units: running, message: state.message,
-            minimum_worker_version: state.minimumWorkerVersion?.description))
+            minimum_worker_version: state.minimumWorkerVersion?.description,
+            next_address: state.nextAddress))
       }
       Terminal.output.line("leasing                 \(state.leasing.words)")
       Terminal.output.line("running units           \(running)")
       Terminal.output.line("message                 \(state.message ?? "none")")
       Terminal.output.line(
         "minimum worker version  \(state.minimumWorkerVersion?.description ?? "any")")
+      Terminal.output.line("announced address       \(state.nextAddress ?? "none")")
     }
   }
 

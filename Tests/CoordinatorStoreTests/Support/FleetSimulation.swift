@@ -13,6 +13,14 @@ extension Identifiers {
   }
 }
 
+extension Lots {
+  /// Lots that a seed repeats.
+  static func seeded(_ seed: UInt64) -> Lots {
+    let random = SharedRandom(seed)
+    return Lots { random.next() }
+  }
+}
+
 private final class SharedRandom: Sendable {
   private let random: Mutex<SeededRandom>
 

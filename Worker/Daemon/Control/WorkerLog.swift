@@ -54,6 +54,7 @@ final class WorkerLog: Sendable {
       rename(path, path + ".1")
       state.fileBytes = 0
     }
+    try? DurableFile.makeFolder((path as NSString).deletingLastPathComponent)
     let file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
     guard file >= 0 else { return }
     defer { close(file) }

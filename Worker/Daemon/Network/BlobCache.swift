@@ -170,6 +170,13 @@ actor BlobCache {
         "no room for a packed model", metadata: ["reason": "\(refusal)"])
       return nil
     }
+    do {
+      // The cache is its owner's to clear while the worker runs.
+      try DurableFile.makeFolder(folder + "/packed")
+    } catch {
+      logger.info("no room for a packed model", metadata: ["reason": "\(error)"])
+      return nil
+    }
     index.pin([packed.digest])
     return Self.packedPath(of: packed.digest, in: folder)
   }
@@ -191,6 +198,7 @@ actor BlobCache {
 
   /// Remembers that a blob is a manifest.
   func markManifest(_ digest: Digest) {
+    try? DurableFile.makeFolder(folder + "/manifests")
     close(open("\(folder)/manifests/\(digest.hex)", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600))
   }
 

@@ -168,6 +168,12 @@ struct BlobDownload: Sendable {
     _ response: HTTPClientResponse, into segment: DownloadPlan.Segment, size: Int
   ) async throws(FetchFailure) {
     let path = partPath(segment.index, size: size)
+    do {
+      // The cache is its owner's to clear while the worker runs.
+      try DurableFile.makeFolder(partsFolder)
+    } catch {
+      throw .permanent(.failed, detail: "\(error)")
+    }
     guard let file = fopen(path, segment.haveBytes == 0 ? "wb" : "ab") else {
       throw .permanent(.failed, detail: "\(FileError(doing: "opening", path: path))")
     }
@@ -189,10 +195,8 @@ struct BlobDownload: Sendable {
       }
     } catch let failure as FetchFailure {
       throw failure
-    } catch let failure as RequestFailure {
-      throw .request(failure)
     } catch {
-      throw .request(.unreachable(detail: "\(error)"))
+      throw .request(await client.failure(error))
     }
     guard room == 0 else {
       throw .request(.unreachable(detail: "the answer ended \(room) bytes early"))
