@@ -25,11 +25,6 @@ package struct ExactDictionary<Value> {
     set { members[ExactString(key)] = newValue }
   }
 
-  package subscript(key: String, default fallback: @autoclosure () -> Value) -> Value {
-    get { members[ExactString(key), default: fallback()] }
-    set { members[ExactString(key)] = newValue }
-  }
-
   /// The value that was there before.
   @discardableResult
   package mutating func updateValue(_ value: Value, forKey key: String) -> Value? {

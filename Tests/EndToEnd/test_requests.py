@@ -134,7 +134,7 @@ def exit_codes(fleet, tmp_path, line):
     assert metadata == {"tally_pool": "trusted", "\u00e9": "1", "e\u0301": "2", "mark": "\u0301x"}
 
 
-def test_a_model_that_no_worker_could_load_is_not_added(tiny_model, tmp_path):
+def test_a_model_that_no_worker_could_load_is_not_added(fresh_fleet, tiny_model, tmp_path):
     folder = tmp_path / "wrong"
     folder.mkdir()
     for file in tiny_model.iterdir():
@@ -145,7 +145,7 @@ def test_a_model_that_no_worker_could_load_is_not_added(tiny_model, tmp_path):
     place = content.index(b'"F32"', entry)
     weights.write_bytes(content[:place] + b'"I32"' + content[place + 5:])
     for command in (
-        ("model", "add", folder, "--data", tmp_path / "data"), ("model", "add", folder, "--dry-run"),
+        ("model", "add", folder, "--data", fresh_fleet.coordinator.data), ("model", "add", folder, "--dry-run"),
         ("model", "inspect", folder), ("generate", "--model", folder, "--raw", "Hi"),
     ):
         refused = tally(*command, check=False)
