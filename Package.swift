@@ -135,7 +135,9 @@ let package = Package(
     module("CoordinatorCore", path: "Coordinator/Core", ["WireProtocol"]),
     module(
       "CoordinatorStore", path: "Coordinator/Store",
-      ["CoordinatorCore", "WireProtocol", "WirePayloads", crypto, grdb, logging]),
+      [
+        "CoordinatorCore", "ModelFormats", "WireProtocol", "WirePayloads", crypto, grdb, logging,
+      ]),
     module(
       "CoordinatorStatistics", path: "Coordinator/Statistics",
       ["CoordinatorCore", "CoordinatorStore", "CZlib", "WireProtocol", crypto]),

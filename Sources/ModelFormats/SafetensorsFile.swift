@@ -26,12 +26,12 @@ package struct SafetensorsFile: Sendable {
   package let storage: ByteStorage
 
   /// The members of `__metadata__`.
-  package var metadata: [String: String] { header.metadata }
+  package var metadata: ExactDictionary<String> { header.metadata }
   /// The tensors by name.
-  package var tensors: [String: TensorRecord] { header.tensors }
+  package var tensors: ExactDictionary<TensorRecord> { header.tensors }
 
   /// The tensors' names, sorted by their UTF-8 bytes.
-  package var names: [String] { tensors.keys.sorted(by: utf8Order) }
+  package var names: [String] { tensors.keys }
 
   /// Maps the file at `url`.
   ///

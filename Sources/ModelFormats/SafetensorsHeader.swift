@@ -3,8 +3,8 @@ import Foundation
 /// The checked header of a safetensors file; see `SafetensorsFile` for the format. With it alone,
 /// parts of a file that lies elsewhere can be found and read.
 package struct SafetensorsHeader: Sendable {
-  package private(set) var metadata: [String: String] = [:]
-  package private(set) var tensors: [String: TensorRecord] = [:]
+  package private(set) var metadata: ExactDictionary<String> = [:]
+  package private(set) var tensors: ExactDictionary<TensorRecord> = [:]
 
   private let file: String
   private let limits: SafetensorsFile.Limits
@@ -82,9 +82,8 @@ package struct SafetensorsHeader: Sendable {
     for (key, value) in zip(members.keys, members.values) {
       if key == "__metadata__" {
         metadata = try readMetadata(value)
-      } else if tensors.updateValue(try readTensor(key, value), forKey: key) != nil {
-        // Bytes that differ may still be one name: Swift compares strings by canonical equivalence.
-        throw error(.duplicate, "tensor \(quoted(key)) appears twice")
+      } else {
+        tensors[key] = try readTensor(key, value)
       }
     }
     try checkLayout()
@@ -129,11 +128,11 @@ package struct SafetensorsHeader: Sendable {
     return record
   }
 
-  private func readMetadata(_ value: JSONValue) throws -> [String: String] {
+  private func readMetadata(_ value: JSONValue) throws -> ExactDictionary<String> {
     guard let members = value.objectValue else {
       throw error(.malformed, "__metadata__ is not an object")
     }
-    var metadata: [String: String] = [:]
+    var metadata: ExactDictionary<String> = [:]
     for (key, value) in zip(members.keys, members.values) {
       guard let text = value.stringValue else {
         throw error(.malformed, "__metadata__ holds something that is not a string")

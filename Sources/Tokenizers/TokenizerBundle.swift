@@ -36,6 +36,14 @@ package struct TokenizerBundle: Sendable {
     }
   }
 
+  /// Takes another chat template.
+  ///
+  /// - Parameter file: what errors call it.
+  package mutating func replaceChatTemplate(by source: String, file: String) {
+    chatTemplate = source
+    chatTemplateFile = file
+  }
+
   /// Parses the chat template, if there is one, and checks that it names nothing unknown.
   ///
   /// - Throws: `TokenizerError` that names the file and the template's line.

@@ -5,10 +5,8 @@ import Tokenizers
 /// Turns examples into tokens of one model, and says which of them are learnt.
 package struct ExampleEncoder: Sendable {
   private let tokenizer: Tokenizer
-  private let template: ChatTemplate?
-  private let variables: JSONMembers
+  private let conversations: ConversationRenderer?
   private let endToken: Int32?
-  private let clock: TemplateClock
   /// Tokens of an example that are used, from its first on.
   package let limit: Int
   private let vocabularySize: Int
@@ -34,11 +32,11 @@ package struct ExampleEncoder: Sendable {
     precondition(limit > 0)
     self.vocabularySize = vocabularySize
     self.tokenizer = tokenizer
-    self.template = template
-    variables = specialTokens
+    conversations = template.map {
+      ConversationRenderer($0, variables: specialTokens, clock: clock)
+    }
     endToken = specialTokens["eos_token"]?.stringValue.flatMap { tokenizer.id(of: $0) }
       .map { Int32($0) }
-    self.clock = clock
     self.limit = limit
   }
 
@@ -108,7 +106,14 @@ package struct ExampleEncoder: Sendable {
   private func pieces(
     _ messages: [TrainingExample.Message], _ line: Int
   ) throws(DatasetError) -> [(text: String, isLearnt: Bool)] {
-    let whole = Array(try render(messages[...], answers: false, line).utf8)
+    let rendered = try render(messages[...], answers: false, line)
+    if let index = rendered.ignored.first {
+      throw DatasetError(
+        line: line,
+        "the model's chat template leaves out messages[\(index)], of role "
+          + quoted(messages[index].role))
+    }
+    let whole = Array(rendered.text.utf8)
     var pieces: [(text: String, isLearnt: Bool)] = []
     var start = 0
     func cut(at end: Int, isLearnt: Bool) {
@@ -118,8 +123,8 @@ package struct ExampleEncoder: Sendable {
       }
     }
     for index in messages.indices where messages[index].isLearnt {
-      let before = Array(try render(messages[..<index], answers: true, line).utf8)
-      let after = Array(try render(messages[...index], answers: false, line).utf8)
+      let before = Array(try render(messages[..<index], answers: true, line).text.utf8)
+      let after = Array(try render(messages[...index], answers: false, line).text.utf8)
       guard before.count >= start, after.count >= before.count, whole.starts(with: after),
         after.starts(with: before)
       else {
@@ -138,8 +143,8 @@ package struct ExampleEncoder: Sendable {
   /// - Parameter answers: whether the assistant is to speak next.
   private func render(
     _ messages: ArraySlice<TrainingExample.Message>, answers: Bool, _ line: Int
-  ) throws(DatasetError) -> String {
-    guard let template else {
+  ) throws(DatasetError) -> RenderedConversation {
+    guard let conversations else {
       throw DatasetError(
         line: line, "the model has no chat template: give it lines of {\"text\": ...}")
     }
@@ -147,8 +152,7 @@ package struct ExampleEncoder: Sendable {
       ChatTemplate.message(role: $0.role, content: $0.content, name: $0.name)
     }
     do {
-      return try template.render(
-        messages: .array(values), addGenerationPrompt: answers, extra: variables, clock: clock)
+      return try conversations.render(values, addGenerationPrompt: answers)
     } catch {
       throw DatasetError(line: line, "the model's chat template refuses it: \(error)")
     }

@@ -1,6 +1,7 @@
 import CoordinatorCore
 import CoordinatorStore
 import Foundation
+import ModelFormats
 import Testing
 import WirePayloads
 import WireProtocol
@@ -325,7 +326,7 @@ struct FineTuningContractTests {
       await #expect(throws: StoreError.self) {
         try await store.fineTuningEvents(of: first.id, key: stranger.key.id, after: nil, limit: 5)
       }
-      func list(_ metadata: [String: String], after: String? = nil) async throws -> [String] {
+      func list(_ metadata: ExactDictionary<String>, after: String? = nil) async throws -> [String] {
         try await store.fineTuningJobs(
           key: lab.key.id, metadata: metadata, page: PageRequest(after: after, limit: 1)
         ).items.map(\.id)
@@ -335,6 +336,13 @@ struct FineTuningContractTests {
       #expect(try await list(["who": "a test"]) == [second.id])
       #expect(try await list(["who": "a test", "what": "none"]).isEmpty)
       #expect(try await list(["who": "nobody"]).isEmpty)
+      // Keys and values are compared by code points.
+      var named = Self.job(lab)
+      named.metadata = ["\u{E9}": "e\u{301}"]
+      let third = try await store.createFineTuningJob(named, isRetry: false, now: Self.at(63))
+      #expect(try await list(["\u{E9}": "e\u{301}"]) == [third.id])
+      #expect(try await list(["e\u{301}": "e\u{301}"]).isEmpty)
+      #expect(try await list(["\u{E9}": "\u{E9}"]).isEmpty)
     }
   }
 

@@ -142,7 +142,7 @@ import Tokenizers
   ])
   func loopsDoNotReadTheWholeConversation(expression: String) throws {
     let message = ChatTemplate.message(
-      role: "user", content: String(repeating: "0123456789", count: 1000))
+      role: "user", content: .text(String(repeating: "0123456789", count: 1000)))
     let text = try render(
       "{% for m in messages %}{% set i = \(expression) %}{% endfor %}done",
       ["messages": .array(Array(repeating: message, count: 4000))])

@@ -48,7 +48,7 @@ import Tokenizers
   }
 
   @Test func ggufFilesNameThem() throws {
-    let metadata: [String: GGUFValue] = [
+    let metadata: ExactDictionary<GGUFValue> = [
       "tokenizer.ggml.model": .string("gpt2"), "tokenizer.ggml.pre": .string("smollm"),
       "tokenizer.ggml.tokens": .strings(["<s>", "</s>", "<pad>", "<unk>", "a"]),
       "tokenizer.ggml.merges": .strings([]), "tokenizer.ggml.token_type": .integers([3, 3, 3, 2, 1]),

@@ -1,5 +1,6 @@
 import CoordinatorStore
 import Foundation
+import Tokenizers
 import WirePayloads
 import WireProtocol
 
@@ -18,7 +19,7 @@ package struct AnswerWriter {
   ///   - emit: takes the next bytes.
   /// - Throws: `StoreError.corrupt` when unit and request do not fit together; what reading the unit and
   ///   `emit` throw.
-  func write(
+  package func write(
     _ outcome: RequestOutcome, completed: CompletedRequest, rendering: AnswerRendering,
     unit: AnsweredUnit, decoder: some TokenDecoder, emit: (Data) async throws -> Void
   ) async throws {
@@ -57,7 +58,7 @@ package struct AnswerWriter {
           try await unit.sequence(index), count: texts[place].tokenCount, decoder: decoder)
         switch endpoint {
         case .chatCompletions: try await writer.writeChat(emit)
-        case .completions: try await writer.writeCompletion(emit)
+        case .completions: try await writer.writeCompletion(of: texts[place].text, emit)
         }
       }
       try await emit(rest)
@@ -148,7 +149,7 @@ package struct AnswerWriter {
   }
 
   private func encoded(_ line: some Encodable) throws -> Data {
-    var data = try CanonicalJSON.encode(line)
+    var data = try ExactJSON.encode(line)
     data.append(UInt8(ascii: "\n"))
     return data
   }

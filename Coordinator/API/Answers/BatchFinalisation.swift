@@ -116,14 +116,14 @@ private final class OutputFile {
 }
 
 /// A unit whose result stays where it is: sequences are read one by one.
-struct AnsweredUnit: Sendable {
+package struct AnsweredUnit: Sendable {
   let inputs: GenerateInputs
   let result: GenerateResultIndex
   private let blobs: any BlobStore
   private let digest: Digest
 
   /// - Throws: `FormatError` and `PayloadError` for blobs that do not fit together; what blobs throw.
-  init(_ completed: CompletedRequest, blobs: any BlobStore) async throws {
+  package init(_ completed: CompletedRequest, blobs: any BlobStore) async throws {
     inputs = try GenerateInputs(decoding: try await blobs.read(completed.inputs))
     digest = completed.result
     self.blobs = blobs

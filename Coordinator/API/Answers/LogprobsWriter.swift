@@ -1,6 +1,7 @@
 import Foundation
+import ModelFormats
+import Tokenizers
 import WirePayloads
-import WireProtocol
 
 /// Writes the log-probabilities of a sequence's first tokens in OpenAI's two shapes, some tokens at a
 /// time: as one value they would take a hundred times their size while they are encoded.
@@ -51,25 +52,29 @@ struct LogprobsWriter<Decoder: TokenDecoder> {
     try await emit(Data(",\"refusal\":null}".utf8))
   }
 
-  /// `logprobs` of a completion choice: parallel lists. `text_offset` is where each token's text begins,
-  /// in characters (Unicode scalars) of the answer.
-  func writeCompletion(_ emit: (Data) async throws -> Void) async throws {
-    var offset = 0
+  /// `logprobs` of a completion choice: parallel lists. `text_offset` is how many characters (Unicode
+  /// scalars) of the answer stand before each token; `top_logprobs` has the likeliest tokens and the
+  /// one that was chosen; a token that is no whole text is spelled by its bytes.
+  ///
+  /// - Parameter text: of the answer.
+  func writeCompletion(of text: String, _ emit: (Data) async throws -> Void) async throws {
+    let offsets = offsets(in: text)
     try await emit(Data("{\"text_offset\":".utf8))
-    try await writeList(emit) { index in
-      defer { offset += token(result.tokens[index]).text.unicodeScalars.count }
-      return offset
-    }
+    try await writeList(emit) { offsets[$0] }
     try await emit(Data(",\"token_logprobs\":".utf8))
     try await writeList(emit) { finite(result.logprobs[$0]) }
     try await emit(Data(",\"tokens\":".utf8))
-    try await writeList(emit) { token(result.tokens[$0]).text }
+    try await writeList(emit) { spelled(result.tokens[$0]) }
     try await emit(Data(",\"top_logprobs\":".utf8))
-    try await writeList(emit) { index in
-      // Two tokens may have the same text; the likelier one stays.
-      Dictionary(
-        alternatives(index).map { (token($0.id).text, $0.logprob) },
-        uniquingKeysWith: { first, _ in first })
+    try await writeList(emit) { index -> ExactDictionary<Double> in
+      var shown = alternatives(index)
+      let chosen = result.tokens[index]
+      if !shown.contains(where: { $0.id == chosen }) {
+        shown.append((chosen, finite(result.logprobs[index])))
+      }
+      // Two tokens may have the same bytes; the likelier one stays.
+      return ExactDictionary(
+        shown.map { (spelled($0.id), $0.logprob) }, uniquingKeysWith: { first, _ in first })
     }
     try await emit(Data("}".utf8))
   }
@@ -81,10 +86,41 @@ struct LogprobsWriter<Decoder: TokenDecoder> {
     try await emit(Data("[".utf8))
     for start in stride(from: 0, to: count, by: Self.tokensAtOnce) {
       let elements = (start..<min(count, start + Self.tokensAtOnce)).map(element)
-      let list = try CanonicalJSON.encode(elements)
+      let list = try ExactJSON.encode(elements)
       // Without its brackets.
       try await emit((start > 0 ? Data(",".utf8) : Data()) + list.dropFirst().dropLast())
     }
     try await emit(Data("]".utf8))
+  }
+
+  /// A token's text; where its bytes are none, `bytes:` and the bytes, those beyond ASCII as
+  /// `\xNN`, as OpenAI spells them.
+  private func spelled(_ id: Int32) -> String {
+    let bytes = decoder.bytes(of: id)
+    if let text = String(validating: bytes, as: UTF8.self) { return text }
+    return bytes.reduce(into: "bytes:") { text, byte in
+      if (0x20..<0x7F).contains(byte), byte != UInt8(ascii: "\\") {
+        text.unicodeScalars.append(Unicode.Scalar(byte))
+      } else {
+        text += "\\x" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+      }
+    }
+  }
+
+  /// How many characters of the answer are complete before each token.
+  private func offsets(in text: String) -> [Int] {
+    var assembler = UTF8Assembler()
+    var written: [Unicode.Scalar] = []
+    let ends = (0..<count).map { index in
+      let id = result.tokens[index]
+      let before = written.count
+      let certain = assembler.push(decoder.isSpecial(id) ? [] : decoder.bytes(of: id))
+      written += String(decoding: certain, as: UTF8.self).unicodeScalars
+      return before
+    }
+    let length = text.unicodeScalars.count
+    // A decoder may drop the space before the first word.
+    let isShifted = written.first == " " && text.unicodeScalars.first != " "
+    return ends.map { min(length, max(0, isShifted ? $0 - 1 : $0)) }
   }
 }

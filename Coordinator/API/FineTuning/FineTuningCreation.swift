@@ -1,5 +1,6 @@
 import CoordinatorCore
 import CoordinatorStore
+import ModelFormats
 import Models
 import WireProtocol
 
@@ -11,7 +12,7 @@ struct FineTuningCreation {
   var suffix: String?
   var seed: Int64?
   var options: FineTuningOptions
-  var metadata: [String: String]?
+  var metadata: ExactDictionary<String>?
   var pool: WorkPool
   var priority: Int
 

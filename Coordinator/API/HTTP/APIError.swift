@@ -2,6 +2,7 @@ import CoordinatorCore
 import Foundation
 import HTTPTypes
 import Hummingbird
+import Tokenizers
 import WireProtocol
 
 /// What a client is told when a request fails: OpenAI's error object, its status, and whether a
@@ -142,7 +143,7 @@ extension Response {
   package static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws
     -> Response
   {
-    let data = try CanonicalJSON.encode(value)
+    let data = try ExactJSON.encode(value)
     return Response(
       status: status, headers: [.contentType: "application/json"],
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: data)))

@@ -30,7 +30,7 @@ package enum ModelFileNames {
     let url = URL(fileURLWithPath: path)
     var isFolder: ObjCBool = false
     _ = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
-    var files: [String: URL] = [:]
+    var files: ExactDictionary<URL> = [:]
     if isFolder.boolValue {
       for file in try HuggingFaceFolder(url).files {
         let weights = URL(fileURLWithPath: file.name)
@@ -50,6 +50,6 @@ package enum ModelFileNames {
       if let notices { files[name] = notices.appendingPathComponent(name) }
     }
     return files.filter { FileManager.default.fileExists(atPath: $0.value.path) }
-      .sorted { utf8Order($0.key, $1.key) }.map { (name: $0.key, url: $0.value) }
+      .map { (name: $0.key, url: $0.value) }
   }
 }

@@ -10,7 +10,7 @@ package struct ServedModel: PromptEncoder {
   package let tokenizer: Tokenizer
   let template: ChatTemplate?
   let specialTokens: JSONMembers
-  let clock: TemplateClock
+  private let conversations: ConversationRenderer?
 
   /// - Parameter date: what the template's `strftime_now` shows: the batch's time, so that a line
   ///   that is rendered again
@@ -24,7 +24,10 @@ package struct ServedModel: PromptEncoder {
     self.tokenizer = tokenizer
     self.specialTokens = specialTokens
     self.template = template
-    clock = TemplateClock(secondsSince1970: Int64(date.seconds))
+    conversations = template.map {
+      ConversationRenderer(
+        $0, variables: specialTokens, clock: TemplateClock(secondsSince1970: Int64(date.seconds)))
+    }
   }
 
   package var contextLength: Int { record.contextLength }
@@ -53,17 +56,24 @@ package struct ServedModel: PromptEncoder {
   }
 
   private func render(_ messages: [ChatMessage]) throws -> String {
-    guard let template else {
+    guard let conversations else {
       throw PromptRefusal(
         "chat_template_missing",
         "The model '\(record.id)' has no chat template; use /v1/completions.", param: "messages")
     }
     let values = messages.map {
-      ChatTemplate.message(role: $0.role, content: $0.content, name: $0.name)
+      ChatTemplate.message(
+        role: $0.role, content: $0.content, name: $0.name, reasoning: $0.reasoning)
     }
     do {
-      return try template.render(
-        messages: .array(values), addGenerationPrompt: true, extra: specialTokens, clock: clock)
+      let rendered = try conversations.render(values, addGenerationPrompt: true)
+      if let index = rendered.ignored.first {
+        throw PromptRefusal(
+          "chat_template_error",
+          "The model's chat template leaves out messages[\(index)], of role "
+            + "'\(messages[index].role)'.", param: "messages[\(index)]")
+      }
+      return rendered.text
     } catch let error as TemplateError {
       throw Self.refusal(error)
     }

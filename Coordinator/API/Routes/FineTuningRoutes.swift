@@ -108,16 +108,20 @@ struct FineTuningRoutes {
   }
 
   /// `metadata[name]=value` of a query, spelled as forms are: `+` is a blank.
-  private static func metadata(_ query: String) -> [String: String] {
+  private static func metadata(_ query: String) -> ExactDictionary<String> {
     func spelled(_ text: Substring) -> String {
       let text = text.replacing("+", with: " ")
       return text.removingPercentEncoding ?? String(text)
     }
     return query.split(separator: "&").reduce(into: [:]) { metadata, pair in
       let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      let name = spelled(parts[0])
-      guard parts.count == 2, name.hasPrefix("metadata["), name.hasSuffix("]") else { return }
-      metadata[String(name.dropFirst(9).dropLast())] = spelled(parts[1])
+      // By code points: a key may begin with a mark that combines with the bracket.
+      let name = Array(spelled(parts[0]).unicodeScalars)
+      let prefix = Array("metadata[".unicodeScalars)
+      guard parts.count == 2, name.starts(with: prefix), name.last == "]" else { return }
+      var key = String.UnicodeScalarView()
+      key.append(contentsOf: name.dropFirst(prefix.count).dropLast())
+      metadata[String(key)] = spelled(parts[1])
     }
   }
 

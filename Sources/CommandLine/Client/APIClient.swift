@@ -3,6 +3,7 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOSSL
+import Tokenizers
 import WireProtocol
 import WorkerDaemon
 
@@ -69,7 +70,7 @@ struct APIClient: Sendable {
     var request = request(.POST, path)
     if let body {
       request.headers.add(name: "content-type", value: "application/json")
-      request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(body)))
+      request.body = .bytes(ByteBuffer(bytes: try ExactJSON.encode(body)))
     }
     return try await collect(try await send(request))
   }
@@ -89,7 +90,12 @@ struct APIClient: Sendable {
     let size = Int(try handle.seekToEnd())
     try handle.seek(toOffset: 0)
     let boundary = "tally-" + (0..<24).map { _ in String("0123456789abcdef".randomElement() ?? "0") }.joined()
-    let name = file.lastPathComponent.filter { $0 != "\"" && $0 != "\\" && !$0.isNewline }
+    // What would end the name or its line; by code points, as marks may combine with a quote.
+    let name = String(
+      String.UnicodeScalarView(
+        file.lastPathComponent.unicodeScalars.filter {
+          $0 != "\"" && $0 != "\\" && $0.properties.generalCategory != .control
+        }))
     let head =
       "--\(boundary)\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\n\(purpose)\r\n"
       + "--\(boundary)\r\ncontent-disposition: form-data; name=\"file\"; filename=\"\(name)\"\r\n"

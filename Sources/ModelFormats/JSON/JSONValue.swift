@@ -117,6 +117,13 @@ package struct JSONMembers: Hashable, Sendable, ExpressibleByDictionaryLiteral {
     Dictionary(zip(keys, values), uniquingKeysWith: { _, last in last })
   }
 
+  /// The members that are not null.
+  package var withoutNulls: JSONMembers {
+    var members = JSONMembers()
+    for (key, value) in zip(keys, values) where !value.isNull { members.append(key, value) }
+    return members
+  }
+
   package subscript(key: String) -> JSONValue? {
     get { position(of: key).map { values[$0] } }
     set {

@@ -33,15 +33,6 @@ package struct ChatTemplate: Sendable {
   /// - Throws: `TemplateError` with the line of the first such name.
   package func checkNames() throws { try TemplateNames.check(statements) }
 
-  /// A message as templates take it.
-  package static func message(
-    role: String, content: String, name: String? = nil
-  ) -> TemplateValue {
-    var members: JSONMembers = ["role": .string(role), "content": .string(content)]
-    if let name { members["name"] = .string(name) }
-    return .object(members)
-  }
-
   /// Renders a conversation.
   ///
   /// - Parameters:

@@ -1,6 +1,7 @@
 import CoordinatorCore
 import CoordinatorStore
 import Foundation
+import ModelFormats
 import TestSupport
 import WirePayloads
 import WireProtocol
@@ -58,7 +59,7 @@ struct Laboratory: Sendable {
 extension Laboratory {
   func newBatch(
     pool: WorkPool = .public, windowSeconds: Int = 86_400, priority: Int = 0,
-    metadata: [String: String]? = nil
+    metadata: ExactDictionary<String>? = nil
   ) -> NewBatch {
     NewBatch(
       keyID: key.id, inputFileID: "file-input", inputBlob: Self.digest("input"),
