@@ -92,7 +92,7 @@ struct AuditContractTests {
       #expect(try await lab.batch(batch.id).outputTokens == tokens)
       #expect(
         try await lab.store.gauges(now: later).audits
-          == .init(due: 0, passed: 0, failed: 1, failedDelivered: 0))
+          == FleetGauges.Audits(due: 0, passed: 0, failed: 1, failedDelivered: 0))
     }
   }
 

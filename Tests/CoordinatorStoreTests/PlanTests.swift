@@ -96,7 +96,7 @@ struct PlanTests {
     _ = try await store.receipts(after: 0, limit: 5)
     _ = try await store.verifyReceiptChain()
     let day = Day(containing: now)
-    for scope in [HistoryScope.everyone, .worker(worker.id), .account(worker.accountID)] {
+    for scope in [HistoryScope.everyone, .worker(id: worker.id), .account(id: worker.accountID)] {
       _ = try await store.history(of: scope, from: day, through: day)
     }
     _ = try await store.fleetNow(for: .operator, listedWorkers: 5, now: now)

@@ -84,7 +84,7 @@ import WorkerDaemon
       let first = try await WorkerDaemon.join(configuration(state.invitation(old, authority)))
       try await StubCoordinator.run(authority: authority, state: state) { new, _ in
         let key = try Data(contentsOf: URL(fileURLWithPath: place.path("worker/key.pem")))
-        @Sendable func expectMove(to url: String) throws {
+        let expectMove: @Sendable (String) throws -> Void = { url in
           let stored = try #require(try self.member())
           #expect(stored.record.url == url)
           #expect(stored.record.workerID == first.record.workerID)
@@ -93,29 +93,29 @@ import WorkerDaemon
         }
         // By an invitation, before and while it runs.
         _ = try await WorkerDaemon.join(configuration(state.invitation(new, authority)))
-        try expectMove(to: new)
+        try expectMove(new)
         try await withWorker(configuration(state.invitation(old, authority))) { reports in
           while try self.member()?.record.url != old { try await reports.wait { _ in true } }
           try await reports.wait(for: Self.isIdle)
         }
-        try expectMove(to: old)
+        try expectMove(old)
         // By the owner's command, without a worker and with one.
         _ = try await WorkerDaemon.move(configuration(), to: new)
-        try expectMove(to: new)
+        try expectMove(new)
         try await withWorker(configuration()) { reports in
           try await reports.wait(for: Self.isIdle)
           let socket = ControlSocket(dataFolder: place.path("worker"))
           #expect(try await socket.move(to: old).coordinator == old)
-          try expectMove(to: old)
+          try expectMove(old)
           await #expect(throws: ControlError.self) { try await socket.move(to: "https://127.0.0.1:1") }
-          try expectMove(to: old)
+          try expectMove(old)
         }
         // By the coordinator's announcement.
         await state.update { $0.nextAddress = new }
         try await withWorker(configuration()) { reports in
           while try self.member()?.record.url != new { try await reports.wait { _ in true } }
         }
-        try expectMove(to: new)
+        try expectMove(new)
         #expect(await state.requests.filter { $0 == "enroll" }.count == 1)
       }
     }

@@ -91,7 +91,6 @@ extension WorkerActivity {
         case .needsMoreMemory: "work waits that needs more memory\(amount(count))"
         case .needsMoreDisk: "work waits that needs a larger cache\(amount(count))"
         case .suspended: "this worker is suspended after a wrong result"
-        case .failedLately: "units failed here of late"
         case .paused: "the coordinator is paused"
         case .banned: "the coordinator's operator has banned this worker"
         case .notChosen: "work waits that this machine's owner did not choose\(amount(count))"

@@ -153,6 +153,14 @@ extension WorkUnit {
     replicas[index].isLate = true
   }
 
+  /// A lease ends without a result, where more accounts are there than any rule asks for.
+  @discardableResult
+  package mutating func lose(
+    _ replica: Int64, as state: Replica.State, _ policy: CoordinatorPolicy
+  ) -> [Action] {
+    lose(replica, as: state, among: .max, policy)
+  }
+
   /// A lease ends without a result.
   ///
   /// One account counts once: as long as another may compute the unit, no account alone sends it to
@@ -165,7 +173,7 @@ extension WorkUnit {
   @discardableResult
   package mutating func lose(
     _ replica: Int64, as state: Replica.State, detail: String = "",
-    among parties: @autoclosure () throws -> Int = .max, _ policy: CoordinatorPolicy
+    among parties: @autoclosure () throws -> Int, _ policy: CoordinatorPolicy
   ) rethrows -> [Action] {
     guard let index = index(of: replica), case .running = replicas[index].state else { return [] }
     replicas[index].state = state

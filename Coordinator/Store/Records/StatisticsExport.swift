@@ -149,6 +149,13 @@ package struct FleetGauges: Hashable, Sendable {
     package var failed: Int
     /// Failed ones whose wrong result had been delivered.
     package var failedDelivered: Int
+
+    package init(due: Int, passed: Int, failed: Int, failedDelivered: Int) {
+      self.due = due
+      self.passed = passed
+      self.failed = failed
+      self.failedDelivered = failedDelivered
+    }
   }
   /// By the state's name: `open`, `awaiting_replay`, `accepted`, `failed`, `cancelled`.
   package var units: [String: Int]

@@ -139,7 +139,10 @@ package extension SQLiteStore {
   }
 
   func rename(worker id: String, to name: String) async throws {
-    try await write { try $0.db.run("UPDATE worker SET name = ? WHERE id = ?", [name, id]) }
+    try await write { transaction in
+      try transaction.db.run(
+        "UPDATE worker SET name = ? WHERE id = ?", [Name.cleaned(name) ?? "unnamed", id])
+    }
   }
 
   func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool {
