@@ -25,7 +25,7 @@ extension WorkerDaemon {
         do {
           return try await enroller.move(
             present, to: invitation.url, isInvited: true, now: now)
-        } catch let failure where failure.isTurningAway {
+        } catch let failure as RequestFailure where failure.isTurningAway {
           // The coordinator does not know the member any more; the invitation admits it anew.
         }
       }

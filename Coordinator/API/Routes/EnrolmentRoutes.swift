@@ -49,7 +49,7 @@ struct EnrolmentRoutes {
     try message.versions.requireMatch()
     var worker = peer.worker
     let request = try verified(message.signingRequest)
-    if let name = message.workerName.map({ String($0.prefix(100)) }), !name.isEmpty {
+    if let name = Name.cleaned(message.workerName) {
       try await environment.store.rename(worker: worker.id, to: name)
       worker.name = name
     }
