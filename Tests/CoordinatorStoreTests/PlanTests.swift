@@ -131,13 +131,13 @@ struct PlanTests {
         && !sql.contains("sqlite_") && !sql.contains("grdb_migrations")
     }
     #expect(statements.count > 100, "the session reaches the store's statements")
-    let scans = try await DatabaseQueue(path: path).read { db in
+    let found = try await DatabaseQueue(path: path).read { db in
       let partial = try partialIndexes(db)
       return try statements.sorted().flatMap { sql in
         try scans(sql, db, partial).map { "\($0) in:\n\(sql)" }
       }
     }
-    #expect(scans.isEmpty, "\(scans.joined(separator: "\n\n"))")
+    #expect(found.isEmpty, "\(found.joined(separator: "\n\n"))")
   }
 
   /// Indexes of just the rows that matter now.

@@ -10,11 +10,11 @@ package struct ServedModel: PromptEncoder {
   package let tokenizer: Tokenizer
   let template: ChatTemplate?
   let specialTokens: JSONMembers
+  /// What the template's `strftime_now` shows.
+  let clock: TemplateClock
   private let conversations: ConversationRenderer?
 
-  /// - Parameter date: what the template's `strftime_now` shows: the batch's time, so that a line
-  ///   that is rendered again
-  ///   gives the same tokens.
+  /// - Parameter date: the batch's time, so that a line that is rendered again gives the same tokens.
   init(
     record: ModelRecord, tokenizer: Tokenizer, template: ChatTemplate?,
     specialTokens: JSONMembers, vocabularySize: Int, date: Timestamp
@@ -24,9 +24,10 @@ package struct ServedModel: PromptEncoder {
     self.tokenizer = tokenizer
     self.specialTokens = specialTokens
     self.template = template
+    let clock = TemplateClock(secondsSince1970: Int64(date.seconds))
+    self.clock = clock
     conversations = template.map {
-      ConversationRenderer(
-        $0, variables: specialTokens, clock: TemplateClock(secondsSince1970: Int64(date.seconds)))
+      ConversationRenderer($0, variables: specialTokens, clock: clock)
     }
   }
 
