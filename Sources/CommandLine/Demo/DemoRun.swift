@@ -31,7 +31,7 @@ struct DemoRun {
     let batch = try await client.post(
       "/v1/batches",
       BatchCreation(
-        input_file_id: uploaded.id, endpoint: try SubmitCommand.endpoint(of: command.prompts),
+        input_file_id: uploaded.id, endpoint: try await BatchFile(path: command.prompts).endpoint(),
         completion_window: "24h", metadata: ["tally_pool": "public"]), as: BatchObject.self)
     var bar = ProgressBar()
     let progress = try await BatchWatcher(client: client, patience: .seconds(5)) {
