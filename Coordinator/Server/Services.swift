@@ -144,6 +144,9 @@ package struct TickService: Service {
           if report.expiredBatches > 0 { environment.wakeups.finalisation.signal() }
           if report.expiredLeases > 0 { environment.wakeups.replay.signal() }
           onTick()
+          for file in report.deletedFiles {
+            await environment.claims.drop(file.blob, writtenUntil: file.createdAt)
+          }
         } catch is CancellationError {
           return
         } catch {

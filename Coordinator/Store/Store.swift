@@ -123,6 +123,9 @@ package protocol WorkStore: Sendable {
   func failReplay(_ job: String, detail: String, now: Timestamp) async throws
   /// Expires leases, replay jobs, batches and files that are due.
   func tick(now: Timestamp) async throws -> TickReport
+
+  /// What refers to each of these blobs, of one consistent view; blobs without uses are left out.
+  func uses(of blobs: [Digest], now: Timestamp) async throws -> [Digest: [BlobUse]]
 }
 
 /// Accounts and their workers.
@@ -140,7 +143,10 @@ package protocol FleetStore: Sendable {
   func enrol(_ worker: NewWorker, now: Timestamp) async throws -> WorkerRecord
   /// Records a certificate before it is handed out, at enrolment and renewal. Older ones stay valid
   /// until they end.
-  func recordCertificate(_ certificate: CertificateRecord) async throws
+  ///
+  /// - Returns: false, with nothing recorded, when the worker was given
+  ///   `StoreLimit.certificatesAtOnce` within a day, or within a third of their life if that is less.
+  func recordCertificate(_ certificate: CertificateRecord, now: Timestamp) async throws -> Bool
   /// The worker that a certificate was issued to; nil for unknown, ended or revoked ones.
   func worker(certificate fingerprint: Digest, now: Timestamp) async throws -> WorkerRecord?
   func worker(_ id: String) async throws -> WorkerRecord?
@@ -268,6 +274,8 @@ package enum StoreLimit {
   package static let storedErrors = 100
   /// Seconds in which a retried creation finds its first attempt.
   package static let createRetrySeconds = 600
+  /// Certificates that a worker gets within a day.
+  package static let certificatesAtOnce = 12
   /// Keys of one account that may be in use together.
   package static let accountKeys = 20
   /// Lines that one `appendRequests` takes well: a few megabytes of tokens.

@@ -96,10 +96,10 @@ struct FleetContractTests {
       let now = Laboratory.start
       let worker = try await lab.worker("a", account: "ann")
       for (name, days) in [("old", 1), ("new", 90)] {
-        try await lab.store.recordCertificate(
+        _ = try await lab.store.recordCertificate(
           CertificateRecord(
             fingerprint: Laboratory.digest(name), workerID: worker.id,
-            notAfter: now.adding(seconds: days * 86_400), der: Data(name.utf8)))
+            notAfter: now.adding(seconds: days * 86_400), der: Data(name.utf8)), now: now)
       }
       func found(_ name: String, _ time: Timestamp) async throws -> String? {
         try await lab.store.worker(certificate: Laboratory.digest(name), now: time)?.id
@@ -115,6 +115,39 @@ struct FleetContractTests {
       #expect(try await found("new", now) == nil)
       #expect(try await lab.submit(lease, by: worker).state == .notNeeded)
       #expect(try await lab.batch(batch.id).completed == 0)
+    }
+  }
+
+  @Test(
+    "a worker gets so many certificates a day, and those that ended are forgotten",
+    arguments: StoreKind.allCases)
+  func certificateRate(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let worker = try await lab.worker("a", account: "ann")
+      let other = try await lab.worker("b", account: "bob")
+      let life = 30 * 86_400
+      func record(_ name: String, of worker: WorkerRecord, at now: Timestamp) async throws -> Bool {
+        try await lab.store.recordCertificate(
+          CertificateRecord(
+            fingerprint: Laboratory.digest(name), workerID: worker.id,
+            notAfter: now.adding(seconds: life), der: Data(name.utf8)), now: now)
+      }
+      var now = Laboratory.start
+      var given = 0
+      for number in 0..<50 where try await record("\(number)", of: worker, at: now) { given += 1 }
+      #expect(given == StoreLimit.certificatesAtOnce)
+      #expect(try await record("other", of: other, at: now))
+      #expect(
+        try await lab.store.worker(certificate: Laboratory.digest("0"), now: now)?.id == worker.id)
+      // A worker that renews as it should is never refused.
+      for number in 0..<10 {
+        now = now.adding(seconds: life * 2 / 3)
+        #expect(try await record("later \(number)", of: worker, at: now))
+      }
+      // Asked about a time when they were valid, those that ended are not there any more.
+      let first = try await lab.store.worker(
+        certificate: Laboratory.digest("0"), now: Laboratory.start)
+      #expect(first == nil)
     }
   }
 }

@@ -47,12 +47,15 @@ struct ResultUpload {
     } catch {
       throw invalid("The result is not valid for its unit: \(error).")
     }
-    _ = try await environment.blobs.put(data)
-    let receipt = try await environment.store.submit(
-      ResultSubmission(
-        leaseID: id, workerID: peer.worker.id, result: result, signature: claim.signature,
-        seconds: claim.seconds, energy: claim.energy),
-      now: environment.now())
+    let receipt = try await environment.claims.naming(claim.digest) {
+      _ = try await environment.blobs.put(data)
+    } name: {
+      try await environment.store.submit(
+        ResultSubmission(
+          leaseID: id, workerID: peer.worker.id, result: result, signature: claim.signature,
+          seconds: claim.seconds, energy: claim.energy),
+        now: environment.now())
+    }
     return (receipt, lease.specification.kind)
   }
 

@@ -105,7 +105,7 @@ package struct ReplayOutcome: Hashable, Sendable {
 package struct TickReport: Hashable, Sendable {
   package var expiredLeases = 0
   package var expiredBatches = 0
-  package var deletedFiles = 0
+  package var deletedFiles: [DeletedFile] = []
   /// When something falls due next, at the latest; nil when nothing is scheduled.
   package var nextDue: Timestamp?
 }

@@ -105,14 +105,26 @@ package extension SQLiteStore {
     }
   }
 
-  func recordCertificate(_ certificate: CertificateRecord) async throws {
+  func recordCertificate(_ certificate: CertificateRecord, now: Timestamp) async throws -> Bool {
     try await write { transaction in
-      try transaction.db.run(
+      let db = transaction.db
+      // A revoked worker is known by its rows.
+      try db.run(
+        "DELETE FROM certificate WHERE worker = ? AND not_after <= ? AND revoked = 0",
+        [certificate.workerID, now])
+      // All are given for the same time, so that the end of one tells when it was given.
+      let window = min(86_400, Int(certificate.notAfter.seconds(since: now)) / 3)
+      let recent = try db.integer(
+        "SELECT count(*) FROM certificate WHERE worker = ? AND not_after > ?",
+        [certificate.workerID, certificate.notAfter.adding(seconds: -window)])
+      guard recent < StoreLimit.certificatesAtOnce else { return false }
+      try db.run(
         """
         INSERT INTO certificate (fingerprint, worker, not_after, der) VALUES (?, ?, ?, ?)
         ON CONFLICT DO NOTHING
         """,
         [certificate.fingerprint, certificate.workerID, certificate.notAfter, certificate.der])
+      return true
     }
   }
 
