@@ -28,6 +28,10 @@ enum Migrations {
       try $0.execute(sql: "ALTER TABLE manifest ADD COLUMN provenance BLOB")
     }
     migrator.registerMigration("10: fine-tuning") { try $0.execute(sql: queues + fineTuning) }
+    migrator.registerMigration("reserved tokens") {
+      try $0.execute(
+        sql: "ALTER TABLE batch ADD COLUMN reserved_tokens INTEGER NOT NULL DEFAULT 0")
+    }
     return migrator
   }
 
