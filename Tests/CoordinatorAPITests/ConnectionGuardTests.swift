@@ -13,7 +13,7 @@ import Testing
       _ limits: ConnectionLimits = ConnectionLimits(), counts: ConnectionCounts = .init(),
       from address: String = "192.0.2.1"
     ) throws {
-      channel = EmbeddedChannel(handler: ConnectionGuard(limits: limits, counts: counts))
+      channel = EmbeddedChannel(handler: limits.makeGuard(counts))
       try channel.connect(to: try SocketAddress(ipAddress: address, port: 1)).wait()
     }
 

@@ -9,11 +9,11 @@ import NIOHTTP1
 ///   the rest is read and dropped, so that the client is not reset before it sees the answer.
 /// - A request without `Host` is refused (RFC 9112, section 3.2).
 /// - Of one address, only so many connections are served.
-package final class ConnectionGuard: ChannelDuplexHandler {
-  package typealias InboundIn = HTTPServerRequestPart
-  package typealias InboundOut = HTTPServerRequestPart
-  package typealias OutboundIn = HTTPServerResponsePart
-  package typealias OutboundOut = HTTPServerResponsePart
+final class ConnectionGuard: ChannelDuplexHandler {
+  typealias InboundIn = HTTPServerRequestPart
+  typealias InboundOut = HTTPServerRequestPart
+  typealias OutboundIn = HTTPServerResponsePart
+  typealias OutboundOut = HTTPServerResponsePart
 
   private enum State {
     case serving
@@ -34,26 +34,26 @@ package final class ConnectionGuard: ChannelDuplexHandler {
   private var progress = WriteProgress()
   private var progressCheck: Scheduled<Void>?
 
-  package init(limits: ConnectionLimits, counts: ConnectionCounts) {
+  init(limits: ConnectionLimits, counts: ConnectionCounts) {
     self.limits = limits
     self.counts = counts
   }
 
-  package func handlerAdded(context: ChannelHandlerContext) {
+  func handlerAdded(context: ChannelHandlerContext) {
     if context.channel.isActive { admit(context) }
   }
 
-  package func channelActive(context: ChannelHandlerContext) {
+  func channelActive(context: ChannelHandlerContext) {
     admit(context)
     context.fireChannelActive()
   }
 
-  package func channelInactive(context: ChannelHandlerContext) {
+  func channelInactive(context: ChannelHandlerContext) {
     cancelChecks()
     context.fireChannelInactive()
   }
 
-  package func handlerRemoved(context: ChannelHandlerContext) { cancelChecks() }
+  func handlerRemoved(context: ChannelHandlerContext) { cancelChecks() }
 
   private func cancelChecks() {
     arrivalCheck?.cancel()
@@ -71,7 +71,7 @@ package final class ConnectionGuard: ChannelDuplexHandler {
 
   // MARK: What comes
 
-  package func read(context: ChannelHandlerContext) {
+  func read(context: ChannelHandlerContext) {
     if arrival != nil {
       arrival?.wait(from: context.eventLoop.now)
       checkArrival(context)
@@ -79,7 +79,7 @@ package final class ConnectionGuard: ChannelDuplexHandler {
     context.read()
   }
 
-  package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     let part = unwrapInboundIn(data)
     switch state {
     case .ended(let dropped):
@@ -133,7 +133,7 @@ package final class ConnectionGuard: ChannelDuplexHandler {
 
   // MARK: What goes
 
-  package func write(
+  func write(
     context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?
   ) {
     let written = promise ?? context.eventLoop.makePromise()
@@ -179,6 +179,13 @@ package final class ConnectionGuard: ChannelDuplexHandler {
         self.checkProgress(context)
       }
     }
+  }
+}
+
+extension ConnectionLimits {
+  /// What keeps one connection within these limits; it comes right behind the decoder of HTTP/1.1.
+  package func makeGuard(_ counts: ConnectionCounts) -> any ChannelDuplexHandler {
+    ConnectionGuard(limits: self, counts: counts)
   }
 }
 

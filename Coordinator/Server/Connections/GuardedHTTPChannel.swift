@@ -16,8 +16,7 @@ struct GuardedHTTPChannel: ServerChildChannel {
     base.setup(channel: channel, logger: logger).flatMapThrowing { [limits, counts] value in
       let pipeline = channel.pipeline.syncOperations
       let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
-      try pipeline.addHandler(
-        ConnectionGuard(limits: limits, counts: counts), position: .after(decoder))
+      try pipeline.addHandler(limits.makeGuard(counts), position: .after(decoder))
       return value
     }
   }
