@@ -4,7 +4,12 @@ import PackageDescription
 // One optimised build serves programs and tests (`swift build -c release --build-tests`), so
 // targets share declarations with `package` access instead of `@testable`.
 
-let swiftSettings: [SwiftSetting] = [.swiftLanguageMode(.v6)]
+let unoptimised: [SwiftSetting] = [.unsafeFlags(["-Onone"])]
+
+/// `TALLY_QUICK_BUILD=1` compiles the project's own Swift without optimisation, for the time in which it changes often.
+let swiftSettings: [SwiftSetting] =
+  [.swiftLanguageMode(.v6)]
+  + (Context.environment["TALLY_QUICK_BUILD"] == nil ? [] : unoptimised)
 
 /// A Swift target at `path`, whose tests live in `Tests/<name>Tests`. Files that it embeds are part of
 /// the program: nothing has to be found beside it.
@@ -17,9 +22,11 @@ func module(
     resources: resources.map { .embedInCode($0) }, swiftSettings: swiftSettings)
 }
 
+/// A test target. What it tests is optimised; compiling the tests so as well would take longer than they run.
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(
-    name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: swiftSettings)
+    name: name, dependencies: dependencies, path: "Tests/\(name)",
+    swiftSettings: swiftSettings + unoptimised)
 }
 
 /// Documents that stand beside the code they explain.
@@ -88,6 +95,7 @@ let package = Package(
   ],
   targets: [
     // System libraries: module maps only.
+    .systemLibrary(name: "CMalloc", path: "Sources/CMalloc"),
     .systemLibrary(
       name: "COpenSSL", path: "Sources/COpenSSL", pkgConfig: "libcrypto",
       providers: [.apt(["libssl-dev"])]),
@@ -118,6 +126,9 @@ let package = Package(
       "Execution", path: "Sources/Execution",
       ["FineTuning", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads"]),
 
+    // Threads and memory for work that computes for long.
+    module("BoundedWork", path: "Sources/BoundedWork", ["CMalloc"]),
+
     // What coordinator and worker say to each other.
     module("WireProtocol", path: "Protocol/Messages", []),
     module("WirePayloads", path: "Protocol/Payloads", ["CZstd", "ModelFormats", "WireProtocol", crypto]),
@@ -126,14 +137,16 @@ let package = Package(
     module("CoordinatorCore", path: "Coordinator/Core", ["WireProtocol"]),
     module(
       "CoordinatorStore", path: "Coordinator/Store",
-      ["CoordinatorCore", "WireProtocol", "WirePayloads", crypto, grdb, logging]),
+      [
+        "CoordinatorCore", "ModelFormats", "WireProtocol", "WirePayloads", crypto, grdb, logging,
+      ]),
     module(
       "CoordinatorStatistics", path: "Coordinator/Statistics",
-      ["CoordinatorCore", "CoordinatorStore", "CZlib", crypto]),
+      ["CoordinatorCore", "CoordinatorStore", "CZlib", "WireProtocol", crypto]),
     module(
       "CoordinatorAPI", path: "Coordinator/API",
       [
-        "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning",
+        "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning",
         "ModelFormats", "Models", "Tokenizers", "TrainingData", "WirePayloads", "WireProtocol", asn1, crypto, hummingbird, logging, nioCore,
         nioSSL, x509,
       ]),
@@ -146,10 +159,10 @@ let package = Package(
     module(
       "CoordinatorServer", path: "Coordinator/Server",
       [
-        "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics", "CoordinatorStore",
+        "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics", "CoordinatorStore",
         "Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1,
         crypto, hummingbird, hummingbirdCore, hummingbirdTLS, lifecycle, logging, nioCore, nioHTTP1,
-        nioPosix, nioSSL, x509,
+        nioPosix, nioSSL, unixSignals, x509,
       ]),
 
     // The worker.
@@ -160,7 +173,7 @@ let package = Package(
     module(
       "WorkerDaemon", path: "Worker/Daemon",
       [
-        "COpenSSL", "WorkerCore", "WorkerEngine", "WireProtocol", "WirePayloads", asyncHTTPClient,
+        "BoundedWork", "COpenSSL", "WorkerCore", "WorkerEngine", "WireProtocol", "WirePayloads", asyncHTTPClient,
         crypto, hummingbird, lifecycle, logging, nioCore, nioHTTP1, nioPosix, nioSSL, unixSignals,
       ]),
 
@@ -168,7 +181,7 @@ let package = Package(
     .executableTarget(
       name: "tally",
       dependencies: [
-        "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
+        "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
         "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels", "ModelFormats", "Models",
         "Tokenizers", "TrainingData", "WireProtocol", "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine", argumentParser,
         asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
@@ -179,6 +192,7 @@ let package = Package(
     module("TestSupport", path: "Sources/TestSupport", []),
     module("ReaderProbes", path: "Sources/ReaderProbes", ["ModelFormats", "Models", "Tokenizers"]),
     tests("ReaderProbesTests", ["ReaderProbes", "TestSupport"]),
+    tests("BoundedWorkTests", ["BoundedWork"]),
     tests("KernelsTests", ["CKernels", "Kernels", "TestSupport"]),
     tests("ModelFormatsTests", ["ModelFormats", "TestSupport"]),
     tests("TokenizersTests", ["Tokenizers", "TestSupport"]),
@@ -202,7 +216,7 @@ let package = Package(
     tests(
       "CoordinatorAPITests",
       [
-        "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStore", "TestSupport",
+        "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStore", "TestSupport",
         "WirePayloads", "WireProtocol", asn1, crypto, hummingbirdTesting, nioCore, nioEmbedded,
         nioHTTP1, nioPosix, nioSSL, x509,
       ]),

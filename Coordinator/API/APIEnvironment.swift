@@ -1,3 +1,4 @@
+import BoundedWork
 import CoordinatorCore
 import CoordinatorStatistics
 import CoordinatorStore
@@ -14,7 +15,7 @@ package struct APIEnvironment: Sendable {
   /// Blobs that came from outside and are about to be named.
   package let claims: BlobClaims
   /// What uploads under way take of their keys' quotas.
-  package let uploads = UploadBudget()
+  package let uploadBudget = UploadBudget()
   /// Statistics that anybody may ask for, made once in a moment.
   package var statisticsCache = ShortCache<Response>(interval: .seconds(2))
   package var limits: APILimits
@@ -24,8 +25,22 @@ package struct APIEnvironment: Sendable {
   package var diskGuard = DiskGuard()
   /// What units are verified by.
   package var policy = CoordinatorPolicy()
+  /// Where everything is computed that takes long.
+  package let heavy = HeavyWork(threads: 2)
+  /// For results on their way, and the inputs of their units.
+  package let resultMemory = ByteBudget(limitBytes: 320 << 20, waiting: 512)
+  /// For datasets and adapters.
+  package let tuningMemory = ByteBudget(limitBytes: 512 << 20, waiting: 16)
+  /// Who may send a result.
+  package let uploads = UploadAdmission()
   /// Bytes that are free where blobs and database are; nil where nobody can tell.
   package var freeDiskBytes: @Sendable () -> Int? = { nil }
+  /// Whether this process replays disputed units.
+  package var replays = true
+  /// Seconds that the system's clock is ahead by and not believed; nil while it is right.
+  package var clockJumpSeconds: @Sendable () -> Double? = { nil }
+  /// When the server's certificate ends; nil where nobody knows.
+  package var serverCertificateEnd: @Sendable () -> Timestamp? = { nil }
   package var now: @Sendable () -> Timestamp
 
   package init(
@@ -52,6 +67,22 @@ package struct APIEnvironment: Sendable {
   /// - Throws: `APIError` 507 when the disk is too full to take what a client sends.
   func requireDisk() throws {
     if let diskShortage { throw APIError.diskFull(diskShortage) }
+  }
+
+  /// How far a batch is, and why it waits, also where only the process knows that.
+  ///
+  /// - Parameter key: the asking API key; nil for everyone's pages.
+  /// - Throws: `StoreError.notFound`.
+  package func progress(ofBatch id: String, key: String?) async throws -> BatchProgress {
+    var progress = try await store.progress(of: id, key: key, now: now())
+    guard !progress.batch.state.hasEnded else { return progress }
+    if let diskShortage { progress.waitReasons.insert(diskShortage, at: 0) }
+    if progress.units.awaitingReplay > 0, !replays {
+      progress.waitReasons.append(
+        "This coordinator replays nothing itself (`replay_threads` is 0): disputed units wait until "
+          + "its operator changes that, or another process replays them.")
+    }
+    return progress
   }
 
   /// The system's clock.

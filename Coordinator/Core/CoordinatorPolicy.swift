@@ -10,7 +10,8 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   package var maximumSequencesPerUnit = 256
   /// Sequences in a unit for a worker that has not finished any yet.
   package var firstUnitSequences = 4
-  /// Speed assumed of such a worker, in floating-point operations a second for each core.
+  /// Speed assumed of such a worker, in floating-point operations a second for each core, of which
+  /// 16 count at most.
   package var assumedFlopsPerCore = 1e9
   /// Units that one lease call gives at most.
   package var maximumUnitsPerLease = 16
@@ -24,6 +25,14 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// A lease's first deadline is this many times the time that the unit should take, at least
   /// `silenceSeconds`.
   package var deadlineFactor = 2.0
+  /// Heartbeats that show no progress extend a lease to this many times `silenceSeconds` at least:
+  /// owners' pauses are no failure.
+  package var patienceFactor = 5.0
+  /// Bytes a second at which a worker is expected to download a model.
+  package var assumedDownloadBytesPerSecond = 1e6
+  /// A replica is late after this many times the time that the unit should take, and
+  /// `silenceSeconds` at least: once the unit has a result, another account gets its place.
+  package var lateFactor = 3.0
   /// Heartbeats extend a lease to this many times the time that the unit should take, and no
   /// further,
   package var extensionFactor = 10.0
@@ -32,11 +41,18 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// and at most to this many.
   package var maximumLeaseSeconds = 86_400
 
-  /// Accounts whose digests must be equal in the public pool.
+  /// Accounts whose digests must be equal in the public pool, for units that are cut from now on.
   package var quorum = 2
+  /// The share of what quorums accept that the trusted machine computes again, for established
+  /// accounts; `AuditRule` says how much more it is for others.
+  package var auditShare = 0.01
+  /// Units that wait for an audit at most.
+  package var maximumDueAudits = 256
   /// Replicas of a unit that may be lost (expired or given back as failed) before the trusted
-  /// machine takes it.
+  /// machine takes it, by as many accounts, or by all where there are fewer.
   package var maximumLostReplicas = 6
+  /// Accounts, or all where there are fewer, that call a unit invalid before its requests fail.
+  package var maximumInvalidReports = 3
   /// Attempts of the trusted machine before the unit's requests fail.
   package var maximumReplays = 2
   /// Seconds after which an attempt of the trusted machine is given out again, at most; shorter for
@@ -47,15 +63,39 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Seconds that a worker gets no work after its first wrong result; doubled for each further one,
   /// to 30 days.
   package var suspensionSeconds = 3_600
+  /// Seconds that all workers of an account get no work after the first of them gave a wrong result.
+  package var accountHoldSeconds = 600
   /// Seconds that a worker gets no work after it failed at a unit; doubled for each further one in
   /// a row, to an hour.
   package var failureBackoffSeconds = 30
+  /// Units of one model that a worker calls invalid within an hour before it gets no more of it.
+  package var maximumRefusals = 8
+  /// Units that an account may give back at once for each of its workers without waiting, as a
+  /// restart does,
+  package var freeReturns = 10
+  /// and seconds after which it may give back one more.
+  package var returnSeconds = 120
   /// Seconds after which a worker that asked for nothing counts as away.
   package var activeSeconds = 600
   /// Seconds after which an idle worker may ask again.
   package var retryAfterSeconds = 5
 
+  /// Seconds for which only those accounts are given the second replica of a unit that were drawn
+  /// first; after each such time twice as many are. Shorter when nothing else waits, so that the end
+  /// of a batch is not held up.
+  package func drawSeconds(isBusy: Bool) -> Double {
+    Double(isBusy ? max(targetUnitSeconds, 2 * retryAfterSeconds) : 2 * retryAfterSeconds)
+  }
+
   package init() {}
+
+  /// Accounts whose results must be equal for a unit that is cut now.
+  package func accountsWanted(in pool: WorkPool) -> Int {
+    switch pool {
+    case .public: max(1, quorum)
+    case .trusted: pool.leastAccounts
+    }
+  }
 
   /// Seconds that the trusted machine has for a unit.
   package func replaySeconds(flops: Double) -> Int {
@@ -65,6 +105,15 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Seconds of suspension after the `count`th wrong result.
   package func suspension(afterRejections count: Int) -> Int {
     Self.doubled(suspensionSeconds, times: count - 1, limit: 30 * 86_400)
+  }
+
+  /// How an account is held back after a wrong result.
+  package func accountPenalty(_ strikes: AccountStrikes) -> AccountPenalty {
+    switch strikes.count {
+    case ...0: .none
+    case 1: .hold(seconds: accountHoldSeconds)
+    default: .suspension(seconds: suspension(afterRejections: strikes.count))
+    }
   }
 
   /// Seconds of waiting after the `count`th failure in a row.

@@ -7,8 +7,10 @@ package struct CoordinatorConfiguration: Sendable {
   /// The folder of the database, the blobs, the authority and the server's certificate. Made if it
   /// is missing.
   package var dataFolder: URL
-  /// The address to listen on.
-  package var host = "127.0.0.1"
+  /// The address to listen on. An IPv6 address may stand in brackets, as in a URL.
+  package var host = "127.0.0.1" {
+    didSet { if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) } }
+  }
   /// The port to listen on; 0 takes a free one.
   package var port = 8787
   /// How clients and workers reach it, `https://HOST:PORT`; nil where nobody said.

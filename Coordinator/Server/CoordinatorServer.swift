@@ -25,34 +25,50 @@ package enum CoordinatorServer {
     onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in },
     onTick: @escaping @Sendable () -> Void = {}
   ) async throws {
+    // `CertificateService` takes it from here on; before, it is no reason to end either.
+    signal(SIGHUP, SIG_IGN)
     let folder = try DataFolder(opening: configuration.dataFolder, policy: configuration.policy)
     let lock = try folder.lock()
     defer { lock.unlock() }
     try folder.blobs.removeAbandoned(before: Date(timeIntervalSinceNow: -86400))
     try await folder.blobs.restoreInterrupted()
-    let environment = folder.environment(
-      limits: configuration.limits, diskGuard: configuration.diskGuard)
+    let clock = SteadyClock()
+    var environment = folder.environment(
+      limits: configuration.limits, diskGuard: configuration.diskGuard, now: { clock.now() })
+    environment.replays = configuration.replayThreads > 0
+    environment.clockJumpSeconds = { clock.jumpSeconds }
+    let certificate = try certificate(configuration, folder, clock)
+    environment.serverCertificateEnd = { certificate.end }
     let application = try application(
-      configuration, folder: folder, environment: environment, logger: logger,
-      onListening: onListening)
+      configuration, folder: folder, environment: environment, certificate: certificate,
+      logger: logger, onListening: onListening)
     var services: [any Service] = [application]
     services += backgroundServices(
-      configuration, folder: folder, environment, logger, onTick: onTick)
+      configuration, folder: folder, environment, clock, logger, onTick: onTick)
+    services.append(
+      CertificateService(
+        certificate: certificate, isOwn: configuration.publicCertificate == nil,
+        seconds: configuration.pollSeconds, logger: logger))
     var group = ServiceGroupConfiguration(
       services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
     group.maximumGracefulShutdownDuration = .seconds(configuration.shutdownSeconds)
     // A replay ends after the step that it is in.
     group.maximumCancellationDuration = .seconds(60)
-    try await ServiceGroup(configuration: group).run()
+    do {
+      try await ServiceGroup(configuration: group).run()
+    } catch {
+      throw ServerError(listening: error, configuration) ?? error
+    }
     try folder.store.close()
   }
 
   private static func application(
     _ configuration: CoordinatorConfiguration, folder: DataFolder, environment: APIEnvironment,
-    logger: Logger, onListening: @escaping @Sendable (Int) async -> Void
+    certificate: ServerCertificate, logger: Logger,
+    onListening: @escaping @Sendable (Int) async -> Void
   ) throws -> some ApplicationProtocol {
     let tls = try TLSListener.configuration(
-      certificate: certificate(configuration, folder), authority: folder.authority)
+      certificate: certificate, authority: folder.authority)
     let router = APIRouter.make(environment)
     if configuration.dashboard {
       try DashboardRoutes(
@@ -74,7 +90,7 @@ package enum CoordinatorServer {
           GuardedHTTPChannel(
             base: HTTP1Channel(responder: responder, configuration: http), limits: limits,
             counts: counts)
-        }, tlsConfiguration: tls),
+        }, configuration: tls),
       configuration: .init(
         address: .hostname(configuration.host, port: configuration.port),
         serverName: nil, backlog: 1024, reuseAddress: true,
@@ -105,25 +121,18 @@ package enum CoordinatorServer {
   }
 
   private static func certificate(
-    _ configuration: CoordinatorConfiguration, _ folder: DataFolder
-  ) throws -> (chainPEM: String, keyPEM: String) {
+    _ configuration: CoordinatorConfiguration, _ folder: DataFolder, _ clock: SteadyClock
+  ) throws -> ServerCertificate {
     guard let own = configuration.publicCertificate else {
-      let issued = try folder.serverCertificate(hosts: configuration.certificateHosts)
-      return (issued.certificatePEM, issued.privateKeyPEM)
+      return try ServerCertificate(
+        issuedIn: folder, hosts: configuration.certificateHosts, clock: clock)
     }
-    func text(_ file: URL) throws -> String {
-      do {
-        return try String(contentsOf: file, encoding: .utf8)
-      } catch {
-        throw ServerError.invalidCertificate(file.path, reason: "the file cannot be read")
-      }
-    }
-    return (try text(own.chainFile), try text(own.keyFile))
+    return try ServerCertificate(chainFile: own.chainFile, keyFile: own.keyFile)
   }
 
   private static func backgroundServices(
     _ configuration: CoordinatorConfiguration, folder: DataFolder, _ environment: APIEnvironment,
-    _ logger: Logger, onTick: @escaping @Sendable () -> Void
+    _ clock: SteadyClock, _ logger: Logger, onTick: @escaping @Sendable () -> Void
   ) -> [any Service] {
     var services: [any Service] = [
       ValidationService(
@@ -135,11 +144,11 @@ package enum CoordinatorServer {
         environment: environment, atOnce: configuration.validationsAtOnce,
         pollSeconds: configuration.pollSeconds, logger: logger),
       TickService(
-        environment: environment, tickSeconds: configuration.tickSeconds, logger: logger,
-        onTick: onTick),
+        environment: environment, clock: clock, tickSeconds: configuration.tickSeconds,
+        logger: logger, onTick: onTick),
       SweepService(
         sweep: StorageSweep(folder: folder, retention: configuration.retention),
-        sweepSeconds: configuration.sweepSeconds, now: environment.now, logger: logger),
+        sweepSeconds: configuration.sweepSeconds, clock: clock, logger: logger),
     ]
     if configuration.statisticsSeconds > 0 {
       services.append(

@@ -3,6 +3,7 @@ import CoordinatorCore
 import CoordinatorStatistics
 import CoordinatorStore
 import Foundation
+import NIOCore
 import WireProtocol
 import X509
 
@@ -84,26 +85,38 @@ package struct DataFolder: Sendable {
     return authority
   }
 
-  /// The server's certificate and key in PEM, issued anew when a host is missing or the end is
-  /// near.
+  /// The files of the certificate that the coordinator issues to itself, and of its key.
+  var serverCertificateFiles: [URL] {
+    [url.appendingPathComponent("server.pem"), url.appendingPathComponent("server.key.pem")]
+  }
+
+  /// The server's certificate and key in PEM, issued anew when a host is missing, the end is near,
+  /// or it has not begun.
+  ///
+  /// - Parameters:
+  ///   - now: the time that the coordinator goes by.
+  ///   - calendar: what the system's clock says. After it jumped nobody knows which of both is right, so
+  ///     the certificate is valid at both: clients look at clocks of their own.
   package func serverCertificate(
-    hosts: [String], now: Date = Date()
-  ) throws -> (certificatePEM: String, privateKeyPEM: String) {
-    let certificate = PrivateFile(url.appendingPathComponent("server.pem"))
-    let key = PrivateFile(url.appendingPathComponent("server.key.pem"))
+    hosts: [String], now: Date = Date(), calendar: Date? = nil
+  ) throws -> (chainPEM: String, keyPEM: String) {
+    let files = serverCertificateFiles.map(PrivateFile.init)
+    let (certificate, key) = (files[0], files[1])
+    let earliest = min(now, calendar ?? now)
+    let latest = max(now, calendar ?? now)
     if certificate.exists, key.exists,
       let text = try? certificate.readText(), let keyText = try? key.readText(),
       (try? authority.isUsable(
-        serverCertificatePEM: text, privateKeyPEM: keyText, hosts: hosts,
-        until: now.addingTimeInterval(Self.renewalSeconds))) == true
+        serverCertificatePEM: text, privateKeyPEM: keyText, hosts: hosts, from: earliest,
+        until: latest.addingTimeInterval(Self.renewalSeconds))) == true
     {
       return (text, keyText)
     }
     let issued = try authority.issueServerCertificate(
-      hosts: hosts, now: now, validSeconds: Self.serverCertificateSeconds)
+      hosts: hosts, from: earliest, now: latest, validSeconds: Self.serverCertificateSeconds)
     try key.write(issued.privateKeyPEM)
     try certificate.write(issued.certificatePEM)
-    return issued
+    return (issued.certificatePEM, issued.privateKeyPEM)
   }
 
   /// Makes this the one process that serves the folder until it ends.
@@ -122,11 +135,32 @@ package struct DataFolder: Sendable {
 package enum ServerError: Error, Hashable, CustomStringConvertible {
   case alreadyRunning(String)
   case invalidCertificate(String, reason: String)
+  case cannotListen(host: String, port: Int, reason: String)
+  case file(String, reason: String)
 
   package var description: String {
     switch self {
     case .alreadyRunning(let path): "another coordinator is running on \(path)"
-    case .invalidCertificate(let path, let reason): "\(path): \(reason)"
+    case .invalidCertificate(let path, let reason), .file(let path, let reason): "\(path): \(reason)"
+    case .cannotListen(let host, let port, let reason):
+      "cannot listen on \(host) port \(port): \(reason)"
     }
+  }
+
+  /// Nil for an error that is not about the address to listen on.
+  init?(listening error: any Error, _ configuration: CoordinatorConfiguration) {
+    let reason: String
+    switch error {
+    case let error as IOError where error.errnoCode == EADDRINUSE:
+      reason =
+        "another program listens there already (`ss -ltnp` names it); choose another --port, or end it"
+    case let error as IOError where error.errnoCode == EADDRNOTAVAIL:
+      reason = "this machine has no such address; --host 0.0.0.0 listens on all"
+    case let error as IOError where error.errnoCode == EACCES:
+      reason = "ports below 1024 are for root; choose another --port"
+    case is SocketAddressError: reason = "--host takes an address of this machine, or its name"
+    default: return nil
+    }
+    self = .cannotListen(host: configuration.host, port: configuration.port, reason: reason)
   }
 }

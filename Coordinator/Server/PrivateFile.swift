@@ -34,18 +34,23 @@ struct PrivateFile {
     guard fsync(folder) == 0 else { throw failure(url.path) }
   }
 
-  private func failure(_ path: String) -> CocoaError {
-    CocoaError(
-      .fileWriteUnknown,
-      userInfo: [NSFilePathErrorKey: path, "reason": String(cString: strerror(errno))])
+  private func failure(_ path: String) -> ServerError {
+    .file(path, reason: String(cString: strerror(errno)))
   }
 }
 
 /// An advisory lock on a file (`flock`), which ends with the process.
 package final class FileLock: Sendable {
-  package enum Failure: Error {
+  package enum Failure: Error, CustomStringConvertible {
     case taken
     case unavailable(String)
+
+    package var description: String {
+      switch self {
+      case .taken: "another process holds the lock"
+      case .unavailable(let reason): reason
+      }
+    }
   }
 
   private let descriptor: Int32
@@ -53,11 +58,15 @@ package final class FileLock: Sendable {
   /// - Parameter waiting: whether to wait for another holder.
   package init(_ url: URL, waiting: Bool) throws {
     descriptor = open(url.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw Failure.unavailable(url.path) }
+    guard descriptor >= 0 else {
+      throw Failure.unavailable("cannot open \(url.path): \(String(cString: strerror(errno)))")
+    }
     guard flock(descriptor, waiting ? LOCK_EX : LOCK_EX | LOCK_NB) == 0 else {
-      let taken = errno == EWOULDBLOCK
+      let cause = errno
       close(descriptor)
-      throw taken ? Failure.taken : Failure.unavailable(url.path)
+      throw cause == EWOULDBLOCK
+        ? Failure.taken
+        : Failure.unavailable("cannot lock \(url.path): \(String(cString: strerror(cause)))")
     }
   }
 

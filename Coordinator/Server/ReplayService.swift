@@ -1,3 +1,4 @@
+import BoundedWork
 import CoordinatorAPI
 import CoordinatorStore
 import Execution
@@ -12,8 +13,8 @@ import Synchronization
 import WirePayloads
 import WireProtocol
 
-/// The coordinator's own trusted machine: computes units whose replicas disagree. Its bits are the
-/// truth.
+/// The coordinator's own trusted machine: computes units whose replicas disagree, and audits accepted
+/// ones when no others wait. Its bits are the truth.
 ///
 /// A model is loaded for the first unit that needs it and let go when nothing is left to replay.
 package struct ReplayService: Service {
@@ -58,16 +59,32 @@ package struct ReplayService: Service {
     let metadata: Logger.Metadata = ["unit": "\(job.unit)", "reason": "\(job.reason)"]
     logger.notice("replay begins", metadata: metadata)
     do {
-      let check = try await ResultCheck(job.specification, blobs: blobs)
-      let result = try await machine.run(try await work(job.specification, check))
-      let digest = try await blobs.put(result)
+      let (specification, blobs) = (job.specification, blobs)
+      let (unit, check) = try await environment.heavy.run {
+        let inputs = try await UnitInputs(specification, blobs: blobs)
+        return (
+          try await work(specification, inputs),
+          try await ResultCheck(inputs, of: specification, blobs: blobs)
+        )
+      }
+      let data = try await machine.run(unit, isUrgent: !job.isAudit)
+      let digest = try await blobs.put(data)
+      let result = try await environment.heavy.run {
+        try check.result(checking: data, digest: digest, vocabularySize: nil)
+      }
       let outcome = try await environment.store.settleReplay(
-        job.id, result: try check.result(decoding: result, digest: digest), now: environment.now())
-      logger.notice(
-        "replay settled",
-        metadata: metadata.merging([
-          "agreed": "\(outcome?.agreed ?? 0)", "rejected": "\(outcome?.rejected ?? 0)",
-        ]) { $1 })
+        job.id, result: result, now: environment.now())
+      let counts: Logger.Metadata = [
+        "agreed": "\(outcome?.agreed ?? 0)", "rejected": "\(outcome?.rejected ?? 0)",
+      ]
+      if case .failed(let delivered) = outcome?.audit {
+        logger.warning(
+          "an audit found an accepted result wrong",
+          metadata: metadata.merging(counts) { $1 }
+            .merging(["delivered": "\(delivered)"]) { $1 })
+      } else {
+        logger.notice("replay settled", metadata: metadata.merging(counts) { $1 })
+      }
       wake()
     } catch ExecutionError.cancelled {
       // The job is given out again when its time is over, or at the next start.
@@ -87,7 +104,7 @@ package struct ReplayService: Service {
   }
 
   private func work(
-    _ specification: UnitSpecification, _ inputs: ResultCheck
+    _ specification: UnitSpecification, _ inputs: UnitInputs
   ) async throws -> ReplayMachine.Work {
     var vocabulary: VocabularyBytes?
     if let digest = specification.vocabulary {
@@ -107,6 +124,9 @@ package struct ReplayService: Service {
 final class ReplayMachine: Sendable {
   private let blobs: FolderBlobStore
   private let threads: Int
+  private let thread = HeavyWork(threads: 1)
+  /// A thread's priority can be lowered for good only, so audits have one of their own.
+  private let auditThread = HeavyWork(threads: 1)
   private struct Loaded: Sendable {
     let digest: Digest
     let model: Model
@@ -128,22 +148,24 @@ final class ReplayMachine: Sendable {
   struct Work: Sendable {
     let specification: UnitSpecification
     let manifest: Data
-    let inputs: ResultCheck
+    let inputs: UnitInputs
     let vocabulary: VocabularyBytes?
     let adapter: AdapterPayload?
   }
 
+  /// How far audits stand back behind everything else on the machine (nice(1)).
+  private static let auditNiceness: Int32 = 10
+
   /// The bytes of the unit's result.
-  func run(_ work: Work) async throws -> Data {
+  func run(_ work: Work, isUrgent: Bool) async throws -> Data {
     let cancelled = Atomic(false)
     return try await withTaskCancellationHandler {
-      try await withCheckedThrowingContinuation { continuation in
-        Thread.detachNewThread {
-          continuation.resume(
-            with: Result {
-              try self.compute(work) { cancelled.load(ordering: .relaxed) }
-            })
+      try await (isUrgent ? thread : auditThread).run {
+        // Linux keeps it for each thread, and the kernels' threads have that of this one.
+        if !isUrgent {
+          setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.auditNiceness)
         }
+        return try compute(work) { cancelled.load(ordering: .relaxed) }
       }
     } onCancel: {
       cancelled.store(true, ordering: .relaxed)
@@ -163,7 +185,7 @@ final class ReplayMachine: Sendable {
         specification, model: frozen(model), adapter: adapter, compute: compute)
     }
     switch work.inputs {
-    case .train(let inputs, _):
+    case .train(let inputs):
       return try learner().train(inputs, isCancelled: isCancelled).encoded()
     case .validate(let inputs):
       return try learner().validate(inputs, isCancelled: isCancelled).encoded()

@@ -1,4 +1,5 @@
 import CoordinatorAPI
+import CoordinatorCore
 import CoordinatorStore
 import Logging
 import ServiceLifecycle
@@ -118,19 +119,21 @@ package struct FinalisationService: Service {
   }
 }
 
-/// Expires what is due.
+/// Expires what is due, and follows the calendar once a jump of it has lasted.
 package struct TickService: Service {
   let environment: APIEnvironment
+  let clock: SteadyClock
   let tickSeconds: Int
   let logger: Logger
   /// Called after every tick that the store answered.
   let onTick: @Sendable () -> Void
 
   package init(
-    environment: APIEnvironment, tickSeconds: Int, logger: Logger,
+    environment: APIEnvironment, clock: SteadyClock, tickSeconds: Int, logger: Logger,
     onTick: @escaping @Sendable () -> Void = {}
   ) {
     self.environment = environment
+    self.clock = clock
     self.tickSeconds = tickSeconds
     self.logger = logger
     self.onTick = onTick
@@ -138,11 +141,20 @@ package struct TickService: Service {
 
   package func run() async throws {
     await cancelWhenGracefulShutdown {
+      var jump: Double?
+      var owed = 0.0
       while !Task.isCancelled {
         do {
+          noteJump(&jump)
+          try await followCalendar(&owed)
           let report = try await environment.store.tick(now: environment.now())
           if report.expiredBatches > 0 { environment.wakeups.finalisation.signal() }
           if report.expiredLeases > 0 { environment.wakeups.replay.signal() }
+          if let failure = report.firstFailure {
+            logger.error(
+              "not everything that is due could be expired",
+              metadata: ["count": "\(report.failures)", "first": "\(failure)"])
+          }
           onTick()
           for file in report.deletedFiles {
             await environment.claims.drop(file.blob, writtenUntil: file.createdAt)
@@ -154,6 +166,44 @@ package struct TickService: Service {
         }
         try? await Task.sleep(for: .seconds(tickSeconds))
       }
+    }
+  }
+
+  /// Logs when the calendar jumps, and when it is as before.
+  private func noteJump(_ known: inout Double?) {
+    let jump = clock.jumpSeconds
+    defer { known = jump }
+    switch (known, jump) {
+    case (nil, let seconds?):
+      logger.error(
+        "the system's clock jumped; the time goes on as before until that has lasted",
+        metadata: ["seconds": "\(Int(seconds))", "for": "\(SteadyTime.holdSeconds) s"])
+    case (.some, nil): logger.notice("the system's clock is as before again")
+    default: break
+    }
+  }
+
+  /// Deadlines move with the clock: before it when it goes forward and after it when it goes back, so
+  /// that nothing is due in between.
+  ///
+  /// - Parameter owed: seconds that deadlines are still to be moved by.
+  private func followCalendar(_ owed: inout Double) async throws {
+    let due = clock.dueJumpSeconds
+    if let due, due < 0 {
+      clock.adopt()
+      owed += due
+    }
+    if owed < 0 {
+      try await environment.store.moveDeadlines(seconds: owed)
+      owed = 0
+    }
+    if let due, due > 0 {
+      try await environment.store.moveDeadlines(seconds: due)
+      clock.adopt()
+    }
+    if let due {
+      logger.error(
+        "the system's clock is believed from now on", metadata: ["seconds": "\(Int(due))"])
     }
   }
 }

@@ -80,14 +80,19 @@ package struct StorageSweep: Sendable {
 struct SweepService: Service {
   let sweep: StorageSweep
   let sweepSeconds: Int
-  let now: @Sendable () -> Timestamp
+  let clock: SteadyClock
   let logger: Logger
 
   func run() async throws {
     await cancelWhenGracefulShutdown {
       while !Task.isCancelled {
         do {
-          let deleted = try await sweep.run(deletes: true, now: now()).deleted
+          // Files carry the calendar's time, so their age is unknown after that jumped.
+          guard clock.jumpSeconds == nil else {
+            try await Task.sleep(for: .seconds(60))
+            continue
+          }
+          let deleted = try await sweep.run(deletes: true, now: clock.now()).deleted
           if deleted.blobs > 0 {
             logger.info(
               "unused blobs deleted",

@@ -30,6 +30,20 @@ extension FleetGauges {
     text.metric(
       "tally_workers_suspended", .gauge, "Workers that get no work after a wrong result.",
       Double(suspendedWorkers))
+    text.metric(
+      "tally_accounts_suspended", .gauge, "Accounts that get no work after wrong results.",
+      Double(suspendedAccounts))
+    text.metric(
+      "tally_audits_due", .gauge, "Accepted units that wait for an audit.", Double(audits.due))
+    text.metric(
+      "tally_audits_total", .counter, "Audits of accepted units, by what they found.",
+      [
+        ([("outcome", "passed")], Double(audits.passed)),
+        ([("outcome", "failed")], Double(audits.failed)),
+      ])
+    text.metric(
+      "tally_audits_failed_delivered_total", .counter,
+      "Failed audits of results that had been delivered before.", Double(audits.failedDelivered))
     text.metric("tally_accounts", .gauge, "Accounts.", Double(accounts))
     text.metric(
       "tally_results_total", .counter, "Results with a verdict.",

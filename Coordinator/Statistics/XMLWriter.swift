@@ -1,3 +1,5 @@
+import WireProtocol
+
 /// Writes XML as BOINC's `db_dump` does: an element a line, indented by four spaces for each level.
 struct XMLWriter {
   private(set) var text = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n"
@@ -27,17 +29,15 @@ struct XMLWriter {
     text += String(repeating: "    ", count: depth) + line + "\n"
   }
 
-  /// XML 1.0 allows no control characters but tab, line feed and carriage return.
+  /// XML 1.0 allows few control characters; none of them, nor what turns the direction, is in a name.
   private static func escaped(_ text: String) -> String {
     var result = ""
-    for scalar in text.unicodeScalars {
+    for scalar in ForeignText.plain(text).unicodeScalars {
       switch scalar {
       case "&": result += "&amp;"
       case "<": result += "&lt;"
       case ">": result += "&gt;"
       case "\"": result += "&quot;"
-      case "\t", "\n", "\r": result.unicodeScalars.append(scalar)
-      case "\u{0}"..<"\u{20}", "\u{7F}", "\u{FFFE}", "\u{FFFF}": break
       default: result.unicodeScalars.append(scalar)
       }
     }

@@ -10,6 +10,8 @@ package protocol AdministrationStore: Sendable {
   func setMessage(_ message: String?) async throws
   /// - Parameter version: the oldest program that gets work; nil for any.
   func setMinimumWorkerVersion(_ version: ProgramVersion?) async throws
+  /// - Parameter url: where workers are to look for the coordinator; nil: where they do.
+  func setNextAddress(_ url: String?) async throws
   /// Lets the key with this hash open the dashboard as the operator, in place of the one before; nil:
   /// none does.
   func setOperatorKey(hash: Digest?) async throws
@@ -31,6 +33,8 @@ package protocol AdministrationStore: Sendable {
   func unban(_ subject: BanSubject) async throws -> Bool
   /// Every account and worker with what an operator wants to know of them.
   func fleet(now: Timestamp) async throws -> FleetOverview
+  /// Audits that found an accepted result wrong, the latest first.
+  func failedAudits(limit: Int) async throws -> [FailedAudit]
 
   /// A key's share of the fleet from its next unit on.
   ///
@@ -75,6 +79,8 @@ package struct FleetOverview: Hashable, Sendable {
     package var rejected: Int
     package var credit: Credit
     package var ban: Ban?
+    /// Until when none of its workers gets work after wrong results; nil when they do.
+    package var suspendedUntil: Timestamp?
   }
   package struct Worker: Hashable, Sendable {
     package var id: String
@@ -89,12 +95,14 @@ package struct FleetOverview: Hashable, Sendable {
     /// Valid replicated results in a row; an invalid one makes it 0.
     package var consecutiveValid: Int
     package var rejected: Int
-    /// Until when it gets no work after a wrong result; nil when it does.
+    /// Until when it or its account gets no work after a wrong result; nil when it does.
     package var suspendedUntil: Timestamp?
     /// Its own ban or its account's.
     package var ban: Ban?
     /// What its owner lets the coordinator know of the machine.
     package var machine: MachineFacts?
+    /// Whether several processes work with its key.
+    package var hasClones: Bool
   }
   /// By name.
   package var accounts: [Account]

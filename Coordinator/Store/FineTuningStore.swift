@@ -1,4 +1,5 @@
 import CoordinatorCore
+import ModelFormats
 import WireProtocol
 
 /// Fine-tuning jobs: what their owners ask, and what the service makes of their units.
@@ -16,7 +17,7 @@ package protocol FineTuningStore: Sendable {
   ///
   /// - Throws: `StoreError.unknownCursor`.
   func fineTuningJobs(
-    key: String, metadata: [String: String], page: PageRequest
+    key: String, metadata: ExactDictionary<String>, page: PageRequest
   ) async throws -> Page<FineTuningJobRecord>
   /// Does what the owner asks: cancelling drops what runs, pausing hands out nothing new.
   ///

@@ -99,6 +99,8 @@ package protocol WorkStore: Sendable {
   func abandon(
     lease: String, worker: String, reason: Abandonment.Reason, detail: String, now: Timestamp
   ) async throws
+  /// Counts a result that can be none of its unit as a failure of its worker. The lease stays.
+  func noteInvalidResult(of worker: String, now: Timestamp) async throws
   /// - Throws: `StoreError.leaseUnknown`.
   func leaseRecord(_ lease: String, worker: String) async throws -> LeaseRecord
   /// Takes a result, also late ones, and settles the unit when verification allows it. The first
@@ -123,7 +125,9 @@ package protocol WorkStore: Sendable {
   func failReplay(_ job: String, detail: String, now: Timestamp) async throws
   /// Expires leases, replay jobs, batches and files that are due.
   func tick(now: Timestamp) async throws -> TickReport
-
+  /// Moves what counts from its beginning, since the clock was set: deadlines of running leases and
+  /// replays, windows of open batches, and the time that workers wait.
+  func moveDeadlines(seconds: Double) async throws
   /// What refers to each of these blobs, of one consistent view; blobs without uses are left out.
   func uses(of blobs: [Digest], now: Timestamp) async throws -> [Digest: [BlobUse]]
 }
@@ -141,15 +145,23 @@ package protocol FleetStore: Sendable {
   ///
   /// - Throws: `StoreError.invitationInvalid`.
   func enrol(_ worker: NewWorker, now: Timestamp) async throws -> WorkerRecord
-  /// Records a certificate before it is handed out, at enrolment and renewal. Older ones stay valid
-  /// until they end.
+  /// Records a certificate before it is handed out, at enrolment and renewal. Older ones stay good,
+  /// and are forgotten `StoreLimit.certificateGraceSeconds` after their end.
   ///
   /// - Returns: false, with nothing recorded, when the worker was given
   ///   `StoreLimit.certificatesAtOnce` within a day, or within a third of their life if that is less.
   func recordCertificate(_ certificate: CertificateRecord, now: Timestamp) async throws -> Bool
-  /// The worker that a certificate was issued to; nil for unknown, ended or revoked ones.
-  func worker(certificate fingerprint: Digest, now: Timestamp) async throws -> WorkerRecord?
+  /// Whether a certificate that the coordinator's authority signed admits its worker. One that is
+  /// not known, as after a backup was restored, is noted when it has the key of a worker that is
+  /// known and was never revoked. Its time is for the caller to judge.
+  ///
+  /// - Parameter publicKey: SHA-256 of the DER of the certificate's key.
+  func admission(
+    of certificate: CertificateRecord, publicKey: Digest
+  ) async throws -> WorkerAdmission
   func worker(_ id: String) async throws -> WorkerRecord?
+  /// Calls a worker by another name.
+  func rename(worker id: String, to name: String) async throws
   /// Revokes all certificates of a worker and ends its leases; false when there is none.
   func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool
 }
@@ -163,7 +175,8 @@ package protocol AccountStore: Sendable {
   /// Changes what is known of an account. A team is made when it is new, with this account for its
   /// founder.
   ///
-  /// - Throws: `StoreError.notFound` for an unknown name; `.invalid` for a value out of bounds.
+  /// - Throws: `StoreError.notFound` for an unknown name; `.invalid` for a value out of bounds; `.conflict`
+  ///   for a new team whose name looks like another's; `.tooSoon` for the team within its pause.
   func changeAccount(
     named name: String, _ change: AccountChange, now: Timestamp
   ) async throws -> AccountProfile
@@ -276,6 +289,8 @@ package enum StoreLimit {
   package static let createRetrySeconds = 600
   /// Certificates that a worker gets within a day.
   package static let certificatesAtOnce = 12
+  /// Seconds for which a certificate is remembered, and good, after its end.
+  package static let certificateGraceSeconds = 90 * 86_400
   /// Keys of one account that may be in use together.
   package static let accountKeys = 20
   /// Lines that one `appendRequests` takes well: a few megabytes of tokens.

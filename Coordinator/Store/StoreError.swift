@@ -13,6 +13,8 @@ package struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     case invitationInvalid
     /// The worker's program is older than the operator admits.
     case upgradeRequired
+    /// The same change was made a moment ago; it is possible again within a minute.
+    case tooSoon
     /// The caller's values cannot be stored.
     case invalid
     /// A database or blob that this program did not write, or that is damaged.

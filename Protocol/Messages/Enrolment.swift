@@ -64,7 +64,7 @@ package struct EnrolmentRequest: Codable, Hashable, Sendable {
   /// PKCS#10 in PEM, key P-256. The coordinator takes the public key only and chooses every name
   /// itself.
   package var signingRequest: String
-  /// What the volunteer calls this machine; at most 100 characters are kept.
+  /// What the volunteer calls this machine; kept as `Name.cleaned` gives it.
   package var workerName: String
 
   package init(
@@ -83,10 +83,15 @@ package struct EnrolmentRequest: Codable, Hashable, Sendable {
 package struct RenewalRequest: Codable, Hashable, Sendable {
   package var versions: PeerVersions
   package var signingRequest: String
+  /// What statistics are to call this machine from now on, at most 100 characters; nil: as before.
+  package var workerName: String?
 
-  package init(versions: PeerVersions = PeerVersions(), signingRequest: String) {
+  package init(
+    versions: PeerVersions = PeerVersions(), signingRequest: String, workerName: String? = nil
+  ) {
     self.versions = versions
     self.signingRequest = signingRequest
+    self.workerName = workerName
   }
 }
 
@@ -102,14 +107,22 @@ package struct EnrolmentResponse: Codable, Hashable, Sendable {
   package var authority: String
   /// When the certificate ends, in seconds since 1970.
   package var notAfter: Int
+  /// Seconds until then, so that a wrong clock of the worker does not matter; nil from a coordinator
+  /// that is older.
+  package var validSeconds: Int?
+  /// What statistics call the worker; nil from a coordinator that is older.
+  package var workerName: String?
 
   package init(
-    workerID: String, accountName: String, certificate: String, authority: String, notAfter: Int
+    workerID: String, accountName: String, certificate: String, authority: String, notAfter: Int,
+    validSeconds: Int? = nil, workerName: String? = nil
   ) {
     self.workerID = workerID
     self.accountName = accountName
     self.certificate = certificate
     self.authority = authority
     self.notAfter = notAfter
+    self.validSeconds = validSeconds
+    self.workerName = workerName
   }
 }

@@ -19,12 +19,15 @@ package struct LeaseRequest: Codable, Hashable, Sendable {
   package var choices: WorkChoices?
   /// What the worker runs on; nil when its owner does not say.
   package var machine: MachineFacts?
+  /// Names the worker's process, at random at each start, so that copies of its folder are noticed; nil
+  /// from a program that is older.
+  package var run: String?
 
   package init(
     versions: PeerVersions = PeerVersions(), threads: Int, memoryLimitBytes: Int,
     cacheFreeBytes: Int, cachedModels: [Digest], measuredFlopsPerSecond: Double?,
     secondsWanted: Int, maximumUnits: Int, choices: WorkChoices? = nil,
-    machine: MachineFacts? = nil
+    machine: MachineFacts? = nil, run: String? = nil
   ) {
     self.versions = versions
     self.threads = threads
@@ -36,6 +39,7 @@ package struct LeaseRequest: Codable, Hashable, Sendable {
     self.maximumUnits = maximumUnits
     self.choices = choices
     self.machine = machine
+    self.run = run
   }
 }
 
@@ -83,12 +87,14 @@ package enum IdleReason: String, Codable, CodingKeyRepresentable, Hashable, Send
   case needsMoreDisk
   /// The account or worker was suspended after a wrong result.
   case suspended
+  /// Units ended here without a result of late: the worker or its account waits a while, or gets no
+  /// more units of a model that it could not compute. No accusation.
+  case failedLately
   /// The coordinator gives out no work now.
   case paused
   /// The operator wants no results of the account or worker; the answer's message says why.
   case banned
-  /// Units wait that the worker's owner did not choose. Sent to workers that sent choices only, since
-  /// older ones cannot read it.
+  /// Units wait that the worker's owner did not choose. Sent to workers that sent choices only.
   case notChosen
 }
 
@@ -101,14 +107,18 @@ package struct LeaseResponse: Codable, Hashable, Sendable {
   package var retryAfterSeconds: Int
   /// What the operator tells volunteers, such as when maintenance will be; nil for nothing.
   package var message: String?
+  /// `https://host:port` to which the coordinator will move; nil: it stays, or is older.
+  package var nextAddress: String?
 
   package init(
-    leases: [Lease], reasons: [IdleReason: Int], retryAfterSeconds: Int, message: String? = nil
+    leases: [Lease], reasons: [IdleReason: Int], retryAfterSeconds: Int, message: String? = nil,
+    nextAddress: String? = nil
   ) {
     self.leases = leases
     self.reasons = reasons
     self.retryAfterSeconds = retryAfterSeconds
     self.message = message
+    self.nextAddress = nextAddress
   }
 
   /// Leaves out reasons that this program does not know: a newer coordinator may have more.
@@ -122,6 +132,7 @@ package struct LeaseResponse: Codable, Hashable, Sendable {
     }
     retryAfterSeconds = try values.decode(Int.self, forKey: .retryAfterSeconds)
     message = try values.decodeIfPresent(String.self, forKey: .message)
+    nextAddress = try values.decodeIfPresent(String.self, forKey: .nextAddress)
   }
 }
 

@@ -31,38 +31,15 @@ package struct MachineFacts: Codable, Hashable, Sendable {
     self.kernels = kernels
   }
 
-  /// Characters of a text that are kept.
-  package static let textCharacters = 100
-
   /// The facts as they may be stored and shown, whoever sent them: texts on one line, without invisible
   /// characters, cut; numbers that no machine has left out; nil when nothing is left.
   package var cleaned: MachineFacts? {
     let facts = MachineFacts(
-      processorVendor: Self.clean(processorVendor), processorModel: Self.clean(processorModel),
+      processorVendor: Name.cleaned(processorVendor), processorModel: Name.cleaned(processorModel),
       processors: processors.flatMap { (1...65_536).contains($0) ? $0 : nil },
       memoryBytes: memoryBytes.flatMap { (1...(1 << 50)).contains($0) ? $0 : nil },
-      systemName: Self.clean(systemName), systemVersion: Self.clean(systemVersion),
-      programVersion: Self.clean(programVersion), kernels: Self.clean(kernels))
+      systemName: Name.cleaned(systemName), systemVersion: Name.cleaned(systemVersion),
+      programVersion: Name.cleaned(programVersion), kernels: Name.cleaned(kernels))
     return facts == MachineFacts() ? nil : facts
-  }
-
-  private static func clean(_ text: String?) -> String? {
-    guard let text else { return nil }
-    var words: [String] = []
-    var word = ""
-    // A text of a megabyte is not looked through for its first hundred characters.
-    for scalar in text.unicodeScalars.prefix(10 * textCharacters) {
-      switch scalar.properties.generalCategory {
-      case .control, .spaceSeparator, .lineSeparator, .paragraphSeparator:
-        words.append(word)
-        word = ""
-      // Formats turn the direction of what follows; marks pile up on one character.
-      case .format, .surrogate, .privateUse, .unassigned, .nonspacingMark, .enclosingMark: break
-      default: word.unicodeScalars.append(scalar)
-      }
-    }
-    let line = (words + [word]).filter { !$0.isEmpty }.joined(separator: " ")
-    let cut = String(line.prefix(textCharacters))
-    return cut.isEmpty ? nil : cut
   }
 }

@@ -20,6 +20,16 @@ package struct AdapterPayload: Equatable, Sendable {
 
     /// See the properties.
     package init(layer: Int, kind: String) { (self.layer, self.kind) = (layer, kind) }
+
+    /// What the names of its tensors begin with.
+    var name: String { "layers.\(layer).\(kind)" }
+  }
+
+  /// Sizes of A [rank, inputs] and B [outputs, rank].
+  package struct Shape: Hashable, Sendable {
+    package var rank: Int
+    package var inputs: Int
+    package var outputs: Int
   }
 
   /// A and B, row after row.
@@ -61,19 +71,46 @@ package struct AdapterPayload: Equatable, Sendable {
 
   /// - Throws: `FormatError` and `PayloadError`.
   package init(decoding data: Data) throws {
-    let file = try SafetensorsFile(data: data, name: Self.payload)
+    let file = try SafetensorsFile(payload: data, name: Self.payload)
+    let shapes = try Self.shapes(file.header)
     alpha = try file.elements("alpha", as: Double.self, shape: [1])[0]
     guard alpha.isFinite else { throw Self.error("alpha", "not finite") }
     let flag = try file.elements("rank_stabilised", as: UInt8.self, shape: [1])[0]
     guard flag <= 1 else { throw Self.error("rank_stabilised", "\(flag) is neither 0 nor 1") }
     isRankStabilised = flag == 1
-    pairs = try Self.pairs(file, besides: ["alpha", "rank_stabilised"])
-    guard !pairs.isEmpty else { throw Self.error("layers", "it adapts no matrix") }
+    pairs = try shapes.reduce(into: [:]) { pairs, entry in
+      let (site, shape) = entry
+      pairs[site] = Pair(
+        rank: shape.rank, inputs: shape.inputs, outputs: shape.outputs,
+        a: try Self.values(file, "\(site.name).a"), b: try Self.values(file, "\(site.name).b"))
+    }
+  }
+
+  /// The sizes of its matrices.
+  package var shapes: [Site: Shape] {
+    pairs.mapValues { Shape(rank: $0.rank, inputs: $0.inputs, outputs: $0.outputs) }
+  }
+
+  /// The sizes of the matrices of an adapter of `bytes` bytes, of which nothing else is read.
+  ///
+  /// - Parameter read: gives the bytes of a range.
+  /// - Throws: `FormatError`, `PayloadError`, and what `read` throws.
+  package static func shapes(
+    bytes: Int, read: (Range<Int>) async throws -> Data
+  ) async throws -> [Site: Shape] {
+    let start = try await read(0..<min(bytes, SafetensorsHeader.lengthBytes))
+    var limits = SafetensorsFile.Limits()
+    limits.headerBytes = SafetensorsFile.payloadHeaderBytes
+    let length = try SafetensorsHeader.byteCount(
+      start, fileBytes: bytes, file: payload, limits: limits)
+    return try shapes(
+      SafetensorsHeader(
+        try await read(0..<length), fileBytes: bytes, file: payload, limits: limits))
   }
 
   static func add(_ pairs: [Site: Pair], to writer: inout SafetensorsWriter) throws {
     for (site, pair) in pairs {
-      let name = "layers.\(site.layer).\(site.kind)"
+      let name = site.name
       try add("\(name).a", [pair.rank, pair.inputs], pair.a, to: &writer)
       try add("\(name).b", [pair.outputs, pair.rank], pair.b, to: &writer)
     }
@@ -105,32 +142,26 @@ package struct AdapterPayload: Equatable, Sendable {
     return payload
   }
 
-  /// The pairs of a file, all of whose other tensors are named in `others`.
-  static func pairs(_ file: SafetensorsFile, besides others: Set<String>) throws -> [Site: Pair] {
-    var pairs: [Site: Pair] = [:]
-    for name in file.names where !others.contains(name) {
+  /// The sizes of the matrices, which with `alpha` and `rank_stabilised` are all that a file has.
+  private static func shapes(_ header: SafetensorsHeader) throws -> [Site: Shape] {
+    var shapes: [Site: Shape] = [:]
+    for name in header.tensors.keys where !["alpha", "rank_stabilised"].contains(name) {
       let parts = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
       guard parts.count == 4, parts[0] == "layers", ["a", "b"].contains(parts[3]),
         let layer = Int(parts[1]), layer >= 0, parts[1] == "\(layer)"
       else { throw error(name, "there is no such tensor") }
-      guard parts[3] == "a" else {
-        guard pairs[Site(layer: layer, kind: parts[2])] != nil else {
-          throw error(name, "A of the matrix is missing")
-        }
-        continue
+      let site = Site(layer: layer, kind: parts[2])
+      let (a, b) = (try header.record("\(site.name).a"), try header.record("\(site.name).b"))
+      guard [.float32, .bfloat16].contains(a.type), [.float32, .bfloat16].contains(b.type) else {
+        throw error(name, "neither F32 nor BF16")
       }
-      let stem = "layers.\(layer).\(parts[2])"
-      let (aShape, bShape) = (
-        try file.record("\(stem).a").shape, try file.record("\(stem).b").shape
-      )
-      guard aShape.count == 2, bShape.count == 2, aShape[0] == bShape[1],
-        (aShape + bShape).allSatisfy({ $0 > 0 })
-      else { throw error(name, "A \(aShape) and B \(bShape) are no pair") }
-      pairs[Site(layer: layer, kind: parts[2])] = Pair(
-        rank: aShape[0], inputs: aShape[1], outputs: bShape[0],
-        a: try values(file, "\(stem).a"), b: try values(file, "\(stem).b"))
+      guard a.shape.count == 2, b.shape.count == 2, a.shape[0] == b.shape[1],
+        (a.shape + b.shape).allSatisfy({ $0 > 0 })
+      else { throw error(name, "A \(a.shape) and B \(b.shape) are no pair") }
+      shapes[site] = Shape(rank: a.shape[0], inputs: a.shape[1], outputs: b.shape[0])
     }
-    return pairs
+    guard !shapes.isEmpty else { throw error("layers", "it adapts no matrix") }
+    return shapes
   }
 
   static func error(_ tensor: String, _ reason: String) -> PayloadError {

@@ -24,6 +24,13 @@ package enum BFloat16Coding {
     return bytes
   }
 
+  /// Whether none of a tensor's bytes make up an infinity or NaN.
+  static func areFinite(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    stride(from: 0, to: bytes.count - 1, by: 2).allSatisfy { at in
+      (UInt16(bytes[at]) | UInt16(bytes[at + 1]) << 8) & 0x7f80 != 0x7f80
+    }
+  }
+
   /// The values of a BF16 tensor.
   ///
   /// - Throws: `FormatError`.

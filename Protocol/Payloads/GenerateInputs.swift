@@ -65,6 +65,19 @@ package struct GenerateInputs: Equatable, Sendable {
 
   package init(sequences: [Sequence]) { self.sequences = sequences }
 
+  /// What results depend on, sequence by sequence.
+  package struct Outline: Hashable, Sendable {
+    /// Tokens at most.
+    package var maxTokens: Int
+    /// Alternatives of each token.
+    package var width: Int
+  }
+
+  /// What a result has to fit.
+  package var outline: [Outline] {
+    sequences.map { Outline(maxTokens: $0.maxTokens, width: $0.topLogprobs ?? 0) }
+  }
+
   static let payload = "generate inputs"
 
   /// The canonical bytes.
@@ -101,7 +114,7 @@ package struct GenerateInputs: Equatable, Sendable {
   ///
   /// - Throws: `FormatError` and `PayloadError`.
   package init(decoding data: Data) throws {
-    let file = try SafetensorsFile(data: data, name: Self.payload)
+    let file = try SafetensorsFile(payload: data, name: Self.payload)
     let promptOffsets = try file.elements("prompt_offsets", as: Int32.self, shape: [nil])
     let count = promptOffsets.count - 1
     guard (1...Limit.sequences).contains(count) else {
@@ -134,6 +147,9 @@ package struct GenerateInputs: Equatable, Sendable {
     _ file: SafetensorsFile, sequences: Int
   ) throws -> [[[UInt8]]] {
     let owners = try file.elements("stop_sequences", as: Int32.self, shape: [nil])
+    guard owners.count <= sequences * Limit.stopStringsPerSequence else {
+      throw error("stop_sequences", "\(owners.count) strings for \(sequences) sequences")
+    }
     let offsets = try file.elements("stop_offsets", as: Int32.self, shape: [owners.count + 1])
     let bytes = try file.elements("stop_bytes", as: UInt8.self, shape: [nil])
     let strings = try RaggedOffsets(

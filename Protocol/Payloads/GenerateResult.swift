@@ -30,13 +30,14 @@ package struct GenerateResult: Equatable, Sendable {
     package var finish: Finish
     /// One for each token.
     package var logprobs: [Float]
-    /// For each token the likeliest tokens, falling; empty rows where none were asked for.
-    package var topTokens: [[Int32]]
-    package var topLogprobs: [[Float]]
+    /// Token after token the likeliest tokens, falling: as many for each, none where none were asked
+    /// for.
+    package var topTokens: [Int32]
+    package var topLogprobs: [Float]
 
     package init(
-      tokens: [Int32] = [], finish: Finish, logprobs: [Float] = [], topTokens: [[Int32]] = [],
-      topLogprobs: [[Float]] = []
+      tokens: [Int32] = [], finish: Finish, logprobs: [Float] = [], topTokens: [Int32] = [],
+      topLogprobs: [Float] = []
     ) {
       self.tokens = tokens
       self.finish = finish
@@ -44,21 +45,28 @@ package struct GenerateResult: Equatable, Sendable {
       self.topTokens = topTokens
       self.topLogprobs = topLogprobs
     }
+
+    /// Where the alternatives of token `index` are in `topTokens` and `topLogprobs`.
+    package func alternatives(of index: Int) -> Range<Int> {
+      let width = tokens.isEmpty ? 0 : topTokens.count / tokens.count
+      return index * width..<(index + 1) * width
+    }
   }
 
   package var sequences: [Sequence]
 
   package init(sequences: [Sequence]) { self.sequences = sequences }
 
-  private static let payload = "generate result"
+  static let payload = "generate result"
+  /// Bytes of the header, at most; a result's own has half a kilobyte.
+  package static let headerBytes = 4096
 
-  /// The most bytes that a result of `inputs` can have, uncompressed; a larger upload need not be
-  /// read.
-  package static func limitBytes(for inputs: GenerateInputs) -> Int {
-    let perSequence = inputs.sequences.reduce(0) { total, sequence in
-      total + 16 + sequence.maxTokens * (8 + 8 * (sequence.topLogprobs ?? 0))
+  /// The most bytes that a result can have, uncompressed; a larger upload need not be read.
+  package static func limitBytes(for outline: [GenerateInputs.Outline]) -> Int {
+    let perSequence = outline.reduce(0) { total, sequence in
+      total + 16 + sequence.maxTokens * (8 + 8 * sequence.width)
     }
-    return perSequence + 4096
+    return perSequence + headerBytes
   }
 
   /// The canonical bytes, whose digest is compared between replicas.
@@ -73,8 +81,8 @@ package struct GenerateResult: Equatable, Sendable {
     try writer.add("offsets", offsets)
     try writer.add("finish", sequences.map(\.finish.rawValue))
     try writer.add("logprobs", sequences.flatMap(\.logprobs))
-    try writer.add("top_tokens", sequences.flatMap { $0.topTokens.flatMap { $0 } })
-    try writer.add("top_logprobs", sequences.flatMap { $0.topLogprobs.flatMap { $0 } })
+    try writer.add("top_tokens", sequences.flatMap(\.topTokens))
+    try writer.add("top_logprobs", sequences.flatMap(\.topLogprobs))
     return writer.data()
   }
 
@@ -82,39 +90,34 @@ package struct GenerateResult: Equatable, Sendable {
   ///
   /// - Throws: `FormatError` and `PayloadError`.
   package init(decoding data: Data, for inputs: GenerateInputs) throws {
-    let file = try SafetensorsFile(data: data, name: Self.payload)
-    let count = inputs.sequences.count
-    let tokens = try file.elements("tokens", as: Int32.self, shape: [nil])
-    let offsets = try RaggedOffsets(
-      try file.elements("offsets", as: Int32.self, shape: [count + 1]), covering: tokens.count,
-      payload: Self.payload, tensor: "offsets")
-    let finishes = try file.elements("finish", as: UInt8.self, shape: [count])
-    let logprobs = try file.elements("logprobs", as: Float.self, shape: [tokens.count])
-    let widths = inputs.sequences.map { $0.topLogprobs ?? 0 }
-    let alternatives = zip(offsets.ranges, widths).reduce(0) { $0 + $1.0.count * $1.1 }
-    let topTokens = try file.elements("top_tokens", as: Int32.self, shape: [alternatives])
-    let topLogprobs = try file.elements("top_logprobs", as: Float.self, shape: [alternatives])
-    var next = 0
-    sequences = try (0..<count).map { index in
-      let range = offsets.ranges[index]
-      let width = widths[index]
-      guard let finish = Finish(rawValue: finishes[index]) else {
-        throw Self.error("finish", "sequence \(index): unknown value \(finishes[index])")
-      }
-      guard range.count <= inputs.sequences[index].maxTokens, !range.isEmpty || finish == .nonFinite
-      else { throw Self.error("offsets", "sequence \(index) cannot have \(range.count) tokens") }
-      let rows = range.indices.map { step in
-        next + (step - range.lowerBound) * width..<next + (step - range.lowerBound + 1) * width
-      }
-      next += range.count * width
-      return Sequence(
-        tokens: Array(tokens[range]), finish: finish, logprobs: Array(logprobs[range]),
-        topTokens: rows.map { Array(topTokens[$0]) },
-        topLogprobs: rows.map { Array(topLogprobs[$0]) })
-    }
+    let file = try Self.file(data)
+    let index = try GenerateResultIndex(file, for: inputs.outline)
+    sequences = (0..<index.count).map { index.sequence($0, in: file.storage) }
   }
 
-  private static func error(_ tensor: String, _ reason: String) -> PayloadError {
+  /// Checks that a result can be one of inputs with this outline, without building anything of it.
+  ///
+  /// - Parameter vocabularySize: tokens are below it; nil where nobody knows.
+  /// - Throws: `FormatError` and `PayloadError`.
+  package static func check(
+    _ data: Data, for outline: [GenerateInputs.Outline], vocabularySize: Int?
+  ) throws -> GenerateResultIndex {
+    let file = try file(data)
+    let index = try GenerateResultIndex(file, for: outline)
+    let limit = vocabularySize.map { Int32(clamping: $0) } ?? .max
+    for name in ["tokens", "top_tokens"] {
+      guard try file.all(name, as: Int32.self, { $0 >= 0 && $0 < limit }) else {
+        throw error(name, "a token is not in the model's vocabulary")
+      }
+    }
+    return index
+  }
+
+  private static func file(_ data: Data) throws -> SafetensorsFile {
+    try SafetensorsFile(payload: data, name: payload, headerBytes: headerBytes)
+  }
+
+  static func error(_ tensor: String, _ reason: String) -> PayloadError {
     PayloadError(payload, tensor: tensor, reason: reason)
   }
 }

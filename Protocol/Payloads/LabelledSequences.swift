@@ -50,7 +50,7 @@ package struct LabelledSequences: Equatable, Sendable {
   /// - Throws: `FormatError` and `PayloadError`; whether tokens are of a model is for that model to
   ///   say.
   package init(decoding data: Data) throws {
-    try self.init(SafetensorsFile(data: data, name: Self.payload))
+    try self.init(SafetensorsFile(payload: data, name: Self.payload))
   }
 
   init(_ file: SafetensorsFile) throws {

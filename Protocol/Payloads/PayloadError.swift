@@ -1,3 +1,4 @@
+import Foundation
 import ModelFormats
 
 /// A payload that is a well-formed safetensors file, but not a valid one of its kind.
@@ -15,6 +16,37 @@ package struct PayloadError: Error, Hashable, CustomStringConvertible {
   }
 
   package var description: String { "\(payload): tensor \(tensor): \(reason)" }
+}
+
+extension SafetensorsFile {
+  /// Bytes of a payload's header, at most: what a few matrices of each of a thousand layers need. A
+  /// header is read into many small pieces, unlike what follows it.
+  static let payloadHeaderBytes = 4 << 20
+
+  /// A payload that came from outside.
+  ///
+  /// - Parameter headerBytes: of its header, at most.
+  /// - Throws: `FormatError`.
+  init(payload data: Data, name: String, headerBytes: Int = payloadHeaderBytes) throws {
+    var limits = Limits()
+    limits.headerBytes = headerBytes
+    try self.init(data: data, name: name, limits: limits)
+  }
+
+  /// Whether all elements of a tensor pass, of which none is copied.
+  ///
+  /// - Throws: `FormatError` with code `missing`, `badType` or `badLayout`.
+  func all<T: BitwiseElement>(
+    _ tensor: String, as type: T.Type, shape: [Int?]? = nil, _ passes: (T) -> Bool
+  ) throws -> Bool {
+    let record = try header.record(tensor, T.elementType, shape: shape)
+    return storage.withUnsafeBytes(record.range) { bytes in
+      let width = MemoryLayout<T>.stride
+      return stride(from: 0, to: bytes.count / width * width, by: width).allSatisfy {
+        passes(bytes.loadUnaligned(fromByteOffset: $0, as: T.self))
+      }
+    }
+  }
 }
 
 /// Cuts a flat tensor into the rows that an offsets tensor (`rows + 1` rising values from 0 to the

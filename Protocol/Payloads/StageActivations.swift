@@ -95,33 +95,36 @@ package struct StageActivations: Equatable, Sendable {
   ///
   /// - Throws: `FormatError` and `PayloadError`.
   package init(decoding data: Data) throws {
-    let file = try SafetensorsFile(data: data, name: Self.payload)
+    let file = try SafetensorsFile(payload: data, name: Self.payload)
     let (tokens, ranges) = try RaggedOffsets.sequences(
       of: file, payload: Self.payload, limit: Limit.sequences)
+    try Self.check(file, rows: tokens.count)
     sequences = ranges.map { Array(tokens[$0]) }
     func rows(_ name: String) throws -> Rows {
-      let values = try file.elements(name, as: Float.self, shape: [tokens.count, nil])
-      guard !values.isEmpty else { throw Self.error(name, "its rows have no values") }
+      let values = try file.elements(name, as: Float.self)
       return Rows(columns: values.count / tokens.count, values: values)
     }
+    if file.tensors["hidden"] != nil { hidden = try rows("hidden") }
+    if file.tensors["per_layer_inputs"] != nil { perLayerInputs = try rows("per_layer_inputs") }
     shared = [:]
-    for name in file.names {
-      switch name {
-      case "tokens", "offsets": continue
-      case "hidden": hidden = try rows(name)
-      case "per_layer_inputs": perLayerInputs = try rows(name)
-      default:
-        guard let layer = Self.layer(of: name) else {
-          throw Self.error(name, "activations have no such tensor")
-        }
-        guard name.hasPrefix("keys.") else { continue }
-        shared[layer] = Shared(keys: try rows(name), values: try rows("values.\(layer)"))
+    for name in file.names where name.hasPrefix("keys.") {
+      guard let layer = Self.layer(of: name) else { continue }
+      shared[layer] = Shared(keys: try rows(name), values: try rows("values.\(layer)"))
+    }
+  }
+
+  /// Throws unless the file has the tensors of activations, with a row for each token.
+  private static func check(_ file: SafetensorsFile, rows: Int) throws {
+    for name in file.names where !["tokens", "offsets"].contains(name) {
+      if let layer = layer(of: name) {
+        let other = name.hasPrefix("keys.") ? "values.\(layer)" : "keys.\(layer)"
+        guard file.tensors[other] != nil else { throw error(name, "there is no \(other)") }
+      } else if !["hidden", "per_layer_inputs"].contains(name) {
+        throw error(name, "activations have no such tensor")
       }
+      let record = try file.header.record(name, .float32, shape: [rows, nil])
+      guard record.shape[1] > 0 else { throw error(name, "its rows have no values") }
     }
-    let unpaired = file.names.first { name in
-      name.hasPrefix("values.") && Self.layer(of: name).map { shared[$0] == nil } == true
-    }
-    if let unpaired { throw Self.error(unpaired, "the layer's keys are missing") }
   }
 
   /// N of `keys.N` and `values.N`, in its only spelling.

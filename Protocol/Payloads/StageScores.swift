@@ -61,19 +61,28 @@ package struct StageScores: Equatable, Sendable {
   ///
   /// - Throws: `FormatError` and `PayloadError`.
   package init(decoding data: Data, for inputs: StageActivations) throws {
-    let file = try SafetensorsFile(data: data, name: Self.payload)
+    let file = try SafetensorsFile(payload: data, name: Self.payload, headerBytes: 4096)
+    guard file.tensors.count == 4 else {
+      throw PayloadError(
+        Self.payload, tensor: "logprobs", reason: "\(file.tensors.count) tensors, not 4")
+    }
     let (rows, count) = (inputs.tokenCount, inputs.sequences.count)
-    var logprobs = try file.elements("logprobs", as: Float.self, shape: [rows - count])[...]
-    var likeliest = try file.elements("likeliest", as: Int32.self, shape: [rows])[...]
-    var likeliestLogprobs = try file.elements(
-      "likeliest_logprobs", as: Float.self, shape: [rows])[...]
     let nonFinite = try file.elements("first_non_finite", as: Int32.self, shape: [count])
-    sequences = try zip(inputs.sequences, nonFinite).map { tokens, position in
+    for (tokens, position) in zip(inputs.sequences, nonFinite) {
       guard position >= -1, Int(position) < tokens.count else {
         throw PayloadError(
           Self.payload, tensor: "first_non_finite",
           reason: "\(position) is no position of \(tokens.count)")
       }
+    }
+    guard try file.all("likeliest", as: Int32.self, shape: [rows], { $0 >= 0 }) else {
+      throw PayloadError(Self.payload, tensor: "likeliest", reason: "a token below 0")
+    }
+    var logprobs = try file.elements("logprobs", as: Float.self, shape: [rows - count])[...]
+    var likeliest = try file.elements("likeliest", as: Int32.self, shape: [rows])[...]
+    var likeliestLogprobs = try file.elements(
+      "likeliest_logprobs", as: Float.self, shape: [rows])[...]
+    sequences = zip(inputs.sequences, nonFinite).map { tokens, position in
       var sequence = Sequence(tokens: 0)
       sequence.logprobs = Array(logprobs.prefix(tokens.count - 1))
       sequence.likeliest = Array(likeliest.prefix(tokens.count))

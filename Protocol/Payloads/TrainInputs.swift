@@ -56,7 +56,7 @@ package struct TrainInputs: Equatable, Sendable {
 
   /// - Throws: `FormatError` and `PayloadError`.
   package init(decoding data: Data) throws {
-    let file = try SafetensorsFile(data: data, name: Self.payload)
+    let file = try SafetensorsFile(payload: data, name: Self.payload)
     examples = try LabelledSequences(file)
     let bounds = try file.elements("steps", as: Int32.self, shape: [nil])
     guard (1...Limit.steps).contains(bounds.count - 1) else {

@@ -45,46 +45,81 @@ package struct TrainResult: Equatable, Sendable {
   package init(
     decoding data: Data, for inputs: TrainInputs, from adapter: AdapterPayload
   ) throws {
-    let file = try SafetensorsFile(data: data, name: Self.payload)
-    losses = try file.elements("losses", as: Double.self, shape: [inputs.steps.count])
-    norms = try file.elements("norms", as: Double.self, shape: [inputs.steps.count])
-    guard losses.allSatisfy({ $0.isFinite && $0 >= 0 }), norms.allSatisfy({ $0.isFinite && $0 >= 0 })
-    else { throw PayloadError(Self.payload, tensor: "losses", reason: "not finite, or negative") }
-    guard file.names.count == 2 + 2 * adapter.pairs.count else {
-      throw PayloadError(
-        Self.payload, tensor: "layers", reason: "not the matrices that the adapter has")
-    }
+    let file = try Self.checked(data, steps: inputs.steps.count, shapes: adapter.shapes)
+    losses = try file.elements("losses", as: Double.self)
+    norms = try file.elements("norms", as: Double.self)
     changes = try adapter.pairs.reduce(into: [:]) { changes, entry in
       let (site, pair) = entry
-      let name = "layers.\(site.layer).\(site.kind)"
       changes[site] = AdapterPayload.Pair(
         rank: pair.rank, inputs: pair.inputs, outputs: pair.outputs,
-        a: try Self.widen(file, "\(name).a", shape: [pair.rank, pair.inputs]),
-        b: try Self.widen(file, "\(name).b", shape: [pair.outputs, pair.rank]))
+        a: try BFloat16Coding.widen(file, "\(site.name).a"),
+        b: try BFloat16Coding.widen(file, "\(site.name).b"))
     }
   }
 
-  /// Bytes of a result of `inputs` from `adapter`, at most.
-  package static func limitBytes(for inputs: TrainInputs, from adapter: AdapterPayload) -> Int {
-    adapter.pairs.values.reduce(16 * inputs.steps.count + 4096) { sum, pair in
-      // Values, and two entries of the header.
-      sum + 2 * pair.rank * (pair.inputs + pair.outputs) + 512
-    }
+  /// Checks that a result can be one of so many steps from an adapter of these shapes, without
+  /// building anything of it.
+  ///
+  /// - Throws: `FormatError` and `PayloadError`.
+  package static func check(
+    _ data: Data, steps: Int, shapes: [AdapterPayload.Site: AdapterPayload.Shape]
+  ) throws {
+    _ = try checked(data, steps: steps, shapes: shapes)
   }
 
-  private static func widen(
-    _ file: SafetensorsFile, _ name: String, shape: [Int]
-  ) throws -> [Float] {
-    let record = try file.record(name)
-    guard record.type == .bfloat16, record.shape == shape else {
-      throw PayloadError(payload, tensor: name, reason: "not BF16 of shape \(shape)")
+  private static func checked(
+    _ data: Data, steps: Int, shapes: [AdapterPayload.Site: AdapterPayload.Shape]
+  ) throws -> SafetensorsFile {
+    let file = try SafetensorsFile(
+      payload: data, name: payload, headerBytes: headerBytes(matrices: shapes.count))
+    func require(_ condition: Bool, _ tensor: String, _ reason: String) throws {
+      guard condition else { throw PayloadError(payload, tensor: tensor, reason: reason) }
     }
-    let values = try BFloat16Coding.widen(file, name)
-    guard values.allSatisfy(\.isFinite) else {
-      throw PayloadError(payload, tensor: name, reason: "a change is not finite")
+    try require(
+      file.tensors.count == 2 + 2 * shapes.count, "layers", "not the matrices that the adapter has")
+    for (site, shape) in shapes {
+      for (name, expected) in [
+        ("\(site.name).a", [shape.rank, shape.inputs]), ("\(site.name).b", [shape.outputs, shape.rank]),
+      ] {
+        let record = try file.record(name)
+        try require(
+          record.type == .bfloat16 && record.shape == expected, name,
+          "not BF16 of shape \(expected)")
+        try require(
+          try file.withBytes(of: name, BFloat16Coding.areFinite), name, "a change is not finite")
+      }
     }
-    return values
+    try require(
+      try file.all("losses", as: Double.self, shape: [steps], PlausibleLoss.contains), "losses",
+      PlausibleLoss.rule)
+    try require(
+      try file.all("norms", as: Double.self, shape: [steps]) { $0.isFinite && $0 >= 0 }, "norms",
+      "a norm is not finite, or negative")
+    return file
   }
+
+  /// Of a result's header, at most: two entries for each matrix.
+  private static func headerBytes(matrices: Int) -> Int { 4096 + 512 * matrices }
+
+  /// Bytes of a result of so many steps from an adapter of these shapes, at most.
+  package static func limitBytes(
+    steps: Int, shapes: [AdapterPayload.Site: AdapterPayload.Shape]
+  ) -> Int {
+    shapes.values.reduce(16 * steps + headerBytes(matrices: shapes.count)) {
+      $0 + 2 * $1.rank * ($1.inputs + $1.outputs)
+    }
+  }
+}
+
+/// What a mean loss of tokens can be. Of a vocabulary of millions a guess has 15; a model that is
+/// sure of the wrong token has the distance of two logits. Sums of such losses stay finite.
+package enum PlausibleLoss {
+  private static let limit = 1e4
+  /// What a loss that is none breaks.
+  package static let rule = "a loss is not finite, negative, or above \(Int(limit)) a label"
+
+  /// Whether a mean loss of one or more labels can be.
+  package static func contains(_ loss: Double) -> Bool { loss >= 0 && loss <= limit }
 }
 
 /// The result of a `validate` unit.
@@ -125,24 +160,43 @@ package struct ValidateResult: Equatable, Sendable {
     return writer.data()
   }
 
-  /// Bytes of a result of `inputs`, at most.
-  package static func limitBytes(for inputs: LabelledSequences) -> Int {
-    12 * inputs.sequences.count + 1024
-  }
+  /// Bytes of a result of so many sequences, at most.
+  package static func limitBytes(sequences: Int) -> Int { 12 * sequences + headerBytes }
+  private static let headerBytes = 1024
 
   /// Reads a result and checks that it can be one of `inputs`.
   ///
   /// - Throws: `FormatError` and `PayloadError`.
   package init(decoding data: Data, for inputs: LabelledSequences) throws {
-    let file = try SafetensorsFile(data: data, name: Self.payload)
-    let count = inputs.sequences.count
-    lossSums = try file.elements("loss_sums", as: Double.self, shape: [count])
-    labels = try file.elements("labels", as: Int32.self, shape: [count]).map { Int($0) }
-    let expected = inputs.sequences.map { sequence in
-      sequence.labels.dropFirst().count { $0 != -100 }
+    try self.init(decoding: data, labels: inputs.countedLabels)
+  }
+
+  /// Reads a result and checks that it can be one of sequences with so many labels that count.
+  ///
+  /// - Throws: `FormatError` and `PayloadError`.
+  package init(decoding data: Data, labels expected: [Int]) throws {
+    let file = try SafetensorsFile(
+      payload: data, name: Self.payload, headerBytes: Self.headerBytes)
+    func error(_ tensor: String, _ reason: String) -> PayloadError {
+      PayloadError(Self.payload, tensor: tensor, reason: reason)
     }
-    guard labels == expected, lossSums.allSatisfy({ $0.isFinite && $0 >= 0 }) else {
-      throw PayloadError(Self.payload, tensor: "labels", reason: "not those of the unit's sequences")
+    guard file.tensors.count == 2 else {
+      throw error("labels", "\(file.tensors.count) tensors, not 2")
     }
+    labels = try file.elements("labels", as: Int32.self, shape: [expected.count]).map { Int($0) }
+    guard labels == expected else { throw error("labels", "not those of the unit's sequences") }
+    lossSums = try file.elements("loss_sums", as: Double.self, shape: [expected.count])
+    guard
+      zip(lossSums, labels).allSatisfy({ sum, count in
+        count == 0 ? sum == 0 : PlausibleLoss.contains(sum / Double(count))
+      })
+    else { throw error("loss_sums", PlausibleLoss.rule) }
+  }
+}
+
+extension LabelledSequences {
+  /// Of each sequence the labels that count: the first never does.
+  package var countedLabels: [Int] {
+    sequences.map { $0.labels.dropFirst().count { $0 != -100 } }
   }
 }

@@ -41,7 +41,7 @@ package struct VocabularyBytes: Equatable, Sendable {
 
   /// - Throws: `FormatError` and `PayloadError`.
   package init(decoding data: Data) throws {
-    let file = try SafetensorsFile(data: data, name: Self.payload)
+    let file = try SafetensorsFile(payload: data, name: Self.payload)
     bytes = try file.elements("token_bytes", as: UInt8.self, shape: [nil])
     let offsets = try file.elements("token_offsets", as: Int32.self, shape: [nil])
     ranges = try RaggedOffsets(

@@ -5,8 +5,10 @@ import Foundation
 package enum ZstdError: Error, Hashable, CustomStringConvertible {
   /// libzstd's own words.
   case library(String)
-  /// The frame ends early, or bytes follow it.
+  /// The frame ends early.
   case incomplete
+  /// Bytes, such as another frame, follow the frame.
+  case trailing
   /// The content is larger than the caller allows.
   case tooLarge(limitBytes: Int)
 
@@ -14,6 +16,7 @@ package enum ZstdError: Error, Hashable, CustomStringConvertible {
     switch self {
     case .library(let message): "zstd: \(message)"
     case .incomplete: "zstd: the data end in the middle of a frame"
+    case .trailing: "zstd: something follows the frame"
     case .tooLarge(let limit): "zstd: the content is larger than the \(limit) bytes allowed"
     }
   }
@@ -51,32 +54,50 @@ package enum Zstd {
     return output
   }
 
-  /// Expands frames that hold at most `limit` bytes. Memory grows with what is really there, never
-  /// with what a header claims.
+  /// Expands one frame that holds at most `limit` bytes. Memory grows with what is really there,
+  /// never with what a header claims.
   ///
   /// - Throws: `ZstdError`.
   package static func decompress(_ data: Data, limit: Int) throws -> Data {
+    var rest: Data? = data
+    return try decompress(limit: limit) {
+      defer { rest = nil }
+      return rest
+    }
+  }
+
+  /// Expands one frame that comes in pieces.
+  ///
+  /// - Parameter next: the next piece, which is not empty; nil after the last.
+  /// - Throws: `ZstdError`, and what `next` throws.
+  package static func decompress(limit: Int, next: () throws -> Data?) throws -> Data {
     guard let context = ZSTD_createDCtx() else { throw ZstdError.library("out of memory") }
     defer { ZSTD_freeDCtx(context) }
     // A window above 8 MiB would let a small frame claim much memory.
     try check(ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, 23))
     var result = Data()
     var chunk = [UInt8](repeating: 0, count: ZSTD_DStreamOutSize())
-    try data.withUnsafeBytes { (source: UnsafeRawBufferPointer) in
-      var input = ZSTD_inBuffer(src: source.baseAddress, size: source.count, pos: 0)
-      var remaining = 1
-      while input.pos < input.size || remaining != 0 {
-        let before = input.pos
-        let produced = try chunk.withUnsafeMutableBytes { room in
-          var output = ZSTD_outBuffer(dst: room.baseAddress, size: room.count, pos: 0)
-          remaining = try check(ZSTD_decompressStream(context, &output, &input))
-          return output.pos
+    var isComplete = false
+    while let piece = try next() {
+      try piece.withUnsafeBytes { (source: UnsafeRawBufferPointer) in
+        var input = ZSTD_inBuffer(src: source.baseAddress, size: source.count, pos: 0)
+        // What is left to give after the last byte was read fills a chunk.
+        var isFull = false
+        while input.pos < input.size || isFull {
+          guard !isComplete else { throw ZstdError.trailing }
+          try chunk.withUnsafeMutableBytes { room in
+            var output = ZSTD_outBuffer(dst: room.baseAddress, size: room.count, pos: 0)
+            isComplete = try check(ZSTD_decompressStream(context, &output, &input)) == 0
+            guard result.count + output.pos <= limit else {
+              throw ZstdError.tooLarge(limitBytes: limit)
+            }
+            result.append(contentsOf: room[..<output.pos])
+            isFull = output.pos == output.size && !isComplete
+          }
         }
-        guard result.count + produced <= limit else { throw ZstdError.tooLarge(limitBytes: limit) }
-        result.append(contentsOf: chunk[..<produced])
-        if produced == 0, input.pos == before, remaining != 0 { throw ZstdError.incomplete }
       }
     }
+    guard isComplete else { throw ZstdError.incomplete }
     return result
   }
 

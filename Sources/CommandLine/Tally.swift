@@ -10,7 +10,8 @@ struct Tally: AsyncParsableCommand {
       A coordinator takes batches of prompts; workers on spare machines run them; every result is verified to the bit \
       before it counts. See `tally help COMMAND` for each of these, with examples.
 
-      Exit codes: 0 done, 1 failed (the reason is on standard error), 64 the command line was wrong.
+      Exit codes: 0 done, 1 failed (the reason is on standard error), 3 a batch ended without one answer, 64 the command \
+      line was wrong.
       """,
     version: "tally \(ProtocolVersion.program) (numerics profile \(ProtocolVersion.numericsProfile))",
     groupedSubcommands: [
@@ -40,6 +41,21 @@ struct Tally: AsyncParsableCommand {
   static func main() async {
     // Before there are other threads, which have the priority of those that start them.
     ProcessPriority.giveWayIfNice()
-    await main(nil)
+    do {
+      var command = try await asyncParseAsRoot()
+      if var asynchronous = command as? any AsyncParsableCommand {
+        try await asynchronous.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      let error = ErrorWords.plain(error)
+      let status = exitCode(for: error)
+      // Help, versions and completions are ours and long.
+      if status == .success || status == .validationFailure { exit(withError: error) }
+      let message = fullMessage(for: error)
+      if !message.isEmpty { Terminal.error.line(message) }
+      exit(withError: status)
+    }
   }
 }

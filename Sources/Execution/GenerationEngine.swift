@@ -143,8 +143,8 @@ package struct GenerationEngine<Model: LanguageModel> {
     let pick = sampler.pick(logits, for: sequence, position: outputs[index].tokens.count)
     outputs[index].tokens.append(pick.token)
     outputs[index].logprobs.append(pick.logprob)
-    outputs[index].topTokens.append(pick.topTokens)
-    outputs[index].topLogprobs.append(pick.topLogprobs)
+    outputs[index].topTokens.append(contentsOf: pick.topTokens)
+    outputs[index].topLogprobs.append(contentsOf: pick.topLogprobs)
     let finish = finish(after: pick.token, sequence: index)
     if let finish { outputs[index].finish = finish }
     return Event(sequence: index, token: pick.token, finish: finish)

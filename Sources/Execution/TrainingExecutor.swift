@@ -48,6 +48,7 @@ package struct TrainingExecutor {
         learningRate: inputs.learningRates[number], beta1: inputs.beta1, beta2: inputs.beta2,
         epsilon: inputs.epsilon, weightDecay: inputs.weightDecay, maximumNorm: inputs.maximumNorm)
       let outcome = try Self.naming("step \(number)") { try trainer.step(batch, settings) }
+      try Self.require(PlausibleLoss.contains(outcome.loss), "step \(number)")
       losses.append(outcome.loss)
       norms.append(outcome.gradientNorm)
       progress(batch.tokenCount)
@@ -92,11 +93,20 @@ package struct TrainingExecutor {
       let loss = try Self.naming("example \(index)") {
         isEmpty ? (sum: 0, labels: 0) : try trainer.loss(of: batch)
       }
+      try Self.require(
+        isEmpty || PlausibleLoss.contains(loss.sum / Double(loss.labels)), "example \(index)")
       sums.append(loss.sum)
       labels.append(loss.labels)
       progress(batch.tokenCount)
     }
     return ValidateResult(lossSums: sums, labels: labels)
+  }
+
+  /// Throws unless a loss is one that a coordinator takes.
+  private static func require(_ isPlausible: Bool, _ place: String) throws {
+    guard isPlausible else {
+      throw ExecutionError.learning(place: place, reason: PlausibleLoss.rule)
+    }
   }
 
   /// Says where in the unit something cannot be learnt.

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Immutable bytes: a file mapped into memory, or an array.
+/// Immutable bytes: a file mapped into memory, an array, or data.
 ///
 /// A mapping is private and read-only; its pages are read from disk when touched, and
 /// `releasePages` gives them back, so that streaming through a file of any size needs little
@@ -13,6 +13,7 @@ package final class ByteStorage: @unchecked Sendable {
   private enum Backing {
     case mapped(UnsafeRawBufferPointer)
     case array([UInt8])
+    case data(Data)
   }
 
   private let backing: Backing
@@ -22,12 +23,18 @@ package final class ByteStorage: @unchecked Sendable {
     switch backing {
     case .mapped(let buffer): buffer.count
     case .array(let bytes): bytes.count
+    case .data(let data): data.count
     }
   }
 
   /// Holds an array.
   package init(_ bytes: [UInt8]) {
     backing = .array(bytes)
+  }
+
+  /// Holds data, which are not copied.
+  package init(_ data: Data) {
+    backing = .data(data)
   }
 
   /// Maps the regular file at `url`.
@@ -77,6 +84,8 @@ package final class ByteStorage: @unchecked Sendable {
       return try body(UnsafeRawBufferPointer(rebasing: buffer[range]))
     case .array(let bytes):
       return try bytes.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[range])) }
+    case .data(let data):
+      return try data.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[range])) }
     }
   }
 
@@ -85,7 +94,7 @@ package final class ByteStorage: @unchecked Sendable {
     try withUnsafeBytes(0..<count, body)
   }
 
-  /// The mapping, for bytes that are used in place; nil when an array holds them. Valid as long as
+  /// The mapping, for bytes that are used in place; nil when an array or data hold them. Valid as long as
   /// the storage lives.
   package var mapping: UnsafeRawBufferPointer? {
     guard case .mapped(let buffer) = backing else { return nil }

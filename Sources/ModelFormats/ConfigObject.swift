@@ -8,20 +8,21 @@ package struct ConfigObject: Sendable {
   /// Where this object lies in the file, such as `rope_parameters.`; empty at the top.
   package let prefix: String
   /// The members that are not null.
-  package let members: [String: JSONValue]
-  private let nulls: Set<String>
+  package let members: ExactDictionary<JSONValue>
+  private let nulls: Set<ExactString>
   /// Where keys stand in the file, by their paths from the top.
-  private let keyOffsets: [String: Int]
+  private let keyOffsets: ExactDictionary<Int>
 
   private init(
-    file: String, prefix: String = "", members: JSONMembers, keyOffsets: [String: Int]
+    file: String, prefix: String = "", members: JSONMembers, keyOffsets: ExactDictionary<Int>
   ) {
     self.keyOffsets = keyOffsets
     self.file = file
     self.prefix = prefix
-    let all = members.dictionary
-    nulls = Set(all.filter(\.value.isNull).keys)
-    self.members = all.filter { !$0.value.isNull }
+    let all = zip(members.keys, members.values)
+    nulls = Set(all.filter { $1.isNull }.map { ExactString($0.0) })
+    self.members = ExactDictionary(
+      all.filter { !$1.isNull }, uniquingKeysWith: { _, last in last })
   }
 
   /// Reads a JSON file whose top is an object.
@@ -45,7 +46,7 @@ package struct ConfigObject: Sendable {
   package init(bytes: [UInt8], name: String) throws {
     var reader = try JSONReader(bytes, file: name, rules: .strict)
     guard reader.peek() == UInt8(ascii: "{") else { throw reader.error("not an object") }
-    var keyOffsets: [String: Int] = [:]
+    var keyOffsets: ExactDictionary<Int> = [:]
     let members = try Self.readMembers(&reader, prefix: "", &keyOffsets)
     try reader.finish()
     self.init(file: name, members: members, keyOffsets: keyOffsets)
@@ -53,7 +54,7 @@ package struct ConfigObject: Sendable {
 
   /// Reads an object and notes where its keys and those of objects in it stand.
   private static func readMembers(
-    _ reader: inout JSONReader, prefix: String, _ keyOffsets: inout [String: Int]
+    _ reader: inout JSONReader, prefix: String, _ keyOffsets: inout ExactDictionary<Int>
   ) throws -> JSONMembers {
     try reader.readMembers { reader, key in
       keyOffsets[prefix + key] = reader.tokenStart
@@ -74,7 +75,7 @@ package struct ConfigObject: Sendable {
   package func has(_ key: String) -> Bool { members[key] != nil }
 
   /// True if `key` is written as null, which for some keys means something else than its absence.
-  package func isNull(_ key: String) -> Bool { nulls.contains(key) }
+  package func isNull(_ key: String) -> Bool { nulls.contains(ExactString(key)) }
 
   /// The value of `key` if present.
   ///

@@ -41,9 +41,9 @@ package struct GGUFFile: Sendable {
   /// The version in the file, 2 or 3.
   package let version: UInt32
   /// The metadata pairs.
-  package let metadata: [String: GGUFValue]
+  package let metadata: ExactDictionary<GGUFValue>
   /// Where each metadata key stands in the file.
-  package let metadataOffsets: [String: Int]
+  package let metadataOffsets: ExactDictionary<Int>
   /// The tensors in the file's order.
   package private(set) var tensors: [Tensor]
   /// The file's bytes.

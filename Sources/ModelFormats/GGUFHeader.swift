@@ -1,8 +1,8 @@
 /// The checked header of a GGUF file; see `GGUFFile` for the format.
 struct GGUFHeader {
   private(set) var version: UInt32 = 0
-  private(set) var metadata: [String: GGUFValue] = [:]
-  private(set) var metadataOffsets: [String: Int] = [:]
+  private(set) var metadata: ExactDictionary<GGUFValue> = [:]
+  private(set) var metadataOffsets: ExactDictionary<Int> = [:]
   private(set) var tensors: [GGUFFile.Tensor] = []
 
   private let limits: GGUFFile.Limits
@@ -48,11 +48,11 @@ struct GGUFHeader {
 
   private mutating func readTensors(_ cursor: inout ByteCursor, count: Int) throws {
     let alignment = try alignment(cursor)
-    var names: Set<String> = []
+    var names: Set<ExactString> = []
     var entries: [Entry] = []
     for _ in 0..<count {
       let entry = try readEntry(&cursor)
-      guard names.insert(entry.name).inserted else {
+      guard names.insert(ExactString(entry.name)).inserted else {
         throw cursor.error(
           .duplicate, at: entry.position, "tensor \(quoted(entry.name)) appears twice")
       }

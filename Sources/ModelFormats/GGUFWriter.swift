@@ -36,13 +36,13 @@ package enum GGUFWriter {
   ///
   /// - Parameter single: keys whose numbers are written as float32, as readers want them.
   package static func data(
-    _ metadata: [String: GGUFValue], single: Set<String> = [], tensors: [Tensor] = []
+    _ metadata: ExactDictionary<GGUFValue>, single: Set<String> = [], tensors: [Tensor] = []
   ) -> Data {
     var data = Data("GGUF".utf8)
     append(UInt32(3), to: &data)
     append(UInt64(tensors.count), to: &data)
     append(UInt64(metadata.count), to: &data)
-    for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
+    for (key, value) in metadata {
       append(key, to: &data)
       if single.contains(key), case .double(let number) = value {
         append(ValueType.float32.rawValue, to: &data)

@@ -12,7 +12,7 @@ package struct HuggingFaceFolder: Sendable {
   /// The files that hold the weights.
   package let files: [SafetensorsFile]
   /// For each tensor the index in `files` of the file that holds it.
-  package let fileOfTensor: [String: Int]
+  package let fileOfTensor: ExactDictionary<Int>
 
   /// Opens a folder; tensors are mapped, not read.
   ///
@@ -37,9 +37,9 @@ package struct HuggingFaceFolder: Sendable {
   }
 
   /// The tensors' names, sorted by their UTF-8 bytes.
-  package var names: [String] { fileOfTensor.keys.sorted(by: utf8Order) }
+  package var names: [String] { fileOfTensor.keys }
 
-  private static func openWeights(_ url: URL) throws -> ([SafetensorsFile], [String: Int]) {
+  private static func openWeights(_ url: URL) throws -> ([SafetensorsFile], ExactDictionary<Int>) {
     let single = url.appendingPathComponent("model.safetensors")
     let index = url.appendingPathComponent("model.safetensors.index.json")
     if FileManager.default.fileExists(atPath: single.path) {
@@ -56,14 +56,14 @@ package struct HuggingFaceFolder: Sendable {
 
   private static func openShards(
     _ url: URL, index: ConfigObject
-  ) throws -> ([SafetensorsFile], [String: Int]) {
+  ) throws -> ([SafetensorsFile], ExactDictionary<Int>) {
     guard let map = try index.optionalObject("weight_map") else {
       throw index.error(.missing, "weight_map", "is missing")
     }
     var files: [SafetensorsFile] = []
-    var indexOfFile: [String: Int] = [:]
-    var fileOfTensor: [String: Int] = [:]
-    for tensor in map.members.keys.sorted(by: utf8Order) {
+    var indexOfFile: ExactDictionary<Int> = [:]
+    var fileOfTensor: ExactDictionary<Int> = [:]
+    for tensor in map.members.keys {
       let name = try map.string(tensor)
       if indexOfFile[name] == nil {
         // The name comes from the file: it must not lead out of the folder.

@@ -20,15 +20,18 @@ package struct SafetensorsFile: Sendable {
 
   /// The file's name, for messages.
   package let name: String
-  /// The members of `__metadata__`.
-  package let metadata: [String: String]
-  /// The tensors by name.
-  package let tensors: [String: TensorRecord]
+  /// What the file says of its tensors.
+  package let header: SafetensorsHeader
   /// The file's bytes.
   package let storage: ByteStorage
 
+  /// The members of `__metadata__`.
+  package var metadata: ExactDictionary<String> { header.metadata }
+  /// The tensors by name.
+  package var tensors: ExactDictionary<TensorRecord> { header.tensors }
+
   /// The tensors' names, sorted by their UTF-8 bytes.
-  package var names: [String] { tensors.keys.sorted(by: utf8Order) }
+  package var names: [String] { tensors.keys }
 
   /// Maps the file at `url`.
   ///
@@ -50,27 +53,22 @@ package struct SafetensorsFile: Sendable {
   /// - Parameter name: what errors call it.
   /// - Throws: `FormatError`.
   package init(data: Data, name: String, limits: Limits = Limits()) throws {
-    try self.init(storage: ByteStorage([UInt8](data)), name: name, limits: limits)
+    try self.init(storage: ByteStorage(data), name: name, limits: limits)
   }
 
   private init(storage: ByteStorage, name: String, limits: Limits) throws {
-    let header = try storage.withUnsafeBytes { bytes in
-      try SafetensorsHeader(bytes, file: name, limits: limits)
+    header = try storage.withUnsafeBytes { bytes in
+      try SafetensorsHeader(bytes, fileBytes: bytes.count, file: name, limits: limits)
     }
     self.storage = storage
     self.name = name
-    self.metadata = header.metadata
-    self.tensors = header.tensors
   }
 
   /// The tensor called `tensor`.
   ///
   /// - Throws: `FormatError` with code `missing`.
   package func record(_ tensor: String) throws -> TensorRecord {
-    guard let record = tensors[tensor] else {
-      throw FormatError(.missing, file: name, reason: "there is no tensor \(quoted(tensor))")
-    }
-    return record
+    try header.record(tensor)
   }
 
   /// Calls `body` with the bytes of a tensor.
@@ -92,31 +90,8 @@ package struct SafetensorsFile: Sendable {
   package func elements<T: BitwiseElement>(
     _ tensor: String, as type: T.Type, shape: [Int?]? = nil
   ) throws -> [T] {
-    let record = try record(tensor)
-    guard record.type == T.elementType else {
-      throw FormatError(
-        .badType, file: name, offset: UInt64(record.range.lowerBound),
-        reason:
-          "tensor \(quoted(tensor)) has type \(record.type.rawValue), "
-          + "expected \(T.elementType.rawValue)"
-      )
-    }
-    if let shape {
-      let matches =
-        shape.count == record.shape.count
-        && zip(shape, record.shape).allSatisfy { $0 == nil || $0 == $1 }
-      guard matches else {
-        let expected = shape.map { $0.map(String.init) ?? "?" }.joined(separator: ", ")
-        throw FormatError(
-          .badLayout, file: name, offset: UInt64(record.range.lowerBound),
-          reason: "tensor \(quoted(tensor)) has shape \(record.shape), expected [\(expected)]")
-      }
-    }
-    return storage.withUnsafeBytes(record.range) { bytes in
-      (0..<bytes.count / MemoryLayout<T>.stride).map {
-        bytes.loadUnaligned(fromByteOffset: $0 * MemoryLayout<T>.stride, as: T.self)
-      }
-    }
+    let record = try header.record(tensor, T.elementType, shape: shape)
+    return storage.withUnsafeBytes(record.range) { T.elements(in: $0) }
   }
 }
 
@@ -124,6 +99,15 @@ package struct SafetensorsFile: Sendable {
 /// supported machines are.
 package protocol BitwiseElement: BitwiseCopyable {
   static var elementType: ElementType { get }
+}
+
+extension BitwiseElement {
+  /// The elements that fill `bytes`, which need not be aligned.
+  package static func elements(in bytes: UnsafeRawBufferPointer) -> [Self] {
+    (0..<bytes.count / MemoryLayout<Self>.stride).map {
+      bytes.loadUnaligned(fromByteOffset: $0 * MemoryLayout<Self>.stride, as: Self.self)
+    }
+  }
 }
 
 extension Double: BitwiseElement { package static var elementType: ElementType { .float64 } }

@@ -1,7 +1,10 @@
-/// The checked header of a safetensors file; see `SafetensorsFile` for the format.
-struct SafetensorsHeader {
-  private(set) var metadata: [String: String] = [:]
-  private(set) var tensors: [String: TensorRecord] = [:]
+import Foundation
+
+/// The checked header of a safetensors file; see `SafetensorsFile` for the format. With it alone,
+/// parts of a file that lies elsewhere can be found and read.
+package struct SafetensorsHeader: Sendable {
+  package private(set) var metadata: ExactDictionary<String> = [:]
+  package private(set) var tensors: ExactDictionary<TensorRecord> = [:]
 
   private let file: String
   private let limits: SafetensorsFile.Limits
@@ -9,41 +12,78 @@ struct SafetensorsHeader {
   private let dataStart: Int
   private let dataCount: Int
 
-  init(
-    _ bytes: UnsafeRawBufferPointer, file: String, limits: SafetensorsFile.Limits
-  ) throws {
+  /// Bytes of the length in front of a header.
+  package static let lengthBytes = 8
+
+  /// Bytes of a file's header with its length, as its first `lengthBytes` claim.
+  ///
+  /// - Throws: `FormatError` where the file is shorter than that, or the header longer than readers
+  ///   accept.
+  package static func byteCount(
+    _ start: Data, fileBytes: Int, file: String,
+    limits: SafetensorsFile.Limits = SafetensorsFile.Limits()
+  ) throws -> Int {
+    try start.withUnsafeBytes { try byteCount($0, fileBytes: fileBytes, file: file, limits: limits) }
+  }
+
+  private static func byteCount(
+    _ start: UnsafeRawBufferPointer, fileBytes: Int, file: String, limits: SafetensorsFile.Limits
+  ) throws -> Int {
     func error(_ code: FormatError.Code, _ offset: Int, _ reason: String) -> FormatError {
       FormatError(code, file: file, offset: UInt64(offset), reason: reason)
     }
-    guard bytes.count >= 8 else {
-      throw error(.truncated, bytes.count, "shorter than the 8 bytes of the header's length")
+    guard start.count >= lengthBytes else {
+      throw error(.truncated, start.count, "shorter than the 8 bytes of the header's length")
     }
-    let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+    let length = UInt64(littleEndian: start.loadUnaligned(as: UInt64.self))
     guard length <= UInt64(limits.headerBytes) else {
       throw error(
         .limitExceeded, 0, "header of \(length) bytes exceeds \(limits.headerBytes) bytes")
     }
-    guard Int(length) <= bytes.count - 8 else {
-      throw error(.truncated, 0, "header of \(length) bytes in a file of \(bytes.count) bytes")
+    guard Int(length) <= fileBytes - lengthBytes else {
+      throw error(.truncated, 0, "header of \(length) bytes in a file of \(fileBytes) bytes")
     }
+    return lengthBytes + Int(length)
+  }
+
+  /// Reads the header of a file of `fileBytes` bytes.
+  ///
+  /// - Parameters:
+  ///   - bytes: the file's first bytes, at least `byteCount` of them.
+  ///   - file: what errors call it.
+  /// - Throws: `FormatError`.
+  package init(
+    _ bytes: Data, fileBytes: Int, file: String,
+    limits: SafetensorsFile.Limits = SafetensorsFile.Limits()
+  ) throws {
+    self = try bytes.withUnsafeBytes { bytes in
+      try SafetensorsHeader(bytes, fileBytes: fileBytes, file: file, limits: limits)
+    }
+  }
+
+  init(
+    _ bytes: UnsafeRawBufferPointer, fileBytes: Int, file: String, limits: SafetensorsFile.Limits
+  ) throws {
     self.file = file
     self.limits = limits
-    dataStart = 8 + Int(length)
-    dataCount = bytes.count - dataStart
-    guard length >= 2, bytes[8] == UInt8(ascii: "{") else {
-      throw error(.badMagic, 8, "the header does not start with \"{\"")
+    dataStart = try Self.byteCount(bytes, fileBytes: fileBytes, file: file, limits: limits)
+    dataCount = fileBytes - dataStart
+    guard dataStart <= bytes.count else {
+      throw error(.truncated, at: bytes.count, "the header goes on after the \(bytes.count) bytes read")
+    }
+    guard dataStart >= 10, bytes[8] == UInt8(ascii: "{") else {
+      throw error(.badMagic, "the header does not start with \"{\"")
     }
     let json = try JSONReader.parse(
       Array(bytes[8..<dataStart]), file: file, baseOffset: 8, rules: .strict.limited(depth: 4))
     guard let members = json.objectValue else {
-      throw error(.malformed, 8, "the header is not an object")
+      throw error(.malformed, "the header is not an object")
     }
     for (key, value) in zip(members.keys, members.values) {
       if key == "__metadata__" {
         metadata = try readMetadata(value)
-      } else if tensors.updateValue(try readTensor(key, value), forKey: key) != nil {
-        // Bytes that differ may still be one name: Swift compares strings by canonical equivalence.
-        throw error(.duplicate, 8, "tensor \(quoted(key)) appears twice")
+      } else {
+        tensors[key] = try readTensor(key, value)
       }
     }
     try checkLayout()
@@ -54,11 +94,45 @@ struct SafetensorsHeader {
     FormatError(code, file: file, offset: UInt64(offset), reason: reason)
   }
 
-  private func readMetadata(_ value: JSONValue) throws -> [String: String] {
+  /// The tensor called `tensor`.
+  ///
+  /// - Throws: `FormatError` with code `missing`.
+  package func record(_ tensor: String) throws -> TensorRecord {
+    guard let record = tensors[tensor] else {
+      throw FormatError(.missing, file: file, reason: "there is no tensor \(quoted(tensor))")
+    }
+    return record
+  }
+
+  /// The tensor called `tensor`, whose type and shape must be exactly as given.
+  ///
+  /// - Parameter shape: nil stands for any length of that dimension, and a nil `shape` for any shape.
+  /// - Throws: `FormatError` with code `missing`, `badType` or `badLayout`.
+  package func record(_ tensor: String, _ type: ElementType, shape: [Int?]?) throws -> TensorRecord {
+    let record = try record(tensor)
+    guard record.type == type else {
+      throw error(
+        .badType, at: record.range.lowerBound,
+        "tensor \(quoted(tensor)) has type \(record.type.rawValue), expected \(type.rawValue)")
+    }
+    guard let shape else { return record }
+    let matches =
+      shape.count == record.shape.count
+      && zip(shape, record.shape).allSatisfy { $0 == nil || $0 == $1 }
+    guard matches else {
+      let expected = shape.map { $0.map(String.init) ?? "?" }.joined(separator: ", ")
+      throw error(
+        .badLayout, at: record.range.lowerBound,
+        "tensor \(quoted(tensor)) has shape \(record.shape), expected [\(expected)]")
+    }
+    return record
+  }
+
+  private func readMetadata(_ value: JSONValue) throws -> ExactDictionary<String> {
     guard let members = value.objectValue else {
       throw error(.malformed, "__metadata__ is not an object")
     }
-    var metadata: [String: String] = [:]
+    var metadata: ExactDictionary<String> = [:]
     for (key, value) in zip(members.keys, members.values) {
       guard let text = value.stringValue else {
         throw error(.malformed, "__metadata__ holds something that is not a string")

@@ -28,11 +28,11 @@ package struct SafetensorsWriter: Sendable {
     let byteCount: Int
   }
 
-  private var entries: [String: Entry] = [:]
-  private var metadata: [String: String]
+  private var entries: ExactDictionary<Entry> = [:]
+  private var metadata: ExactDictionary<String>
 
   /// - Parameter metadata: nothing volatile belongs here, as it is part of the hash.
-  package init(metadata: [String: String] = [:]) {
+  package init(metadata: ExactDictionary<String> = [:]) {
     self.metadata = metadata
   }
 
@@ -125,7 +125,7 @@ package struct SafetensorsWriter: Sendable {
   ///
   /// - Throws: `FormatError` with code `badLayout` for an impossible shape.
   package static func header(
-    of tensors: [(name: String, type: ElementType, shape: [Int])], metadata: [String: String]
+    of tensors: [(name: String, type: ElementType, shape: [Int])], metadata: ExactDictionary<String>
   ) throws -> (bytes: [UInt8], order: [String]) {
     let described = try tensors.map { tensor in
       guard let byteCount = tensor.type.byteCount(shape: tensor.shape) else {
@@ -145,12 +145,11 @@ package struct SafetensorsWriter: Sendable {
 
   /// The header with its length in front.
   private static func header(
-    _ laidOut: [Description], metadata: [String: String]
+    _ laidOut: [Description], metadata: ExactDictionary<String>
   ) -> [UInt8] {
     var members: [String] = []
     if !metadata.isEmpty {
-      let pairs = metadata.sorted { utf8Order($0.key, $1.key) }
-        .map { "\(escaped($0.key)):\(escaped($0.value))" }
+      let pairs = metadata.map { "\(escaped($0.key)):\(escaped($0.value))" }
       members.append("\"__metadata__\":{\(pairs.joined(separator: ","))}")
     }
     var begin = 0

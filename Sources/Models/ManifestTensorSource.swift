@@ -19,11 +19,11 @@ package final class ManifestTensorSource: TensorSource {
   }
 
   private struct Key: Hashable {
-    let tensor: String
+    let tensor: ExactString
     let index: Int
   }
 
-  private let placed: [String: Placed]
+  private let placed: ExactDictionary<Placed>
   private let lookUp: @Sendable (_ sha256: String) throws -> ByteStorage
   private let digest: (@Sendable (UnsafeRawBufferPointer) -> String)?
   private let open = Mutex<[Key: ByteStorage]>([:])
@@ -49,7 +49,7 @@ package final class ManifestTensorSource: TensorSource {
       let starts = tensor.chunks.reduce(into: [0]) { $0.append(($0.last ?? 0) + $1.bytes) }
       return (tensor.name, Placed(tensor: tensor, starts: starts))
     }
-    placed = Dictionary(pairs, uniquingKeysWith: { first, _ in first })
+    placed = ExactDictionary(pairs, uniquingKeysWith: { first, _ in first })
   }
 
   package var tensorNames: [String] { manifest.tensors.map(\.name) }
@@ -83,7 +83,7 @@ package final class ManifestTensorSource: TensorSource {
     var done = 0
     var index = max(0, (found.starts.firstIndex { $0 > offset } ?? 1) - 1)
     while done < target.count {
-      let storage = try chunk(Key(tensor: name, index: index), found.tensor.chunks[index])
+      let storage = try chunk(Key(tensor: ExactString(name), index: index), found.tensor.chunks[index])
       let begin = offset + done - found.starts[index]
       let length = min(storage.count - begin, target.count - done)
       storage.withUnsafeBytes(begin..<begin + length) { bytes in
@@ -117,7 +117,7 @@ package final class ManifestTensorSource: TensorSource {
     guard let found = placed[name] else { return }
     open.withLock { open in
       for index in found.tensor.chunks.indices where found.starts[index + 1] <= offset {
-        open[Key(tensor: name, index: index)] = nil
+        open[Key(tensor: ExactString(name), index: index)] = nil
       }
     }
   }

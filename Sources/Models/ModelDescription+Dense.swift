@@ -22,9 +22,10 @@ extension ModelDescription {
   /// each, and one sequence's activations.
   ///
   /// - Parameters:
+  ///   - parameters: numbers of the adapter.
   ///   - weightBits: of the stored weights, a weight.
   ///   - longest: tokens of the longest sequence.
-  package func trainingBytes(of adapter: Adapter, weightBits: Int, longest: Int) -> Int {
+  package func trainingBytes(parameters: Int, weightBits: Int, longest: Int) -> Int {
     var (weights, widest, scratch) = (vocabularySize * hiddenSize, 0, 0)
     for layer in layers.indices {
       if case .attention(let attention) = layers[layer].mixer {
@@ -41,7 +42,7 @@ extension ModelDescription {
     let transposes = weights * max(9, weightBits) / 8
     let row = 4 * (3 * widest + (18 + layers.count) * hiddenSize)
     // A few rows of logits, and the scratch of as many threads as most machines lend.
-    return transposes + 32 * adapter.parameterCount + longest * row + 160 * vocabularySize + 8 * scratch
+    return transposes + 32 * parameters + longest * row + 160 * vocabularySize + 8 * scratch
   }
 }
 

@@ -80,6 +80,11 @@ package struct ModelManifest: Codable, Hashable, Sendable {
         let count = min(step, tensor.byteCount - offset)
         let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
         try source.read(requirement.name, offset: offset, into: part)
+        if tensor.type == .float8E4M3, let bad = part.firstIndex(where: { $0 & 0x7F == 0x7F }) {
+          throw FormatError(
+            .badLayout, file: tensor.file ?? source.name, offset: tensor.offset,
+            reason: "tensor \(quoted(requirement.name)): weight \(offset + bad) is NaN")
+        }
         let digest = try sink(requirement.name, UnsafeRawBufferPointer(part))
         chunks.append(Chunk(sha256: digest, bytes: count))
         source.release(requirement.name, upTo: offset + count)

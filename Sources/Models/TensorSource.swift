@@ -47,12 +47,12 @@ package struct SourceTensor: Hashable, Sendable {
 /// The weights of a GGUF file, or of the parts that it is cut into.
 package struct GGUFTensorSource: TensorSource {
   private let parts: GGUFParts
-  private let tensors: [String: (part: Int, tensor: GGUFFile.Tensor)]
+  private let tensors: ExactDictionary<(part: Int, tensor: GGUFFile.Tensor)>
 
   /// - Parameter parts: stay mapped as long as the source lives.
   package init(_ parts: GGUFParts) {
     self.parts = parts
-    tensors = Dictionary(
+    tensors = ExactDictionary(
       parts.files.enumerated().flatMap { part, file in
         file.tensors.map { ($0.name, (part, $0)) }
       }, uniquingKeysWith: { first, _ in first })
@@ -63,7 +63,7 @@ package struct GGUFTensorSource: TensorSource {
 
   package var name: String { parts.files[0].name }
 
-  package var tensorNames: [String] { tensors.keys.sorted(by: utf8Order) }
+  package var tensorNames: [String] { tensors.keys }
 
   private func find(_ name: String) throws -> (file: GGUFFile, tensor: GGUFFile.Tensor) {
     guard let found = tensors[name] else {

@@ -219,10 +219,7 @@ struct WeightLoader {
   }
 
   private func readVector(_ requirement: TensorRequirement) throws -> [Float] {
-    let tensor = try source.tensor(requirement)
-    guard let type = WeightType(tensor.type), [.f32, .f16, .bf16].contains(type) else {
-      throw unsupported(requirement, tensor)
-    }
+    let (tensor, type) = try vectorType(requirement)
     var bytes = [UInt8](repeating: 0, count: tensor.byteCount)
     try bytes.withUnsafeMutableBytes { try source.read(requirement.name, offset: 0, into: $0) }
     source.release(requirement.name, upTo: tensor.byteCount)
@@ -231,6 +228,34 @@ struct WeightLoader {
       try values.withUnsafeMutableBufferPointer { try type.dequantise(bytes, into: $0) }
     }
     return values
+  }
+
+  private func vectorType(
+    _ requirement: TensorRequirement
+  ) throws -> (tensor: SourceTensor, type: WeightType) {
+    let tensor = try source.tensor(requirement)
+    guard let type = WeightType(tensor.type), [.f32, .f16, .bf16].contains(type) else {
+      throw unsupported(requirement, tensor)
+    }
+    return (tensor, type)
+  }
+
+  /// Throws what loading would throw, as far as that can be known without reading a matrix: for a
+  /// tensor that is missing, has another shape, or is of a type that is not computed with where the
+  /// model needs it.
+  ///
+  /// - Throws: `FormatError` naming the tensor.
+  func check(_ requirements: WeightRequirements) throws {
+    for matrix in requirements.matrices {
+      let type = try rowType(matrix)
+      for piece in matrix.pieces {
+        if let scales = piece.scales { _ = try blockScales(scales, of: piece) }
+      }
+      _ = try packing(matrix.name) {
+        try PackedLayout(storage: type.storage, outputs: matrix.outputs, inputs: matrix.inputs)
+      }
+    }
+    for vector in requirements.vectors { _ = try vectorType(vector) }
   }
 
   private func unsupported(_ requirement: TensorRequirement, _ tensor: SourceTensor) -> FormatError

@@ -25,6 +25,8 @@ package struct GGUFTokenizerDescription: Sendable {
   package var addsSpacePrefix: Bool?
   /// Ids of further tokens that end a turn (`eot_token_id`, `eom_token_id`).
   package var turnEndIDs: [Int] = []
+  /// Special tokens by the names that chat templates know.
+  package var specialIDs: [(name: String, id: Int)] = []
   /// `tokenizer.chat_template`.
   package var chatTemplate: String?
 
@@ -58,6 +60,13 @@ package struct GGUFTokenizerDescription: Sendable {
     endID = value("eos_token_id")?.intValue
     turnEndIDs = ["eot_token_id", "eom_token_id"].compactMap { value($0)?.intValue }
     unknownID = value("unknown_token_id")?.intValue
+    // One name is misspelt in the files of older converters.
+    specialIDs = [
+      ("bos_token", "bos_token_id"), ("eos_token", "eos_token_id"),
+      ("unk_token", "unknown_token_id"), ("sep_token", "seperator_token_id"),
+      ("sep_token", "separator_token_id"), ("pad_token", "padding_token_id"),
+      ("cls_token", "cls_token_id"), ("mask_token", "mask_token_id"),
+    ].compactMap { name, key in value(key)?.intValue.map { (name, $0) } }
     addsBeginning = value("add_bos_token")?.boolValue
     addsEnd = value("add_eos_token")?.boolValue
     addsSpacePrefix = value("add_space_prefix")?.boolValue

@@ -4,14 +4,15 @@ import ModelFormats
 /// A tokenizer with what a model's publisher says about using it.
 package struct TokenizerBundle: Sendable {
   package var tokenizer: Tokenizer
-  /// The token that begins a text, as chat templates get it (`bos_token`).
-  package var beginningToken: String?
-  /// The token that ends a text, as chat templates get it (`eos_token`).
-  package var endToken: String?
+  /// The special tokens under the names by which chat templates know them: `bos_token`,
+  /// `pad_token`, a model's own ones, and lists such as `additional_special_tokens`.
+  package var specialTokens: JSONMembers = [:]
   /// Ids after which generation stops.
   package var endIDs: Set<TokenID> = []
   /// The default chat template's source.
   package var chatTemplate: String?
+  /// The file that the chat template is from.
+  private var chatTemplateFile = ""
   /// Templates for special uses by name, such as `tool_use`.
   package var namedChatTemplates: [String: String] = [:]
 
@@ -34,6 +35,30 @@ package struct TokenizerBundle: Sendable {
       self.init(try Tokenizer(huggingFaceFile: path))
     }
   }
+
+  /// Takes another chat template.
+  ///
+  /// - Parameter file: what errors call it.
+  package mutating func replaceChatTemplate(by source: String, file: String) {
+    chatTemplate = source
+    chatTemplateFile = file
+  }
+
+  /// Parses the chat template, if there is one, and checks that it names nothing unknown.
+  ///
+  /// - Throws: `TokenizerError` that names the file and the template's line.
+  package func checkChatTemplate() throws {
+    guard let chatTemplate else { return }
+    do {
+      try ChatTemplate(source: chatTemplate).checkNames()
+    } catch let error as TemplateError {
+      throw TokenizerError(
+        .malformed, file: chatTemplateFile, place: "chat template", error.description)
+    }
+  }
+
+  /// The token that ends a text (`eos_token`).
+  private var endToken: String? { specialTokens["eos_token"]?.stringValue }
 
   /// A tokenizer alone.
   package init(_ tokenizer: Tokenizer) { self.tokenizer = tokenizer }
@@ -59,9 +84,11 @@ package struct TokenizerBundle: Sendable {
     let description = try GGUFTokenizerDescription(file)
     tokenizer = try Tokenizer(gguf: description, file: file.name)
     let token = { (id: Int?) in description.checkedID(id).map { description.tokens[Int($0)] } }
-    beginningToken = token(description.beginningID)
-    endToken = token(description.endID)
+    for (name, id) in description.specialIDs {
+      if let text = token(id) { specialTokens[name] = .string(text) }
+    }
     chatTemplate = description.chatTemplate
+    chatTemplateFile = file.name
     let marked = ([description.endID] + description.turnEndIDs.map { $0 }).compactMap {
       description.checkedID($0).map { TokenID($0) }
     }
@@ -84,16 +111,22 @@ package struct TokenizerBundle: Sendable {
         huggingFaceFile: folder.appendingPathComponent("tokenizer.json").path)
     }
     if let config = try Self.json(folder, "tokenizer_config.json") {
-      beginningToken = Self.tokenText(config["bos_token"])
-      endToken = Self.tokenText(config["eos_token"])
-      readTemplates(config["chat_template"])
+      readSpecialTokens(config)
+      // Configurations from before `added_tokens_decoder` leave the last word to the older file.
+      if config["added_tokens_decoder"] == nil,
+        let map = try Self.json(folder, "special_tokens_map.json")
+      {
+        readSpecialTokens(map)
+      }
+      readTemplates(config["chat_template"], in: folder, "tokenizer_config.json")
     }
     if let json = try Self.json(folder, "chat_template.json") {
-      readTemplates(json["chat_template"])
+      readTemplates(json["chat_template"], in: folder, "chat_template.json")
     }
     let jinja = folder.appendingPathComponent("chat_template.jinja").path
     if FileManager.default.fileExists(atPath: jinja) {
       chatTemplate = String(decoding: try readFile(jinja, limit: 4 << 20), as: UTF8.self)
+      chatTemplateFile = jinja
     }
     if let endToken, let id = tokenizer.id(of: endToken) { endIDs.insert(id) }
     for name in ["generation_config.json", "config.json"] {
@@ -121,13 +154,38 @@ package struct TokenizerBundle: Sendable {
     return try parseJSON(try readFile(path, limit: 64 << 20), file: path)
   }
 
+  private static let tokenNames = [
+    "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
+  ]
+  private static let tokenListNames = ["additional_special_tokens", "extra_special_tokens"]
+
+  /// Takes the special tokens that a file names, as transformers gives them to templates.
+  private mutating func readSpecialTokens(_ config: JSONValue) {
+    for name in Self.tokenNames {
+      if let text = Self.tokenText(config[name]) { specialTokens[name] = .string(text) }
+    }
+    for name in Self.tokenListNames {
+      let texts = (config[name]?.arrayValue ?? []).compactMap { Self.tokenText($0) }
+      if !texts.isEmpty { specialTokens[name] = .array(texts.map { .string($0) }) }
+    }
+    // A model's own ones, such as `image_token`.
+    for own in ["extra_special_tokens", "model_specific_special_tokens"] {
+      guard let members = config[own]?.objectValue else { continue }
+      for (name, value) in zip(members.keys, members.values)
+      where !ChatTemplate.inputNames.contains(name) {
+        if let text = Self.tokenText(value) { specialTokens[name] = .string(text) }
+      }
+    }
+  }
+
   /// A token written as a string or as an added token.
   private static func tokenText(_ json: JSONValue?) -> String? {
     json?.stringValue ?? json?["content"]?.stringValue
   }
 
   /// One template, or a list of named ones of which `default` is the default.
-  private mutating func readTemplates(_ json: JSONValue?) {
+  private mutating func readTemplates(_ json: JSONValue?, in folder: URL, _ file: String) {
+    if json != nil { chatTemplateFile = folder.appendingPathComponent(file).path }
     if let text = json?.stringValue { chatTemplate = text }
     for entry in json?.arrayValue ?? [] {
       guard let name = entry["name"]?.stringValue, let text = entry["template"]?.stringValue else {

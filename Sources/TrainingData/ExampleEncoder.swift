@@ -5,10 +5,8 @@ import Tokenizers
 /// Turns examples into tokens of one model, and says which of them are learnt.
 package struct ExampleEncoder: Sendable {
   private let tokenizer: Tokenizer
-  private let template: ChatTemplate?
-  private let variables: JSONMembers
+  private let conversations: ConversationRenderer?
   private let endToken: Int32?
-  private let clock: TemplateClock
   /// Tokens of an example that are used, from its first on.
   package let limit: Int
   private let vocabularySize: Int
@@ -19,32 +17,26 @@ package struct ExampleEncoder: Sendable {
   ///   - clock: what templates take for now.
   /// - Throws: `TemplateError` for a template that cannot be read.
   package init(_ bundle: TokenizerBundle, limit: Int, clock: TemplateClock) throws {
-    var special: [String: String] = [:]
-    special["bos_token"] = bundle.beginningToken
-    special["eos_token"] = bundle.endToken
     self.init(
       bundle.tokenizer, template: try bundle.chatTemplate.map { try ChatTemplate(source: $0) },
-      specialTokens: special, limit: limit, clock: clock)
+      specialTokens: bundle.specialTokens, limit: limit, clock: clock)
   }
 
   /// - Parameters:
-  ///   - specialTokens: `bos_token` and `eos_token` as templates name them, where there are such.
+  ///   - specialTokens: the special tokens as templates name them, such as `eos_token`.
   ///   - vocabularySize: of the model, which may know fewer tokens than its tokenizer.
   package init(
-    _ tokenizer: Tokenizer, template: ChatTemplate?, specialTokens: [String: String], limit: Int,
+    _ tokenizer: Tokenizer, template: ChatTemplate?, specialTokens: JSONMembers, limit: Int,
     vocabularySize: Int = Int(Int32.max), clock: TemplateClock
   ) {
     precondition(limit > 0)
     self.vocabularySize = vocabularySize
     self.tokenizer = tokenizer
-    self.template = template
-    var variables: JSONMembers = [:]
-    for (name, token) in specialTokens.sorted(by: { $0.key < $1.key }) {
-      variables[name] = .string(token)
+    conversations = template.map {
+      ConversationRenderer($0, variables: specialTokens, clock: clock)
     }
-    self.variables = variables
-    endToken = specialTokens["eos_token"].flatMap { tokenizer.id(of: $0) }.map { Int32($0) }
-    self.clock = clock
+    endToken = specialTokens["eos_token"]?.stringValue.flatMap { tokenizer.id(of: $0) }
+      .map { Int32($0) }
     self.limit = limit
   }
 
@@ -114,7 +106,14 @@ package struct ExampleEncoder: Sendable {
   private func pieces(
     _ messages: [TrainingExample.Message], _ line: Int
   ) throws(DatasetError) -> [(text: String, isLearnt: Bool)] {
-    let whole = Array(try render(messages[...], answers: false, line).utf8)
+    let rendered = try render(messages[...], answers: false, line)
+    if let index = rendered.ignored.first {
+      throw DatasetError(
+        line: line,
+        "the model's chat template leaves out messages[\(index)], of role "
+          + quoted(messages[index].role))
+    }
+    let whole = Array(rendered.text.utf8)
     var pieces: [(text: String, isLearnt: Bool)] = []
     var start = 0
     func cut(at end: Int, isLearnt: Bool) {
@@ -124,8 +123,8 @@ package struct ExampleEncoder: Sendable {
       }
     }
     for index in messages.indices where messages[index].isLearnt {
-      let before = Array(try render(messages[..<index], answers: true, line).utf8)
-      let after = Array(try render(messages[...index], answers: false, line).utf8)
+      let before = Array(try render(messages[..<index], answers: true, line).text.utf8)
+      let after = Array(try render(messages[...index], answers: false, line).text.utf8)
       guard before.count >= start, after.count >= before.count, whole.starts(with: after),
         after.starts(with: before)
       else {
@@ -144,8 +143,8 @@ package struct ExampleEncoder: Sendable {
   /// - Parameter answers: whether the assistant is to speak next.
   private func render(
     _ messages: ArraySlice<TrainingExample.Message>, answers: Bool, _ line: Int
-  ) throws(DatasetError) -> String {
-    guard let template else {
+  ) throws(DatasetError) -> RenderedConversation {
+    guard let conversations else {
       throw DatasetError(
         line: line, "the model has no chat template: give it lines of {\"text\": ...}")
     }
@@ -153,8 +152,7 @@ package struct ExampleEncoder: Sendable {
       ChatTemplate.message(role: $0.role, content: $0.content, name: $0.name)
     }
     do {
-      return try template.render(
-        messages: .array(values), addGenerationPrompt: answers, extra: variables, clock: clock)
+      return try conversations.render(values, addGenerationPrompt: answers)
     } catch {
       throw DatasetError(line: line, "the model's chat template refuses it: \(error)")
     }

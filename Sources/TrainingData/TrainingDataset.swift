@@ -66,12 +66,25 @@ package struct TrainingDataset: Sendable {
   ///
   /// - Parameter share: of the examples.
   package mutating func holdOut(share: Double, seed: Int64) -> [TrainingBatch.Sequence] {
-    guard sequences.count > 1 else { return [] }
-    let count = max(1, min(sequences.count - 1, Int((Double(sequences.count) * share).rounded())))
-    let held = Set(ShuffledOrder.make(sequences.count, seed: seed).prefix(count))
-    let result = held.sorted().map { sequences[$0] }
-    sequences = sequences.indices.filter { !held.contains($0) }.map { sequences[$0] }
+    let held = Self.heldOut(of: sequences.count, share: share, seed: seed)
+    guard !held.isEmpty else { return [] }
+    let result = held.map { sequences[$0] }
+    let isHeld = Set(held)
+    sequences = sequences.indices.filter { !isHeld.contains($0) }.map { sequences[$0] }
     return result
+  }
+
+  /// Which of so many examples `holdOut` takes, rising.
+  package static func heldOut(of examples: Int, share: Double, seed: Int64) -> [Int] {
+    guard examples > 1 else { return [] }
+    let count = max(1, min(examples - 1, Int((Double(examples) * share).rounded())))
+    return ShuffledOrder.make(examples, seed: seed).prefix(count).sorted()
+  }
+
+  /// Gives away the examples that were added since the last call, for whoever needs only their sizes.
+  package mutating func takeSequences() -> [TrainingBatch.Sequence] {
+    defer { sequences = [] }
+    return sequences
   }
 
   /// The batches of an epoch: all examples once, shuffled; the last batch may be smaller.

@@ -1,4 +1,5 @@
 import ModelFormats
+import Tokenizers
 
 /// One line of a dataset for fine-tuning.
 package enum TrainingExample: Sendable, Equatable {
@@ -10,13 +11,13 @@ package enum TrainingExample: Sendable, Equatable {
   /// One turn of a conversation.
   package struct Message: Sendable, Equatable {
     package var role: String
-    package var content: String
+    package var content: ChatContent
     package var name: String?
     /// Whether it is learnt: the assistant's turns without `"weight": 0`.
     package var isLearnt: Bool
 
     /// See the properties.
-    package init(role: String, content: String, name: String? = nil, isLearnt: Bool) {
+    package init(role: String, content: ChatContent, name: String? = nil, isLearnt: Bool) {
       (self.role, self.content) = (role, content)
       (self.name, self.isLearnt) = (name, isLearnt)
     }
@@ -55,7 +56,7 @@ extension TrainingExample {
       throw DatasetError(line: number, "is no JSON: \(reason ?? "\(error)")")
     }
     func wrong(_ message: String) -> DatasetError { DatasetError(line: number, message) }
-    guard let members = value.objectValue?.dictionary.filter({ !$0.value.isNull }) else {
+    guard let members = value.objectValue?.withoutNulls else {
       throw wrong("is no object")
     }
     if let text = members["text"] {
@@ -66,7 +67,7 @@ extension TrainingExample {
       self = .text(text)
       return
     }
-    if let key = members.keys.sorted().first(where: { $0 != "messages" }) {
+    if let key = members.keys.sorted(by: utf8Order).first(where: { $0 != "messages" }) {
       throw wrong("\(quoted(key)) is not known; a line has \"messages\" or \"text\"")
     }
     guard let messages = members["messages"]?.arrayValue, !messages.isEmpty else {
@@ -97,10 +98,10 @@ extension TrainingExample.Message {
   }
 
   fileprivate init(_ value: JSONValue) throws(Wrong) {
-    guard let members = value.objectValue?.dictionary.filter({ !$0.value.isNull }) else {
+    guard let members = value.objectValue?.withoutNulls else {
       throw Wrong(reason: "is no object")
     }
-    for key in members.keys.sorted() where !["role", "content", "name", "weight"].contains(key) {
+    for key in members.keys.sorted(by: utf8Order) where !["role", "content", "name", "weight"].contains(key) {
       throw Wrong(reason: "\(quoted(key)) is not known here")
     }
     guard let role = members["role"]?.stringValue else { throw Wrong(reason: "\"role\" is missing") }
@@ -124,9 +125,9 @@ extension TrainingExample.Message {
       role: role, content: try Self.text(of: content), name: name, isLearnt: isLearnt)
   }
 
-  /// A text, or parts of type text, joined by line ends.
-  private static func text(of content: JSONValue) throws(Wrong) -> String {
-    if let text = content.stringValue { return text }
+  /// A text, or parts of type text.
+  private static func text(of content: JSONValue) throws(Wrong) -> ChatContent {
+    if let text = content.stringValue { return .text(text) }
     guard let parts = content.arrayValue, !parts.isEmpty else {
       throw Wrong(reason: "\"content\" is no text")
     }
@@ -137,6 +138,6 @@ extension TrainingExample.Message {
       }
       texts.append(text)
     }
-    return texts.joined(separator: "\n")
+    return .parts(texts)
   }
 }

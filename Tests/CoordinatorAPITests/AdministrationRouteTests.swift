@@ -107,6 +107,9 @@ import WireProtocol
       let lease = try await worker.lease(client)
       #expect(lease.reasons == [.paused: 1])
       #expect(lease.message?.contains("almost full") == true)
+      let ready = try await client.send(.get, "/readyz", key: nil)
+      #expect(ready.status == 503)
+      #expect(String(decoding: ready.body, as: UTF8.self).contains("almost full"))
     }
   }
 }

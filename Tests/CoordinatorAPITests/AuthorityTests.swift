@@ -110,6 +110,32 @@ import X509
     #expect(WorkerIdentity(der: try der(certificate)) == nil)
   }
 
+  @Test func onlyItsOwnWorkersPassTheHandshakeWhateverTheTime() throws {
+    let (authority, other) = (try Authority(creatingAt: Self.now), try Authority(creatingAt: Self.now))
+    func worker(_ authority: Authority, now: Date = Self.now) throws -> [UInt8] {
+      let pem = try Self.request(key: P256.Signing.PrivateKey()).serializeAsPEM().pemString
+      return Array(
+        try authority.issueWorkerCertificate(
+          workerID: "worker_" + RandomName.suffix(), request: VerifiedSigningRequest(pem: pem),
+          now: now, validSeconds: 60
+        ).der)
+    }
+    for days in [-4000.0, 0, 4000] {
+      #expect(
+        authority.isWorkerCertificate(try worker(authority, now: Self.now + days * 86400)))
+    }
+    #expect(!authority.isWorkerCertificate(try worker(other)))
+    let server = try authority.issueServerCertificate(
+      hosts: ["localhost"], now: Self.now, validSeconds: 60)
+    #expect(
+      !authority.isWorkerCertificate(try der(Certificate(pemEncoded: server.certificatePEM))))
+    #expect(!authority.isWorkerCertificate(try der(authority.certificate)))
+    var changed = try worker(authority)
+    changed[changed.count / 2] ^= 1
+    #expect(!authority.isWorkerCertificate(changed))
+    #expect(!authority.isWorkerCertificate([]))
+  }
+
   private func der(_ certificate: Certificate) throws -> [UInt8] {
     var serializer = DER.Serializer()
     try serializer.serialize(certificate)

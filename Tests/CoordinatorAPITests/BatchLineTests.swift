@@ -4,6 +4,7 @@ import Foundation
 import ModelFormats
 import TestSupport
 import Testing
+import Tokenizers
 
 @Suite struct BatchLineTests {
   static func validator(_ endpoint: GenerationEndpoint = .chatCompletions) -> BatchLineValidator {
@@ -65,9 +66,118 @@ import Testing
       line.request.prompt
         == .messages([
           ChatMessage(role: "developer", content: "be brief"),
-          ChatMessage(role: "user", content: "a\nb", name: "ann"),
+          ChatMessage(role: "user", content: .parts(["a", "b"]), name: "ann"),
           ChatMessage(role: "assistant", content: "c"),
         ]))
+  }
+
+  private func messages(_ json: String) throws -> GenerationPrompt {
+    var validator = Self.validator()
+    return try validator.validate(
+      Array(
+        """
+        {"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"m",\
+        "messages":[{"role":"user","content":"Hi"},\(json)]}}
+        """.utf8), number: 1
+    ).request.prompt
+  }
+
+  @Test(arguments: [
+    #""refusal":null,"annotations":[],"audio":null,"function_call":null,"tool_calls":null"#,
+    #""tool_calls":[],"annotations":null,"reasoning":null,"reasoning_content":null"#, #""name":null"#,
+  ])
+  func answersAreAcceptedAsHistory(_ members: String) throws {
+    let history = try messages(#"{"role":"assistant","content":"Hello!",\#(members)}"#)
+    #expect(
+      history
+        == .messages([
+          ChatMessage(role: "user", content: "Hi"), ChatMessage(role: "assistant", content: "Hello!"),
+        ]))
+  }
+
+  @Test(arguments: [
+    #""reasoning":"hm""#, #""reasoning_content":"hm""#, #""reasoning":"hm","reasoning_content":"hm""#,
+  ])
+  func reasoningIsKept(_ members: String) throws {
+    let history = try messages(#"{"role":"assistant","content":"Paris",\#(members)}"#)
+    #expect(
+      history
+        == .messages([
+          ChatMessage(role: "user", content: "Hi"),
+          ChatMessage(role: "assistant", content: "Paris", reasoning: "hm"),
+        ]))
+  }
+
+  @Test(arguments: [
+    (#"{"role":"assistant","content":"a","annotations":[{}]}"#, "unsupported_parameter", "annotations"),
+    (#"{"role":"assistant","content":"a","audio":{"id":"x"}}"#, "unsupported_parameter", "audio"),
+    (#"{"role":"user","content":"a","reasoning":"hm"}"#, "unsupported_parameter", "reasoning"),
+    (#"{"role":"assistant","content":"a","reasoning":1}"#, "invalid_type", "reasoning"),
+    (
+      #"{"role":"assistant","content":"a","reasoning":"b","reasoning_content":"c"}"#, "invalid_value",
+      "reasoning_content"
+    ),
+    (#"{"role":"assistant","content":null}"#, "invalid_type", "content"),
+    (#"{"role":"assistant"}"#, "missing_required_parameter", "content"),
+  ])
+  func badHistoryIsNamed(_ message: String, _ code: String, _ param: String) {
+    let error = #expect(throws: BatchError.self) { try messages(message) }
+    #expect(error?.code == code)
+    #expect(error?.param == "body.messages[1].\(param)")
+    if message.contains("null") { #expect(error?.message.contains("null") == true) }
+  }
+
+  @Test(arguments: [
+    "\"seed\":18446744073709551615", "\"seed\":-9223372036854775809",
+    "\"max_tokens\":99999999999999999999", "\"max_completion_tokens\":9223372036854775808",
+    "\"n\":1e30", "\"top_k\":2147483648",
+  ])
+  func integersOutOfRangeAreCalledSo(_ member: String) throws {
+    var validator = Self.validator()
+    let error = #expect(throws: BatchError.self) {
+      try validator.validate(Self.chat(member), number: 1)
+    }
+    #expect(error?.code == "invalid_value")
+    #expect(error?.message.contains("between") == true, "\(error?.message ?? "")")
+  }
+
+  @Test func tokensOutOfRangeAreCalledSo() throws {
+    for (token, code) in [
+      ("2147483648", "invalid_value"), ("-1", "invalid_value"), ("1e30", "invalid_value"),
+      ("1.5", "invalid_type"),
+    ] {
+      var validator = Self.validator(.completions)
+      let error = #expect(throws: BatchError.self) {
+        try validator.validate(Self.completion("\"prompt\":[1,\(token)]"), number: 1)
+      }
+      #expect(error?.code == code, "token \(token)")
+    }
+  }
+
+  @Test func noLogprobsMayBeAskedForTwice() throws {
+    var validator = Self.validator()
+    let line = try validator.validate(
+      Self.chat("\"logprobs\":false,\"top_logprobs\":0"), number: 1)
+    #expect(line.request.topLogprobs == nil)
+  }
+
+  @Test func identifiersAreComparedByCodePoints() throws {
+    var validator = BatchLineValidator(endpoint: .chatCompletions) { _ in true }
+    let composed = try validator.validate(Self.chat("", id: "\u{E9}"), number: 1)
+    let decomposed = try validator.validate(Self.chat("", id: "e\u{301}"), number: 2)
+    #expect(composed.customID.utf8.count == 2 && decomposed.customID.utf8.count == 3)
+    // U+212A is the sign of kelvin, to Swift the letter K.
+    func line(_ model: String, _ id: String) -> [UInt8] {
+      Array(
+        String(decoding: Self.chat("", id: id), as: UTF8.self)
+          .replacing("\"model\":\"m\"", with: "\"model\":\"\(model)\"").utf8)
+    }
+    var other = BatchLineValidator(endpoint: .chatCompletions) { _ in true }
+    _ = try other.validate(line("K", "a"), number: 1)
+    let error = #expect(throws: BatchError.self) {
+      try other.validate(line("\u{212A}", "b"), number: 2)
+    }
+    #expect(error?.code == "mismatched_model")
   }
 
   @Test func completionPromptsHaveFourShapes() throws {

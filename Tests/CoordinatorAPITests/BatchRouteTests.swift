@@ -140,6 +140,97 @@ import Testing
     }
   }
 
+  @Test func metadataKeysAreComparedByCodePoints() async throws {
+    let coordinator = try await TestCoordinator()
+    try await coordinator.test { client in
+      let made = try await client.createBatch(
+        [Self.line("a")], extra: ",\"metadata\":{\"\u{E9}\":\"one\",\"e\u{301}\":\"two\"}")
+      #expect(made.status == 200)
+      let shown = try await client.send(.get, "/v1/batches/\(made.id)").body
+      let listed = try await client.send(.get, "/v1/batches").body
+      for body in [made.body, shown, listed] {
+        let text = Array(body)
+        for pair in ["\"\u{E9}\":\"one\"", "\"e\u{301}\":\"two\""] {
+          #expect(text.firstRange(of: Array(pair.utf8)) != nil, "\(String(decoding: body, as: UTF8.self))")
+        }
+      }
+      // 64 code points, whatever they combine to.
+      let long = String(repeating: "e\u{301}", count: 33)
+      let refused = try await client.createBatch(
+        [Self.line("a")], extra: ",\"metadata\":{\"\(long)\":\"x\"}")
+      #expect(refused.status == 400)
+    }
+  }
+
+  @Test func badLinesFailAloneWhereThatIsAskedFor() async throws {
+    let coordinator = try await TestCoordinator()
+    try await coordinator.addModel()
+    try await coordinator.test { client in
+      let skip = ",\"metadata\":{\"tally_skip_bad_lines\":\"true\"}"
+      let made = try await client.createBatch(
+        [
+          Self.line("x").replacing("\"tiny\"", with: "\"none\""), Self.line("a"), Self.line("a"),
+          "{not json", Self.line("c", ",\"temperature\":17"), "", Self.line("d"),
+        ], extra: skip)
+      try await coordinator.validate()
+      let running = try await client.send(.get, "/v1/batches/\(made.id)")
+      #expect(running.json["status"] as? String == "in_progress")
+      #expect(running.json["model"] as? String == "tiny")
+      #expect(
+        running.json["request_counts"] as? [String: Int] == ["total": 6, "completed": 0, "failed": 4])
+      _ = try await client.send(.post, "/v1/batches/\(made.id)/cancel")
+      try await coordinator.finalise()
+      let ended = try await client.send(.get, "/v1/batches/\(made.id)")
+      let file = try #require(ended.json["error_file_id"] as? String)
+      let lines = try await client.send(.get, "/v1/files/\(file)/content").body.split(separator: 10).map {
+        try #require(try JSONSerialization.jsonObject(with: $0) as? [String: Any])
+      }
+      let failures = lines.compactMap { line -> String? in
+        let body = (line["response"] as? [String: Any])?["body"] as? [String: Any]
+        guard let error = body?["error"] as? [String: Any] else { return nil }
+        let words = (error["message"] as? String ?? "").prefix { $0 != ":" }
+        return "\(line["custom_id"] ?? "") \(error["code"] ?? "") \(words)"
+      }
+      #expect(
+        failures == [
+          "x model_not_found Line 1", "a duplicate_custom_id Line 3",
+          "line 4 invalid_json_line Line 4", "c invalid_value Line 5",
+        ])
+
+      // Where no line is good, nothing is skipped.
+      let bad = try await client.createBatch(["{not json", "[]x"], extra: skip)
+      try await coordinator.validate()
+      let failed = try await client.send(.get, "/v1/batches/\(bad.id)")
+      #expect(failed.json["status"] as? String == "failed")
+      let unknown = try await client.createBatch(
+        [Self.line("a")], extra: ",\"metadata\":{\"tally_skip_bad_lines\":\"yes\"}")
+      #expect(unknown.status == 400)
+    }
+  }
+
+  @Test(arguments: [
+    ["[", "  {\"custom_id\": \"a\"},", "]"], ["[{\"custom_id\": \"a\"}]"],
+    ["", "{", "  \"custom_id\": \"a\"", "}"], ["{\"custom_id\": \"a\",", "\"body\": {}}"],
+  ])
+  func otherJSONIsToldInOneSentence(_ lines: [String]) async throws {
+    let coordinator = try await TestCoordinator()
+    try await coordinator.test { client in
+      let made = try await client.createBatch(lines)
+      try await coordinator.validate()
+      let failed = try await client.send(.get, "/v1/batches/\(made.id)")
+      let errors = (failed.json["errors"] as? [String: Any])?["data"] as? [[String: Any]]
+      #expect(errors?.count == 1)
+      #expect((errors?.first?["message"] as? String)?.contains("JSON, not JSONL") == true)
+    }
+  }
+
+  @Test func aBrokenFirstLineIsNoOtherJSON() {
+    var form = JSONLinesForm()
+    #expect(!form.isBroken(by: Array("{\"custom_id\": \"}\"".utf8)))
+    #expect(!form.isBroken(by: Array(" {}".utf8)))
+    #expect(!form.isBroken(by: Array("[".utf8)))
+  }
+
   @Test func aSecondValidationChangesNothing() async throws {
     let coordinator = try await TestCoordinator()
     try await coordinator.addModel()

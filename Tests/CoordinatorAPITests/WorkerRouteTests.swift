@@ -99,8 +99,8 @@ struct TestWorker {
         let width = sequence.topLogprobs ?? 0
         return GenerateResult.Sequence(
           tokens: tokens, finish: .length, logprobs: tokens.map { _ in -0.5 },
-          topTokens: tokens.map { token in (0..<Int32(width)).map { token + $0 } },
-          topLogprobs: tokens.map { _ in (0..<width).map { -0.5 - Float($0) } })
+          topTokens: tokens.flatMap { token in (0..<Int32(width)).map { token + $0 } },
+          topLogprobs: tokens.flatMap { _ in (0..<width).map { -0.5 - Float($0) } })
       }
     ).encoded()
   }
@@ -137,14 +137,55 @@ struct TestWorker {
       let response = try CanonicalJSON.decode(EnrolmentResponse.self, from: renewed.body)
       #expect(response.accountName == "ada")
       #expect(response.notAfter == 1_800_000_000 + 30 * 86400)
+      #expect(response.validSeconds == 30 * 86400)
+      let named = try await worker.post(
+        WorkerRoute.renew,
+        RenewalRequest(signingRequest: try worker.signingRequest(), workerName: "attic"), client)
+      #expect(
+        try CanonicalJSON.decode(EnrolmentResponse.self, from: named.body).workerName == "attic")
+      let fleet = try await coordinator.store.fleet(now: coordinator.clock.now)
+      #expect(fleet.workers.map(\.name) == ["attic"])
       #expect(try await worker.lease(client).reasons == [.noWork: 1])
 
+      // A worker that was away renews what has ended; a clock that was set back changes nothing.
+      for seconds in [-400 * 86400, 400 * 86400 + 119 * 86400] {
+        coordinator.clock.advance(seconds: seconds)
+        let late = try await worker.post(
+          WorkerRoute.renew, RenewalRequest(signingRequest: try worker.signingRequest()), client)
+        #expect(late.status == 200)
+      }
       // The certificate's time is checked for each request, not for each connection.
-      coordinator.clock.advance(seconds: 31 * 86400)
+      coordinator.clock.advance(seconds: 86400)
       let late = try await worker.post(
         WorkerRoute.renew, RenewalRequest(signingRequest: try worker.signingRequest()), client)
       #expect(late.status == 401)
       #expect(late.errorCode == WorkerErrorCode.certificateRequired)
+    }
+  }
+
+  @Test func aCertificateThatARestoredDatabaseDoesNotKnowIsGood() async throws {
+    let (coordinator, restored) = (try await TestCoordinator(), try await TestCoordinator())
+    let worker = TestWorker("one")
+    let renewed = try await coordinator.test { client in
+      try await worker.enrol(coordinator, client, account: "ada")
+      let id = try #require(
+        try await coordinator.store.fleet(now: coordinator.clock.now).workers.first).id
+      // Signed by the authority after the backup.
+      return try coordinator.environment.authority.issueWorkerCertificate(
+        workerID: id, request: VerifiedSigningRequest(pem: worker.signingRequest()),
+        now: coordinator.clock.now.date, validSeconds: 3600)
+    }
+    try coordinator.know("one", certificatePEM: renewed.pem)
+    try await coordinator.test { client in
+      let answer = try await worker.lease(client)
+      #expect(answer.reasons == [.noWork: 1])
+    }
+    // A coordinator that never knew the worker does not say that it is the end.
+    try restored.know("one", certificatePEM: renewed.pem)
+    try await restored.test { client in
+      let answer = try await worker.post(WorkerRoute.lease, ["x": 1], client)
+      #expect(answer.status == 401)
+      #expect(String(decoding: answer.body, as: UTF8.self).contains("restored from a backup"))
     }
   }
 
@@ -333,40 +374,49 @@ struct TestWorker {
     #expect((logprobs?.first?["top_logprobs"] as? [Any])?.count == 2)
   }
 
-  @Test func invalidResultsAreRefusedAndTheLeaseStays() async throws {
+  /// Log-probabilities are written some at a time; what is read is one list.
+  @Test func manyLogprobsAreWrittenWhole() async throws {
     let coordinator = try await TestCoordinator()
     try await coordinator.addModel()
     try await coordinator.test { client in
-      let worker = TestWorker("one")
-      try await worker.enrol(coordinator, client, account: "ada")
-      _ = try await client.createBatch([BatchRouteTests.line("a")])
+      let text = (0..<150).map { Int32(60 + $0 % 20) }
+      let lines = [
+        #"{"custom_id":"a","method":"POST","url":"/v1/completions","body":{"model":"tiny","prompt":"Hello","#
+          + #""max_tokens":150,"n":2,"logprobs":3}}"#
+      ]
+      let batch = try await client.createBatch(lines, endpoint: "/v1/completions")
       try await coordinator.validate()
-      let lease = try #require(try await worker.lease(client).leases.first)
-      let inputs = try await Self.inputs(lease, worker, client)
-      let good = try Self.result(inputs)
-      func expect(
-        _ code: String, _ status: Int = 400, _ data: Data? = nil,
-        change: (inout HTTPFields, inout Data) -> Void = { _, _ in }
-      ) async throws {
-        let answer = try await worker.upload(lease, data ?? good, client, change: change)
-        #expect(answer.status == status)
-        #expect(answer.errorCode == code)
+      for name in ["one", "two"] {
+        let worker = TestWorker(name)
+        try await worker.enrol(coordinator, client, account: name)
+        for lease in try await worker.lease(client).leases {
+          let result = try Self.result(try await Self.inputs(lease, worker, client), text: text)
+          #expect(try await worker.upload(lease, result, client).status == 200)
+        }
       }
-      try await expect("result_invalid") { headers, _ in headers[.resultDigest] = nil }
-      try await expect("result_invalid") { headers, _ in headers[.resultVersions] = "{}" }
-      try await expect("result_invalid") { headers, _ in headers[.resultSignature] = "AAAA" }
-      try await expect("result_invalid") { headers, _ in headers[.resultSize] = "\(good.count - 1)" }
-      try await expect("content_too_large", 413) { headers, _ in headers[.resultSize] = "99999999" }
-      try await expect("result_invalid") { _, body in body = Data("not zstd".utf8) }
-      try await expect("result_invalid") { _, body in body.removeLast(4) }
-      try await expect("content_too_large", 413) { _, body in body.append(Data(count: 1 << 20)) }
-      try await expect("result_invalid", 400, Data("no safetensors".utf8))
-      // Someone else's signature.
-      let other = TestWorker("two")
-      try await expect("result_invalid") { headers, _ in
-        headers[.resultSignature] = try? other.resultHeaders(lease, good)[.resultSignature]
+      try await coordinator.finalise()
+      let ended = try await client.send(.get, "/v1/batches/\(batch.id)")
+      let file = try #require(ended.json["output_file_id"] as? String)
+      let body = try await client.send(.get, "/v1/files/\(file)/content").body
+      // Keys are sorted throughout: whatever is written in pieces is what one encoder would write.
+      let line = try JSONSerialization.jsonObject(with: body)
+      let sorted = try JSONSerialization.data(
+        withJSONObject: line, options: [.sortedKeys, .withoutEscapingSlashes])
+      #expect(sorted.count == body.count - 1)
+      let response = try #require((line as? [String: Any])?["response"] as? [String: Any])
+      let choices = try #require(
+        (response["body"] as? [String: Any])?["choices"] as? [[String: Any]])
+      #expect(choices.count == 2)
+      for choice in choices {
+        let logprobs = try #require(choice["logprobs"] as? [String: Any])
+        for name in ["tokens", "token_logprobs", "text_offset", "top_logprobs"] {
+          #expect((logprobs[name] as? [Any])?.count == 150, "\(name)")
+        }
+        let tokens = try #require(logprobs["tokens"] as? [String])
+        let offsets = try #require(logprobs["text_offset"] as? [Int])
+        #expect(offsets.last == tokens.dropLast().joined().unicodeScalars.count)
+        #expect((logprobs["top_logprobs"] as? [[String: Double]])?.last?.count == 3)
       }
-      #expect(try await worker.upload(lease, good, client).status == 200)
     }
   }
 

@@ -62,6 +62,13 @@ struct SchedulerTests {
       order([queue(1)], worker(suspendedUntil: noon.adding(seconds: 1))).passedOver
         == [.suspended: 1])
     #expect(order([queue(1)], worker(suspendedUntil: noon)).queues.count == 1)
+    var failed = worker()
+    failed.heldBackUntil = noon.adding(seconds: 1)
+    #expect(order([queue(1)], failed).passedOver == [.failedLately: 1])
+    failed.heldBackUntil = noon
+    #expect(order([queue(1)], failed).queues.count == 1)
+    failed.refusedModels = [digest("d")]
+    #expect(order([queue(1)], failed).passedOver == [.failedLately: 10])
   }
 
   @Test("what the owner did not choose is passed over, and counted as that")
@@ -224,6 +231,22 @@ struct LeaseTermsTests {
     let awaited = LeaseTerms(seconds: 10_800, after: 60, isAwaited: true, now: noon, policy)
     #expect(awaited.deadline == noon.adding(seconds: 240))
     #expect(awaited.lastDeadline == noon.adding(seconds: 86_400))
+    // Nor with one that says that it is there, for more than ten times as long as it should take.
+    let small = LeaseTerms(seconds: 90, after: 0, isAwaited: true, now: noon, policy)
+    #expect(small.lastDeadline == noon.adding(seconds: 900))
+    let tiny = LeaseTerms(seconds: 0.01, after: 0, isAwaited: true, now: noon, policy)
+    #expect(tiny.lastDeadline == noon.adding(seconds: 480))
+  }
+
+  @Test("a replica is late after three times its time; a download of the model is allowed for")
+  func late() {
+    func late(_ seconds: Double, download: Int = 0) -> Double {
+      LeaseTerms(seconds: seconds, after: 0, downloadBytes: download, now: noon, policy)
+        .late.seconds(since: noon)
+    }
+    #expect(late(1) == 120 && late(100) == 300)
+    #expect(late(100, download: 100_000_000) == 400)
+    #expect(late(100, download: .max) == 3_900)
   }
 
   @Test("heartbeats extend a lease, but not for ever")
@@ -233,21 +256,135 @@ struct LeaseTermsTests {
     var now = noon
     while deadline > now {
       now = now.adding(seconds: policy.heartbeatSeconds)
-      let next = LeaseTerms.extended(deadline, last: terms.lastDeadline, now: now, policy)
+      let next = LeaseTerms.extended(
+        deadline, idle: terms.idleDeadline, last: terms.lastDeadline, share: 1, now: now, policy)
       #expect(next >= deadline)
       deadline = next
     }
     #expect(deadline == noon.adding(seconds: policy.minimumExtensionSeconds))
   }
 
-  @Test(
-    "measured speed moves by a quarter and believes no claim of having computed longer than it took"
-  )
+  @Test("a lease lives as far as its worker has got with the unit")
+  func progress() {
+    let terms = LeaseTerms(seconds: 60, after: 0, now: noon, policy)
+    func end(share: Double) -> Double {
+      var deadline = terms.deadline
+      var now = noon
+      while deadline > now {
+        now = now.adding(seconds: policy.heartbeatSeconds)
+        deadline = LeaseTerms.extended(
+          deadline, idle: terms.idleDeadline, last: terms.lastDeadline, share: share, now: now,
+          policy)
+      }
+      return deadline.seconds(since: noon)
+    }
+    #expect(end(share: 0) == 600 && end(share: -1) == 600 && end(share: .nan) == 600)
+    #expect(end(share: 0.5) == 2_100)
+    #expect(end(share: 7) == 3_600)
+  }
+
+  @Test("measured speed moves by a quarter, and at most doubles with a unit")
   func speed() {
-    #expect(MeasuredSpeed.updated(nil, flops: 1e12, claimed: 10, elapsed: 20) == 1e11)
-    #expect(MeasuredSpeed.updated(nil, flops: 1e12, claimed: 50, elapsed: 20) == 5e10)
-    #expect(MeasuredSpeed.updated(1e11, flops: 1e12, claimed: 5, elapsed: 20) == 1.25e11)
-    #expect(MeasuredSpeed.updated(1e11, flops: 0, claimed: 5, elapsed: 20) == 1e11)
-    #expect(MeasuredSpeed.updated(nil, flops: 1e12, claimed: .nan, elapsed: 20) == 5e10)
+    #expect(MeasuredSpeed.updated(nil, flops: 1e12, seconds: 20) == 5e10)
+    #expect(MeasuredSpeed.updated(1e11, flops: 1e12, seconds: 5) == 1.25e11)
+    #expect(MeasuredSpeed.updated(1e11, flops: 0, seconds: 5) == 1e11)
+    #expect(MeasuredSpeed.updated(1e11, flops: 1e12, seconds: 1e-12) == 2e11)
+  }
+
+  @Test("a claim counts between what passed since the result before and what passed since the lease")
+  func claims() {
+    func seconds(_ claimed: Double?, before: Int? = nil) -> Double {
+      MeasuredSpeed.seconds(
+        claimed: claimed, issued: noon, before: before.map { noon.adding(seconds: $0) },
+        now: noon.adding(seconds: 20))
+    }
+    #expect(seconds(1e-12) == 20 && seconds(nil) == 20 && seconds(.nan) == 20)
+    #expect(seconds(1e-12, before: -100) == 20)
+    #expect(seconds(1e-12, before: 15) == 5)
+    #expect(seconds(8, before: 15) == 8)
+    #expect(seconds(90, before: 15) == 20)
+  }
+}
+
+@Suite("Shares and draws")
+struct ShareTests {
+  let policy = CoordinatorPolicy()
+
+  @Test("one alone may hold all of a queue, one of many little more than its part")
+  func shares() {
+    func room(_ held: Int, _ left: Int, among workers: Int) -> Int {
+      LeaseShare.room(held: held, left: left, share: LeaseShare.ofWorker(among: workers))
+    }
+    #expect(room(0, 6_000, among: 1) == 6_000 && room(5_000, 1_000, among: 1) == 1_000)
+    #expect(room(0, 6_000, among: 2) == 4_000 && room(4_000, 2_000, among: 2) == 0)
+    #expect(room(0, 6_000, among: 11) == 1_000 && room(100, 0, among: 3) == 0)
+    #expect(LeaseShare.ofAccount(among: 1) == 1 && LeaseShare.ofAccount(among: 100) == 0.5)
+  }
+
+  @Test("giving back is free for restarts, and then as rare as they are")
+  func returns() {
+    var (counted, waited): (Timestamp?, [Double]) = (nil, [])
+    for _ in 0..<13 {
+      let sum = ReturnRate.adding(to: counted, workers: 1, now: noon, policy)
+      counted = sum
+      waited.append(max(0, ReturnRate.heldBackUntil(sum, policy).seconds(since: noon)))
+    }
+    #expect(waited == Array(repeating: 0, count: 10) + [120, 240, 360])
+    // A day later nothing of it counts; an account of many machines may give back as much for each.
+    let tomorrow = noon.adding(seconds: 86_400)
+    let sum = ReturnRate.adding(to: counted, workers: 60, now: tomorrow, policy)
+    #expect(sum == tomorrow.adding(seconds: 2))
+  }
+
+  @Test("SipHash-2-4 is that of its authors")
+  func sipHash() {
+    let key: (UInt64, UInt64) = (0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908)
+    #expect(SipHash.hash([], key: key) == 0x726f_db47_dd0e_0e31)
+    #expect(SipHash.hash(Array(0..<15), key: key) == 0xa129_ca61_49be_45e5)
+  }
+
+  @Test("one account of all is drawn on average, then twice as many with each epoch")
+  func draws() {
+    let draw = Sortition(secret: "abcdefghijkl0123456789xyz")
+    func drawn(after seconds: Int, candidates: Int = 16, places: Int = 1) -> Double {
+      var count = 0
+      for unit in 0..<500 {
+        for account in 0..<candidates
+        where draw.isDrawn(
+          "account-\(account)", unit: "\(unit)", since: noon, now: noon.adding(seconds: seconds),
+          places: places, candidates: candidates, epochSeconds: 10)
+        { count += 1 }
+      }
+      return Double(count) / 500
+    }
+    #expect(abs(drawn(after: 0) - 1) < 0.2 && abs(drawn(after: 9) - 1) < 0.2)
+    #expect(abs(drawn(after: 10) - 2) < 0.3)
+    #expect(abs(drawn(after: 0, places: 2) - 2) < 0.3)
+    #expect(abs(drawn(after: 30) - 8) < 0.6)
+    #expect(drawn(after: 40) == 16 && drawn(after: .max / 2000) == 16)
+    #expect(drawn(after: 0, candidates: 1) == 1, "with one other account nobody waits")
+  }
+
+  @Test("who was drawn stays drawn, and another secret draws others")
+  func circles() {
+    let draw = Sortition(secret: "abcdefghijkl0123456789xyz")
+    let other = Sortition(secret: "abcdefghijkm0123456789xyz")
+    var differing = 0
+    for unit in 0..<200 {
+      var wasDrawn = false
+      for epoch in 0..<6 {
+        let now = noon.adding(seconds: epoch * 10)
+        func isDrawn(_ draw: Sortition) -> Bool {
+          draw.isDrawn(
+            "ann", unit: "\(unit)", since: noon, now: now, places: 1, candidates: 30,
+            epochSeconds: 10)
+        }
+        if isDrawn(draw) != isDrawn(other) { differing += 1 }
+        #expect(isDrawn(draw) || !wasDrawn)
+        wasDrawn = isDrawn(draw)
+      }
+      #expect(wasDrawn)
+    }
+    #expect(differing > 50)
   }
 }

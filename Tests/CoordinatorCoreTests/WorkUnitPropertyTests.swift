@@ -41,19 +41,23 @@ private struct Life {
     switch Int.random(in: 0..<10, using: &random) {
     case 0...2:
       let account = "account-\(Int.random(in: 0..<4, using: &random))"
-      guard unit.mayLease(account: account, policy) else { return }
+      guard unit.mayLease(account: account) else { return }
       leases += 1
       let worker = "\(account)-worker-\(Int.random(in: 0..<2, using: &random))"
       unit.lease(leases, worker: worker, account: account, until: noon)
-    case 3...5: perform(unit.submit(known, result: result, policy))
+    case 3...5: perform(unit.submit(known, result: result))
     case 6: unit.lose(known, as: random.chance(0.5) ? .expired : .abandoned(.failed), policy)
     case 7:
       guard let worker = unit.replicas.randomElement(using: &random)?.worker else { return }
-      if random.chance(0.3) { unit.takeBack(worker: worker) }
+      if random.chance(0.3) { perform(unit.takeBack(worker: worker)) }
     case 8:
-      perform(
-        random.chance(0.7)
-          ? unit.settle(byReplay: truth) : unit.failReplay(reason: "none", policy))
+      switch random.next() % 4 {
+      case 0: perform(unit.failReplay(reason: "none", policy))
+      case 1:
+        perform(unit.audit(truth: truth))
+        if case .accepted(let acceptance) = unit.state { accepted = acceptance }
+      default: perform(unit.settle(byReplay: truth))
+      }
     default: if random.chance(0.03) { unit.cancel() }
     }
   }
@@ -67,6 +71,9 @@ private struct Life {
       case .fail: failures += 1
       case .grant(let replica):
         #expect(granted.insert(replica).inserted, "seed \(random.seed): paid twice")
+      case .revoke(let replica):
+        #expect(granted.remove(replica) != nil, "seed \(random.seed): revoked what was not paid")
+        #expect(rejected.insert(replica).inserted, "seed \(random.seed): rejected twice")
       case .reject(let replica):
         #expect(rejected.insert(replica).inserted, "seed \(random.seed): rejected twice")
       }
@@ -90,7 +97,7 @@ private struct Life {
       #expect((replica.state == .accepted) == granted.contains(replica.id), "seed \(seed)")
       #expect((replica.state == .rejected) == rejected.contains(replica.id), "seed \(seed)")
     }
-    #expect(unit.missing(policy) >= 0, "seed \(seed)")
+    #expect(unit.missing >= 0, "seed \(seed)")
     let paid = unit.replicas.filter { $0.state == .accepted }.map(\.account)
     #expect(Set(paid).count == paid.count, "seed \(seed): an account paid twice for one unit")
   }

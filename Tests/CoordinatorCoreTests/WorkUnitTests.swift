@@ -32,11 +32,11 @@ struct WorkUnitTests {
   @Test("equal digests of two accounts are believed, and both are paid")
   func quorum() {
     var unit = unit("ann", "bob")
-    #expect(unit.missing(policy) == 0)
-    #expect(unit.submit(1, result: truth, policy).isEmpty)
+    #expect(unit.missing == 0)
+    #expect(unit.submit(1, result: truth).isEmpty)
     let accepted = Acceptance(result: truth, verification: .quorum, replicas: 2)
     #expect(
-      unit.submit(2, result: truth, policy)
+      unit.submit(2, result: truth)
         == [.complete(accepted), .grant(replica: 1), .grant(replica: 2)])
     #expect(unit.state == .accepted(accepted))
   }
@@ -44,14 +44,14 @@ struct WorkUnitTests {
   @Test("a unit wants two accounts; one account is never given both replicas")
   func accounts() {
     var unit = WorkUnit(pool: .public)
-    #expect(unit.missing(policy) == 2)
+    #expect(unit.missing == 2)
     unit.lease(1, worker: "w1", account: "ann", until: noon)
-    #expect(unit.missing(policy) == 1)
-    #expect(!unit.mayLease(account: "ann", policy))
-    #expect(unit.mayLease(account: "bob", policy))
+    #expect(unit.missing == 1)
+    #expect(!unit.mayLease(account: "ann"))
+    #expect(unit.mayLease(account: "bob"))
     unit.lease(2, worker: "w2", account: "bob", until: noon)
-    #expect(unit.missing(policy) == 0)
-    #expect(!unit.mayLease(account: "carl", policy))
+    #expect(unit.missing == 0)
+    #expect(!unit.mayLease(account: "carl"))
   }
 
   @Test("two results of one account are one opinion")
@@ -59,20 +59,20 @@ struct WorkUnitTests {
     var unit = unit("ann")
     unit.lose(1, as: .expired, policy)
     unit.lease(2, worker: "w-ann-2", account: "ann", until: noon)
-    #expect(unit.submit(2, result: truth, policy).isEmpty)
-    #expect(unit.submit(1, result: truth, policy).isEmpty)
+    #expect(unit.submit(2, result: truth).isEmpty)
+    #expect(unit.submit(1, result: truth).isEmpty)
     #expect(unit.replicas[0].state == .notNeeded)
     #expect(unit.state == .open)
-    #expect(unit.missing(policy) == 1)
+    #expect(unit.missing == 1)
   }
 
   @Test("a disagreement goes to the trusted machine, whoever has the majority")
   func disagreement() {
     var unit = unit("ann", "bob")
-    _ = unit.submit(1, result: lie, policy)
-    #expect(unit.submit(2, result: truth, policy).isEmpty)
+    _ = unit.submit(1, result: lie)
+    #expect(unit.submit(2, result: truth).isEmpty)
     #expect(unit.state == .awaitingReplay(.disagreement))
-    #expect(unit.missing(policy) == 0)
+    #expect(unit.missing == 0)
     let actions = unit.settle(byReplay: truth)
     let accepted = Acceptance(result: truth, verification: .replay, replicas: 2)
     #expect(actions == [.complete(accepted), .reject(replica: 1), .grant(replica: 2)])
@@ -82,8 +82,8 @@ struct WorkUnitTests {
   @Test("the replay's bits count even against all replicas")
   func replayAgainstAll() {
     var unit = unit("ann", "bob")
-    _ = unit.submit(1, result: lie, policy)
-    _ = unit.submit(2, result: digest("c"), policy)
+    _ = unit.submit(1, result: lie)
+    _ = unit.submit(2, result: digest("c"))
     let actions = unit.settle(byReplay: truth)
     #expect(
       actions == [
@@ -97,9 +97,9 @@ struct WorkUnitTests {
     var unit = unit("ann", "bob")
     unit.lose(1, as: .expired, policy)
     unit.lease(3, worker: "w-carl", account: "carl", until: noon)
-    _ = unit.submit(2, result: lie, policy)
-    _ = unit.submit(3, result: truth, policy)
-    #expect(unit.submit(1, result: lie, policy).isEmpty)
+    _ = unit.submit(2, result: lie)
+    _ = unit.submit(3, result: truth)
+    #expect(unit.submit(1, result: lie).isEmpty)
     #expect(unit.replicas[0].state == .submitted)
     #expect(
       unit.settle(byReplay: truth).filter { if case .reject = $0 { true } else { false } }.count
@@ -110,11 +110,11 @@ struct WorkUnitTests {
   func trustedPool() {
     var unit = unit("lab", pool: .trusted)
     unit.lose(1, as: .expired, policy)
-    #expect(unit.missing(policy) == 1)
+    #expect(unit.missing == 1)
     unit.lease(2, worker: "w2", account: "lab", until: noon)
     let accepted = Acceptance(result: truth, verification: .trustedPool, replicas: 1)
-    #expect(unit.submit(2, result: truth, policy) == [.complete(accepted), .grant(replica: 2)])
-    #expect(unit.submit(1, result: lie, policy).isEmpty)
+    #expect(unit.submit(2, result: truth) == [.complete(accepted), .grant(replica: 2)])
+    #expect(unit.submit(1, result: lie).isEmpty)
     #expect(unit.replicas[0].state == .notNeeded)
   }
 
@@ -123,8 +123,8 @@ struct WorkUnitTests {
     var unit = unit("ann", "bob")
     unit.lose(1, as: .expired, policy)
     unit.lease(3, worker: "w-carl", account: "carl", until: noon)
-    _ = unit.submit(2, result: truth, policy)
-    _ = unit.submit(3, result: byReplay ? lie : truth, policy)
+    _ = unit.submit(2, result: truth)
+    _ = unit.submit(3, result: byReplay ? lie : truth)
     if byReplay { _ = unit.settle(byReplay: truth) }
     return unit
   }
@@ -132,25 +132,107 @@ struct WorkUnitTests {
   @Test("a late result is paid when it is right", arguments: [true, false])
   func lateAndRight(byReplay: Bool) {
     var unit = settledWithoutAnn(byReplay: byReplay)
-    #expect(unit.submit(1, result: truth, policy) == [.grant(replica: 1)])
+    #expect(unit.submit(1, result: truth) == [.grant(replica: 1)])
   }
 
   @Test("a late result that differs is rejected by a replay's bits, never by a majority's")
   func lateAndDifferent() {
     var replayed = settledWithoutAnn(byReplay: true)
-    #expect(replayed.submit(1, result: lie, policy) == [.reject(replica: 1)])
+    #expect(replayed.submit(1, result: lie) == [.reject(replica: 1)])
     var agreed = settledWithoutAnn(byReplay: false)
-    #expect(agreed.submit(1, result: lie, policy).isEmpty)
+    #expect(agreed.submit(1, result: lie).isEmpty)
     #expect(agreed.replicas[0].state == .notNeeded)
+  }
+
+  @Test("an audit with the same bits changes nothing; only accepted units are audited")
+  func auditPasses() {
+    var unit = unit("ann", "bob")
+    #expect(unit.audit(truth: truth).isEmpty && unit.state == .open)
+    _ = unit.submit(1, result: truth)
+    _ = unit.submit(2, result: truth)
+    let before = unit
+    #expect(unit.audit(truth: truth).isEmpty)
+    #expect(unit == before)
+  }
+
+  @Test("an audit's bits replace what a quorum agreed on, catch who agreed, and pay who was right")
+  func auditFails() {
+    var unit = unit("ann", "bob")
+    unit.lose(1, as: .expired, policy)
+    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    _ = unit.submit(2, result: lie)
+    _ = unit.submit(3, result: lie)
+    // Ann comes late, differs from the quorum, and is not accused.
+    #expect(unit.submit(1, result: truth).isEmpty)
+    #expect(
+      unit.audit(truth: truth) == [.revoke(replica: 2), .revoke(replica: 3), .grant(replica: 1)])
+    #expect(
+      unit.state
+        == .accepted(Acceptance(result: truth, verification: .replay, replicas: 2)))
+    #expect(unit.audit(truth: truth).isEmpty)
+  }
+
+  @Test("a unit wants as many accounts as when it was cut")
+  func wanted() {
+    var policy = CoordinatorPolicy()
+    policy.quorum = 3
+    #expect(policy.accountsWanted(in: .public) == 3 && policy.accountsWanted(in: .trusted) == 1)
+    var unit = WorkUnit(pool: .public, wanted: policy.accountsWanted(in: .public))
+    for (index, account) in ["ann", "bob", "carl"].enumerated() {
+      #expect(unit.missing == 3 - index)
+      unit.lease(Int64(index), worker: "w-\(account)", account: account, until: noon)
+    }
+    #expect(unit.submit(0, result: truth).isEmpty)
+    #expect(unit.submit(1, result: truth).isEmpty)
+    #expect(unit.submit(2, result: truth).count == 4)
+  }
+
+  @Test("a dispute ends when the one who made it is caught: the unit goes back to work")
+  func disputeEnds() {
+    var unit = unit("ann", "bob")
+    _ = unit.submit(1, result: lie)
+    _ = unit.submit(2, result: truth)
+    #expect(unit.takeBack(worker: "w-ann").isEmpty)
+    #expect(unit.state == .open && unit.missing == 1)
+    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    #expect(unit.submit(3, result: truth).count == 3)
+  }
+
+  @Test("a dispute whose other results agree is accepted when its liar is caught")
+  func disputeAgrees() {
+    var unit = unit("ann", "bob")
+    unit.lose(1, as: .expired, policy)
+    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    _ = unit.submit(1, result: lie)
+    _ = unit.submit(2, result: truth)
+    _ = unit.submit(3, result: truth)
+    #expect(unit.state == .awaitingReplay(.disagreement))
+    #expect(
+      unit.takeBack(worker: "w-ann") == [
+        .complete(Acceptance(result: truth, verification: .quorum, replicas: 2)),
+        .grant(replica: 2), .grant(replica: 3),
+      ])
+  }
+
+  @Test("a replay's bits count also when the unit went back to work meanwhile")
+  func replayOfOpen() {
+    var unit = unit("ann", "bob")
+    _ = unit.submit(1, result: lie)
+    #expect(
+      unit.settle(byReplay: truth) == [
+        .complete(Acceptance(result: truth, verification: .replay, replicas: 1)),
+        .reject(replica: 1),
+      ])
+    #expect(unit.replicas[1].state == .notNeeded)
   }
 
   @Test("a repeated result changes nothing")
   func repeated() {
     var unit = unit("ann", "bob")
-    _ = unit.submit(1, result: truth, policy)
+    _ = unit.submit(1, result: truth)
     let before = unit
-    #expect(unit.submit(1, result: truth, policy).isEmpty)
-    #expect(unit.submit(1, result: lie, policy).isEmpty)
+    #expect(unit.submit(1, result: truth).isEmpty)
+    #expect(unit.submit(1, result: lie).isEmpty)
     #expect(unit == before)
   }
 
@@ -159,8 +241,8 @@ struct WorkUnitTests {
     var unit = unit("ann", "bob")
     unit.lose(2, as: .expired, policy)
     unit.lease(3, worker: "w-carl", account: "carl", until: noon)
-    _ = unit.submit(1, result: truth, policy)
-    _ = unit.submit(2, result: truth, policy)
+    _ = unit.submit(1, result: truth)
+    _ = unit.submit(2, result: truth)
     #expect(unit.replicas[2].state == .notNeeded)
   }
 
@@ -168,58 +250,151 @@ struct WorkUnitTests {
   func revived() {
     var unit = unit("ann", "bob")
     unit.lose(1, as: .expired, policy)
-    #expect(unit.missing(policy) == 1)
+    #expect(unit.missing == 1)
     let later = noon.adding(seconds: 60)
-    var isRevived = unit.revive(1, until: later, policy)
+    var isRevived = unit.revive(1, until: later)
     #expect(isRevived && unit.replicas[0].state == .running(deadline: later))
-    #expect(unit.missing(policy) == 0)
-    isRevived = unit.revive(1, until: later, policy)
+    #expect(unit.missing == 0)
+    isRevived = unit.revive(1, until: later)
     #expect(!isRevived, "it runs")
 
     unit.lose(1, as: .expired, policy)
     unit.lease(3, worker: "w-carl", account: "carl", until: noon)
-    isRevived = unit.revive(1, until: later, policy)
+    isRevived = unit.revive(1, until: later)
     #expect(!isRevived, "its place is taken")
     unit.lose(3, as: .abandoned(.shuttingDown), policy)
-    isRevived = unit.revive(3, until: later, policy)
+    isRevived = unit.revive(3, until: later)
     #expect(!isRevived, "what was given back stays so")
     unit.cancel()
-    isRevived = unit.revive(1, until: later, policy)
+    isRevived = unit.revive(1, until: later)
     #expect(!isRevived, "nobody needs the unit")
   }
 
   @Test("after a cancellation no result counts")
   func cancelled() {
     var unit = unit("ann", "bob")
-    _ = unit.submit(1, result: truth, policy)
+    _ = unit.submit(1, result: truth)
     unit.cancel()
-    #expect(unit.submit(2, result: truth, policy).isEmpty)
+    #expect(unit.submit(2, result: truth).isEmpty)
     #expect(unit.replicas.map(\.state) == [.notNeeded, .notNeeded])
     #expect(unit.settle(byReplay: truth).isEmpty)
   }
 
-  @Test("units that lose too many replicas go to the trusted machine; shutting down is no loss")
-  func lostReplicas() {
+  /// Accounts lose replicas in turns, `times` altogether.
+  private func lose(
+    _ unit: inout WorkUnit, _ times: Int, by accounts: [String], as reasons: [Replica.State],
+    among parties: Int = .max
+  ) {
+    for index in 0..<times {
+      let id = Int64(unit.replicas.count + 1)
+      let account = accounts[index % accounts.count]
+      unit.lease(id, worker: "w-\(account)", account: account, until: noon)
+      unit.lose(id, as: reasons[index % reasons.count], among: parties, policy)
+    }
+  }
+
+  @Test("one account counts once, however often it loses a unit; shutting down is no loss")
+  func lostByOneAccount() {
     var unit = WorkUnit(pool: .public)
-    for index in 1...10 {
-      unit.lease(Int64(index), worker: "w", account: "ann", until: noon)
-      unit.lose(Int64(index), as: .abandoned(.shuttingDown), policy)
-    }
+    lose(&unit, 50, by: ["ann"], as: [.expired, .abandoned(.failed)], among: 2)
+    #expect(unit.state == .open && unit.missing == 2)
+    lose(&unit, 50, by: ["a", "b", "c", "d", "e", "f"], as: [.abandoned(.shuttingDown)])
     #expect(unit.state == .open)
-    for index in 11..<11 + policy.maximumLostReplicas {
-      #expect(unit.state == .open)
-      unit.lease(Int64(index), worker: "w", account: "ann", until: noon)
-      unit.lose(Int64(index), as: index % 2 == 0 ? .expired : .abandoned(.failed), policy)
-    }
+    lose(&unit, policy.maximumLostReplicas - 2, by: ["b", "c", "d", "e"], as: [.expired])
+    #expect(unit.state == .open)
+    lose(&unit, 1, by: ["f"], as: [.expired])
     #expect(unit.state == .awaitingReplay(.lostReplicas))
-    #expect(unit.missing(policy) == 0)
+  }
+
+  @Test("where fewer accounts are there, all of them must have lost a unit, again and again")
+  func lostByAll() {
+    var unit = WorkUnit(pool: .public)
+    lose(&unit, policy.maximumLostReplicas - 1, by: ["ann", "bob"], as: [.expired], among: 2)
+    #expect(unit.state == .open)
+    lose(&unit, 1, by: ["bob"], as: [.expired], among: 2)
+    #expect(unit.state == .awaitingReplay(.lostReplicas))
+    // In the trusted pool all machines may be of one account: each counts.
+    var trusted = WorkUnit(pool: .trusted)
+    lose(&trusted, policy.maximumLostReplicas, by: ["lab"], as: [.expired], among: 2)
+    #expect(trusted.state == .open)
+    lose(&trusted, 1, by: ["other"], as: [.expired], among: 2)
+    #expect(trusted.state == .awaitingReplay(.lostReplicas))
+  }
+
+  @Test("a lost unit that waits for the trusted machine stays open, and accounts may settle it")
+  func lostStaysOpen() {
+    var unit = WorkUnit(pool: .public)
+    lose(
+      &unit, policy.maximumLostReplicas, by: ["a", "b", "c", "d", "e", "f"], as: [.expired])
+    #expect(unit.state == .awaitingReplay(.lostReplicas) && unit.missing == 2)
+    unit.lease(100, worker: "w-g", account: "g", until: noon)
+    unit.lease(101, worker: "w-h", account: "h", until: noon)
+    _ = unit.submit(100, result: truth)
+    let accepted = Acceptance(result: truth, verification: .quorum, replicas: 2)
+    #expect(unit.submit(101, result: truth).first == .complete(accepted))
+  }
+
+  @Test("what several accounts call invalid fails with their reason, unless somebody computed it")
+  func invalid() {
+    var unit = WorkUnit(pool: .public)
+    lose(&unit, 20, by: ["ann"], as: [.abandoned(.invalidUnit)], among: 9)
+    lose(&unit, 1, by: ["bob"], as: [.abandoned(.invalidUnit)], among: 9)
+    #expect(unit.state == .open)
+    unit.lease(100, worker: "w", account: "carl", until: noon)
+    let actions = unit.lose(
+      100, as: .abandoned(.invalidUnit), detail: "type F64", among: 9, policy)
+    #expect(actions == [.fail(reason: "type F64")] && unit.state == .failed(reason: "type F64"))
+
+    var small = WorkUnit(pool: .public)
+    lose(&small, 2, by: ["ann", "bob"], as: [.abandoned(.invalidUnit)], among: 2)
+    #expect(small.state == .failed(reason: ""))
+
+    var computed = self.unit("zoe")
+    _ = computed.submit(1, result: truth)
+    lose(
+      &computed, 5, by: ["a", "b", "c", "d", "e"], as: [.abandoned(.invalidUnit)], among: 9)
+    #expect(computed.state == .open)
+  }
+
+  @Test("once a result is there, a late replica holds no place; its result is welcome all the same")
+  func late() {
+    var unit = unit("ann", "bob")
+    unit.noteLate(2)
+    #expect(unit.missing == 0, "late, but nothing else is there")
+    _ = unit.submit(1, result: truth)
+    #expect(unit.missing == 1)
+    #expect(!unit.mayLease(account: "bob") && unit.mayLease(account: "carl"))
+    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    #expect(unit.missing == 0)
+    var overtaken = unit
+    let accepted = Acceptance(result: truth, verification: .quorum, replicas: 2)
+    #expect(unit.submit(3, result: truth).first == .complete(accepted))
+    #expect(unit.submit(2, result: truth) == [.grant(replica: 2)])
+    #expect(overtaken.submit(2, result: truth).first == .complete(accepted))
+    #expect(overtaken.replicas[2].state == .notNeeded)
+  }
+
+  @Test("who gave a unit up is known: the account, in the trusted pool the machine")
+  func givenUp() {
+    for reason in [Replica.State.expired, .abandoned(.shuttingDown), .abandoned(.invalidUnit)] {
+      for pool in [WorkPool.public, .trusted] {
+        var unit = unit("ann", pool: pool)
+        #expect(!unit.wasGivenUp(by: "w-ann", of: "ann"))
+        unit.lose(1, as: reason, policy)
+        #expect(unit.wasGivenUp(by: "w-ann", of: "ann"))
+        #expect(unit.wasGivenUp(by: "w-2", of: "ann") == (pool == .public))
+        #expect(!unit.wasGivenUp(by: "w-bob", of: "bob"))
+        #expect(
+          unit.wasRefused(by: "w-ann", of: "ann") == (reason == .abandoned(.invalidUnit)))
+      }
+    }
   }
 
   @Test("what the trusted machine cannot compute either fails")
   func failedReplay() {
     var unit = unit("ann", "bob")
-    _ = unit.submit(1, result: lie, policy)
-    _ = unit.submit(2, result: truth, policy)
+    _ = unit.submit(1, result: lie)
+    _ = unit.submit(2, result: truth)
     #expect(unit.failReplay(reason: "no memory", policy).isEmpty)
     #expect(unit.failReplay(reason: "no memory", policy) == [.fail(reason: "no memory")])
     #expect(unit.state == .failed(reason: "no memory"))
@@ -231,21 +406,21 @@ struct WorkUnitTests {
   )
   func takenBack() {
     var open = unit("ann", "bob")
-    _ = open.submit(1, result: truth, policy)
-    open.takeBack(worker: "w-ann")
+    _ = open.submit(1, result: truth)
+    _ = open.takeBack(worker: "w-ann")
     #expect(open.replicas[0].state == .takenBack)
-    #expect(open.missing(policy) == 1)
+    #expect(open.missing == 1)
     open.lease(3, worker: "w-carl", account: "carl", until: noon)
-    open.takeBack(worker: "w-carl")
+    _ = open.takeBack(worker: "w-carl")
     #expect(open.replicas[2].state == .revoked)
-    #expect(open.submit(3, result: truth, policy).isEmpty)
+    #expect(open.submit(3, result: truth).isEmpty)
     #expect(open.state == .open)
 
     var settled = unit("ann", "bob")
-    _ = settled.submit(1, result: truth, policy)
-    _ = settled.submit(2, result: truth, policy)
+    _ = settled.submit(1, result: truth)
+    _ = settled.submit(2, result: truth)
     let before = settled
-    settled.takeBack(worker: "w-ann")
+    _ = settled.takeBack(worker: "w-ann")
     #expect(settled == before)
   }
 }

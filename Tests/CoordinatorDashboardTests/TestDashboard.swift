@@ -182,9 +182,7 @@ extension TestDashboard {
       sequences: inputs.sequences.map { sequence in
         GenerateResult.Sequence(
           tokens: (0..<sequence.maxTokens).map { Int32($0) }, finish: .length,
-          logprobs: (0..<sequence.maxTokens).map { -Float($0) },
-          topTokens: (0..<sequence.maxTokens).map { _ in [] },
-          topLogprobs: (0..<sequence.maxTokens).map { _ in [] })
+          logprobs: (0..<sequence.maxTokens).map { -Float($0) })
       })
     let digest = try await blobs.put(try result.encoded())
     _ = try await store.submit(

@@ -108,6 +108,48 @@ struct AdministrationContractTests {
     }
   }
 
+  @Test("workers are told the coordinator's next address", arguments: StoreKind.allCases)
+  func nextAddress(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let worker = try await lab.worker("a", account: "ann")
+      try await lab.store.setNextAddress("https://new.example")
+      #expect(try await answer(lab, worker).nextAddress == "https://new.example")
+      try await lab.store.setLeasing(.draining)
+      #expect(try await answer(lab, worker).nextAddress == "https://new.example")
+      try await lab.store.setNextAddress(nil)
+      #expect(try await answer(lab, worker).nextAddress == nil)
+    }
+  }
+
+  @Test("two processes with one worker's key are told", arguments: StoreKind.allCases)
+  func clones(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let worker = try await lab.worker("a", account: "ann")
+      func asks(_ run: String?, after seconds: Int) async throws -> Bool {
+        let now = Laboratory.start.adding(seconds: seconds)
+        let request = LeaseRequest(
+          threads: 1, memoryLimitBytes: 1, cacheFreeBytes: 1, cachedModels: [],
+          measuredFlopsPerSecond: nil, secondsWanted: 1, maximumUnits: 1, run: run)
+        let answer = try await lab.store.lease(worker: worker.id, request: request, now: now)
+        let listed = try await lab.store.fleet(now: now).workers.first?.hasClones
+        #expect((answer.message == WorkerRuns.message) == listed)
+        return listed == true
+      }
+      // A start is a new process, and one of an older program says nothing.
+      let asked: [(run: String?, second: Int)] = [
+        ("a", 1), ("a", 2), (nil, 3), ("b", 4), ("b", 5), ("c", 6),
+      ]
+      for (run, second) in asked {
+        #expect(try await !asks(run, after: second))
+      }
+      #expect(try await asks("b", after: 7))
+      #expect(try await asks("c", after: 8))
+      // The copy was stopped.
+      #expect(try await asks("c", after: 3600))
+      #expect(try await !asks("c", after: 3700))
+    }
+  }
+
   @Test("a worker older than admitted is told what to upgrade", arguments: StoreKind.allCases)
   func versions(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in

@@ -1,6 +1,7 @@
 import CoordinatorCore
 import CoordinatorStore
 import Foundation
+import ModelFormats
 import Testing
 import WireProtocol
 
@@ -62,6 +63,14 @@ struct BatchContractTests {
       let other = try await lab.store.createBatch(
         lab.newBatch(metadata: ["a": "1"]), isRetry: true, now: now)
       #expect(other.id != first.id && other.id != second.id)
+      // Keys are compared by code points: é has two spellings.
+      let both: ExactDictionary = ["\u{E9}": "1", "e\u{301}": "2"]
+      let pairs = try await lab.store.createBatch(
+        lab.newBatch(metadata: both), isRetry: false, now: now)
+      #expect(try await lab.store.batch(pairs.id, key: nil)?.metadata == both)
+      let swapped = try await lab.store.createBatch(
+        lab.newBatch(metadata: ["\u{E9}": "2", "e\u{301}": "1"]), isRetry: true, now: now)
+      #expect(swapped.id != pairs.id)
     }
   }
 

@@ -166,11 +166,12 @@ struct DurabilityTests {
       for change in [
         "DROP TABLE contribution", "DROP INDEX account_of_team", "DROP INDEX account_number",
         "DROP INDEX worker_number", "DELETE FROM grdb_migrations WHERE identifier LIKE '4:%'",
-        "DELETE FROM grdb_migrations WHERE identifier LIKE '7:%'",
+        "DELETE FROM grdb_migrations WHERE identifier LIKE '7:%'", "DROP INDEX account_likeness",
+        "DROP INDEX team_likeness", "DELETE FROM grdb_migrations WHERE identifier LIKE '%: names'",
       ] { try db.execute(sql: change) }
       for column in [
         "number", "named", "team", "country", "url", "email", "cross_project_id", "streak",
-        "longest_streak", "streak_day", "deleted_at",
+        "longest_streak", "streak_day", "deleted_at", "likeness", "team_changed_at",
       ] { try db.execute(sql: "ALTER TABLE account DROP COLUMN \(column)") }
       for column in ["number", "deleted_at"] {
         try db.execute(sql: "ALTER TABLE worker DROP COLUMN \(column)")

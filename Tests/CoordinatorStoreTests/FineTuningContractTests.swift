@@ -1,6 +1,7 @@
 import CoordinatorCore
 import CoordinatorStore
 import Foundation
+import ModelFormats
 import Testing
 import WirePayloads
 import WireProtocol
@@ -26,7 +27,7 @@ struct FineTuningContractTests {
       outerMomentum: 0.9, patience: nil)
   }
 
-  private static func round(_ number: Int, _ lab: Laboratory, learns: Bool = true) -> NewFineTuningRound {
+  static func round(_ number: Int, _ lab: Laboratory, learns: Bool = true) -> NewFineTuningRound {
     func unit(_ kind: UnitKind, _ shard: Int) -> NewFineTuningUnit {
       NewFineTuningUnit(
         kind: kind, shard: shard, inputs: Laboratory.digest("\(kind) \(number) \(shard)"),
@@ -46,7 +47,7 @@ struct FineTuningContractTests {
       checkpoint: checkpoint)
   }
 
-  private static func joined(_ number: Int, _ shards: Set<Int> = [0, 1]) -> JoinedRound {
+  static func joined(_ number: Int, _ shards: Set<Int> = [0, 1]) -> JoinedRound {
     JoinedRound(
       number: number, shards: shards,
       metrics: RoundMetrics(losses: [3, 2.5, 2], tokens: 60, joined: shards.count, shards: 2),
@@ -54,7 +55,7 @@ struct FineTuningContractTests {
   }
 
   /// A job whose first round is published.
-  private static func running(_ lab: Laboratory, pool: WorkPool = .trusted) async throws -> String {
+  static func running(_ lab: Laboratory, pool: WorkPool = .trusted) async throws -> String {
     let record = try await lab.store.createFineTuningJob(job(lab, pool: pool), isRetry: false, now: start)
     try await lab.store.beginFineTuning(
       record.id, plan: plan(lab), base: lab.model, round(0, lab), now: start)
@@ -175,6 +176,50 @@ struct FineTuningContractTests {
     }
   }
 
+  @Test(
+    "a shard that two accounts forged is replaced before it is joined, and told about after",
+    arguments: [false, true])
+  func audited(isJoined: Bool) async throws {
+    try await StoreKind.memory.withLaboratory(lots: .drawn([0])) { lab async throws in
+      let id = try await Self.running(lab, pool: .public)
+      let gang = [
+        try await lab.worker("a", account: "ada"), try await lab.worker("e", account: "eve"),
+      ]
+      let mine = try #require(try await lab.lease(gang[0]).first)
+      _ = try await submit(mine, by: gang[0], lab, saying: "a lie", at: 5)
+      var same: Lease?
+      for _ in 0..<4 where same == nil {
+        same = try await lab.lease(gang[1], now: Self.at(6)).first { $0.unit == mine.unit }
+      }
+      let other = try #require(same)
+      #expect(try await submit(other, by: gang[1], lab, saying: "a lie", at: 7).state == .accepted)
+      func shard() async throws -> FineTuningRoundRecord.Unit {
+        let units = try await lab.store.fineTuningRounds(of: id, key: nil)[0].units
+        return try #require(units.first { $0.digest == mine.unit })
+      }
+      if isJoined {
+        try await lab.store.publish(
+          Self.round(1, lab), joining: Self.joined(0, [try await shard().shard]),
+          ofFineTuningJob: id, now: Self.at(8))
+      }
+      let job = try #require(try await lab.store.takeReplay(now: Self.at(9)))
+      #expect(job.isAudit && job.unit == mine.unit)
+      let one = SequenceSummary(tokens: 15, nonFinite: false)
+      let outcome = try await lab.store.settleReplay(
+        job.id, result: NewResult(digest: Laboratory.digest("truth"), sequences: [one, one]),
+        now: Self.at(10))
+      #expect(outcome?.audit == .failed(delivered: isJoined))
+      // What was joined is what whoever checks the job has to find.
+      #expect(
+        try await shard().result == Laboratory.digest(isJoined ? "a lie" : "truth"))
+      let events = try await lab.store.fineTuningEvents(
+        of: id, key: lab.key.id, after: nil, limit: 50).items
+      #expect(events.contains { $0.level == .error } == isJoined)
+      let found = try await lab.store.failedAudits(limit: 1)
+      #expect(found.first?.jobs == [id] && (found.first?.delivered != nil) == isJoined)
+    }
+  }
+
   @Test("what is open of a round that goes on is given up, and late results cost nothing",
     arguments: StoreKind.allCases)
   func stragglers(kind: StoreKind) async throws {
@@ -193,6 +238,42 @@ struct FineTuningContractTests {
       #expect(rounds[0].units.first { $0.kind == .validate }?.shown == .open)
       let events = try await lab.store.fineTuningEvents(of: id, key: lab.key.id, after: nil, limit: 50).items
       #expect(events.contains { $0.level == .warn })
+    }
+  }
+
+  @Test("a worker that says that it is there does not hold up a round", arguments: StoreKind.allCases)
+  func zombie(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await Self.running(lab, pool: .public)
+      let zombie = try await lab.worker("zombie", account: "zoe")
+      let lease = try #require(try await lab.lease(zombie).first)
+      #expect(lease.specification.kind != .generate)
+      var ended: Int?
+      for seconds in stride(from: 30, through: 3_000, by: 30) where ended == nil {
+        _ = try await lab.store.tick(now: Self.at(seconds))
+        // Whatever it claims to have done.
+        let beat = try await lab.store.heartbeat(
+          lease: lease.id, worker: zombie.id, flopsDone: 1e12, now: Self.at(seconds))
+        if beat.verdict == .abandon { ended = seconds }
+      }
+      // Four silences, since the unit should take less than a second, and a download of 100 MiB.
+      let end = try #require(ended)
+      #expect(end <= 600)
+      let (ann, bob) = (
+        try await lab.worker("a", account: "ann"), try await lab.worker("b", account: "bob")
+      )
+      var done = 0
+      for step in 0..<20 {
+        for worker in [ann, bob] {
+          let now = end + 60 + step * 10
+          for lease in try await lab.lease(worker, now: Self.at(now)) {
+            done += 1
+            _ = try await submit(
+              lease, by: worker, lab, saying: "\(lease.unit)", at: now + 1)
+          }
+        }
+      }
+      #expect(done == 6, "two shards and what measures, twice each")
     }
   }
 
@@ -245,7 +326,7 @@ struct FineTuningContractTests {
       await #expect(throws: StoreError.self) {
         try await store.fineTuningEvents(of: first.id, key: stranger.key.id, after: nil, limit: 5)
       }
-      func list(_ metadata: [String: String], after: String? = nil) async throws -> [String] {
+      func list(_ metadata: ExactDictionary<String>, after: String? = nil) async throws -> [String] {
         try await store.fineTuningJobs(
           key: lab.key.id, metadata: metadata, page: PageRequest(after: after, limit: 1)
         ).items.map(\.id)
@@ -255,6 +336,13 @@ struct FineTuningContractTests {
       #expect(try await list(["who": "a test"]) == [second.id])
       #expect(try await list(["who": "a test", "what": "none"]).isEmpty)
       #expect(try await list(["who": "nobody"]).isEmpty)
+      // Keys and values are compared by code points.
+      var named = Self.job(lab)
+      named.metadata = ["\u{E9}": "e\u{301}"]
+      let third = try await store.createFineTuningJob(named, isRetry: false, now: Self.at(63))
+      #expect(try await list(["\u{E9}": "e\u{301}"]) == [third.id])
+      #expect(try await list(["e\u{301}": "e\u{301}"]).isEmpty)
+      #expect(try await list(["\u{E9}": "\u{E9}"]).isEmpty)
     }
   }
 

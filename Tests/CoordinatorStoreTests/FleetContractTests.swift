@@ -89,30 +89,77 @@ struct FleetContractTests {
   }
 
   @Test(
-    "a worker is known by each of its certificates until they end or it is revoked",
+    "one spelling is one account; what looks like another's name, or is none, is refused",
+    arguments: StoreKind.allCases)
+  func accountNames(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      func invite(_ name: String) async throws -> String {
+        try await lab.store.createInvitation(
+          invitation(name, secret: "secret of \(name)"), now: now
+        ).account.name
+      }
+      for spelling in ["Zoë café", " Zoë  café ", "Zoe\u{308} cafe\u{301}"] {
+        #expect(try await invite(spelling) == "Zoë café")
+      }
+      #expect(try await lab.store.accounts().count == 1)
+      #expect(try await lab.store.account(named: "Zoe\u{308} cafe\u{301}")?.account.name == "Zoë café")
+      for (name, code) in [
+        ("Zоë café", StoreError.Code.conflict), ("ZOË CAFÉ", .conflict), ("", .invalid),
+        (" ", .invalid), ("a\nb", .invalid), ("N\u{1}ul", .invalid), ("\u{202e}x", .invalid),
+        (String(repeating: "x", count: 255), .invalid),
+      ] {
+        await #expect { try await invite(name) } throws: { ($0 as? StoreError)?.code == code }
+      }
+      #expect(try await lab.store.accounts().count == 1)
+    }
+  }
+
+  @Test("a machine's name is stored as one harmless line", arguments: StoreKind.allCases)
+  func machineNames(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      for (index, (sent, kept)) in [
+        ("ev\u{1b}]0;pwned\u{7}il\nSECOND", "ev ]0;pwned il SECOND"), ("\u{202e}", "unnamed"),
+        (String(repeating: "é", count: 80), String(repeating: "é", count: 50)),
+      ].enumerated() {
+        #expect(try await lab.worker(sent, account: "ann \(index)").name == kept)
+      }
+    }
+  }
+
+  private func admission(
+    _ lab: Laboratory, _ name: String, _ worker: WorkerRecord, key: String = "key of a"
+  ) async throws -> WorkerAdmission {
+    try await lab.store.admission(
+      of: certificate(name, worker), publicKey: Laboratory.digest(key))
+  }
+
+  private func certificate(_ name: String, _ worker: WorkerRecord) -> CertificateRecord {
+    CertificateRecord(
+      fingerprint: Laboratory.digest(name), workerID: worker.id,
+      notAfter: Laboratory.start.adding(seconds: 86_400), der: Data(name.utf8))
+  }
+
+  @Test(
+    "a worker is known by each of its certificates until it is revoked",
     arguments: StoreKind.allCases)
   func certificates(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let now = Laboratory.start
       let worker = try await lab.worker("a", account: "ann")
-      for (name, days) in [("old", 1), ("new", 90)] {
-        _ = try await lab.store.recordCertificate(
-          CertificateRecord(
-            fingerprint: Laboratory.digest(name), workerID: worker.id,
-            notAfter: now.adding(seconds: days * 86_400), der: Data(name.utf8)), now: now)
+      let other = try await lab.worker("b", account: "bob")
+      for name in ["old", "new"] {
+        #expect(try await lab.store.recordCertificate(certificate(name, worker), now: now))
       }
-      func found(_ name: String, _ time: Timestamp) async throws -> String? {
-        try await lab.store.worker(certificate: Laboratory.digest(name), now: time)?.id
-      }
-      #expect(try await found("old", now) == worker.id)
-      #expect(try await found("old", now.adding(seconds: 86_400)) == nil)
-      #expect(try await found("new", now.adding(seconds: 86_400)) == worker.id)
-      #expect(try await found("foreign", now) == nil)
+      #expect(try await admission(lab, "old", worker) == .admitted(worker))
+      #expect(try await admission(lab, "new", worker) == .admitted(worker))
+      // A certificate speaks for the worker that it names.
+      #expect(try await admission(lab, "new", other) == .unknown)
 
       let batch = try await lab.runningBatch(lines: 4)
       let lease = try #require(try await lab.lease(worker).first)
       #expect(try await lab.store.revokeWorker(worker.id, now: now))
-      #expect(try await found("new", now) == nil)
+      #expect(try await admission(lab, "new", worker) == .revoked)
       #expect(try await lab.submit(lease, by: worker).state == .notNeeded)
       #expect(try await lab.batch(batch.id).completed == 0)
     }
@@ -137,17 +184,46 @@ struct FleetContractTests {
       for number in 0..<50 where try await record("\(number)", of: worker, at: now) { given += 1 }
       #expect(given == StoreLimit.certificatesAtOnce)
       #expect(try await record("other", of: other, at: now))
-      #expect(
-        try await lab.store.worker(certificate: Laboratory.digest("0"), now: now)?.id == worker.id)
+      // It is known, whatever its key is.
+      #expect(try await admission(lab, "0", worker, key: "another's") == .admitted(worker))
       // A worker that renews as it should is never refused.
       for number in 0..<10 {
         now = now.adding(seconds: life * 2 / 3)
         #expect(try await record("later \(number)", of: worker, at: now))
       }
-      // Asked about a time when they were valid, those that ended are not there any more.
-      let first = try await lab.store.worker(
-        certificate: Laboratory.digest("0"), now: Laboratory.start)
-      #expect(first == nil)
+      // Nobody is admitted with one that ended long ago, so that it is not there any more.
+      #expect(try await admission(lab, "0", worker, key: "another's") == .unknown)
+      #expect(
+        try await admission(lab, "later 9", worker, key: "another's") == .admitted(worker))
+      // What it was given before the clock was set back does not count.
+      for number in 0..<StoreLimit.certificatesAtOnce {
+        #expect(try await record("earlier \(number)", of: worker, at: Laboratory.start))
+      }
+    }
+  }
+
+  @Test(
+    "a certificate that is not known is good for a worker's own key, unless the worker was revoked",
+    arguments: StoreKind.allCases)
+  func restoredBackup(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let worker = try await lab.worker("a", account: "ann")
+      #expect(
+        try await lab.store.recordCertificate(
+          certificate("before the backup", worker), now: Laboratory.start))
+      #expect(try await admission(lab, "renewed", worker, key: "another's") == .unknown)
+      #expect(try await admission(lab, "renewed", worker) == .admitted(worker))
+      // It is noted, and revoked like every other.
+      #expect(try await lab.store.revokeWorker(worker.id, now: Laboratory.start))
+      #expect(try await admission(lab, "renewed", worker) == .revoked)
+      #expect(try await admission(lab, "renewed again", worker) == .revoked)
+
+      let gone = try await lab.worker("b", account: "bob")
+      try await lab.store.deleteAccount(named: "bob", now: Laboratory.start)
+      #expect(try await admission(lab, "b", gone, key: "key of b") == .revoked)
+      var stranger = worker
+      stranger.id = "worker_joined_later"
+      #expect(try await admission(lab, "c", stranger) == .unknown)
     }
   }
 }

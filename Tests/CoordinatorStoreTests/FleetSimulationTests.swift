@@ -14,7 +14,8 @@ struct FleetSimulationTests {
     for seed in testSeeds(4) {
       let blobs = MemoryBlobStore()
       let store = try SQLiteStore.inMemory(
-        blobs: blobs, policy: FleetSimulation.policy(), identifiers: .seeded(seed))
+        blobs: blobs, policy: FleetSimulation.policy(), identifiers: .seeded(seed),
+        lots: .seeded(seed))
       let simulation = try await FleetSimulation(seed: seed, machines: 9, batches: 12) {
         (store, blobs)
       }
@@ -26,13 +27,13 @@ struct FleetSimulationTests {
   func killed() async throws {
     for seed in testSeeds(2, from: 100) {
       let folder = try TemporaryFolder()
-      let identifiers = Identifiers.seeded(seed)
+      let (identifiers, lots) = (Identifiers.seeded(seed), Lots.seeded(seed))
       let simulation = try await FleetSimulation(seed: seed, machines: 9, batches: 8) {
         // The store before is never closed, as by SIGKILL.
         let blobs = try FolderBlobStore(folder: folder.url.appendingPathComponent("blobs"))
         let store = try SQLiteStore.open(
           path: folder.path("coordinator.sqlite"), blobs: blobs, policy: FleetSimulation.policy(),
-          identifiers: identifiers)
+          identifiers: identifiers, lots: lots)
         return (store, blobs)
       }
       try await check(simulation, seed)

@@ -169,7 +169,7 @@ struct LeaseContractTests {
       let back = Laboratory.start.adding(seconds: 1_200)
       #expect(try await lab.store.tick(now: back).expiredLeases == 2)
       let alive = try await lab.store.heartbeat(
-        lease: first.id, worker: a.id, flopsDone: 5, now: back)
+        lease: first.id, worker: a.id, flopsDone: first.estimatedFlops / 2, now: back)
       #expect(alive.verdict == .proceed && alive.deadlineSeconds == 120)
       #expect(
         try await lab.store.mayRead(
@@ -273,12 +273,259 @@ struct LeaseContractTests {
       try await abandon(.shuttingDown)
       for wait in [30, 60, 120] {
         try await abandon(.outOfMemory)
-        #expect(try await reasons(lab, a, now: now.adding(seconds: wait - 1)) == [.suspended: 1])
+        #expect(
+          try await reasons(lab, a, now: now.adding(seconds: wait - 1)) == [.failedLately: 1])
         now = now.adding(seconds: wait)
       }
       let lease = try #require(try await lab.lease(a, now: now).first)
       try await lab.submit(lease, by: a, now: now)
       _ = try await lab.lease(a, now: now)
+    }
+  }
+
+  @Test(
+    "a lease that ends in silence is a failure; a machine that goes away with several failed once",
+    arguments: StoreKind.allCases)
+  func silence(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      var now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 400, pool: .trusted)
+      let t = try await lab.worker("t", account: "lab", trusted: true)
+      for _ in 0..<3 { #expect(try await lab.lease(t, now: now).count == 1) }
+      now = now.adding(seconds: 300)
+      #expect(try await lab.store.tick(now: now).expiredLeases == 3)
+      #expect(try await reasons(lab, t, now: now.adding(seconds: 29)) == [.failedLately: 1])
+      for wait in [60, 120] {
+        now = now.adding(seconds: wait)
+        // Who failed holds one unit at a time until a result of it is accepted.
+        #expect(try await lab.lease(t, now: now).count == 1)
+        #expect(try await lab.lease(t, now: now).isEmpty)
+        now = now.adding(seconds: 300)
+        #expect(try await lab.store.tick(now: now).expiredLeases == 1)
+        let almost = now.adding(seconds: wait - 1)
+        #expect(try await reasons(lab, t, now: almost) == [.failedLately: 1])
+      }
+    }
+  }
+
+  @Test(
+    "only an accepted result ends a row of failures, of worker and account",
+    arguments: StoreKind.allCases)
+  func rowOfFailures(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      var now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 40)
+      let a = try await lab.worker("a", account: "ann")
+      let b = try await lab.worker("b", account: "bob")
+      func fail() async throws -> Int {
+        let lease = try #require(try await lab.lease(a, now: now).first)
+        try await lab.store.abandon(
+          lease: lease.id, worker: a.id, reason: .failed, detail: "", now: now)
+        return try await lab.store.lease(
+          worker: a.id, request: Laboratory.leaseRequest(), now: now
+        ).retryAfterSeconds
+      }
+      #expect(try await fail() == 30)
+      now = now.adding(seconds: 30)
+      let waiting = try #require(try await lab.lease(a, now: now).first)
+      #expect(try await lab.submit(waiting, by: a, now: now).state == .awaitingReplica)
+      #expect(try await fail() == 60, "an unverified result shows nothing")
+      now = now.adding(seconds: 60)
+      var isAccepted = false
+      while !isAccepted {
+        let lease = try #require(try await lab.lease(b, now: now).first)
+        isAccepted = try await lab.submit(lease, by: b, now: now).state == .accepted
+      }
+      #expect(try await fail() == 30)
+    }
+  }
+
+  @Test(
+    "an account waits when as many failures in a row are its as it has workers",
+    arguments: StoreKind.allCases)
+  func accountBackoff(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 400)
+      let one = try await lab.worker("one", account: "ann")
+      let two = try await lab.worker("two", account: "ann")
+      let three = try await lab.worker("three", account: "ann")
+      var leases: [(Lease, WorkerRecord)] = []
+      for worker in [one, two, three] {
+        leases.append((try #require(try await lab.lease(worker).first), worker))
+      }
+      for (index, (lease, worker)) in leases.enumerated() {
+        if index == 2 { #expect(try await lab.lease(three).count == 1, "two of three failed") }
+        try await lab.store.abandon(
+          lease: lease.id, worker: worker.id, reason: .failed, detail: "", now: now)
+      }
+      let fresh = try await lab.worker("fresh", account: "ann")
+      #expect(try await reasons(lab, fresh) == [.failedLately: 1])
+      let other = try await lab.worker("other", account: "bob")
+      #expect(try await lab.lease(other).count == 1)
+    }
+  }
+
+  @Test(
+    "what an account gave up goes to others first, and back when nobody else is there",
+    arguments: StoreKind.allCases)
+  func goingBack(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 4)
+      let a = try await lab.worker("a", account: "ann")
+      let lease = try #require(try await lab.lease(a).first)
+      func giveBack(_ lease: Lease) async throws {
+        try await lab.store.abandon(
+          lease: lease.id, worker: a.id, reason: .shuttingDown, detail: "", now: now)
+      }
+      try await giveBack(lease)
+      let again = try #require(try await lab.lease(a).first, "nobody else is there")
+      #expect(again.unit == lease.unit)
+      try await giveBack(again)
+      let b = try await lab.worker("b", account: "bob")
+      _ = try await lab.store.lease(
+        worker: b.id, request: Laboratory.leaseRequest(memory: 1), now: now)
+      #expect(try await reasons(lab, a) == [.sameAccount: 2])
+      #expect(try await lab.lease(b).first?.unit == lease.unit)
+      #expect(try await lab.lease(a).first?.unit == lease.unit, "Bob has it already")
+    }
+  }
+
+  @Test(
+    "more units given back than restarts explain hold an account back",
+    arguments: StoreKind.allCases)
+  func givingBack(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 400)
+      let a = try await lab.worker("a", account: "ann")
+      for index in 0..<11 {
+        let lease = try #require(try await lab.lease(a).first, "\(index)")
+        try await lab.store.abandon(
+          lease: lease.id, worker: a.id, reason: .shuttingDown, detail: "", now: now)
+      }
+      #expect(try await reasons(lab, a, now: now.adding(seconds: 119)) == [.failedLately: 1])
+      #expect(try await lab.lease(a, now: now.adding(seconds: 120)).count == 1)
+    }
+  }
+
+  @Test(
+    "a unit called invalid is held against unit and model, and the worker goes on elsewhere",
+    arguments: StoreKind.allCases)
+  func invalidUnits(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      let broken = Laboratory.model("broken")
+      try await lab.store.registerModel(
+        broken, provenance: nil, blobs: [Laboratory.digest("another chunk")])
+      let batch = try await lab.store.createBatch(
+        lab.newBatch(priority: 9), isRetry: false, now: now)
+      try await lab.store.appendRequests(
+        (1...100).map { lab.request($0, model: broken.manifest) }, to: batch.id)
+      _ = try await lab.store.finishValidation(batch.id, model: broken.id, now: now)
+      let healthy = try await lab.runningBatch(lines: 40)
+      let a = try await lab.worker("a", account: "ann")
+      let b = try await lab.worker("b", account: "bob")
+      for worker in [a, b] {
+        for index in 0...CoordinatorPolicy().maximumRefusals {
+          let lease = try #require(try await lab.lease(worker).first, "no backoff")
+          guard lease.specification.model == broken.manifest else {
+            #expect(index == CoordinatorPolicy().maximumRefusals)
+            try await lab.submit(lease, by: worker)
+            break
+          }
+          try await lab.store.abandon(
+            lease: lease.id, worker: worker.id, reason: .invalidUnit, detail: "type F64", now: now)
+        }
+      }
+      let failed = try await lab.batch(batch.id)
+      #expect(failed.failed >= 4 && failed.completed == 0)
+      let outcomes = try await lab.store.outcomes(of: batch.id, afterLine: 0, limit: 4)
+      #expect(outcomes.allSatisfy { $0.ending == .failed(.gaveUp("type F64")) })
+      let progress = try await lab.store.progress(of: batch.id, key: lab.key.id, now: now)
+      #expect(progress.waitReasons.contains { $0.contains("broken") && $0.contains("invalid") })
+      try await lab.drain([a, b])
+      #expect(try await lab.batch(healthy.id).completed == 40)
+    }
+  }
+
+  @Test(
+    "nobody holds more than a share of a queue, and one alone may hold all of it",
+    arguments: StoreKind.allCases)
+  func shares(kind: StoreKind) async throws {
+    for accounts in [1, 2, 11] {
+      try await kind.withLaboratory { lab async throws in
+        _ = try await lab.runningBatch(lines: 400)
+        var workers: [WorkerRecord] = []
+        for index in 0..<accounts {
+          let worker = try await lab.worker("w\(index)", account: "account-\(index)")
+          // Everyone is there; nobody else has the memory now.
+          _ = try await lab.store.lease(
+            worker: worker.id, request: Laboratory.leaseRequest(memory: 1), now: Laboratory.start)
+          workers.append(worker)
+        }
+        var held = 0
+        while let lease = try await lab.lease(workers[0]).first {
+          held += try await lab.inputs(lease.specification).sequences.count
+        }
+        let share = min(1, 2 / Double(accounts + 1))
+        let most = min(Double(CoordinatorPolicy().maximumRunningLeases * 4), share * 400 + 4)
+        #expect(Double(held) <= most && Double(held) >= min(most - 8, 120), "\(accounts): \(held)")
+      }
+    }
+  }
+
+  @Test(
+    "a unit that has one result waits no longer for a late replica", arguments: StoreKind.allCases)
+  func lateReplica(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.runningBatch(lines: 4)
+      let a = try await lab.worker("a", account: "ann")
+      let zombie = try await lab.worker("zombie", account: "zoe")
+      let c = try await lab.worker("c", account: "carl")
+      let first = try #require(try await lab.lease(a).first)
+      let second = try #require(try await lab.lease(zombie).first)
+      // Twice the silence, and a hundred seconds for 100 MiB of model.
+      let late = Laboratory.start.adding(seconds: 226)
+      for now in [60, 160, 226].map({ Laboratory.start.adding(seconds: $0) }) {
+        let beat = try await lab.store.heartbeat(
+          lease: second.id, worker: zombie.id, flopsDone: 0, now: now)
+        #expect(beat.verdict == .proceed)
+        _ = try await lab.store.tick(now: now)
+        #expect(try await lab.lease(c, now: now).isEmpty)
+      }
+      try await lab.submit(first, by: a, now: late)
+      let spare = try #require(
+        try await lab.lease(c, now: late.adding(seconds: 60)).first)
+      #expect(spare.unit == first.unit)
+      #expect(try await lab.submit(spare, by: c, now: late).state == .accepted)
+    }
+  }
+
+  @Test("a worker that gets no further loses its lease", arguments: StoreKind.allCases)
+  func noProgress(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.runningBatch(lines: 8)
+      let zombie = try await lab.worker("zombie", account: "zoe")
+      let slow = try await lab.worker("slow", account: "sue")
+      let stuck = try #require(try await lab.lease(zombie).first)
+      let moving = try #require(try await lab.lease(slow).first)
+      // 100 MiB of model may have to be fetched first.
+      var ended: Int?
+      for seconds in stride(from: 30, through: 3_000, by: 30) {
+        let now = Laboratory.start.adding(seconds: seconds)
+        _ = try await lab.store.tick(now: now)
+        let beat = try await lab.store.heartbeat(
+          lease: stuck.id, worker: zombie.id, flopsDone: 0, now: now)
+        if beat.verdict == .abandon, ended == nil { ended = seconds }
+        let share = Double(seconds) / 3_600
+        let other = try await lab.store.heartbeat(
+          lease: moving.id, worker: slow.id, flopsDone: share * moving.estimatedFlops, now: now)
+        #expect(other.verdict == .proceed, "\(seconds)")
+      }
+      let end = try #require(ended)
+      #expect(end > 600 && end < 800)
     }
   }
 
@@ -288,12 +535,12 @@ struct LeaseContractTests {
       _ = try await lab.runningBatch(lines: 2_000, pool: .trusted, maxTokens: 10)
       let fast = try await lab.worker("fast", account: "lab", trusted: true)
       let slow = try await lab.worker("slow", account: "lab", trusted: true)
-      // A request is about 19 tokens of 1 GFLOP: 190 and 1.9 seconds.
+      // A request is about 15 tokens of 1 GFLOP.
       for (worker, seconds) in [(fast, 0.4), (slow, 400)] {
         let lease = try #require(try await lab.lease(worker).first)
         #expect(try await lab.inputs(lease.specification).sequences.count == 4)
         try await lab.submit(
-          lease, by: worker, seconds: seconds, now: Laboratory.start.adding(seconds: 500))
+          lease, by: worker, seconds: seconds, now: Laboratory.start.adding(seconds: seconds))
       }
       let big = try #require(try await lab.lease(fast).first)
       let small = try #require(try await lab.lease(slow).first)
@@ -301,6 +548,41 @@ struct LeaseContractTests {
       #expect(try await lab.inputs(small.specification).sequences.count == 1)
       let several = try await lab.lease(fast, units: 3)
       #expect(several.count == 3 && Set(several.map(\.unit)).count == 3)
+    }
+  }
+
+  @Test(
+    "speed is learnt from accepted results alone, and at most doubles with one",
+    arguments: StoreKind.allCases)
+  func claimedSpeed(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.runningBatch(lines: 6_000)
+      let liar = try await lab.worker("liar", account: "mallory")
+      let other = try await lab.worker("other", account: "ann")
+      func size(_ lease: Lease) async throws -> Int {
+        try await lab.inputs(lease.specification).sequences.count
+      }
+      func speed(now: Timestamp) async throws -> Double? {
+        try await lab.store.fleet(now: now).workers.first { $0.id == liar.id }?.flopsPerSecond
+      }
+      var now = Laboratory.start
+      for _ in 0..<10 {
+        let lease = try #require(try await lab.lease(liar, now: now).first)
+        #expect(try await size(lease) == 4)
+        now = now.adding(seconds: 10)
+        try await lab.submit(lease, by: liar, seconds: 1e-12, now: now)
+        #expect(try await speed(now: now) == nil, "an unverified claim shows nothing")
+      }
+      // Its results are right: it gets units of what it did in the time since the lease.
+      for _ in 0..<10 {
+        let lease = try #require(try await lab.lease(other, now: now).first)
+        now = now.adding(seconds: 10)
+        try await lab.submit(lease, by: other, seconds: 10, now: now)
+      }
+      let learnt = try #require(try await speed(now: now))
+      #expect(learnt > 3e9 && learnt < 2e10, "about 60 GFLOP in 10 seconds: \(learnt)")
+      let lease = try #require(try await lab.lease(liar, now: now).first)
+      #expect(try await size(lease) < 80)
     }
   }
 
@@ -315,7 +597,7 @@ struct LeaseContractTests {
       for (worker, seconds) in [(fast, 0.1), (slow, 1_000)] {
         try await lab.submit(
           try #require(try await lab.lease(worker).first), by: worker, seconds: seconds,
-          now: Laboratory.start.adding(seconds: 2_000))
+          now: Laboratory.start.adding(seconds: seconds))
       }
       let large = try #require(try await lab.lease(fast).first)
       #expect(try await lab.inputs(large.specification).sequences.count > 100)
@@ -368,6 +650,29 @@ struct LeaseContractTests {
       try await lab.submit(lease, by: t)
       #expect(try await lab.batch(urgent.id).completed == 4)
       #expect(try await lab.batch(normal.id).completed == 0)
+    }
+  }
+
+  @Test(
+    "leases, replays and windows move with a clock that was set", arguments: StoreKind.allCases)
+  func clockIsSet(kind: StoreKind) async throws {
+    for days in [40, -40] {
+      try await kind.withLaboratory { lab async throws in
+        let now = Laboratory.start
+        let batch = try await lab.runningBatch(lines: 1, windowSeconds: 3600)
+        let a = try await lab.worker("a", account: "ann")
+        let lease = try #require(try await lab.lease(a).first)
+        try await lab.store.moveDeadlines(seconds: Double(days * 86_400))
+        let set = now.adding(seconds: days * 86_400 + 10)
+        let report = try await lab.store.tick(now: set)
+        #expect(report.expiredLeases == 0 && report.expiredBatches == 0)
+        let answer = try await lab.store.heartbeat(
+          lease: lease.id, worker: a.id, flopsDone: 1, now: set)
+        #expect(answer.verdict == .proceed && answer.deadlineSeconds <= 86_400)
+        let late = try await lab.store.tick(now: set.adding(seconds: 3600))
+        #expect(late.expiredBatches == 1)
+        #expect(try await lab.batch(batch.id).state != .inProgress)
+      }
     }
   }
 }

@@ -85,6 +85,46 @@ struct ProgressContractTests {
   }
 
   @Test(
+    "a batch says what keeps every worker from it, from what they last asked with",
+    arguments: StoreKind.allCases)
+  func heldUp(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let batch = try await lab.runningBatch(lines: 4)
+      let a = try await lab.worker("a", account: "ann")
+      func ask(_ request: LeaseRequest) async throws -> String {
+        _ = try await lab.store.lease(worker: a.id, request: request, now: now)
+        let reasons = try await progress(lab, batch).waitReasons
+        #expect(reasons.count == 1, "\(reasons)")
+        return reasons.first ?? ""
+      }
+      try await lab.store.setLeasing(.paused)
+      #expect(try await ask(Laboratory.leaseRequest()).contains("has paused"))
+      try await lab.store.setLeasing(.open)
+      #expect(
+        try await ask(Laboratory.leaseRequest(memory: 1 << 20)).contains("1 offers too little memory"))
+      #expect(
+        try await ask(Laboratory.leaseRequest(disk: 1 << 20)).contains("too little room in the cache"))
+      var choosy = Laboratory.leaseRequest()
+      choosy.choices = WorkChoices(licences: ["mit"])
+      #expect(try await ask(choosy).contains("by its owner's choice"))
+
+      try await lab.store.ban(.worker(a.id), reason: "", now: now)
+      #expect(try await ask(Laboratory.leaseRequest()).contains("1 is banned"))
+      _ = try await lab.store.unban(.worker(a.id))
+
+      // Another batch has the only worker.
+      let other = try await lab.withKey("other")
+      _ = try await other.runningBatch(lines: 1, priority: 100)
+      _ = try await lab.store.cancelBatch(batch.id, key: lab.key.id, now: now)
+      _ = try #require(try await lab.lease(a, now: now).first)
+      let behind = try await lab.runningBatch(lines: 4)
+      #expect(
+        try await progress(lab, behind).waitReasons
+          == ["It waits its turn: 1 worker that can take it computes other units."])
+    }
+  }
+
+  @Test(
     "credit follows from the operations of the accepted result alone", arguments: StoreKind.allCases
   )
   func credit(kind: StoreKind) async throws {

@@ -180,12 +180,72 @@ struct StatisticsContractTests {
     }
   }
 
+  @Test(
+    "a name that looks like another team's is refused, its own spelling is the team",
+    arguments: StoreKind.allCases)
+  func lookalikes(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      for name in ["ann", "bob"] { _ = try await lab.worker(name, account: name) }
+      func join(_ team: String) async throws -> String? {
+        try await lab.store.changeAccount(
+          named: "bob", AccountChange(team: team), now: Self.start
+        ).team
+      }
+      _ = try await lab.store.changeAccount(
+        named: "ann", AccountChange(team: "Café Engines"), now: Self.start)
+      for other in ["Café Еngines", "Café Eng1nes", "Café Ｅngines", "\u{2009}CAFÉ Engιnes"] {
+        await #expect { try await join(other) } throws: {
+          ($0 as? StoreError)?.code == .conflict && "\($0)".contains("Café Engines")
+        }
+      }
+      #expect(try await join("  Cafe\u{301}  Engines ") == "Café Engines")
+      #expect(try await join("Cafe Engines") == "Cafe Engines")
+    }
+  }
+
+  @Test(
+    "teams cannot pile up: one ends with its last member, and an owner makes one a minute",
+    arguments: StoreKind.allCases)
+  func manyTeams(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      for name in ["ann", "bob"] { _ = try await lab.worker(name, account: name) }
+      func join(_ team: String, _ name: String = "ann", at seconds: Int) async throws {
+        _ = try await lab.store.changeAccount(
+          named: name,
+          AccountChange(team: team, teamPauseSeconds: AccountChange.ownersTeamPauseSeconds),
+          now: Self.start.adding(seconds: seconds))
+      }
+      func teams() async throws -> [String] {
+        try await lab.store.statistics(now: Self.start).teams.map(\.name)
+      }
+      try await join("0", at: 0)
+      try await join("0", "bob", at: 0)
+      for seconds in 1...59 {
+        await #expect { try await join("\(seconds)", at: seconds) } throws: {
+          ($0 as? StoreError)?.code == .tooSoon
+        }
+        // Leaving, and what is so already, is always possible.
+        try await join("0", "bob", at: seconds)
+        try await join("", at: seconds)
+      }
+      for minute in 1...50 { try await join("team \(minute)", at: 60 * minute) }
+      #expect(try await teams() == ["0", "team 50"])
+      try await join("", "bob", at: 3600)
+      #expect(try await teams() == ["team 50"])
+      try await lab.store.deleteAccount(named: "ann", now: Self.start)
+      #expect(try await teams() == [])
+    }
+  }
+
   @Test("what would break a page or a file is refused", arguments: StoreKind.allCases)
   func bounds(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       _ = try await lab.worker("a", account: "ann")
       for change in [
         AccountChange(team: String(repeating: "x", count: 255)), AccountChange(country: "a\nb"),
+        AccountChange(team: "a" + String(repeating: "\u{301}", count: 8000)),
+        AccountChange(team: "Team\u{202e}eman"), AccountChange(team: "\u{200b}Engines"),
+        AccountChange(url: "https://example.org/\u{202e}gpj.x"), AccountChange(email: "a\0@b"),
         AccountChange(url: "javascript:alert(1)"),
       ] {
         await #expect {

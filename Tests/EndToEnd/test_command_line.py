@@ -1,5 +1,7 @@
 """What a person meets first: help, version and mistakes."""
 
+import json
+
 from processes import tally
 
 
@@ -34,3 +36,33 @@ def test_without_a_coordinator_it_says_how_to_name_one(tmp_path):
 
 def test_submit_says_that_volunteers_can_read_prompts():
     assert "can read" in tally("submit", "--help").stdout
+
+
+def test_preferences_write_what_was_set_and_nothing_else(tmp_path):
+    def prefer(*settings, check=True):
+        return tally("worker", "preferences", *settings, "--data", tmp_path / "w", check=check)
+
+    def stored():
+        return json.loads((tmp_path / "w" / "preferences.json").read_text())
+
+    prefer("download_kilobytes_per_second=500", "cpu_percent=50", "hours=mon-fri 20:00-07:00")
+    assert stored() == {"download_kilobytes_per_second": 500, "cpu_percent": 50, "hours": "mon-fri 20:00-07:00"}
+    shown = prefer("download_kilobytes_per_second=none", "hours=").stdout
+    assert stored() == {"cpu_percent": 50}
+    assert ["download_kilobytes_per_second", "none"] in [line.split() for line in shown.splitlines()]
+    refused = prefer("threads=many", check=False)
+    assert refused.returncode == 64 and "a whole number, or none" in refused.stderr
+    assert prefer("cpu_procent=1", check=False).returncode == 64
+    assert stored() == {"cpu_percent": 50}
+
+
+def test_a_folder_with_too_long_a_path_is_named_as_the_reason(tmp_path):
+    answer = tally("worker", "status", "--data", tmp_path / ("long" * 50), check=False)
+    assert answer.returncode == 1
+    assert "at most 107 bytes" in answer.stderr
+
+
+def test_an_unreachable_address_is_told_without_a_librarys_words():
+    answer = tally("stats", "--url", "https://127.0.0.1:9", check=False)
+    assert "Connection refused" in answer.stderr
+    assert not any(word in answer.stderr for word in ("NIO", "HTTPClientError", "errno"))

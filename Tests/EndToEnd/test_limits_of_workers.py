@@ -235,7 +235,7 @@ def test_a_unit_that_cannot_fit_is_not_taken(tmp_path):
     try:
         submit(fleet.client(), [chat_line("large", "Hello")], tally_pool="trusted")
         worker = fleet.worker("ada", invite=("--trusted",), arguments=("--memory", "0.05"))
-        words = "1 units need more memory"
+        words = "work waits that needs more memory (1 request or unit)"
         eventually(lambda: words in status_or_nothing(worker), words, process=worker.process)
         asked(worker, "preferences", "monthly_megabytes=0")
         words = "no transfers: network volume of this month is used up: 0 of 0 MB"

@@ -1,9 +1,12 @@
 """Statistics as others read them: Prometheus, BOINC's statistics sites, people."""
 
+import contextlib
 import gzip
 import json
 import re
+import sqlite3
 import subprocess
+import unicodedata
 import urllib.error
 import xml.etree.ElementTree as ElementTree
 
@@ -120,3 +123,59 @@ def test_people_see_tables_and_history(counted):
     assert table.splitlines()[0].split() == ["DAY", "RESULTS", "REJECTED", "TOKENS", "CREDIT", "KWH"]
     refused = tally("stats", "--account", "nobody", environment=environment, check=False)
     assert refused.returncode == 1 and "nobody" in refused.stderr
+
+
+EVIL = "ev\x1b]0;pwned\x07il\x1b[31m\u202e\u009b\nSECOND"
+
+
+@contextlib.contextmanager
+def renamed(fleet, ending):
+    """Everybody's name with this ending, as the first releases stored what a machine or an operator sent."""
+    tables = ("worker", "account", "team", "api_key")
+    with contextlib.closing(sqlite3.connect(fleet.coordinator.data / "coordinator.sqlite", timeout=30)) as database:
+        before = {table: database.execute(f"SELECT rowid, name FROM {table}").fetchall() for table in tables}
+        accounts = database.execute("SELECT rowid, named, url FROM account").fetchall()
+        with database:
+            for table in tables:
+                database.execute(f"UPDATE {table} SET name = name || ?", [ending])
+            database.execute("UPDATE account SET named = 1, url = 'https://example.org/' || ?", [ending])
+        try:
+            yield
+        finally:
+            with database:
+                for table, rows in before.items():
+                    database.executemany(f"UPDATE {table} SET name = ?2 WHERE rowid = ?1", rows)
+                database.executemany("UPDATE account SET named = ?2, url = ?3 WHERE rowid = ?1", accounts)
+
+
+def test_names_from_before_there_was_a_rule_harm_no_terminal_page_or_file(counted):
+    data = ("--data", counted.coordinator.data)
+    environment = counted.coordinator.environment(counted.key)
+    tally("account", "set", "ada", "--team", "Engines", *data)
+    commands = [
+        ("stats", "--json"), ("stats",), ("stats", "--teams"), ("account", "list", *data),
+        ("account", "list", "--json", *data), ("admin", "workers", *data), ("admin", "workers", "--json", *data),
+        ("admin", "accounts", *data), ("key", "list", *data),
+    ]
+    with renamed(counted, EVIL):
+        shown = [tally(*command, environment=environment).stdout for command in commands]
+        for path in ("/", "/leaderboard?names"):
+            shown.append(counted.coordinator.get(path, parse=False).decode())
+    for text in shown:
+        assert not [letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf") and letter != "\n"], text
+        assert not [line for line in text.splitlines() if line.startswith("SECOND")], text
+    assert sum("pwned" in text for text in shown) >= len(commands)
+    assert all(account["name"].endswith(EVIL) for account in json.loads(shown[0])["accounts"])
+
+
+def test_new_names_are_refused_by_what_is_wrong_with_them(counted):
+    data = ("--data", counted.coordinator.data)
+    for name, reason in [
+        ("a\nb", "U+000A"), ("N\x01ul", "U+0001"), ("\u200bada", "U+200B"), (" ", "empty"), ("x" * 255, "254 bytes"),
+        ("x\u0301" + "\u0301" * 20, "combining marks"),
+    ]:
+        done = tally("invite", name, *data, check=False)
+        assert done.returncode == 1 and reason in done.stderr, (name, done.stderr)
+    tally("invite", "zoe", *data)
+    done = tally("invite", "z\u043ee", *data, check=False)
+    assert done.returncode == 1 and "looks like that of the account zoe" in done.stderr

@@ -1,7 +1,9 @@
 """A worker that lies: found, settled by a replay, and the answers are right all the same."""
 
+import json
+
 from batches import answers, comparable, submit, wait
-from processes import chat_line, eventually
+from processes import chat_line, eventually, tally
 
 LINES = [chat_line(f"w{i}", f"Name the number {i}", max_tokens=12) for i in range(40)]
 
@@ -39,3 +41,38 @@ def test_wrong_tokens_are_found_and_replayed(fleet, fresh_fleet):
     [liar] = [worker for worker in statistics["workers"] if worker["name"].startswith("liar")]
     assert liar["consecutive_valid"] == 0
     assert liar["suspended_until"] is not None
+
+
+def test_two_accounts_that_forge_together_are_found_by_an_audit(fleet, fresh_fleet):
+    line = [chat_line("w", "Name a number", max_tokens=12)]
+    reference = fleet.client()
+    expected = comparable(answers(reference, wait(reference, submit(reference, line))))
+    coordinator = fresh_fleet.coordinator
+    coordinator.stop()
+    coordinator.variables = {"TALLY_COORDINATOR_AUDIT_SHARE": "1"}
+    coordinator.start()
+    # Both falsify a unit in the same way, so their digests are equal.
+    for account in ("mallory", "mandy"):
+        fresh_fleet.worker(account, arguments=("--falsify-share", "1"))
+    client = fresh_fleet.client()
+    batch = wait(client, submit(client, line))
+    answered = answers(client, batch)
+    assert comparable(answered) != expected
+    assert answered["w"]["response"]["body"]["tally"]["verification"] == "quorum"
+
+    def audits():
+        return json.loads(tally("admin", "audits", "--data", coordinator.data, "--json").stdout)
+
+    eventually(audits, "an audit finds it", 120, coordinator.process)
+    [found] = audits()
+    assert found["jobs"] == [batch.id] and found["accounts"] == ["mallory", "mandy"]
+    assert found["delivered"] not in (None, found["result"])
+    assert "an audit found an accepted result wrong" in coordinator.process.output()
+    metrics = coordinator.get("/metrics", parse=False).decode()
+    assert 'tally_audits_total{outcome="failed"} 1' in metrics
+    assert "tally_audits_failed_delivered_total 1" in metrics
+    statistics = coordinator.statistics()
+    for account in statistics["accounts"]:
+        assert account["contribution"]["rejected"] == 1
+        assert account["contribution"]["accepted"] == account["contribution"]["credit"] == 0
+    assert all(worker["suspended_until"] for worker in statistics["workers"])

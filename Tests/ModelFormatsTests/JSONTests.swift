@@ -17,7 +17,22 @@ import Testing
     #expect(value["b"]?.objectValue?.isEmpty == true)
     #expect(value["c"]?.intValue == .max)
     #expect(try parse("1e2").intValue == 100)
-    #expect(try parse("9223372036854775808") == .double(9_223_372_036_854_775_808))
+  }
+
+  /// Rust's `u64::MAX` and larger integers stay integers; a bound keeps them from costing much.
+  @Test func integersBeyond64BitsStayIntegers() throws {
+    for text in ["9223372036854775808", "-18446744073709551615", "1" + String(repeating: "0", count: 300)] {
+      guard case .bigInt(let value) = try parse(text) else {
+        Issue.record("\(text) is no integer")
+        continue
+      }
+      #expect(value.description == text)
+      #expect(try parse(text).doubleValue == Double(text))
+      #expect(try parse(text).intValue == nil)
+    }
+    #expect(try parse("-9223372036854775808").intValue == .min)
+    let long = String(repeating: "9", count: 5000)
+    #expect(try #require(throws: FormatError.self) { try parse(long) }.code == .limitExceeded)
   }
 
   @Test(arguments: [

@@ -8,7 +8,7 @@ private struct Layer {
   let mayImport: Set<String>
 }
 
-private let systemLibraries: Set<String> = ["COpenSSL", "CPCRE2", "CZlib", "CZstd"]
+private let systemLibraries: Set<String> = ["CMalloc", "COpenSSL", "CPCRE2", "CZlib", "CZstd"]
 private let engine: Set<String> = ["Kernels", "ModelFormats", "Models"]
 private let wire: Set<String> = ["WireProtocol", "WirePayloads"]
 
@@ -16,6 +16,7 @@ private let wire: Set<String> = ["WireProtocol", "WirePayloads"]
 private let layers = [
   Layer(name: "Kernels", folder: "Sources/Kernels/", mayImport: ["CKernels"]),
   Layer(name: "ModelFormats", folder: "Sources/ModelFormats/", mayImport: []),
+  Layer(name: "BoundedWork", folder: "Sources/BoundedWork/", mayImport: ["CMalloc"]),
   Layer(name: "WireProtocol", folder: "Protocol/Messages/", mayImport: []),
   Layer(
     name: "WirePayloads", folder: "Protocol/Payloads/",
@@ -35,11 +36,11 @@ private let layers = [
     mayImport: wire.union(["CoordinatorCore", "ModelFormats"])),
   Layer(
     name: "CoordinatorStatistics", folder: "Coordinator/Statistics/",
-    mayImport: ["CZlib", "CoordinatorCore", "CoordinatorStore"]),
+    mayImport: ["CZlib", "CoordinatorCore", "CoordinatorStore", "WireProtocol"]),
   Layer(
     name: "CoordinatorAPI", folder: "Coordinator/API/",
     mayImport: wire.union([
-      "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning",
+      "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning",
       "ModelFormats", "Models", "Tokenizers", "TrainingData",
     ])),
   Layer(
@@ -48,7 +49,7 @@ private let layers = [
   Layer(
     name: "CoordinatorServer", folder: "Coordinator/Server/",
     mayImport: wire.union(engine).union([
-      "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics",
+      "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics",
       "CoordinatorStore", "Execution", "FineTuning", "Tokenizers",
     ])),
   Layer(name: "WorkerCore", folder: "Worker/Core/", mayImport: ["WireProtocol"]),
@@ -57,11 +58,11 @@ private let layers = [
     mayImport: wire.union(engine).union(["Execution", "FineTuning"])),
   Layer(
     name: "WorkerDaemon", folder: "Worker/Daemon/",
-    mayImport: wire.union(["COpenSSL", "WorkerCore", "WorkerEngine"])),
+    mayImport: wire.union(["BoundedWork", "COpenSSL", "WorkerCore", "WorkerEngine"])),
   Layer(
     name: "tally", folder: "Sources/CommandLine/",
     mayImport: wire.union(engine).union([
-      "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
+      "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
       "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Tokenizers",
       "TrainingData", "WorkerCore", "WorkerDaemon", "WorkerEngine",
     ])),

@@ -39,7 +39,9 @@ import Tokenizers
     ("{{ [].append(1) }}", "access to attribute 'append' of 'list' object is unsafe."),
     ("{{ 1 / 0 }}", "division by zero"), ("{{ nothing() }}", "'nothing' is undefined"),
     ("{{ 'a' < 1 }}", "'<' not supported between instances of 'str' and 'int'"),
-    ("{{ 9223372036854775807 + 1 }}", "integer too large"),
+    ("{{ 2 ** 5000 }}", "integers of more than 4096 bits are not supported"),
+    ("{{ 'a' | random }}", "The filter 'random' is not supported: it draws by chance, so a prompt would not be the same twice."),
+    ("{{ 'a'.encode() }}", "the method 'encode' of 'str' is not supported in chat templates"),
     (
       "{{ range(1000000) }}",
       "Range too big. The sandbox blocks ranges larger than MAX_RANGE (100000)."
@@ -66,7 +68,6 @@ import Tokenizers
 
   @Test(arguments: [
     "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
-    "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
     Self.doubling("'x'"),
     Self.doubling("[1]"),
     "{{ 'x' * 999999999999 }}", "{{ 'x' | center(999999999999) }}",
@@ -77,10 +78,114 @@ import Tokenizers
     "\(String(repeating: "{% if 1 %}", count: 20_000))",
     "{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}",
     "{% set ns = namespace(a=[]) %}{% for i in range(5000) %}{% set ns.a = [ns.a] %}{% endfor %}",
+    Self.nesting("[ns.a].index"), Self.nesting("[ns.a] | map('list')"), Self.nesting("cycler(ns.a)"),
+    Self.nesting("{1: ns.a}.items()"),
+    "{% set ns = namespace(a=1) %}{% for i in range(5000) %}{% for j in [ns.a] %}{% set ns.a = loop %}"
+      + "{% endfor %}{% endfor %}",
+    "{% set ns = namespace(a=1) %}{% for i in range(5000) %}{% for j in [1] %}"
+      + "{% if loop.changed(ns.a) %}{% set ns.a = loop %}{% endif %}{% endfor %}{% endfor %}",
   ])
   func limitsHold(source: String) {
     let error = #expect(throws: TemplateError.self) { try render(source) }
     #expect(error?.code == .limitExceeded, "\(String(describing: error)) for \(source.prefix(60))")
+  }
+
+  private static func nesting(_ value: String) -> String {
+    "{% set ns = namespace(a=[]) %}{% for i in range(5000) %}{% set ns.a = \(value) %}{% endfor %}"
+  }
+
+  /// Functions that hold the scopes of calls before them are no value that nests, and are freed one
+  /// by one.
+  @Test func chainsOfCallersAreFreed() throws {
+    let text = try render(
+      "{% set ns = namespace(a=1) %}{% macro m() %}{% set ns.a = caller %}{% endmacro %}"
+        + "{% for i in range(20000) %}{% with x = ns.a %}{% call m() %}{{ x }}{% endcall %}"
+        + "{% endwith %}{% endfor %}done")
+    #expect(text == "done")
+  }
+
+  /// What has no end stops soon, with a code and words of its own.
+  @Test(arguments: [
+    "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+    "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
+    "{% set big = 3 ** 2500 %}{% for i in range(99999) %}{% set x = big // 7 %}{% endfor %}",
+  ])
+  func stepsAreBounded(source: String) {
+    let error = #expect(throws: TemplateError.self) { try render(source) }
+    #expect(error?.code == .stepLimit)
+    #expect(error?.message.hasPrefix("rendering takes more than 2000000 steps") == true)
+  }
+
+  /// Templates that read the conversation again for each message, as Gemma 4's, have steps for the
+  /// longest conversation that the API admits; short ones have no more than before.
+  @Test func stepsGrowWithTheConversation() throws {
+    let limits = TemplateLimits()
+    func variables(_ count: Int) -> JSONMembers {
+      let message = ChatTemplate.message(role: "user", content: "hi")
+      return ["messages": .array(Array(repeating: message, count: count))]
+    }
+    #expect(limits.steps(for: variables(4)) < 2_001_000)
+    #expect(limits.steps(for: variables(4096)) > 16 * 4096 * 4096 / 2)
+    #expect(limits.steps(for: variables(100_000)) < 150_000_000)
+    let text = try render(
+      "{% for m in messages %}{% for j in range(loop.index0) %}{% if messages[j].role == '' %}x"
+        + "{% endif %}{% endfor %}{% endfor %}done", variables(1000))
+    #expect(text == "done")
+  }
+
+  /// `messages | length` in a loop, as Qwen 3's template has it, and the like: the time follows the
+  /// number of messages, not the size of the conversation times that.
+  @Test(.timeLimit(.minutes(1)), arguments: [
+    "messages | length", "messages | first", "messages | last", "messages | default('')",
+    "messages[-1].role", "messages is defined", "loop.last", "messages", "m.content | default('')",
+    "m.content[0]", "m.content | first", "m.content.startswith('x')",
+  ])
+  func loopsDoNotReadTheWholeConversation(expression: String) throws {
+    let message = ChatTemplate.message(
+      role: "user", content: .text(String(repeating: "0123456789", count: 1000)))
+    let text = try render(
+      "{% for m in messages %}{% set i = \(expression) %}{% endfor %}done",
+      ["messages": .array(Array(repeating: message, count: 4000))])
+    #expect(text == "done")
+  }
+
+  @Test func namesAreCheckedBeforeTheFirstConversation() throws {
+    for (source, message) in [
+      ("{{ x }}\n{% if x %}{{ x | nothing }}{% endif %}", "line 2: No filter named 'nothing'."),
+      ("{{ x is nothing }}", "line 1: No test named 'nothing'."),
+      ("{{ x | map('nothing') }}", "line 1: No filter named 'nothing'."),
+      ("{{ x | selectattr('a', 'nothing') }}", "line 1: No test named 'nothing'."),
+      ("{% macro m() %}\n{{ nothing(1) }}{% endmacro %}", "line 2: No function named 'nothing'."),
+      ("{{ x.nothing() }}", "line 1: No method named 'nothing'."),
+      ("{{ x.encode() }}", "line 1: The method 'encode' is not supported."),
+      (
+        "{{ lipsum() }}", "line 1: The function 'lipsum' is not supported: its text is drawn by chance."
+      ),
+    ] {
+      let error = #expect(throws: TemplateError.self) { try ChatTemplate(source: source).checkNames() }
+      #expect(error?.description == message, "\(source)")
+    }
+    try ChatTemplate(
+      source: """
+        {% macro m(f) %}{{ f() }}{{ caller() }}{{ varargs }}{% endmacro %}{% set ns = namespace(g=m) %}
+        {% for a, b in x.items() recursive %}{{ loop(b) }}{{ loop.cycle(1, 2) }}{% endfor %}{{ ns.g(1) }}
+        {% if make is defined %}{{ make() }}{% endif %}{% set ns.h = m %}{{ ns.h() }}{{ {'k': m}.k() }}
+        {{ x.append(1) if x }}{{ raise_exception('a') if strftime_now is defined }}
+        """
+    ).checkNames()
+  }
+
+  /// Whole numbers of any JSON keep their digits.
+  @Test func largeIntegersStayIntegers() throws {
+    let json = try JSONReader.parse(
+      Array(#"{"a": 18446744073709551615, "b": [-99999999999999999999]}"#.utf8), file: "",
+      rules: .strict)
+    let text = try render(
+      "{{ a }} {{ a + 1 }} {{ b | tojson }} {{ 9223372036854775807 + 1 }} {{ a is integer }}",
+      try #require(json.objectValue))
+    #expect(
+      text == "18446744073709551615 18446744073709551616 [-99999999999999999999] "
+        + "9223372036854775808 True")
   }
 
   private static func doubling(_ start: String) -> String {

@@ -17,7 +17,7 @@ import TrainingData
       .deletingLastPathComponent().appending(path: "Fixtures/tokenizers/qwen2/tokenizer.json")
     var bundle = try TokenizerBundle(path: path.path)
     bundle.chatTemplate = template
-    bundle.endToken = "<|im_end|>"
+    bundle.specialTokens["eos_token"] = .string("<|im_end|>")
     return bundle
   }
 

@@ -13,11 +13,10 @@ import WirePayloads
   ])
 
   static let result = GenerateResult(sequences: [
-    .init(tokens: [7, 8], finish: .endOfSequence, logprobs: [-0.5, -0.25], topTokens: [[], []],
-      topLogprobs: [[], []]),
+    .init(tokens: [7, 8], finish: .endOfSequence, logprobs: [-0.5, -0.25]),
     .init(
-      tokens: [3], finish: .stopString, logprobs: [-1], topTokens: [[3, 4]],
-      topLogprobs: [[-1, -2]]),
+      tokens: [3], finish: .stopString, logprobs: [-1], topTokens: [3, 4],
+      topLogprobs: [-1, -2]),
     .init(tokens: [], finish: .nonFinite),
   ])
 
@@ -30,7 +29,7 @@ import WirePayloads
   @Test func resultComesBackAsWritten() throws {
     let bytes = try Self.result.encoded()
     #expect(try GenerateResult(decoding: bytes, for: Self.inputs) == Self.result)
-    #expect(bytes.count <= GenerateResult.limitBytes(for: Self.inputs))
+    #expect(bytes.count <= GenerateResult.limitBytes(for: Self.inputs.outline))
   }
 
   @Test func resultOfOtherInputsIsRefused() throws {
@@ -59,6 +58,63 @@ import WirePayloads
   ])
   func outOfRangeSequenceIsRefused(_ sequence: GenerateInputs.Sequence) {
     #expect(throws: PayloadError.self) { try GenerateInputs(sequences: [sequence]).encoded() }
+  }
+
+  @Test func tokensBeyondTheVocabularyAreRefused() throws {
+    let bytes = try Self.result.encoded()
+    func check(_ size: Int?) throws -> GenerateResultIndex {
+      try GenerateResult.check(bytes, for: Self.inputs.outline, vocabularySize: size)
+    }
+    #expect(try check(9).finish(of: 1) == .stopString)
+    #expect(try check(nil).tokenCount(of: 0) == 2)
+    #expect(throws: PayloadError.self) { try check(8) }
+    var negative = Self.result
+    negative.sequences[1].topTokens[1] = -1
+    #expect(throws: PayloadError.self) {
+      try GenerateResult.check(
+        negative.encoded(), for: Self.inputs.outline, vocabularySize: nil)
+    }
+  }
+
+  @Test func sequencesAreReadOneByOne() async throws {
+    let bytes = try Self.result.encoded()
+    var read = 0
+    let index = try await GenerateResultIndex(bytes: bytes.count, for: Self.inputs.outline) { range in
+      bytes[range]
+    }
+    for (number, sequence) in Self.result.sequences.enumerated() {
+      #expect(
+        await index.sequence(number) { range in
+          read += range.count
+          return bytes[range]
+        } == sequence)
+    }
+    // Two tokens, and one with two alternatives, of four bytes a number.
+    #expect(read == 4 * (2 + 2 + 1 + 1 + 2 + 2))
+    #expect(throws: PayloadError.self) {
+      try GenerateResult.check(bytes, for: Array(Self.inputs.outline.reversed()), vocabularySize: nil)
+    }
+  }
+
+  /// Of results that are long in the wrong place little is read.
+  @Test(arguments: ["finish", "header", "another tensor"])
+  func resultsThatAreLongInTheWrongPlaceAreRefused(_ wrong: String) throws {
+    let count = 100_000
+    let inputs = GenerateInputs(
+      sequences: [.init(promptTokens: [1], maxTokens: count, topLogprobs: 20)])
+    var writer = SafetensorsWriter(
+      metadata: wrong == "header" ? ["x": String(repeating: "[", count: 5000)] : [:])
+    try writer.add("tokens", [Int32](repeating: 0, count: count))
+    try writer.add("offsets", [0, Int32(count)])
+    try writer.add("finish", [UInt8(wrong == "finish" ? 9 : 1)])
+    try writer.add("logprobs", [Float](repeating: 0, count: count))
+    try writer.add("top_tokens", [Int32](repeating: 0, count: 20 * count))
+    try writer.add("top_logprobs", [Float](repeating: 0, count: 20 * count))
+    if wrong == "another tensor" { try writer.add("more", [Float](repeating: 0, count: count)) }
+    let data = writer.data()
+    #expect { try GenerateResult(decoding: data, for: inputs) } throws: {
+      $0 is PayloadError || $0 is FormatError
+    }
   }
 
   /// Whatever bytes come from a stranger, a reader throws or returns something it can write again.
@@ -97,6 +153,26 @@ import WirePayloads
     #expect(packed.count < data.count / 10)
     #expect(try Zstd.decompress(packed, limit: data.count) == data)
     #expect(try Zstd.decompress(Zstd.compress(Data()), limit: 0) == Data())
+  }
+
+  @Test func framesComeInPieces() throws {
+    let data = Data((0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* $0 / 7) })
+    let packed = try Zstd.compress(data)
+    for size in [1, 1000, packed.count] {
+      var rest = packed[...]
+      let read = try Zstd.decompress(limit: data.count) {
+        defer { rest = rest.dropFirst(size) }
+        return rest.isEmpty ? nil : Data(rest.prefix(size))
+      }
+      #expect(read == data)
+    }
+  }
+
+  @Test func oneFrameIsAllThatIsTaken() throws {
+    let (one, two) = (try Zstd.compress(Data([1, 2])), try Zstd.compress(Data([3])))
+    #expect(throws: ZstdError.trailing) { try Zstd.decompress(one + two, limit: 100) }
+    var pieces = [two, one]
+    #expect(throws: ZstdError.trailing) { try Zstd.decompress(limit: 100) { pieces.popLast() } }
   }
 
   @Test func bombsStopAtTheLimit() throws {

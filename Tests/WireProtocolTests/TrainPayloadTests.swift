@@ -89,7 +89,8 @@ import WireProtocol
       rank: 2, inputs: 1, outputs: 1, a: [1, 2], b: [1, 2])
     refuse(Self.result, Self.inputs, other)
     for change: (inout TrainResult) -> Void in [
-      { $0.losses[0] = .nan }, { $0.norms[1] = -1 },
+      { $0.losses[0] = .nan }, { $0.norms[1] = -1 }, { $0.losses[1] = 1.7e308 },
+      { $0.losses[1] = 10_001 }, { $0.norms[0] = .infinity },
       { $0.changes[.init(layer: 0, kind: "q_proj")]?.a[0] = .infinity },
       { $0.changes[.init(layer: 0, kind: "q_proj")]?.b[0] = .nan },
     ] {
@@ -101,8 +102,13 @@ import WireProtocol
       let wrong = try ValidateResult(lossSums: [1, 0, 2], labels: labels).encoded()
       #expect(throws: PayloadError.self) { try ValidateResult(decoding: wrong, for: Self.examples) }
     }
-    let negative = try ValidateResult(lossSums: [1, 0, -2], labels: [1, 0, 1]).encoded()
-    #expect(throws: PayloadError.self) { try ValidateResult(decoding: negative, for: Self.examples) }
+    // Negative, more than any model loses, and something lost where nothing was to be foreseen.
+    for sums in [[1, 0, -2], [1.7e308, 0, 1.7e308], [10_001, 0, 1], [1, 1, 1], [.nan, 0, 1]] {
+      let wrong = try ValidateResult(lossSums: sums, labels: [1, 0, 1]).encoded()
+      #expect(throws: PayloadError.self) { try ValidateResult(decoding: wrong, for: Self.examples) }
+    }
+    let high = ValidateResult(lossSums: [9_999, 0, 2], labels: [1, 0, 1])
+    #expect(try ValidateResult(decoding: high.encoded(), for: Self.examples) == high)
   }
 
   /// Files of other programs, each wrong in one place.

@@ -30,6 +30,11 @@ struct FleetSimulation {
   /// How often a timer was left behind the present.
   var overdueTimers = 0
   let unitCount: Int
+  /// When the coordinator turns everybody away, and with which words.
+  var turningAway: [(during: Range<Duration>, failure: RequestFailure)] = []
+  var certificateSeconds = 30 * 86400
+  /// Certificates that were renewed.
+  var renewals = 0
 
   init(seed: UInt64, units: Int, network: SimulatedNetwork, kills: [Duration]) {
     unitCount = units
@@ -60,9 +65,12 @@ struct FleetSimulation {
 
   private mutating func start() {
     let results = disk.names.map { StoredResult(lease: $0, finishedAt: Moment(now)) }
-    let term = CertificateTerm(
-      startedAt: Moment(now), endsAt: Moment(now + .seconds(30 * 86400)))
     handle(.started(certificate: term, results: results, units: units.stored))
+  }
+
+  /// Of a certificate that is issued now.
+  private var term: CertificateTerm {
+    CertificateTerm(startedAt: Moment(now), endsAt: Moment(now + .seconds(certificateSeconds)))
   }
 
   private mutating func handle(_ event: WorkerEvent) {
@@ -114,7 +122,7 @@ struct FleetSimulation {
         if random.chance(0.5) { disk.synchronize(lease) }
       case .cancelRun(let lease):
         tell(.unitCancelled(lease: lease), after: .milliseconds(10))
-      case .cancelFetch, .stop, .enrol: break
+      case .cancelFetch, .stop, .enrol, .move: break
       case .abandon(let lease, _, _):
         units.givenUp.insert(lease)
         send(action)
@@ -141,6 +149,9 @@ struct FleetSimulation {
   }
 
   private mutating func coordinatorAnswers(_ action: WorkerAction) -> WorkerEvent {
+    if let away = turningAway.first(where: { $0.during.contains(now) }) {
+      return Self.failure(of: action, away.failure)
+    }
     switch action {
     case .requestLease(let maximum):
       let wanted = min(Int.random(in: 0...maximum, using: &random), unitCount - leased.count)
@@ -158,17 +169,21 @@ struct FleetSimulation {
       if counted[lease] == nil { counted[lease] = 1 }
       return .uploadAnswered(lease: lease, .taken)
     case .abandon(let lease, _, _): return .abandonmentEnded(lease: lease)
-    default: return .renewed(.year)
+    default:
+      renewals += 1
+      return .renewed(term)
     }
   }
 
-  private static func failure(of action: WorkerAction) -> WorkerEvent {
+  private static func failure(
+    of action: WorkerAction, _ failure: RequestFailure = .down
+  ) -> WorkerEvent {
     switch action {
-    case .requestLease: .leaseFailed(.down)
-    case .heartbeat(let lease): .heartbeatFailed(lease: lease, .down)
-    case .upload(let lease): .uploadFailed(lease: lease, .down)
+    case .requestLease: .leaseFailed(failure)
+    case .heartbeat(let lease): .heartbeatFailed(lease: lease, failure)
+    case .upload(let lease): .uploadFailed(lease: lease, failure)
     case .abandon(let lease, _, _): .abandonmentEnded(lease: lease)
-    default: .renewalFailed(.down)
+    default: .renewalFailed(failure)
     }
   }
 }

@@ -48,6 +48,38 @@ import WorkerCore
     #expect(saved > .seconds(60))
   }
 
+  /// The coordinator's clock is wrong for seconds, its operator asks for a version that nobody has, a
+  /// backup without the workers' certificates is restored: all pass, and no worker ends of it.
+  @Test func aCoordinatorsMistakeEndsNoWorker() {
+    let clock = RequestFailure.notAdmitted(
+      message: "The client certificate is not valid at this time. Enrol again.")
+    let unknown = RequestFailure.notAdmitted(
+      message: "The client certificate is unknown or revoked. Enrol again.")
+    let version = RequestFailure.upgradeRequired(message: "Workers older than 9.9.9 must upgrade.")
+    for seed in testSeeds(100) {
+      var random = SeededRandom(seed: seed &* 15_485_863)
+      let network = SimulatedNetwork(seed: seed, loss: Double.random(in: 0...0.1, using: &random))
+      let kills = [Duration.seconds(Int.random(in: 1...9000, using: &random))]
+      var simulation = FleetSimulation(seed: seed, units: 40, network: network, kills: kills)
+      simulation.certificateSeconds = 6000
+      let back = Duration.seconds(Int.random(in: 1...300, using: &random))
+      simulation.turningAway = [
+        (back..<(back + .seconds(5)), clock),
+        ((back + .seconds(60))..<(back + .seconds(65)), clock),
+        (.seconds(600)..<Duration.seconds(4200), version),
+        (.seconds(6000)..<Duration.seconds(9600), unknown),
+      ]
+      simulation.run(until: .seconds(24 * 3600))
+      if case .stopped = simulation.worker.activity { Issue.record("seed \(seed): it ended") }
+      #expect(simulation.finished.allSatisfy { simulation.counted[$0] == 1 }, "seed \(seed)")
+      #expect(simulation.leased.count == 40, "seed \(seed): the worker stopped asking")
+      #expect(simulation.worker.waitingResults == 0, "seed \(seed)")
+      #expect(simulation.worker.turningAway == nil, "seed \(seed)")
+      #expect(simulation.renewals > 10, "seed \(seed)")
+      #expect(simulation.overdueTimers == 0, "seed \(seed): a timer would spin")
+    }
+  }
+
   @Test func oneSeedRepeatsTheWholeRun() {
     let runs = (0..<2).map { _ in
       var simulation = FleetSimulation(

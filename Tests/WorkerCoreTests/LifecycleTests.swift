@@ -199,14 +199,20 @@ import WorkerCore
     }
   }
 
-  @Test func aMismatchOfVersionsEndsTheWorker() {
+  @Test func theReasonOfAFailedUnitIsKeptUntilOneSucceeds() throws {
     var worker = LifecycleDriver()
     worker.runUnit()
-    _ = worker.wait(.seconds(10))
-    let failure = RequestFailure.upgradeRequired(message: "Upgrade the worker.")
-    #expect(
-      worker.send(.heartbeatFailed(lease: first.id, failure))
-        == [.cancelRun(lease: first.id), .stop(.upgradeRequired(message: "Upgrade the worker."))])
-    #expect(worker.send(.unitFinished(lease: first.id)) == [])
+    let reason = "writing results/x: No space left on device"
+    _ = worker.send(.unitFailed(lease: first.id, .failed, detail: reason))
+    guard case .pausing(reason, _) = worker.lifecycle.activity else {
+      Issue.record("the reason is not shown")
+      return
+    }
+    _ = worker.send(.abandonmentEnded(lease: first.id))
+    while !(try worker.waitForTimer()).contains(.requestLease(maximumUnits: 1)) {}
+    #expect(worker.lifecycle.unitFailure == reason)
+    worker.runUnit(2)
+    _ = worker.send(.unitFinished(lease: lease(2).id))
+    #expect(worker.lifecycle.unitFailure == nil)
   }
 }

@@ -179,8 +179,7 @@ private final class HeldRunner: UnitRunning {
       .init(promptTokens: [1], maxTokens: 1), .init(promptTokens: [2], maxTokens: 3),
     ])
     let sequence = GenerateResult.Sequence(
-      tokens: [5, 6], finish: .length, logprobs: [-1, -2], topTokens: [[], []],
-      topLogprobs: [[], []])
+      tokens: [5, 6], finish: .length, logprobs: [-1, -2])
     let sound = try FinishedSequences([1: sequence])
     #expect(try sound.decoded(for: inputs) == [1: sequence])
     for indices in [[0], [2], [-1], [1, 1], [], [0, 1]] {

@@ -59,7 +59,9 @@ import WorkerDaemon
       let key = try Data(contentsOf: URL(fileURLWithPath: place.path("worker/key.pem")))
       _ = try await WorkerDaemon.join(configuration(invitation))
       #expect(try Data(contentsOf: URL(fileURLWithPath: place.path("worker/key.pem"))) == key)
+      // Another authority is another coordinator.
       invitation.url = "https://elsewhere.example"
+      invitation.authority = try TestAuthority(name: "other").fingerprint
       let elsewhere = ConfigurationError.otherCoordinator(
         folder: place.path("worker"), member: url, invitation: invitation.url)
       let other = configuration(invitation)
@@ -148,9 +150,24 @@ import WorkerDaemon
         try await reports.wait { if case .idle = $0.activity { true } else { false } }
       }
       #expect(await state.requests.filter { $0 == "renew" }.count == 1)
-      // An hour later it has ended, and a start says so.
-      await #expect(throws: WorkerStopped(reason: .certificateExpired)) {
-        try await withWorker(configuration(nil), clock: Self.clock(ahead: 7200)) { _ in }
+      // By a clock that is wrong it has ended, which the coordinator is asked about.
+      try await withWorker(configuration(nil), clock: Self.clock(ahead: 40 * 86400)) { reports in
+        try await reports.wait { if case .idle = $0.activity { true } else { false } }
+      }
+    }
+  }
+
+  @Test func aWrongClockAtJoiningDelaysNoRenewal() async throws {
+    let authority = authority
+    try await StubCoordinator.run(authority: authority) { url, state in
+      await state.update {
+        $0.saysValidSeconds = true
+        $0.validSeconds = 9
+      }
+      // An hour behind: by its clock the certificate lasts for an hour.
+      let invitation = try await state.invitation(url, authority)
+      try await withWorker(configuration(invitation), clock: Self.clock(ahead: -3000)) { reports in
+        while await !state.requests.contains("renew") { try await reports.wait { _ in true } }
       }
     }
   }

@@ -87,6 +87,29 @@ import WorkerEngine
     }
   }
 
+  /// A machine without a clock of its own begins in the past, until the network tells it the time.
+  @Test func aStoredPauseEndsByTheCalendarAsItReadsNow() async throws {
+    let (authority, machine, place) = (authority, machine, place)
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let configuration = try await configuration(url, state)
+      let socket = ControlSocket(dataFolder: place.path("w"))
+      _ = try WorkerFolder(place.path("w"))
+      let ended = Int(Date().timeIntervalSince1970) - 60
+      try Data("{\"until\":\(ended)}".utf8)
+        .write(to: URL(fileURLWithPath: place.path("w/paused.json")))
+      let isRight = Mutex(false)
+      var clock = WorkerClock.system()
+      clock.unixSeconds = {
+        Int(Date().timeIntervalSince1970) - (isRight.withLock { $0 } ? 0 : 400 * 86400)
+      }
+      try await withWorker(configuration, clock: clock, sensorRoot: machine.root) { _ in
+        #expect(try await Self.wait(socket) { _ in true }.mode == "paused")
+        isRight.withLock { $0 = true }
+        _ = try await Self.wait(socket) { $0.mode == "preferences" }
+      }
+    }
+  }
+
   @Test func editedPreferencesHoldWithinTwoSeconds() async throws {
     let place = place
     try await withIdleWorker { socket, _ in

@@ -51,6 +51,11 @@ actor StubState {
   /// Uploads whose answer is to get lost after they were taken.
   var answersToLose = 0
   var validSeconds = 3600.0
+  /// Whether answers say for how long a certificate is valid.
+  var saysValidSeconds = false
+  var nextAddress: String?
+  /// What the machine is called.
+  private(set) var workerName = ""
   var standing = Standing(
     worker: .init(units: 3, tokens: 40, credit: 1.5, recentAverageCredit: 0.5),
     account: .init(units: 9, tokens: 90, credit: 4.5, recentAverageCredit: 0.75), rank: 2,
@@ -90,7 +95,13 @@ actor StubState {
     leases.removeFirst(count)
     for lease in given { self.given[lease.id] = lease }
     return LeaseResponse(
-      leases: given, reasons: given.isEmpty ? [.noWork: 1] : [:], retryAfterSeconds: 1)
+      leases: given, reasons: given.isEmpty ? [.noWork: 1] : [:], retryAfterSeconds: 1,
+      nextAddress: nextAddress)
+  }
+
+  func name(_ name: String?) -> String {
+    workerName = name ?? workerName
+    return workerName
   }
 
   func change(_ change: OwnAccountChange) -> OwnAccount {
@@ -222,11 +233,12 @@ struct StubCoordinator {
             status: .forbidden, code: WorkerErrorCode.invitationInvalid,
             message: "the invitation is used up"))
       }
-      return try await member(message.signingRequest)
+      return try await member(message.signingRequest, message.workerName)
     }
     router.post("/worker/v1/renew") { request, context in
       try await entered("renew", context) { _ in
-        try await member(Self.read(RenewalRequest.self, request).signingRequest)
+        let message = try await Self.read(RenewalRequest.self, request)
+        return try await member(message.signingRequest, message.workerName)
       }
     }
     router.post("/worker/v1/lease") { request, context in
@@ -292,14 +304,16 @@ struct StubCoordinator {
     return try await body(key)
   }
 
-  private func member(_ signingRequest: String) async throws -> Response {
+  private func member(_ signingRequest: String, _ name: String?) async throws -> Response {
     let validSeconds = await state.validSeconds
+    let says = await state.saysValidSeconds
     return try Self.json(
       EnrolmentResponse(
         workerID: "worker_" + String(repeating: "a", count: 24), accountName: "ada",
         certificate: authority.client(
           signingRequest, name: "worker", validSeconds: validSeconds),
-        authority: authority.pem, notAfter: Int(Date().timeIntervalSince1970 + validSeconds)))
+        authority: authority.pem, notAfter: Int(Date().timeIntervalSince1970 + validSeconds),
+        validSeconds: says ? Int(validSeconds) : nil, workerName: await state.name(name)))
   }
 
   private func result(_ request: Request, _ context: Context, key: Data) async throws -> Response {

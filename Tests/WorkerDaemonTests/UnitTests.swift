@@ -102,6 +102,59 @@ import WorkerEngine
     }
   }
 
+  @Test func aResultThatTheDiskRefusesIsSentFromMemory() async throws {
+    let (authority, place) = (authority, place)
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let model = try await state.addModel(chunks: [Data("chunk".utf8)])
+      let lease = try await state.addUnit(1, model: model, inputs: Data("inputs".utf8))
+      let results = place.path("worker/results")
+      let runner = FakeRunner { _ in
+        // No file can be made in what is no folder.
+        try FileManager.default.removeItem(atPath: results)
+        try Data().write(to: URL(fileURLWithPath: results))
+      }
+      try await withWorker(try await configuration(url, state), runner: runner) { reports in
+        try await reports.wait { $0.unitsDone == 1 && $0.waitingResults == 0 }
+      }
+      #expect(await state.uploads.map(\.lease) == [lease.id])
+      #expect(await state.abandonments.isEmpty)
+    }
+  }
+
+  @Test func theCacheMayBeClearedWhileItRuns() async throws {
+    let (authority, place) = (authority, place)
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let model = try await state.addModel(chunks: [Data("chunk".utf8)])
+      try await state.addUnit(1, model: model, inputs: Data("one".utf8))
+      try await withWorker(try await configuration(url, state)) { reports in
+        try await reports.wait { $0.unitsDone == 1 }
+        for name in try FileManager.default.contentsOfDirectory(atPath: place.path("worker/cache")) {
+          try FileManager.default.removeItem(atPath: place.path("worker/cache/\(name)"))
+        }
+        try await state.addUnit(2, model: model, inputs: Data("two".utf8))
+        let report = try await reports.wait { $0.unitsDone == 2 }
+        #expect(report.unitProblem == nil)
+      }
+      #expect(await state.abandonments.isEmpty)
+    }
+  }
+
+  @Test func theReasonOfAFailureIsShown() async throws {
+    let authority = authority
+    try await StubCoordinator.run(authority: authority) { url, state in
+      let model = try await state.addModel(chunks: [Data("chunk".utf8)])
+      let lease = try await state.addUnit(1, model: model, inputs: Data("inputs".utf8))
+      let reason = "writing /data/cache/x: No space left on device"
+      let runner = FakeRunner { _ in throw UnitFailure.failed(reason) }
+      try await withWorker(try await configuration(url, state), runner: runner) { reports in
+        let report = try await reports.wait { $0.unitProblem != nil }
+        #expect(report.unitProblem == "the last unit failed here: \(reason)")
+        while await state.abandonments[lease.id] == nil { try await reports.wait { _ in true } }
+      }
+      #expect(await state.abandonments[lease.id]?.reason == .failed)
+    }
+  }
+
   @Test func heartbeatsComeWhileAUnitComputes() async throws {
     let authority = authority
     try await StubCoordinator.run(authority: authority) { url, state in

@@ -92,6 +92,8 @@ extension LifecycleSettings {
     var settings = LifecycleSettings()
     settings.requestBackoff = Backoff(first: .milliseconds(5), ceiling: .milliseconds(50))
     settings.renewalBackoff = settings.requestBackoff
+    settings.turnedAwayBackoff = settings.requestBackoff
+    settings.movingBackoff = settings.requestBackoff
     return settings
   }
 }

@@ -28,6 +28,15 @@ package struct Backoff: Hashable, Sendable {
     let share = 0.5 + 0.5 * random.nextShare()
     return .seconds(bound(failures: failures).inSeconds * share)
   }
+
+  /// A delay for failures that have lasted for `elapsed`, whoever met them: as long again, between
+  /// `first` and `ceiling`, drawn evenly from the upper half.
+  package func delay(
+    elapsed: Duration, using random: inout some RandomNumberGenerator
+  ) -> Duration {
+    let bound = min(max(first, elapsed), ceiling)
+    return .seconds(bound.inSeconds * (0.5 + 0.5 * random.nextShare()))
+  }
 }
 
 /// A small seeded generator (SplitMix64: Steele, Lea, Flood 2014), so that the core is a function

@@ -7,6 +7,9 @@ package enum WorkerAction: Hashable, Sendable {
   case enrol
   /// Ends in `renewed` or `renewalFailed`.
   case renewCertificate
+  /// Moves the membership to the address that the coordinator announced; ends in `moved` or
+  /// `movingFailed`.
+  case move(url: String)
   /// Ends in `leaseAnswered` or `leaseFailed`.
   case requestLease(maximumUnits: Int)
   /// Ends in `blobsReady` or `fetchFailed`, unless cancelled.
@@ -44,19 +47,16 @@ package enum DiscardReason: Hashable, Sendable {
 package enum StopReason: Hashable, Sendable, CustomStringConvertible {
   /// It was asked to, and nothing is left to do but what the next start does.
   case drained
-  /// The coordinator's message that says what to upgrade.
+  /// The coordinator's message that says what to upgrade, to a worker that has just joined or is about
+  /// to.
   case upgradeRequired(message: String)
-  /// The coordinator refused the invitation or the certificate.
+  /// The coordinator refused the invitation, or a worker that has just joined.
   case notAdmitted(message: String)
-  /// The certificate ended before it could be renewed.
-  case certificateExpired
 
   package var description: String {
     switch self {
     case .drained: "asked to end"
     case .upgradeRequired(let message), .notAdmitted(let message): message
-    case .certificateExpired:
-      "this worker's certificate has expired; ask the operator for a new invitation"
     }
   }
 }
@@ -78,6 +78,15 @@ package struct LifecycleSettings: Hashable, Sendable {
   /// Between attempts of a request. The ceiling is low, so that a coordinator which was away for
   /// ten minutes has the results within a minute.
   package var requestBackoff = Backoff(first: .seconds(1), ceiling: .seconds(60))
+  /// Whether a coordinator that turns the worker away before its first answer to a member ends it: a
+  /// person who has just given an invitation reads the reason. Else it tries again.
+  package var endsWhenTurnedAwayAtFirst = true
+  /// Whether an invitation is at hand, to enrol again with when the membership is not accepted.
+  package var hasInvitation = false
+  /// Between attempts while the coordinator turns the worker away.
+  package var turnedAwayBackoff = Backoff(first: .seconds(60), ceiling: .seconds(3600))
+  /// Between attempts at the address that the coordinator announced.
+  package var movingBackoff = Backoff(first: .seconds(10), ceiling: .seconds(600))
   /// Between attempts to renew the certificate.
   package var renewalBackoff = Backoff(first: .seconds(30), ceiling: .seconds(3600))
   /// Attempts to fetch a unit's blobs before its lease is given back.
@@ -86,6 +95,9 @@ package struct LifecycleSettings: Hashable, Sendable {
   package var maximumWaitingResults = 16
   /// Results that nobody took for this long are dropped.
   package var resultKeep: Duration = .seconds(14 * 86400)
+  /// But not before the worker has run for this long: how old they are follows from the calendar, which
+  /// may be wrong at a machine's start.
+  package var resultKeepAfterStart: Duration = .seconds(86400)
 
   package init() {}
 }

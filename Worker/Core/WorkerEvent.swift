@@ -10,10 +10,22 @@ package enum RequestFailure: Error, Hashable, Sendable {
   case heldBack(reason: String)
   /// 426: the versions do not match; the message says what to upgrade.
   case upgradeRequired(message: String)
-  /// 401: the coordinator does not know this worker's certificate.
+  /// 401, 403 without a code, or a refusal of the certificate in the TLS handshake: the coordinator does
+  /// not admit this worker.
   case notAdmitted(message: String)
   /// Any other refusal, or an answer that makes no sense.
   case refused(status: Int, code: String?, message: String)
+}
+
+extension RequestFailure {
+  /// Whether the coordinator turns this worker away. Its clock, a restored backup or a slip of its
+  /// operator may be the cause, and pass.
+  package var isTurningAway: Bool {
+    switch self {
+    case .upgradeRequired, .notAdmitted: true
+    case .unreachable, .busy, .heldBack, .refused: false
+    }
+  }
 }
 
 extension RequestFailure: CustomStringConvertible {
@@ -37,21 +49,18 @@ package enum FetchFailure: Error, Hashable, Sendable {
   case permanent(Abandonment.Reason, detail: String)
 }
 
-/// When the client certificate is to be renewed and when it ends.
+/// When the client certificate is to be renewed. When it ends is the coordinator's to say: this
+/// machine's clock may be wrong.
 package struct CertificateTerm: Hashable, Sendable {
   package var renewAt: Moment
-  package var endsAt: Moment
 
-  package init(renewAt: Moment, endsAt: Moment) {
-    self.renewAt = renewAt
-    self.endsAt = endsAt
-  }
+  package init(renewAt: Moment) { self.renewAt = renewAt }
 
   /// Renewal is due at two thirds of the certificate's life: early enough that a coordinator that
   /// is away for days does not cost the worker its place.
   package init(startedAt: Moment, endsAt: Moment) {
     let life = startedAt.duration(to: endsAt)
-    self.init(renewAt: startedAt + .seconds(life.inSeconds * 2 / 3), endsAt: endsAt)
+    self.init(renewAt: startedAt + .seconds(life.inSeconds * 2 / 3))
   }
 }
 
@@ -102,6 +111,14 @@ package enum WorkerEvent: Hashable, Sendable {
   case enrolmentFailed(RequestFailure)
   case renewed(CertificateTerm)
   case renewalFailed(RequestFailure)
+  /// What follows from the calendar as it reads now: when the certificate is to be renewed, and when the
+  /// results of earlier runs were finished.
+  case calendarRead(CertificateTerm?, results: [StoredResult])
+  /// The coordinator will move to this address; nil: it stays.
+  case addressAnnounced(String?)
+  /// The coordinator answers at the address that it announced, and the membership is moved there.
+  case moved(CertificateTerm)
+  case movingFailed(RequestFailure)
 
   /// The owner chose other work than before.
   case chosen(WorkChoices)

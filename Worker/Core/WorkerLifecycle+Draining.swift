@@ -40,7 +40,8 @@ extension WorkerLifecycle {
   }
 
   mutating func advanceDraining(at now: Moment, _ actions: inout [WorkerAction]) {
-    if case .draining(let until) = phase, until <= now { close(at: now, &actions) }
+    // What is held by the owner's limits makes no progress that would be worth the wait.
+    if case .draining(let until) = phase, until <= now || !mayCompute { close(at: now, &actions) }
     if case .closing(let until) = phase, until <= now {
       stop(.drained, &actions)
       return

@@ -26,7 +26,7 @@ extension WorkerLifecycle {
   private var leasingWake: Moment? {
     switch leasing {
     case .due, .requesting: nil
-    case .idle(_, let until), .backingOff(_, let until), .pausing(let until): until
+    case .idle(_, let until), .backingOff(_, let until), .pausing(_, let until): until
     }
   }
 
@@ -40,6 +40,7 @@ extension WorkerLifecycle {
     leaseFailures = 0
     leasing = .due
     contact(at: now)
+    announce(response.nextAddress, at: now)
     var (taken, refused) = (0, 0)
     for lease in response.leases where !holds(lease.id) {
       guard case .active = phase else {
@@ -72,9 +73,10 @@ extension WorkerLifecycle {
   mutating func leaseFailed(
     _ failure: RequestFailure, at now: Moment, _ actions: inout [WorkerAction]
   ) {
-    guard leasing == .requesting, !stopped(by: failure, &actions) else { return }
+    guard leasing == .requesting, !ended(by: failure, at: now, &actions) else { return }
     leaseFailures += 1
-    leasing = .backingOff(failure, until: now + delay(after: failure, failures: leaseFailures))
+    let wait = delay(after: failure, failures: leaseFailures, at: now)
+    leasing = .backingOff(failure, until: now + wait)
   }
 
   func holds(_ lease: String) -> Bool {

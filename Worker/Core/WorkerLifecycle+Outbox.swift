@@ -14,7 +14,9 @@ extension WorkerLifecycle {
     for index in outbox.indices.reversed() {
       let result = outbox[index]
       guard let failures = result.attempt.failuresIfDue(at: now) else { continue }
-      if result.finishedAt + settings.resultKeep < now {
+      if result.finishedAt + settings.resultKeep < now,
+        startedAt + settings.resultKeepAfterStart < now
+      {
         outbox.remove(at: index)
         actions.append(.discardResult(lease: result.lease, .tooOld))
         continue
@@ -38,25 +40,40 @@ extension WorkerLifecycle {
     _ lease: String, _ failure: RequestFailure, at now: Moment, _ actions: inout [WorkerAction]
   ) {
     guard let index = outbox.firstIndex(where: { $0.lease == lease }),
-      case .underway(let before) = outbox[index].attempt, !stopped(by: failure, &actions)
+      case .underway(let before) = outbox[index].attempt, !ended(by: failure, at: now, &actions)
     else { return }
     if let refusal = failure.finalRefusal {
       outbox.remove(at: index)
       actions.append(.discardResult(lease: lease, .refused(message: refusal)))
       return
     }
-    let wait = delay(after: failure, failures: before + 1)
+    let wait = delay(after: failure, failures: before + 1, at: now)
     outbox[index].attempt = .due(at: now + wait, failures: before + 1)
   }
 
   /// The coordinator answered something: what waited for its return is due now.
   mutating func contact(at now: Moment) {
+    isNewcomer = false
+    if turnedAway != nil { admit(at: now) }
     for index in outbox.indices {
       if case .due(let at, let failures) = outbox[index].attempt, at > now {
         outbox[index].attempt = .due(at: now, failures: failures)
       }
     }
     if case .backingOff(_, let until) = leasing, until > now { leasing = .due }
+  }
+
+  /// The coordinator turns this worker away no more: what waited for that is due now.
+  private mutating func admit(at now: Moment) {
+    turnedAway = nil
+    if case .due(let at, let failures)? = certificate?.renewal, failures > 0, at > now {
+      certificate?.renewal = .due(at: now, failures: failures)
+    }
+    for index in units.indices {
+      if case .fetchDue(let at, let failures) = units[index].stage, at > now {
+        units[index].stage = .fetchDue(at: now, failures: failures)
+      }
+    }
   }
 }
 

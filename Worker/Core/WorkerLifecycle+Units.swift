@@ -63,7 +63,7 @@ extension WorkerLifecycle {
       units.remove(at: index)
       failed(lease, reason, detail, at: now, &actions)
     case .request(let failure):
-      if stopped(by: failure, &actions) { return }
+      if ended(by: failure, at: now, &actions) { return }
       guard mayTransfer else {
         // The limit ended it. What arrived is kept, and the fetch goes on once it may.
         units[index].stage = .fetchDue(at: now, failures: before)
@@ -75,7 +75,7 @@ extension WorkerLifecycle {
         failed(lease, .blobUnavailable, "\(failures) attempts failed", at: now, &actions)
         return
       }
-      let wait = delay(after: failure, failures: failures)
+      let wait = delay(after: failure, failures: failures, at: now)
       units[index].stage = .fetchDue(at: now + wait, failures: failures)
     }
   }
@@ -93,6 +93,7 @@ extension WorkerLifecycle {
       return
     }
     unitFailures = 0
+    unitFailure = nil
     outbox.append(
       PendingResult(lease: lease, finishedAt: now, attempt: .due(at: now, failures: 0)))
   }
@@ -114,9 +115,10 @@ extension WorkerLifecycle {
   ) {
     abandon(lease, reason, detail, &actions)
     unitFailures += 1
+    unitFailure = detail
     guard leasing != .requesting else { return }
     let pause = settings.requestBackoff.delay(failures: unitFailures, using: &random)
-    leasing = .pausing(until: now + pause)
+    leasing = .pausing(detail: detail, until: now + pause)
   }
 
   mutating func unitCancelled(
@@ -183,7 +185,7 @@ extension WorkerLifecycle {
   mutating func heartbeatFailed(
     _ lease: String, _ failure: RequestFailure, at now: Moment, _ actions: inout [WorkerAction]
   ) {
-    guard let index = index(of: lease), !stopped(by: failure, &actions) else { return }
+    guard let index = index(of: lease), !ended(by: failure, at: now, &actions) else { return }
     if case .refused(_, let code?, _) = failure,
       code == WorkerErrorCode.leaseUnknown || units[index].stage == .unconfirmed
     {
@@ -192,8 +194,11 @@ extension WorkerLifecycle {
     }
     if units[index].stage == .kept { return }
     units[index].heartbeatFailures += 1
-    let wait = delay(after: failure, failures: units[index].heartbeatFailures)
-    units[index].heartbeatAt = now + min(wait, units[index].interval)
+    let wait = delay(after: failure, failures: units[index].heartbeatFailures, at: now)
+    // As long as the lease may live, its heartbeats keep their pace.
+    let isAlive = units[index].deadline.map { $0 > now } ?? false
+    let isSlow = failure.isTurningAway && !isAlive
+    units[index].heartbeatAt = now + (isSlow ? wait : min(wait, units[index].interval))
   }
 
   /// Lets go of a unit that the coordinator wants no more.

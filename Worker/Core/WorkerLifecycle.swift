@@ -36,7 +36,7 @@ package struct WorkerLifecycle: Sendable {
     /// Requests fail.
     case backingOff(RequestFailure, until: Moment)
     /// Units failed here, one after another.
-    case pausing(until: Moment)
+    case pausing(detail: String, until: Moment)
   }
 
   let settings: LifecycleSettings
@@ -51,6 +51,16 @@ package struct WorkerLifecycle: Sendable {
   var units: [HeldUnit] = []
   var outbox: [PendingResult] = []
   var certificate: Certificate?
+  /// Set while the coordinator turns this worker away.
+  var turnedAway: TurnedAway?
+  /// Set while the coordinator is about to move.
+  var relocation: Relocation?
+  /// Whether the coordinator has not answered this member yet since it joined in this run.
+  var isNewcomer = false
+  /// When the life cycle began.
+  var startedAt = Moment.origin
+  /// Why the last unit failed here; nil once one succeeds.
+  package internal(set) var unitFailure: String?
   /// Whether units may be computed: else none is asked for, and none is started.
   var mayCompute = true
   /// Whether blobs and results may be transferred: else none is, and no unit is asked for.
@@ -91,10 +101,14 @@ package struct WorkerLifecycle: Sendable {
     case .transferAllowed(let isAllowed): mayTransfer = isAllowed
     case .memoryExceeded: stopForMemory(&actions)
     case .chosen(let choices): choose(choices, at: now, &actions)
-    case .enrolled(let term): joined(term)
-    case .enrolmentFailed(let failure): joiningFailed(failure, at: now, &actions)
-    case .renewed(let term): certificate = Certificate(term)
+    case .enrolled(let term): enrolled(term, at: now)
+    case .enrolmentFailed(let failure): enrolmentFailed(failure, at: now, &actions)
+    case .renewed(let term): renewed(term, at: now)
     case .renewalFailed(let failure): renewalFailed(failure, at: now, &actions)
+    case .calendarRead(let term, let results): calendarRead(term, results)
+    case .addressAnnounced(let url): announce(url, at: now)
+    case .moved(let term): moved(term, at: now)
+    case .movingFailed: movingFailed(at: now)
     case .leaseAnswered(let response): leaseAnswered(response, at: now, &actions)
     case .leaseFailed(let failure): leaseFailed(failure, at: now, &actions)
     case .blobsReady(let lease): blobsReady(lease, at: now)
@@ -119,6 +133,7 @@ package struct WorkerLifecycle: Sendable {
     _ actions: inout [WorkerAction]
   ) {
     guard case .beforeStart = phase else { return }
+    startedAt = now
     outbox = results.map {
       PendingResult(lease: $0.lease, finishedAt: $0.finishedAt, attempt: .due(at: now, failures: 0))
     }
@@ -128,7 +143,17 @@ package struct WorkerLifecycle: Sendable {
       resume(stored, at: now, &actions)
     } else {
       // Leases of an earlier membership are unknown to the next one.
+      isNewcomer = true
       phase = .joining(.due(at: now, failures: 0))
+    }
+  }
+
+  /// The calendar may have been set since it was last read.
+  private mutating func calendarRead(_ term: CertificateTerm?, _ results: [StoredResult]) {
+    if let term { certificate?.take(term) }
+    for result in results {
+      guard let index = outbox.firstIndex(where: { $0.lease == result.lease }) else { continue }
+      outbox[index].finishedAt = result.finishedAt
     }
   }
 
@@ -139,7 +164,6 @@ package struct WorkerLifecycle: Sendable {
     case .joining: advanceJoining(at: now, &actions)
     case .active:
       advanceCertificate(at: now, &actions)
-      if case .stopped = phase { return }
       advanceUnits(at: now, &actions)
       advanceOutbox(at: now, &actions)
       advanceLeasing(at: now, &actions)
@@ -159,7 +183,8 @@ package struct WorkerLifecycle: Sendable {
     // Results of an earlier membership wait until the worker has joined again.
     case .joining(let attempt): return attempt.timer
     case .active:
-      if let certificate { moments.append(certificate.nextTimer) }
+      moments += [certificate?.renewal, turnedAway?.readmission, relocation?.attempt]
+        .compactMap { $0?.timer }
       if let wake = leasingTimer { moments.append(wake) }
     case .draining(let until), .closing(let until): moments.append(until)
     }
@@ -186,23 +211,14 @@ package struct WorkerLifecycle: Sendable {
     actions.append(.stop(reason))
   }
 
-  /// True when the failure ends the worker, which it then has.
-  mutating func stopped(by failure: RequestFailure, _ actions: inout [WorkerAction]) -> Bool {
-    switch failure {
-    case .upgradeRequired(let message):
-      stop(.upgradeRequired(message: message), &actions)
-      return true
-    case .notAdmitted(let message):
-      stop(.notAdmitted(message: message), &actions)
-      return true
-    case .unreachable, .busy, .heldBack, .refused: return false
-    }
-  }
-
   /// How long to wait after the n-th failure in a row: never less than the coordinator asked for.
   mutating func delay(
-    after failure: RequestFailure, failures: Int, _ backoff: Backoff? = nil
+    after failure: RequestFailure, failures: Int, _ backoff: Backoff? = nil, at now: Moment
   ) -> Duration {
+    if failure.isTurningAway, let turnedAway {
+      return settings.turnedAwayBackoff.delay(
+        elapsed: turnedAway.since.duration(to: now), using: &random)
+    }
     let own = (backoff ?? settings.requestBackoff).delay(failures: failures, using: &random)
     if case .busy(_, let retryAfter?) = failure {
       return max(own, min(retryAfter, .seconds(3600)))

@@ -11,7 +11,7 @@ package enum WorkerActivity: Hashable, Sendable {
   /// Requests fail; the next attempt comes then.
   case backingOff(RequestFailure, until: Moment)
   /// Units failed here; the next one is asked for then.
-  case pausing(until: Moment)
+  case pausing(detail: String, until: Moment)
   /// Asks whether a unit of its last run is still wanted.
   case resuming(lease: String)
   case fetching(lease: String)
@@ -21,6 +21,14 @@ package enum WorkerActivity: Hashable, Sendable {
   /// Ends; a unit that still runs may finish until then.
   case draining(until: Moment)
   case stopped(StopReason)
+}
+
+/// The coordinator wants nothing of this worker at the moment.
+package struct TurningAway: Hashable, Sendable {
+  /// What it said last.
+  package var failure: RequestFailure
+  /// When it is asked again; nil while it is being asked.
+  package var until: Moment?
 }
 
 extension WorkerLifecycle {
@@ -49,7 +57,7 @@ extension WorkerLifecycle {
     case .due, .requesting: return .leasing
     case .idle(let reasons, let until): return .idle(reasons: reasons, until: until)
     case .backingOff(let failure, let until): return .backingOff(failure, until: until)
-    case .pausing(let until): return .pausing(until: until)
+    case .pausing(let detail, let until): return .pausing(detail: detail, until: until)
     }
   }
 

@@ -64,8 +64,8 @@ package struct WorkerDaemon: Service {
   /// Works until a graceful shutdown or the task's cancellation.
   ///
   /// - Throws: `FileError` and `LibcryptoError` for a data folder that cannot be used, `ProxyError`,
-  ///   `ConfigurationError` for settings that contradict it, `WorkerStopped` when the worker ended
-  ///   for a reason that no retry cures.
+  ///   `ConfigurationError` for settings that contradict it, `WorkerStopped` when the coordinator
+  ///   turned a worker away that has just joined or is about to.
   package func run() async throws {
     let folder = try WorkerFolder(configuration.dataFolder)
     let lock = try folder.lock()
@@ -182,6 +182,8 @@ package struct WorkerDaemon: Service {
         preferences: { await governor.state.preferences },
         replacePreferences: { try await governor.replace($0) },
         finish: { [inbox] in inbox.tell.yield(.finish) },
+        move: { (url) throws(RequestFailure) in try await loop.move(to: url) },
+        rename: { (name) throws(RequestFailure) in try await loop.rename(to: name) },
         logs: { log.document(after: $0, limit: $1) },
         account: ControlServer.Account(
           show: { () throws(RequestFailure) in try await loop.account() },
@@ -196,6 +198,8 @@ package struct WorkerDaemon: Service {
     settings.maximumUnits = max(1, configuration.maximumUnits)
     settings.grace = .seconds(max(0, configuration.graceSeconds))
     settings.keepsUnits = configuration.keepsUnits
+    settings.endsWhenTurnedAwayAtFirst = configuration.endsWhenTurnedAwayAtFirst
+    settings.hasInvitation = configuration.invitation != nil
     return settings
   }
 
@@ -205,14 +209,8 @@ package struct WorkerDaemon: Service {
       guard configuration.invitation != nil else { throw ConfigurationError.invitationNeeded }
       return
     }
-    let expired = member.record.notAfter <= clock.unixSeconds()
-    guard let invitation = configuration.invitation else {
-      if expired { throw WorkerStopped(reason: .certificateExpired) }
-      return
-    }
-    guard expired || member.record.url == CoordinatorClient.spelled(invitation.url) else {
-      throw ConfigurationError.otherCoordinator(
-        folder: configuration.dataFolder, member: member.record.url, invitation: invitation.url)
+    if let invitation = configuration.invitation {
+      try member.require(invitation, folder: configuration.dataFolder)
     }
   }
 }

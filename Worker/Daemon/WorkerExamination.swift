@@ -2,7 +2,6 @@ import AsyncHTTPClient
 import Foundation
 import Glibc
 import NIOCore
-import NIOSSL
 import WireProtocol
 import WorkerCore
 
@@ -46,12 +45,11 @@ package struct WorkerExamination: Sendable {
   package func answer(of member: Membership) async throws -> Answer {
     let url = member.record.url
     let passphrase = try folder.passphrase(from: .automatic, environment: environment)
-    let tls = try TLSConfiguration.member(member, key: folder.loadKey(passphrase: passphrase))
+    let key = try folder.loadKey(passphrase: passphrase)
     let http = try CoordinatorClient.makeHTTPClient(for: url, environment: environment)
-    let client = CoordinatorClient(http: http, url: url, tls: tls)
     let outcome: Result<Answer, any Error>
     do {
-      outcome = .success(try await ask(client, url))
+      outcome = .success(try await ask(CoordinatorClient(http: http, member, key: key), url))
     } catch {
       outcome = .failure(error)
     }
@@ -68,20 +66,25 @@ package struct WorkerExamination: Sendable {
     guard (200..<300).contains(response.status.code) else {
       throw await CoordinatorClient.failure(of: response)
     }
-    let date = response.headers.first(name: "date").flatMap(Self.date)
+    let date = response.headers.first(name: "date").flatMap(HTTPDate.unixSeconds)
     return Answer(
       coordinator: url, seconds: seconds,
-      clockAheadSeconds: date.map { now.timeIntervalSince($0) },
+      clockAheadSeconds: date.map { now.timeIntervalSince1970 - Double($0) },
       proxy: try ProxySettings(for: url, environment: environment)?.spelled)
   }
 
-  /// RFC 9110, 5.6.7: `Sun, 06 Nov 1994 08:49:37 GMT`.
-  private static func date(_ text: String) -> Date? {
-    let formatter = DateFormatter()
-    formatter.locale = Locale(identifier: "en_US_POSIX")
-    formatter.timeZone = TimeZone(secondsFromGMT: 0)
-    formatter.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
-    return formatter.date(from: text)
+  /// This machine's clock less that of whoever answers at the coordinator's address, in seconds, where
+  /// TLS fails: its certificate may not be valid by a clock that is wrong. Nothing is verified.
+  ///
+  /// - Returns: nil where nobody answers or the answer has no time.
+  package func unverifiedClockAhead(of member: Membership) async -> Double? {
+    let url = member.record.url
+    guard let http = try? CoordinatorClient.makeHTTPClient(for: url, environment: environment) else {
+      return nil
+    }
+    let evidence = await ConnectionTrouble.Evidence.gather(from: url, over: http)
+    try? await http.shutdown()
+    return evidence?.unixSeconds.map { Date().timeIntervalSince1970 - Double($0) }
   }
 
   /// Writes 16 MB into the folder and removes them again.

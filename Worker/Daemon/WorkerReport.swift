@@ -40,14 +40,16 @@ package struct WorkerReport: Hashable, Sendable {
   package var standing: StandingNote?
   /// What the coordinator's operator tells volunteers.
   package var message: String?
+  /// Why the coordinator turns this worker away, and when it is asked again, in words.
+  package var coordinatorProblem: String?
+  /// Why the last unit failed on this machine, in words; nil once one succeeds.
+  package var unitProblem: String?
 }
 
 extension WorkerActivity {
   /// A sentence for people; `now` tells how long waits still are.
   func summary(at now: Moment) -> String {
-    func wait(_ until: Moment) -> String {
-      "\(max(0, Int(now.duration(to: until).inSeconds.rounded(.up)))) s"
-    }
+    func wait(_ until: Moment) -> String { Self.wait(until, at: now) }
     switch self {
     case .starting: return "starting"
     case .joining: return "joining the coordinator"
@@ -56,8 +58,9 @@ extension WorkerActivity {
       let words = reasons.isEmpty ? "no work" : Self.words(for: reasons)
       return "idle: \(words); asking again in \(wait(until))"
     case .backingOff(let failure, let until):
-      return "\(failure); trying again in \(wait(until))"
-    case .pausing(let until): return "the last unit failed here; going on in \(wait(until))"
+      return "\(ForeignText.line("\(failure)") ?? ""); trying again in \(wait(until))"
+    case .pausing(let detail, let until):
+      return "the last unit failed here (\(detail)); going on in \(wait(until))"
     case .resuming: return "asking whether the unit of the last run is still wanted"
     case .fetching: return "fetching a unit's model and inputs"
     case .running: return "running a unit"
@@ -67,19 +70,32 @@ extension WorkerActivity {
     }
   }
 
+  /// How long it is until then.
+  static func wait(_ until: Moment, at now: Moment) -> String {
+    let seconds = max(0, Int(now.duration(to: until).inSeconds.rounded(.up)))
+    return seconds < 600 ? "\(seconds) s" : "\((seconds + 59) / 60) min"
+  }
+
+  /// The coordinator counts requests, and units where these are cut already.
+  private static func amount(_ count: Int) -> String {
+    " (\(count) \(count == 1 ? "request or unit" : "requests or units"))"
+  }
+
   private static func words(for reasons: [IdleReason: Int]) -> String {
     reasons.sorted { ($1.value, $0.key.rawValue) < ($0.value, $1.key.rawValue) }
       .map { reason, count in
         switch reason {
         case .noWork: "no job waits"
-        case .sameAccount: "\(count) units wait for another account's machine"
-        case .otherPool: "\(count) units wait in other pools"
-        case .needsMoreMemory: "\(count) units need more memory"
-        case .needsMoreDisk: "\(count) units need a larger cache"
+        case .sameAccount: "work waits for another account's machine\(amount(count))"
+        case .otherPool: "work waits in other pools\(amount(count))"
+        case .needsMoreMemory: "work waits that needs more memory\(amount(count))"
+        case .needsMoreDisk: "work waits that needs a larger cache\(amount(count))"
         case .suspended: "this worker is suspended after a wrong result"
         case .paused: "the coordinator is paused"
         case .banned: "the coordinator's operator has banned this worker"
-        case .notChosen: "\(count) units wait that this machine's owner did not choose"
+        case .notChosen: "work waits that this machine's owner did not choose\(amount(count))"
+        case .failedLately:
+          "units failed on this worker lately, so the coordinator gives it none for a while"
         }
       }.joined(separator: ", ")
   }

@@ -238,6 +238,8 @@ package final class ModelUnitRunner: UnitRunning {
     case ExecutionError.cancelled: .cancelled
     case let error as KernelError where error.code == .outOfResources:
       .outOfMemory("\(error)")
+    // A file that this machine cannot read says nothing of the unit.
+    case let error as FormatError where error.code == .unreadable: .failed("\(error)")
     case is ExecutionError, is ForwardError, is PayloadError, is FormatError, is KernelError:
       .invalid("\(error)")
     default: .failed("\(error)")

@@ -14,7 +14,7 @@ package struct ChatCompletionBody: Encodable, Sendable {
   package struct Choice: Encodable, Sendable {
     package var index: Int
     package var message: Message
-    @Nullable package var logprobs: ChatLogprobs?
+    package let logprobs = LogprobsPlace()
     package var finishReason: String
 
     private enum CodingKeys: String, CodingKey {
@@ -40,32 +40,30 @@ package struct ChatCompletionBody: Encodable, Sendable {
   }
 }
 
-/// `logprobs` of a chat choice.
-package struct ChatLogprobs: Codable, Sendable {
-  package struct Alternative: Codable, Sendable {
+/// Null in the place where `LogprobsWriter` writes what was asked for.
+package struct LogprobsPlace: Encodable, Sendable {
+  package func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encodeNil()
+  }
+}
+
+/// A token of a chat choice's `logprobs`.
+package struct ChatLogprobsEntry: Encodable, Sendable {
+  package struct Alternative: Encodable, Sendable {
     package var token: String
     package var logprob: Double
     package var bytes: [Int]
   }
 
-  package struct Entry: Codable, Sendable {
-    package var token: String
-    package var logprob: Double
-    package var bytes: [Int]
-    package var topLogprobs: [Alternative]
+  package var token: String
+  package var logprob: Double
+  package var bytes: [Int]
+  package var topLogprobs: [Alternative]
 
-    private enum CodingKeys: String, CodingKey {
-      case token, logprob, bytes
-      case topLogprobs = "top_logprobs"
-    }
-  }
-
-  package var content: [Entry]
-  @Nullable package var refusal: [Entry]?
-
-  init(content: [Entry]) {
-    self.content = content
-    refusal = nil
+  private enum CodingKeys: String, CodingKey {
+    case token, logprob, bytes
+    case topLogprobs = "top_logprobs"
   }
 }
 
@@ -74,7 +72,7 @@ package struct CompletionBody: Encodable, Sendable {
   package struct Choice: Encodable, Sendable {
     package var text: String
     package var index: Int
-    @Nullable package var logprobs: CompletionLogprobs?
+    package let logprobs = LogprobsPlace()
     package var finishReason: String
 
     private enum CodingKeys: String, CodingKey {
@@ -95,22 +93,6 @@ package struct CompletionBody: Encodable, Sendable {
   private enum CodingKeys: String, CodingKey {
     case id, object, created, model, choices, usage, tally
     case systemFingerprint = "system_fingerprint"
-  }
-}
-
-/// `logprobs` of a completion choice: parallel arrays.
-package struct CompletionLogprobs: Codable, Sendable {
-  package var tokens: [String]
-  package var tokenLogprobs: [Double]
-  package var topLogprobs: [[String: Double]]
-  /// Where each token's text begins, in characters (Unicode scalars) of the answer.
-  package var textOffset: [Int]
-
-  private enum CodingKeys: String, CodingKey {
-    case tokens
-    case tokenLogprobs = "token_logprobs"
-    case topLogprobs = "top_logprobs"
-    case textOffset = "text_offset"
   }
 }
 

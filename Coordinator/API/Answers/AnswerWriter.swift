@@ -1,5 +1,6 @@
 import CoordinatorStore
 import Foundation
+import Tokenizers
 import WirePayloads
 import WireProtocol
 
@@ -10,45 +11,96 @@ package struct AnswerWriter {
 
   package init(endpoint: GenerationEndpoint) { self.endpoint = endpoint }
 
-  /// The line of a completed request, with its line end.
+  /// Writes the line of a completed request, with its line end, in pieces: log-probabilities may be
+  /// many, and are read and written a few at a time.
   ///
   /// - Parameters:
-  ///   - inputs: of the unit that `completed` names.
-  ///   - result: of that unit.
-  /// - Throws: `StoreError.corrupt` when unit and request do not fit together.
-  package func line(
+  ///   - unit: the one that `completed` names.
+  ///   - emit: takes the next bytes.
+  /// - Throws: `StoreError.corrupt` when unit and request do not fit together; what reading the unit and
+  ///   `emit` throw.
+  package func write(
     _ outcome: RequestOutcome, completed: CompletedRequest, rendering: AnswerRendering,
-    inputs: GenerateInputs, result: GenerateResult, decoder: some TokenDecoder
-  ) throws -> Data {
+    unit: AnsweredUnit, decoder: some TokenDecoder, emit: (Data) async throws -> Void
+  ) async throws {
     let range = completed.firstSequence..<completed.firstSequence + completed.sequenceCount
-    guard range.lowerBound >= 0, range.upperBound <= inputs.sequences.count,
-      inputs.sequences.count == result.sequences.count, rendering.choices > 0
+    guard range.lowerBound >= 0, range.upperBound <= unit.inputs.sequences.count,
+      rendering.choices > 0
     else {
       throw StoreError(.corrupt, "Request \(outcome.id) does not fit unit \(completed.unit).")
     }
     let answer = Answer(
       id: String(outcome.id.suffix(24)), created: completed.completedAt.seconds,
-      rendering: rendering,
-      usage: usage(inputs.sequences[range], result.sequences[range], rendering),
+      rendering: rendering, usage: usage(unit, range, rendering),
       verification: VerificationBody(
         unit: completed.unit.hex, verification: completed.verification.rawValue,
         replicas: completed.replicas,
         model: ModelOriginBody(
           manifest: rendering.manifest.hex, source: rendering.source, licence: rendering.licence,
           baseModels: rendering.baseModels ?? [], adapter: rendering.adapter?.hex)))
-    let pairs = zip(inputs.sequences[range], result.sequences[range])
-    switch endpoint {
-    case .chatCompletions:
-      let choices = try pairs.enumerated().map { index, pair in
-        try chatChoice(index, pair.0, pair.1, decoder)
-      }
-      return try line(outcome, body: answer.chat(choices))
-    case .completions:
-      let choices = try pairs.enumerated().map { index, pair in
-        try completionChoice(index, pair.0, pair.1, decoder)
-      }
-      return try line(outcome, body: answer.completion(choices))
+    var texts: [AnswerText] = []
+    var finishes: [String] = []
+    for index in range {
+      let sequence = try await unit.sequence(index)
+      texts.append(
+        try AnswerText(
+          sequence, stopStrings: unit.inputs.sequences[index].stopStrings, decoder: decoder))
+      finishes.append(sequence.finish.reason)
     }
+    let whole = try encoded(outcome, answer, texts, finishes)
+    try await emit(whole.first)
+    for (place, rest) in whole.rest.enumerated() {
+      let index = range.lowerBound + place
+      if unit.inputs.sequences[index].topLogprobs == nil {
+        try await emit(Data("null".utf8))
+      } else {
+        let writer = LogprobsWriter(
+          try await unit.sequence(index), count: texts[place].tokenCount, decoder: decoder)
+        switch endpoint {
+        case .chatCompletions: try await writer.writeChat(emit)
+        case .completions: try await writer.writeCompletion(of: texts[place].text, emit)
+        }
+      }
+      try await emit(rest)
+    }
+  }
+
+  /// The line without log-probabilities, cut where those of each choice belong.
+  private func encoded(
+    _ outcome: RequestOutcome, _ answer: Answer, _ texts: [AnswerText], _ finishes: [String]
+  ) throws -> (first: Data, rest: [Data]) {
+    let choices = zip(texts, finishes).enumerated()
+    let text =
+      switch endpoint {
+      case .chatCompletions:
+        try line(
+          outcome,
+          body: answer.chat(
+            choices.map { index, choice in
+              ChatCompletionBody.Choice(
+                index: index, message: .init(content: choice.0.text), finishReason: choice.1)
+            }))
+      case .completions:
+        try line(
+          outcome,
+          body: answer.completion(
+            choices.map { index, choice in
+              CompletionBody.Choice(
+                text: choice.0.text, index: index, finishReason: choice.1)
+            }))
+      }
+    // No text of a client looks like this: its quotation marks are escaped.
+    let (key, null) = (Data("\"logprobs\":".utf8), Data("null".utf8))
+    var pieces: [Data] = []
+    var start = text.startIndex
+    while let place = text.range(of: key + null, in: start..<text.endIndex) {
+      pieces.append(text[start..<place.lowerBound] + key)
+      start = place.upperBound
+    }
+    guard let first = pieces.first, pieces.count == texts.count else {
+      throw StoreError(.corrupt, "The answer to request \(outcome.id) cannot be written.")
+    }
+    return (first, pieces.dropFirst() + [text[start...]])
   }
 
   /// The line of a request that was not answered, with its line end; nil for a completed one.
@@ -97,43 +149,18 @@ package struct AnswerWriter {
   }
 
   private func encoded(_ line: some Encodable) throws -> Data {
-    var data = try CanonicalJSON.encode(line)
+    var data = try ExactJSON.encode(line)
     data.append(UInt8(ascii: "\n"))
     return data
   }
 
   private func usage(
-    _ inputs: ArraySlice<GenerateInputs.Sequence>, _ results: ArraySlice<GenerateResult.Sequence>,
-    _ rendering: AnswerRendering
+    _ unit: AnsweredUnit, _ range: Range<Int>, _ rendering: AnswerRendering
   ) -> UsageBody {
-    let prompts = stride(from: inputs.startIndex, to: inputs.endIndex, by: rendering.choices)
+    let prompts = stride(from: range.lowerBound, to: range.upperBound, by: rendering.choices)
     return UsageBody(
-      prompt: prompts.reduce(0) { $0 + inputs[$1].promptTokens.count },
-      completion: results.reduce(0) { $0 + $1.tokens.count })
-  }
-
-  private func chatChoice(
-    _ index: Int, _ input: GenerateInputs.Sequence, _ result: GenerateResult.Sequence,
-    _ decoder: some TokenDecoder
-  ) throws -> ChatCompletionBody.Choice {
-    let answer = try AnswerText(result, stopStrings: input.stopStrings, decoder: decoder)
-    return ChatCompletionBody.Choice(
-      index: index, message: .init(content: answer.text),
-      logprobs: input.topLogprobs == nil
-        ? nil : LogprobsWriter(result, count: answer.tokenCount, decoder: decoder).chat(),
-      finishReason: result.finish.reason)
-  }
-
-  private func completionChoice(
-    _ index: Int, _ input: GenerateInputs.Sequence, _ result: GenerateResult.Sequence,
-    _ decoder: some TokenDecoder
-  ) throws -> CompletionBody.Choice {
-    let answer = try AnswerText(result, stopStrings: input.stopStrings, decoder: decoder)
-    return CompletionBody.Choice(
-      text: answer.text, index: index,
-      logprobs: input.topLogprobs == nil
-        ? nil : LogprobsWriter(result, count: answer.tokenCount, decoder: decoder).completion(),
-      finishReason: result.finish.reason)
+      prompt: prompts.reduce(0) { $0 + unit.inputs.sequences[$1].promptTokens.count },
+      completion: range.reduce(0) { $0 + unit.result.tokenCount(of: $1) })
   }
 }
 

@@ -21,6 +21,10 @@ package struct BatchFinalisation {
 
   /// - Throws: what store and blobs throw; the batch still waits for its files then.
   package func run() async throws {
+    try await environment.heavy.run { try await writeFiles() }
+  }
+
+  private func writeFiles() async throws {
     let output = OutputFile(blobs: environment.blobs)
     let errors = OutputFile(blobs: environment.blobs)
     do {
@@ -54,10 +58,9 @@ package struct BatchFinalisation {
           let rendering = try CanonicalJSON.decode(AnswerRendering.self, from: outcome.rendering)
           let unit = try await units.unit(completed)
           let tokenizer = try await environment.catalog.tokenizer(rendering.tokenizer)
-          try await output.write(
-            try writer.line(
-              outcome, completed: completed, rendering: rendering, inputs: unit.inputs,
-              result: unit.result, decoder: tokenizer))
+          try await writer.write(
+            outcome, completed: completed, rendering: rendering, unit: unit, decoder: tokenizer,
+            emit: output.write)
         }
       }
     }
@@ -112,31 +115,57 @@ private final class OutputFile {
   }
 }
 
-/// The units that recent lines were part of: neighbouring lines mostly share one.
-private struct UnitCache {
-  struct Unit {
-    var inputs: GenerateInputs
-    var result: GenerateResult
+/// A unit whose result stays where it is: sequences are read one by one.
+package struct AnsweredUnit: Sendable {
+  let inputs: GenerateInputs
+  let result: GenerateResultIndex
+  private let blobs: any BlobStore
+  private let digest: Digest
+
+  /// - Throws: `FormatError` and `PayloadError` for blobs that do not fit together; what blobs throw.
+  package init(_ completed: CompletedRequest, blobs: any BlobStore) async throws {
+    inputs = try GenerateInputs(decoding: try await blobs.read(completed.inputs))
+    digest = completed.result
+    self.blobs = blobs
+    guard let bytes = try await blobs.size(of: completed.result) else {
+      throw StoreError(.corrupt, "The result \(completed.result) is missing.")
+    }
+    result = try await GenerateResultIndex(bytes: bytes, for: inputs.outline) { range in
+      try await blobs.read(completed.result, range: range)
+    }
   }
 
+  func sequence(_ index: Int) async throws -> GenerateResult.Sequence {
+    try await result.sequence(index) { try await blobs.read(digest, range: $0) }
+  }
+}
+
+/// The units that recent lines were part of: neighbouring lines mostly share one.
+private struct UnitCache {
   private let blobs: any BlobStore
-  private var recent: [(key: Digest, unit: Unit)] = []
+  private var recent: [(key: Digest, bytes: Int, unit: AnsweredUnit)] = []
 
   private static let capacity = 4
+  /// Of the inputs of all but the last.
+  private static let limitBytes = 32 << 20
 
   init(blobs: any BlobStore) { self.blobs = blobs }
 
-  mutating func unit(_ completed: CompletedRequest) async throws -> Unit {
+  mutating func unit(_ completed: CompletedRequest) async throws -> AnsweredUnit {
     if let index = recent.firstIndex(where: { $0.key == completed.unit }) {
       let entry = recent.remove(at: index)
       recent.append(entry)
       return entry.unit
     }
-    let inputs = try GenerateInputs(decoding: try await blobs.read(completed.inputs))
-    let result = try GenerateResult(decoding: try await blobs.read(completed.result), for: inputs)
-    let unit = Unit(inputs: inputs, result: result)
-    if recent.count == Self.capacity { recent.removeFirst() }
-    recent.append((completed.unit, unit))
+    let bytes = try await blobs.size(of: completed.inputs) ?? 0
+    while !recent.isEmpty,
+      recent.count >= Self.capacity
+        || recent.reduce(bytes, { $0 + $1.bytes }) > Self.limitBytes
+    {
+      recent.removeFirst()
+    }
+    let unit = try await AnsweredUnit(completed, blobs: blobs)
+    recent.append((completed.unit, bytes, unit))
     return unit
   }
 }

@@ -1,6 +1,10 @@
+import Foundation
+import ModelFormats
+import Tokenizers
 import WirePayloads
 
-/// Writes the log-probabilities of a sequence's first tokens in OpenAI's two shapes.
+/// Writes the log-probabilities of a sequence's first tokens in OpenAI's two shapes, some tokens at a
+/// time: as one value they would take a hundred times their size while they are encoded.
 struct LogprobsWriter<Decoder: TokenDecoder> {
   private let result: GenerateResult.Sequence
   private let count: Int
@@ -26,42 +30,97 @@ struct LogprobsWriter<Decoder: TokenDecoder> {
 
   /// The alternatives of a token, likeliest first.
   private func alternatives(_ index: Int) -> [(id: Int32, logprob: Double)] {
-    guard index < result.topTokens.count, index < result.topLogprobs.count else { return [] }
-    return zip(result.topTokens[index], result.topLogprobs[index]).map { ($0, finite($1)) }
+    let range = result.alternatives(of: index)
+    return zip(result.topTokens[range], result.topLogprobs[range]).map { ($0, finite($1)) }
   }
 
-  func chat() -> ChatLogprobs {
-    ChatLogprobs(
-      content: (0..<count).map { index in
-        let token = token(result.tokens[index])
-        return ChatLogprobs.Entry(
-          token: token.text, logprob: finite(result.logprobs[index]),
-          bytes: token.bytes.map(Int.init),
-          topLogprobs: alternatives(index).map { alternative in
-            let token = self.token(alternative.id)
-            return ChatLogprobs.Alternative(
-              token: token.text, logprob: alternative.logprob, bytes: token.bytes.map(Int.init))
-          })
-      })
-  }
+  private static var tokensAtOnce: Int { 64 }
 
-  func completion() -> CompletionLogprobs {
-    var offset = 0
-    var offsets: [Int] = []
-    let texts = (0..<count).map { index in
-      let text = token(result.tokens[index]).text
-      offsets.append(offset)
-      offset += text.unicodeScalars.count
-      return text
+  /// `logprobs` of a chat choice: an entry for each token.
+  func writeChat(_ emit: (Data) async throws -> Void) async throws {
+    try await emit(Data("{\"content\":".utf8))
+    try await writeList(emit) { index in
+      let token = token(result.tokens[index])
+      return ChatLogprobsEntry(
+        token: token.text, logprob: finite(result.logprobs[index]), bytes: token.bytes.map(Int.init),
+        topLogprobs: alternatives(index).map { alternative in
+          let token = self.token(alternative.id)
+          return ChatLogprobsEntry.Alternative(
+            token: token.text, logprob: alternative.logprob, bytes: token.bytes.map(Int.init))
+        })
     }
-    return CompletionLogprobs(
-      tokens: texts, tokenLogprobs: (0..<count).map { finite(result.logprobs[$0]) },
-      topLogprobs: (0..<count).map { index in
-        // Two tokens may have the same text; the likelier one stays.
-        Dictionary(
-          alternatives(index).map { (token($0.id).text, $0.logprob) },
-          uniquingKeysWith: { first, _ in first })
-      },
-      textOffset: offsets)
+    try await emit(Data(",\"refusal\":null}".utf8))
+  }
+
+  /// `logprobs` of a completion choice: parallel lists. `text_offset` is how many characters (Unicode
+  /// scalars) of the answer stand before each token; `top_logprobs` has the likeliest tokens and the
+  /// one that was chosen; a token that is no whole text is spelled by its bytes.
+  ///
+  /// - Parameter text: of the answer.
+  func writeCompletion(of text: String, _ emit: (Data) async throws -> Void) async throws {
+    let offsets = offsets(in: text)
+    try await emit(Data("{\"text_offset\":".utf8))
+    try await writeList(emit) { offsets[$0] }
+    try await emit(Data(",\"token_logprobs\":".utf8))
+    try await writeList(emit) { finite(result.logprobs[$0]) }
+    try await emit(Data(",\"tokens\":".utf8))
+    try await writeList(emit) { spelled(result.tokens[$0]) }
+    try await emit(Data(",\"top_logprobs\":".utf8))
+    try await writeList(emit) { index -> ExactDictionary<Double> in
+      var shown = alternatives(index)
+      let chosen = result.tokens[index]
+      if !shown.contains(where: { $0.id == chosen }) {
+        shown.append((chosen, finite(result.logprobs[index])))
+      }
+      // Two tokens may have the same bytes; the likelier one stays.
+      return ExactDictionary(
+        shown.map { (spelled($0.id), $0.logprob) }, uniquingKeysWith: { first, _ in first })
+    }
+    try await emit(Data("}".utf8))
+  }
+
+  /// A list with one element for each token.
+  private func writeList(
+    _ emit: (Data) async throws -> Void, _ element: (Int) -> some Encodable
+  ) async throws {
+    try await emit(Data("[".utf8))
+    for start in stride(from: 0, to: count, by: Self.tokensAtOnce) {
+      let elements = (start..<min(count, start + Self.tokensAtOnce)).map(element)
+      let list = try ExactJSON.encode(elements)
+      // Without its brackets.
+      try await emit((start > 0 ? Data(",".utf8) : Data()) + list.dropFirst().dropLast())
+    }
+    try await emit(Data("]".utf8))
+  }
+
+  /// A token's text; where its bytes are none, `bytes:` and the bytes, those beyond ASCII as
+  /// `\xNN`, as OpenAI spells them.
+  private func spelled(_ id: Int32) -> String {
+    let bytes = decoder.bytes(of: id)
+    if let text = String(validating: bytes, as: UTF8.self) { return text }
+    return bytes.reduce(into: "bytes:") { text, byte in
+      if (0x20..<0x7F).contains(byte), byte != UInt8(ascii: "\\") {
+        text.unicodeScalars.append(Unicode.Scalar(byte))
+      } else {
+        text += "\\x" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+      }
+    }
+  }
+
+  /// How many characters of the answer are complete before each token.
+  private func offsets(in text: String) -> [Int] {
+    var assembler = UTF8Assembler()
+    var written: [Unicode.Scalar] = []
+    let ends = (0..<count).map { index in
+      let id = result.tokens[index]
+      let before = written.count
+      let certain = assembler.push(decoder.isSpecial(id) ? [] : decoder.bytes(of: id))
+      written += String(decoding: certain, as: UTF8.self).unicodeScalars
+      return before
+    }
+    let length = text.unicodeScalars.count
+    // A decoder may drop the space before the first word.
+    let isShifted = written.first == " " && text.unicodeScalars.first != " "
+    return ends.map { min(length, max(0, isShifted ? $0 - 1 : $0)) }
   }
 }

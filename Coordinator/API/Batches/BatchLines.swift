@@ -14,7 +14,7 @@ extension APIEnvironment {
 
 extension LineReader.Line {
   /// Whether there is nothing but spaces and tabs, which is no request.
-  var isBlank: Bool {
+  package var isBlank: Bool {
     switch self {
     case .bytes(let bytes): bytes.allSatisfy { $0 == 0x20 || $0 == 0x09 }
     case .tooLong: false

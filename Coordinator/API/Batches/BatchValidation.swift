@@ -2,12 +2,16 @@ import CoordinatorCore
 import CoordinatorStore
 import Foundation
 import Logging
+import ModelFormats
 
 /// Reads one batch's file line by line, validates every line and hands the requests to the store in
 /// slices.
 ///
 /// Nothing runs before the last line was read, and appending a line twice changes nothing, so that
 /// a validation that was killed starts over.
+///
+/// A line that is not a valid request fails the batch; where the batch's metadata ask for that, it
+/// fails alone, as long as another line is good.
 package struct BatchValidation {
   private let environment: APIEnvironment
   private let batch: BatchRecord
@@ -29,7 +33,7 @@ package struct BatchValidation {
   ///   cancelled meanwhile is left alone.
   package func run() async throws {
     do {
-      try await validate()
+      try await environment.heavy.run { try await validate() }
     } catch let error as StoreError where error.code == .conflict {
       logger.info("batch ended during its validation", metadata: ["batch": "\(batch.id)"])
     }
@@ -41,55 +45,78 @@ package struct BatchValidation {
       return
     }
     let names = Set(
-      try await environment.store.models(visibleTo: batch.keyID).map(\.id))
-    var validator = BatchLineValidator(endpoint: endpoint) { names.contains($0) }
+      try await environment.store.models(visibleTo: batch.keyID).map { ExactString($0.id) })
+    var validator = BatchLineValidator(endpoint: endpoint) { names.contains(ExactString($0)) }
     var reader = try await makeReader()
     var slice = Slice()
     var planner: RequestPlanner?
     var errors: [BatchError] = []
+    let skipsBadLines = WorkChoiceFields.skipsBadLines(batch.metadata)
+    var form = JSONLinesForm()
     var number = 0
     var requests = 0
+    /// Takes a bad line; true: there are errors enough.
+    func isOver(_ error: BatchError, _ line: LineReader.Line) -> Bool {
+      if skipsBadLines { slice.append(failed(error, line, number: number)) }
+      if errors.count < StoreLimit.storedErrors { errors.append(error) }
+      return !skipsBadLines && errors.count >= StoreLimit.storedErrors
+    }
     while let line = try await reader.next() {
       try Task.checkCancellation()
+      if slice.isFull { try await flush(&slice) }
       number += 1
-      guard case .bytes(let bytes) = line else {
-        errors.append(
-          error(
-            "line_too_long", "A line has at most \(environment.limits.lineBytes) bytes.", number))
-        continue
-      }
       if line.isBlank { continue }
       requests += 1
       guard requests <= environment.limits.batchLines else {
-        errors = [
+        return try await fail([
           error(
             "too_many_requests",
             "The file has more than \(environment.limits.batchLines) requests.", number)
-        ]
-        break
+        ])
+      }
+      guard case .bytes(let bytes) = line else {
+        let long = error(
+          "line_too_long", "A line has at most \(environment.limits.lineBytes) bytes.", number)
+        if isOver(long, line) { break }
+        continue
+      }
+      if form.isBroken(by: bytes) {
+        return try await fail([error("invalid_json_line", JSONLinesForm.message, number)])
       }
       do {
         let parsed = try validator.validate(bytes, number: number)
-        guard errors.isEmpty else { continue }
+        guard errors.isEmpty || skipsBadLines else { continue }
         if planner == nil { planner = try await makePlanner(model: parsed.request.model) }
         guard let planner else { continue }
         slice.append(try planner.plan(parsed, number: number))
       } catch let error as BatchError {
-        errors.append(error)
-        if errors.count >= StoreLimit.storedErrors { break }
+        if isOver(error, line) { break }
       }
-      if slice.isFull { try await flush(&slice) }
     }
     if requests == 0, errors.isEmpty {
       errors = [
         error("empty_file", "The input file is empty: it must contain at least one request.")
       ]
     }
-    guard errors.isEmpty else { return try await fail(errors) }
+    guard errors.isEmpty || skipsBadLines && planner != nil else { return try await fail(errors) }
     try await flush(&slice)
     _ = try await environment.store.finishValidation(
       batch.id, model: validator.model, now: environment.now())
     environment.wakeups.finalisation.signal()
+  }
+
+  /// The request of a line that is not valid.
+  private func failed(
+    _ error: BatchError, _ line: LineReader.Line, number: Int
+  ) -> NewRequest {
+    var customID: String?
+    if case .bytes(let bytes) = line { customID = BatchLineValidator.customID(of: bytes) }
+    return NewRequest(
+      line: number, customID: customID ?? "line \(number)", rendering: Data("{}".utf8),
+      content: .failed(
+        RequestFailure(
+          statusCode: 400, code: error.code, message: "Line \(number): \(error.message)",
+          param: error.param)))
   }
 
   /// Lines that are ready for the store.

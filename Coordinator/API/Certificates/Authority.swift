@@ -70,15 +70,16 @@ package struct Authority: Sendable {
   ///
   /// - Parameters:
   ///   - hosts: DNS names and IPv4 or IPv6 addresses that clients use; at least one.
+  ///   - begin: from when it is valid, if that is before `now`.
   /// - Returns: certificate and PKCS#8 key in PEM.
   package func issueServerCertificate(
-    hosts: [String], now: Date, validSeconds: TimeInterval
+    hosts: [String], from begin: Date? = nil, now: Date, validSeconds: TimeInterval
   ) throws -> (certificatePEM: String, privateKeyPEM: String) {
     guard let first = hosts.first else { throw CertificateRefusal.noHostName }
     let key = P256.Signing.PrivateKey()
     let certificate = try issue(
       publicKey: .init(key.publicKey), commonName: String(first.prefix(64)),
-      usage: .serverAuth, alternativeNames: hosts.map(Self.generalName), now: now,
+      usage: .serverAuth, alternativeNames: hosts.map(Self.generalName), from: begin, now: now,
       validSeconds: validSeconds)
     return (try certificate.serializeAsPEM().pemString + "\n", key.pemRepresentation + "\n")
   }
@@ -99,11 +100,11 @@ package struct Authority: Sendable {
 
   private func issue(
     publicKey: Certificate.PublicKey, commonName: String, usage: ExtendedKeyUsage.Usage,
-    alternativeNames: [GeneralName], now: Date, validSeconds: TimeInterval
+    alternativeNames: [GeneralName], from begin: Date? = nil, now: Date, validSeconds: TimeInterval
   ) throws -> Certificate {
     try Certificate(
       version: .v3, serialNumber: .init(), publicKey: publicKey,
-      notValidBefore: now.addingTimeInterval(-Self.backdatingSeconds),
+      notValidBefore: min(begin ?? now, now).addingTimeInterval(-Self.backdatingSeconds),
       notValidAfter: min(now.addingTimeInterval(validSeconds), certificate.notValidAfter),
       issuer: certificate.subject,
       subject: DistinguishedName {
@@ -167,15 +168,31 @@ package enum CertificateRefusal: Error, Hashable, CustomStringConvertible {
 }
 
 extension Authority {
+  /// Whether a client's certificate (DER) is one that this authority signed for workers.
+  ///
+  /// When it begins and ends is not looked at: our own clock may be wrong, which a handshake could
+  /// not explain. `WorkerAuthentication` judges that for each request.
+  package func isWorkerCertificate(_ der: [UInt8]) -> Bool {
+    guard let client = try? Certificate(derEncoded: der),
+      let usage = try? client.extensions.extendedKeyUsage, usage.contains(.clientAuth),
+      let constraints = try? client.extensions.basicConstraints,
+      constraints == .notCertificateAuthority
+    else { return false }
+    return client.issuer == certificate.subject
+      && certificate.publicKey.isValidSignature(client.signature, for: client)
+  }
+
   /// Whether a stored server certificate is ours, belongs to its key, names every host, and is
-  /// valid until then.
+  /// valid from one time to the other.
   package func isUsable(
-    serverCertificatePEM: String, privateKeyPEM: String, hosts: [String], until end: Date
+    serverCertificatePEM: String, privateKeyPEM: String, hosts: [String], from begin: Date,
+    until end: Date
   ) throws -> Bool {
     let stored = try Certificate(pemEncoded: serverCertificatePEM)
     let key = try Certificate.PrivateKey(pemEncoded: privateKeyPEM)
     let names = Array(try stored.extensions.subjectAlternativeNames ?? SubjectAlternativeNames())
-    return stored.notValidAfter >= end && stored.publicKey == key.publicKey
+    return stored.notValidBefore <= begin && stored.notValidAfter >= end
+      && stored.publicKey == key.publicKey
       && certificate.publicKey.isValidSignature(stored.signature, for: stored)
       && hosts.map(Self.generalName).allSatisfy(names.contains)
   }

@@ -2,8 +2,15 @@ import CoordinatorCore
 import CoordinatorStore
 import Hummingbird
 
-/// Admits workers: a client certificate of our authority, not expired, not revoked.
+/// Admits workers: a client certificate that our authority signed, for a worker that is known and not
+/// revoked.
+///
+/// When a certificate begins is not asked: the authority signed it, so the clock is wrong. After its end
+/// it is good for `graceSeconds`, so that a worker that was away, or whose clock is wrong, can renew it.
 package struct WorkerAuthentication: Sendable {
+  /// Seconds that a certificate is good after its end.
+  package static let graceSeconds = StoreLimit.certificateGraceSeconds
+
   private let store: any FleetStore
   private let now: @Sendable () -> Timestamp
   private let identify: Identify
@@ -46,17 +53,23 @@ package struct WorkerAuthentication: Sendable {
         "This route needs a worker's client certificate. Enrol with an invitation.")
     }
     let now = now()
-    guard identity.notBefore <= now.seconds, now.seconds < identity.notAfter else {
+    guard now.seconds < identity.notAfter + Self.graceSeconds else {
       throw APIError.certificateRequired(
-        "The client certificate is not valid at this time. Enrol again.")
+        "The client certificate ended more than \(Self.graceSeconds / 86400) days ago by the "
+          + "coordinator's clock. Ask the operator for an invitation.")
     }
-    guard
-      let worker = try await store.worker(certificate: identity.fingerprint, now: now),
-      worker.id == identity.workerID
-    else {
+    let certificate = CertificateRecord(
+      fingerprint: identity.fingerprint, workerID: identity.workerID,
+      notAfter: Timestamp(seconds: identity.notAfter), der: identity.der)
+    switch try await store.admission(of: certificate, publicKey: identity.publicKeyDigest) {
+    case .admitted(let worker): return Peer(worker: worker, identity: identity)
+    case .revoked:
       throw APIError.certificateRequired(
-        "The client certificate is unknown or revoked. Enrol again.")
+        "The coordinator's operator has ended this worker's membership.")
+    case .unknown:
+      throw APIError.certificateRequired(
+        "The coordinator does not know this worker, perhaps because it was restored from a backup "
+          + "of an earlier day. Ask the operator for an invitation.")
     }
-    return Peer(worker: worker, identity: identity)
   }
 }

@@ -20,6 +20,12 @@ struct AdapterFiles {
   /// Names that `file` knows.
   static let names = [AdapterFolder.weightsFile, AdapterFolder.configFile, Name.gguf]
 
+  /// Bytes of memory that making a file takes: of bytes, numbers, and bytes again.
+  func memoryBytes() async throws -> Int {
+    guard let adapter = model.adapter else { return 0 }
+    return 4 * (try await environment.blobs.size(of: adapter) ?? 0)
+  }
+
   /// One file; nil for a name that is not known.
   ///
   /// - Throws: `FormatError.unsupported` where the format cannot hold the adapter; what blobs throw.

@@ -1,3 +1,4 @@
+import BoundedWork
 import CoordinatorCore
 import CoordinatorStore
 import Execution
@@ -36,19 +37,28 @@ package struct FineTuningAdvance {
   /// - Throws: what store and blobs throw; the job is where it was then.
   package func run() async throws -> Timestamp? {
     do {
-      return try await advance()
+      return try await environment.heavy.run { try await advance() }
     } catch let error as StoreError where error.code == .conflict {
       logger.info("fine-tuning job ended meanwhile", metadata: ["job": "\(job.id)"])
       return nil
     } catch let error where error.isLasting {
       logger.error(
         "fine-tuning job cannot go on", metadata: ["job": "\(job.id)", "error": "\(error)"])
-      try await environment.store.end(
-        .failed(
-          FineTuningFailure(code: "server_error", message: "The job's data on the coordinator are damaged.")),
-        ofFineTuningJob: job.id, now: environment.now())
+      try await fail("server_error", "The job's data on the coordinator are damaged.")
+      return nil
+    } catch let error where error is EncodingError || error is ExecutionError {
+      // A number that is none cannot be kept, however often it is tried.
+      logger.error(
+        "fine-tuning job diverged", metadata: ["job": "\(job.id)", "error": "\(error)"])
+      try await fail("diverged", "The job's numbers are no longer finite. A smaller learning rate may help.")
       return nil
     }
+  }
+
+  private func fail(_ code: String, _ message: String, param: String? = nil) async throws {
+    try await environment.store.end(
+      .failed(FineTuningFailure(code: code, message: message, param: param)),
+      ofFineTuningJob: job.id, now: environment.now())
   }
 
   private func advance() async throws -> Timestamp? {
@@ -78,15 +88,14 @@ package struct FineTuningAdvance {
     switch verdict {
     case .wait(let until): return until
     case .fail:
-      try await environment.store.end(
-        .failed(
-          FineTuningFailure(
-            code: "round_lost",
-            message: "No shard of round \(last.number + 1) could be computed.")),
-        ofFineTuningJob: job.id, now: now)
+      try await fail("round_lost", "No shard of round \(last.number + 1) could be computed.")
       return nil
     case .join:
-      try await join(last, shards, plan, base)
+      try await environment.heavy.run(
+        bytes: joinBytes(last, shards, plan), of: environment.tuningMemory
+      ) {
+        try await join(last, shards, plan, base)
+      }
       return nil
     }
   }
@@ -114,6 +123,22 @@ package struct FineTuningAdvance {
       now: environment.now())
   }
 
+  /// Bytes of memory that joining takes: bfloat16 becomes float32 beside its bytes, twice for each
+  /// shard; the examples are read as they are.
+  private func joinBytes(
+    _ round: FineTuningRoundRecord, _ shards: [FineTuningRoundRecord.Unit], _ plan: FineTuningPlan
+  ) async throws -> Int {
+    let numbers = [round.adapter, job.velocity] + shards.map(\.result)
+    let examples = [plan.training, plan.validation] + shards.map(\.specification.inputs)
+    var bytes = 0
+    for (blobs, times) in [(numbers, 5), (examples, 2)] {
+      for blob in blobs.compactMap({ $0 }) {
+        bytes += times * (try await environment.blobs.size(of: blob) ?? 0)
+      }
+    }
+    return bytes
+  }
+
   private func join(
     _ round: FineTuningRoundRecord, _ shards: [FineTuningRoundRecord.Unit],
     _ plan: FineTuningPlan, _ base: ModelRecord
@@ -138,10 +163,10 @@ package struct FineTuningAdvance {
     do {
       next = try units.rounds.join(adapter, velocity: velocity, joined)
     } catch let error as ExecutionError {
-      let message = "Round \(round.number + 1) cannot be joined: \(error). A smaller learning rate may help."
-      try await environment.store.end(
-        .failed(FineTuningFailure(code: "diverged", message: message, param: "hyperparameters")),
-        ofFineTuningJob: job.id, now: environment.now())
+      try await fail(
+        "diverged",
+        "Round \(round.number + 1) cannot be joined: \(error). A smaller learning rate may help.",
+        param: "hyperparameters")
       return
     }
     var direction: Digest?
@@ -174,8 +199,9 @@ package struct FineTuningAdvance {
       validation = try LabelledSequences(decoding: try await blobs.read(digest))
     }
     return RoundUnits(
-      rounds: try FineTuningRounds(plan, training: training), base: base,
-      description: manifest.description, validation: validation, blobs: blobs)
+      rounds: try FineTuningRounds(plan, training: training),
+      cost: TrainingCost(base: base, description: manifest.description), validation: validation,
+      blobs: blobs)
   }
 
   /// The best of the adapters that have learnt something is the result; without held-out examples the

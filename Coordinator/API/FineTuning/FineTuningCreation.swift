@@ -1,6 +1,8 @@
 import CoordinatorCore
 import CoordinatorStore
+import ModelFormats
 import Models
+import WireProtocol
 
 /// The body of `POST /v1/fine_tuning/jobs`, checked as far as it can be without the store.
 struct FineTuningCreation {
@@ -10,7 +12,7 @@ struct FineTuningCreation {
   var suffix: String?
   var seed: Int64?
   var options: FineTuningOptions
-  var metadata: [String: String]?
+  var metadata: ExactDictionary<String>?
   var pool: WorkPool
   var priority: Int
 
@@ -37,9 +39,15 @@ struct FineTuningCreation {
     model = try fields.requiredString("model")
     trainingFileID = try fields.requiredString("training_file")
     validationFileID = try fields.string("validation_file")
-    suffix = try fields.string("suffix")
-    guard suffix.map({ (1...64).contains($0.count) }) ?? true else {
-      throw fields.invalid("suffix", "expected 1 to 64 characters")
+    suffix = try fields.string("suffix").map { text in
+      guard (1...64).contains(text.unicodeScalars.count) else {
+        throw fields.invalid("suffix", "expected 1 to 64 characters")
+      }
+      do throws(Name.Fault) {
+        return try Name.checked(text)
+      } catch {
+        throw fields.invalid("suffix", "it \(error.description)")
+      }
     }
     seed = try fields.integer("seed", in: 0...Int(Int32.max)).map { Int64($0) }
     metadata = try fields.metadata()

@@ -36,21 +36,17 @@ package struct FineTuningEstimate: Encodable, Hashable, Sendable {
 
   /// - Parameter flopsPerSecond: of the workers that are there now, together.
   init(
-    _ prepared: PreparedFineTuning, model: String, replicas: Int, flopsPerSecond: Double,
-    blobs: any BlobStore
-  ) throws {
-    let plan = prepared.plan
-    let units = RoundUnits(
-      rounds: try FineTuningRounds(plan, training: prepared.training), base: prepared.base,
-      description: prepared.description, validation: prepared.validation, blobs: blobs)
-    let adapter = try FineTuningRounds.initialAdapter(plan, prepared.description)
+    _ prepared: PreparedFineTuning, model: String, replicas: Int, flopsPerSecond: Double
+  ) {
+    let (plan, cost) = (prepared.plan, prepared.cost)
+    func flops(_ sizes: ExampleSizes) -> Double { cost.flops(sizes.tokens.lazy.map { Int($0) }) }
     self.model = model
     trainingExamples = plan.trainingExamples
     validationExamples = plan.validationExamples
     shortenedExamples = prepared.shortened
     tokens = prepared.training.tokenCount
     learntTokens = prepared.training.labelCount
-    parameters = try Adapter(adapter).parameterCount
+    parameters = prepared.parameters
     rounds = plan.rounds
     shards = plan.shards
     steps = plan.steps(through: plan.rounds - 1)
@@ -59,19 +55,19 @@ package struct FineTuningEstimate: Encodable, Hashable, Sendable {
     }
     validateUnits = plan.validationUnits * (plan.rounds + 1)
     self.replicas = replicas
-    let held = prepared.validation.map { units.flops($0) } ?? 0
-    flops =
-      2 * Double(plan.epochs) * units.flops(prepared.training) + Double(plan.rounds + 1) * held
-    workerMemoryBytes = max(
-      units.memoryBytes(adapter, prepared.training),
-      prepared.validation.map { units.memoryBytes(adapter, $0) } ?? 0)
+    let held = prepared.validation.map(flops) ?? 0
+    self.flops =
+      2 * Double(plan.epochs) * flops(prepared.training) + Double(plan.rounds + 1) * held
+    workerMemoryBytes = cost.memoryBytes(
+      parameters: parameters,
+      longest: max(prepared.training.longest, prepared.validation?.longest ?? 0))
     // Adapter and change travel as bfloat16; a token is two numbers of 32 bits.
     let examples =
       8 * (plan.epochs * tokens + (plan.rounds + 1) * (prepared.validation?.tokenCount ?? 0))
     trafficBytes =
       replicas * (2 * parameters * (2 * trainUnits + validateUnits) + examples)
-    modelBytes = prepared.base.cost.diskBytes
-    seconds = flopsPerSecond > 0 ? Double(replicas) * flops / flopsPerSecond : nil
+    modelBytes = cost.base.cost.diskBytes
+    seconds = flopsPerSecond > 0 ? Double(replicas) * self.flops / flopsPerSecond : nil
   }
 
   private enum CodingKeys: String, CodingKey {

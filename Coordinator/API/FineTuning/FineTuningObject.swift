@@ -1,5 +1,6 @@
 import CoordinatorCore
 import CoordinatorStore
+import ModelFormats
 import WireProtocol
 
 /// OpenAI's `fine_tuning.job`.
@@ -58,7 +59,7 @@ package struct FineTuningObject: Encodable, Hashable, Sendable {
   @Nullable package var finishedAt: Int?
   package var hyperparameters: Hyperparameters
   package let integrations: [String] = []
-  @Nullable package var metadata: [String: String]?
+  @Nullable package var metadata: ExactDictionary<String>?
   package var method: Method
   package var model: String
   package let organizationID = "tallystick"

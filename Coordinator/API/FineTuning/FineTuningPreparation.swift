@@ -12,10 +12,13 @@ import WireProtocol
 /// A job whose files were read and are good.
 struct PreparedFineTuning {
   var plan: FineTuningPlan
-  var base: ModelRecord
-  var description: ModelDescription
-  var training: LabelledSequences
-  var validation: LabelledSequences?
+  var cost: TrainingCost
+  /// Numbers of the adapter.
+  var parameters: Int
+  var training: ExampleSizes
+  var validation: ExampleSizes?
+  /// The examples themselves, where they were kept.
+  var examples: (training: LabelledSequences, validation: LabelledSequences?)?
   /// Examples that were cut off at their limit.
   var shortened: Int
 }
@@ -27,7 +30,7 @@ struct FineTuningPreparation {
   let job: NewFineTuningJob
   /// What chat templates take for now.
   let date: Timestamp
-  /// Whether the examples become blobs; else they are only named.
+  /// Whether the examples are kept and become blobs; else they are read and only counted.
   var stores = true
 
   /// Bytes of an adapter or of a unit's inputs that a worker reads, and of a result that is taken.
@@ -36,6 +39,15 @@ struct FineTuningPreparation {
   private static let joinedParameters = 1 << 28
 
   private typealias Automatic = FineTuningOptions.Automatic
+
+  /// Bytes of memory that the files take: those of whoever keeps them as tokens are some times larger.
+  func memoryBytes() async throws -> Int {
+    var bytes = 0
+    for blob in [job.trainingBlob, job.validationBlob].compactMap({ $0 }) {
+      bytes += try await environment.blobs.size(of: blob) ?? 0
+    }
+    return stores ? 4 * bytes : bytes
+  }
 
   /// - Parameter machines: workers that may take part at once, the replicas of a shard counted as one.
   /// - Throws: `FineTuningFailure` for files and models that cannot be used; what store and blobs
@@ -58,34 +70,63 @@ struct FineTuningPreparation {
       limit: min(job.options.maximumTokens ?? Automatic.maximumTokens, base.contextLength),
       vocabularySize: served.vocabularySize, clock: served.clock)
     var training = try await dataset(job.trainingBlob, encoder, "training_file")
-    var validation: TrainingDataset?
+    var held: Examples?
     if let blob = job.validationBlob {
-      validation = try await dataset(blob, encoder, "validation_file")
+      held = try await dataset(blob, encoder, "validation_file")
+    } else {
+      let share = job.options.holdOut ?? Automatic.holdOut
+      held = share > 0 ? training.holdOut(share: share, seed: job.seed) : nil
     }
-    let share = job.options.holdOut ?? Automatic.holdOut
-    let heldOut =
-      validation?.sequences ?? (share > 0 ? training.holdOut(share: share, seed: job.seed) : [])
-    let examples = LabelledSequences(training.sequences)
-    let held = heldOut.isEmpty ? nil : LabelledSequences(heldOut)
     let kinds = job.options.targets?.compactMap(LinearKind.init(rawValue:)) ?? LinearKind.allCases
     let parameters = Adapter.parameterCount(
       of: description, rank: job.options.rank ?? Automatic.rank, kinds: Set(kinds))
+    var examples: (training: LabelledSequences, validation: LabelledSequences?)?
+    var blobs: (training: Digest, validation: Digest?) = (job.trainingBlob, job.validationBlob)
+    if stores {
+      let kept = LabelledSequences(training.sequences)
+      let keptHeld = held.map { LabelledSequences($0.sequences) }
+      examples = (kept, keptHeld)
+      blobs = (try await environment.blobs.put(kept.encoded()), nil)
+      if let keptHeld { blobs.validation = try await environment.blobs.put(keptHeld.encoded()) }
+    }
     let plan = plan(
-      base, training: try await put(examples) ?? job.trainingBlob, examples,
-      validation: try await put(held), held,
+      base, blobs, training.sizes, held?.sizes,
       machines: max(1, min(machines, Self.joinedParameters / max(1, parameters))))
     if let problem = plan.problem {
       throw FineTuningFailure(code: "invalid_value", message: problem, param: "hyperparameters")
     }
-    try check(plan, parameters: parameters, [examples] + (held.map { [$0] } ?? []))
+    try check(
+      plan, parameters: parameters, longest: max(training.sizes.longest, held?.sizes.longest ?? 0))
     return PreparedFineTuning(
-      plan: plan, base: base, description: description, training: examples, validation: held,
-      shortened: training.shortened + (validation?.shortened ?? 0))
+      plan: plan, cost: TrainingCost(base: base, description: description), parameters: parameters,
+      training: training.sizes, validation: held?.sizes, examples: examples,
+      shortened: training.shortened + (held?.shortened ?? 0))
+  }
+
+  /// A file's examples.
+  private struct Examples {
+    var sizes = ExampleSizes()
+    /// None where they are only counted.
+    var sequences: [TrainingBatch.Sequence] = []
+    var shortened = 0
+
+    /// Takes some examples away; nil where there is only one.
+    mutating func holdOut(share: Double, seed: Int64) -> Examples? {
+      let places = TrainingDataset.heldOut(of: sizes.count, share: share, seed: seed)
+      guard !places.isEmpty else { return nil }
+      var held = Examples()
+      (held.sizes, sizes) = sizes.split(places)
+      guard !sequences.isEmpty else { return held }
+      let isHeld = Set(places)
+      held.sequences = places.map { sequences[$0] }
+      sequences = sequences.indices.filter { !isHeld.contains($0) }.map { sequences[$0] }
+      return held
+    }
   }
 
   /// Refuses what no worker could read and no coordinator add up, before anything of that size is made.
   private func check(
-    _ plan: FineTuningPlan, parameters: Int, _ files: [LabelledSequences]
+    _ plan: FineTuningPlan, parameters: Int, longest: Int
   ) throws {
     func refuse(_ message: String, _ param: String) -> FineTuningFailure {
       FineTuningFailure(
@@ -101,7 +142,6 @@ struct FineTuningPreparation {
         "\(plan.shards) shards of \(parameters) parameters are too much to join; fewer shards fit.",
         "shards")
     }
-    let longest = files.flatMap(\.sequences).reduce(0) { max($0, $1.tokens.count) }
     let mostExamples = max(
       plan.localSteps * plan.batchSize,
       (plan.validationExamples + plan.shards - 1) / plan.shards)
@@ -110,11 +150,6 @@ struct FineTuningPreparation {
         "\(mostExamples) examples of \(longest) tokens are too much for a unit; fewer local_steps, a "
           + "smaller batch_size or max_tokens fit.", "local_steps")
     }
-  }
-
-  private func put(_ sequences: LabelledSequences?) async throws -> Digest? {
-    guard let data = try sequences?.encoded() else { return nil }
-    return stores ? try await environment.blobs.put(data) : BlobDigest.sha256(data)
   }
 
   private func model() async throws -> ServedModel {
@@ -136,17 +171,22 @@ struct FineTuningPreparation {
 
   private func dataset(
     _ blob: Digest, _ encoder: ExampleEncoder, _ param: String
-  ) async throws -> TrainingDataset {
+  ) async throws -> Examples {
     guard var reader = try await environment.lineReader(of: blob) else {
       throw StoreError(.corrupt, "The blob \(blob) of a fine-tuning job is missing.")
     }
     var dataset = TrainingDataset()
+    var examples = Examples()
     var number = 0
     while let line = try await reader.next() {
       try Task.checkCancellation()
       number += 1
       switch line {
-      case .bytes(let bytes): dataset.add(bytes, number: number, encoder)
+      case .bytes(let bytes):
+        dataset.add(bytes, number: number, encoder)
+        let added = dataset.takeSequences()
+        examples.sizes.append(ExampleSizes(LabelledSequences(added)))
+        if stores { examples.sequences += added }
       case .tooLong:
         dataset.refuse(
           DatasetError(line: number, "has more than \(environment.limits.lineBytes) bytes"))
@@ -166,22 +206,23 @@ struct FineTuningPreparation {
         code: "invalid_\(param)", message: "The \(name) cannot be learnt from: \(shown)\(more).",
         param: param)
     }
-    return dataset
+    examples.shortened = dataset.shortened
+    return examples
   }
 
   private func plan(
-    _ base: ModelRecord, training: Digest, _ examples: LabelledSequences, validation: Digest?,
-    _ held: LabelledSequences?, machines: Int
+    _ base: ModelRecord, _ blobs: (training: Digest, validation: Digest?),
+    _ examples: ExampleSizes, _ held: ExampleSizes?, machines: Int
   ) -> FineTuningPlan {
     let options = job.options
     let epochs = options.epochs ?? Automatic.epochs
     let batchSize = options.batchSize ?? Automatic.batchSize
-    let perEpoch = (examples.sequences.count + batchSize - 1) / batchSize
+    let perEpoch = (examples.count + batchSize - 1) / batchSize
     let round = Automatic.round(options, batches: epochs * perEpoch, machines: machines)
     let rank = options.rank ?? Automatic.rank
     var plan = FineTuningPlan(
-      model: base.manifest, training: training, validation: validation,
-      trainingExamples: examples.sequences.count, validationExamples: held?.sequences.count ?? 0,
+      model: base.manifest, training: blobs.training, validation: held.flatMap { _ in blobs.validation },
+      trainingExamples: examples.count, validationExamples: held?.count ?? 0,
       seed: job.seed, rank: rank, alpha: options.alpha ?? Double(2 * rank),
       isRankStabilised: options.isRankStabilised ?? false,
       targets: options.targets ?? LinearKind.allCases.map(\.rawValue), epochs: epochs,

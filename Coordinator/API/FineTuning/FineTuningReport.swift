@@ -1,5 +1,6 @@
 import CoordinatorCore
 import CoordinatorStore
+import ModelFormats
 import Foundation
 import WireProtocol
 

@@ -1,3 +1,4 @@
+import BoundedWork
 import CoordinatorCore
 import CoordinatorStore
 import Execution
@@ -24,17 +25,13 @@ package struct FineTuningValidation {
   /// - Throws: what store and blobs throw, `CancellationError`; the job is still `validating` then.
   package func run() async throws {
     do {
-      let prepared = try await FineTuningPreparation(
-        environment: environment, job: record.job, date: record.createdAt
-      ).prepare(machines: try await environment.machines(for: record.job.pool))
-      let units = RoundUnits(
-        rounds: try FineTuningRounds(prepared.plan, training: prepared.training),
-        base: prepared.base, description: prepared.description, validation: prepared.validation,
-        blobs: environment.blobs)
-      let adapter = try FineTuningRounds.initialAdapter(prepared.plan, prepared.description)
-      let first = try await units.round(0, adapter: adapter) { _ in nil }
-      try await environment.store.beginFineTuning(
-        record.id, plan: prepared.plan, base: prepared.base, first, now: environment.now())
+      let preparation = FineTuningPreparation(
+        environment: environment, job: record.job, date: record.createdAt)
+      try await environment.heavy.run(
+        bytes: preparation.memoryBytes(), of: environment.tuningMemory
+      ) {
+        try await begin(preparation)
+      }
     } catch let failure as FineTuningFailure {
       try await environment.store.end(
         .failed(failure), ofFineTuningJob: record.id, now: environment.now())
@@ -48,5 +45,19 @@ package struct FineTuningValidation {
     } catch let error as StoreError where error.code == .conflict {
       logger.info("fine-tuning job ended during its validation", metadata: ["job": "\(record.id)"])
     }
+  }
+
+  private func begin(_ preparation: FineTuningPreparation) async throws {
+    let prepared = try await preparation.prepare(
+      machines: try await environment.machines(for: record.job.pool))
+    guard let examples = prepared.examples else { return }
+    let units = RoundUnits(
+      rounds: try FineTuningRounds(prepared.plan, training: examples.training),
+      cost: prepared.cost, validation: examples.validation, blobs: environment.blobs)
+    let adapter = try FineTuningRounds.initialAdapter(
+      prepared.plan, prepared.cost.description)
+    let first = try await units.round(0, adapter: adapter) { _ in nil }
+    try await environment.store.beginFineTuning(
+      record.id, plan: prepared.plan, base: prepared.cost.base, first, now: environment.now())
   }
 }

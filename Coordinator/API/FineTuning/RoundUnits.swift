@@ -8,8 +8,7 @@ import WireProtocol
 /// Makes the units of a job's rounds, and knows what they take.
 struct RoundUnits {
   let rounds: FineTuningRounds
-  let base: ModelRecord
-  let description: ModelDescription
+  let cost: TrainingCost
   let validation: LabelledSequences?
   let blobs: any BlobStore
 
@@ -50,24 +49,11 @@ struct RoundUnits {
     _ kind: UnitKind, _ shard: Int, _ inputs: Digest, _ examples: LabelledSequences,
     _ adapter: AdapterPayload, passes: Double
   ) -> NewFineTuningUnit {
-    NewFineTuningUnit(
-      kind: kind, shard: shard, inputs: inputs, tokens: examples.sequences.map(\.tokens.count),
-      flops: passes * flops(examples), memoryBytes: memoryBytes(adapter, examples))
-  }
-
-  func flops(_ examples: LabelledSequences) -> Double {
-    let whole = ModelPart.whole(of: description)
-    return examples.sequences.reduce(0) {
-      $0 + description.flops(of: whole, tokens: $1.tokens.count)
-    }
-  }
-
-  func memoryBytes(_ adapter: AdapterPayload, _ examples: LabelledSequences) -> Int {
-    let longest = examples.sequences.reduce(0) { max($0, $1.tokens.count) }
-    let parameters = (base.cost.bodyFlopsPerToken + base.cost.headFlopsPerToken) / 2
-    let bits = Int(8 * Double(base.cost.weightBytes) / max(1, parameters))
-    let adapter = (try? Adapter(adapter)) ?? Adapter(alpha: 1, pairs: [:])
-    return UnitMemory.leastBytes(base.cost, .f32)
-      + description.trainingBytes(of: adapter, weightBits: bits, longest: longest)
+    let lengths = examples.sequences.map(\.tokens.count)
+    return NewFineTuningUnit(
+      kind: kind, shard: shard, inputs: inputs, tokens: lengths,
+      flops: passes * cost.flops(lengths),
+      memoryBytes: cost.memoryBytes(
+        parameters: adapter.parameterCount, longest: lengths.max() ?? 0))
   }
 }

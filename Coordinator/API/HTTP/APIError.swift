@@ -2,6 +2,7 @@ import CoordinatorCore
 import Foundation
 import HTTPTypes
 import Hummingbird
+import Tokenizers
 import WireProtocol
 
 /// What a client is told when a request fails: OpenAI's error object, its status, and whether a
@@ -68,6 +69,16 @@ package struct APIError: Error, Sendable, Equatable {
       shouldRetry: mayEndSoon ? nil : false)
   }
 
+  /// 429 or 503 that says when to come back.
+  package static func tryLater(
+    _ status: HTTPResponse.Status, _ message: String, seconds: Int
+  ) -> Self {
+    let code = status == .tooManyRequests ? "rate_limit_exceeded" : "unavailable"
+    return APIError(
+      status, message, type: status == .tooManyRequests ? code : "server_error", code: code,
+      headers: [.retryAfter: "\(max(1, seconds))"])
+  }
+
   /// 507; repeating it within seconds does not help.
   package static func diskFull(_ message: String) -> Self {
     APIError(
@@ -132,7 +143,7 @@ extension Response {
   package static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws
     -> Response
   {
-    let data = try CanonicalJSON.encode(value)
+    let data = try ExactJSON.encode(value)
     return Response(
       status: status, headers: [.contentType: "application/json"],
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: data)))

@@ -1,3 +1,4 @@
+import BoundedWork
 import CoordinatorCore
 import CoordinatorStore
 import HTTPTypes
@@ -42,6 +43,9 @@ package struct ErrorMiddleware: RouterMiddleware {
       return translate(error)
     case let error as any HTTPResponseError:
       return translate(error.status, request: request)
+    case is ByteBudget.Exhausted:
+      return .tryLater(
+        .serviceUnavailable, "The coordinator has too much to compute now.", seconds: 10)
     case is CancellationError:
       return .unavailable("The server is shutting down.")
     case is ChannelError, is IOError:
@@ -70,6 +74,7 @@ package struct ErrorMiddleware: RouterMiddleware {
         .forbidden, error.message, type: "permission_error",
         code: WorkerErrorCode.invitationInvalid)
     case .upgradeRequired: .upgradeRequired(error.message)
+    case .tooSoon: .tryLater(.tooManyRequests, error.message, seconds: 60)
     case .invalid: .invalid(error.message, code: "invalid_value")
     case .corrupt: .internalFailure
     }

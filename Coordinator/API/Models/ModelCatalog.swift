@@ -1,6 +1,8 @@
 import CoordinatorCore
 import CoordinatorStore
 import Foundation
+import Models
+import ModelFormats
 import Tokenizers
 import WirePayloads
 import WireProtocol
@@ -12,6 +14,7 @@ package actor ModelCatalog {
   private let blobs: any BlobStore
   private var loaded: [(digest: Digest, bundle: LoadedTokenizer)] = []
   private var vocabularySizes: [Digest: Int] = [:]
+  private var manifestVocabularySizes: [Digest: Int] = [:]
 
   /// Tokenizers that are kept; a large vocabulary takes tens of megabytes.
   private static let capacity = 4
@@ -23,7 +26,7 @@ package actor ModelCatalog {
 
   struct LoadedTokenizer: Sendable {
     var tokenizer: Tokenizer
-    var specialTokens: [String: String]
+    var specialTokens: JSONMembers
   }
 
   /// A model as it is registered now; nil when there is none of that name.
@@ -44,6 +47,14 @@ package actor ModelCatalog {
   /// The tokenizer of a blob that a `ModelRecord` named.
   package func tokenizer(_ digest: Digest) async throws -> Tokenizer {
     try await load(digest).tokenizer
+  }
+
+  /// Tokens that the model of a manifest knows, its tokenizer or not.
+  func vocabularySize(ofManifest digest: Digest) async throws -> Int {
+    if let size = manifestVocabularySizes[digest] { return size }
+    let manifest = try ModelManifest(json: try await blobs.read(digest), name: digest.hex)
+    manifestVocabularySizes[digest] = manifest.description.vocabularySize
+    return manifest.description.vocabularySize
   }
 
   /// Tokens that both the model and its tokenizer know.

@@ -14,7 +14,7 @@ package enum ModelFileNames {
   /// What a folder holds beside weights; `tokenizer.model` counts where there is no tokenizer.json.
   package static let settings: Set<String> = [
     "config.json", "generation_config.json", "model.safetensors.index.json", "tokenizer.json",
-    "tokenizer_config.json", "chat_template.jinja", "chat_template.json",
+    "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json",
   ]
 
   /// Whether a file says what the model may be used for.
@@ -30,7 +30,7 @@ package enum ModelFileNames {
     let url = URL(fileURLWithPath: path)
     var isFolder: ObjCBool = false
     _ = FileManager.default.fileExists(atPath: path, isDirectory: &isFolder)
-    var files: [String: URL] = [:]
+    var files: ExactDictionary<URL> = [:]
     if isFolder.boolValue {
       for file in try HuggingFaceFolder(url).files {
         let weights = URL(fileURLWithPath: file.name)
@@ -50,6 +50,6 @@ package enum ModelFileNames {
       if let notices { files[name] = notices.appendingPathComponent(name) }
     }
     return files.filter { FileManager.default.fileExists(atPath: $0.value.path) }
-      .sorted { utf8Order($0.key, $1.key) }.map { (name: $0.key, url: $0.value) }
+      .map { (name: $0.key, url: $0.value) }
   }
 }

@@ -27,7 +27,7 @@ package struct ModelImport: Sendable {
   ///   - origin: what is not in the files.
   ///   - rounded: how weights in floats are rounded; nil: they stay as they are.
   ///   - progress: bytes of files hashed or weights stored since the last call, `workBytes` in all.
-  /// - Throws: `FormatError`, `TokenizerError` and `TemplateError` for files that cannot be used;
+  /// - Throws: `FormatError` and `TokenizerError` for files that cannot be used;
   ///   `StoreError.invalid` for the name.
   package func add(
     path: String, name: String, origin: ModelOrigin = ModelOrigin(),
@@ -36,12 +36,17 @@ package struct ModelImport: Sendable {
   ) async throws -> ModelRecord {
     try Self.check(name)
     let licence = try origin.licence.map { try ModelLicence.checked($0) }
-    let bundle = try TokenizerBundle(path: path)
+    var bundle = try TokenizerBundle(path: path)
     let blob = try TokenizerBlob(modelPath: path, bundle: bundle)
     // Proves that what is stored can be read again.
     let tokenizer = try blob.makeTokenizer()
-    if let template = bundle.chatTemplate { _ = try ChatTemplate(source: template) }
+    if let file = origin.chatTemplateFile {
+      bundle.replaceChatTemplate(by: try RenderCommand.source(file), file: file)
+    }
+    try bundle.checkChatTemplate()
     let stored = try ModelFiles(path: path)
+    // What no worker could load would fail every request.
+    try stored.checkLoadable()
     // Before weights are rounded, which may take hours.
     var provenance = try self.provenance(path, origin, progress)
     let files = try rounding.map { try $0.apply(stored) } ?? stored

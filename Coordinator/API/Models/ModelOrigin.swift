@@ -11,16 +11,19 @@ package struct ModelOrigin: Hashable, Sendable {
   package var licence: String?
   /// A file with the licence's text; nil: the one among the files.
   package var licenceFile: String?
+  /// A file with a chat template, as `tally render` takes it; nil: the model's own template.
+  package var chatTemplateFile: String?
 
   /// See the properties.
   package init(
     source: String? = nil, noticeFolder: String? = nil, licence: String? = nil,
-    licenceFile: String? = nil
+    licenceFile: String? = nil, chatTemplateFile: String? = nil
   ) {
     self.source = source
     self.noticeFolder = noticeFolder
     self.licence = licence
     self.licenceFile = licenceFile
+    self.chatTemplateFile = chatTemplateFile
   }
 
   func notices(_ path: String) -> URL? {

@@ -67,7 +67,7 @@ package struct ModelStatement: Hashable, Sendable {
   }
 
   /// Keys of https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, "General metadata".
-  private mutating func take(_ metadata: [String: GGUFValue]) {
+  private mutating func take(_ metadata: ExactDictionary<GGUFValue>) {
     func text(_ key: String) -> String? { Self.named(metadata["general." + key]?.stringValue) }
     licence = text("license").flatMap(ModelLicence.identifier)
     if licence == nil || licence == "other" {

@@ -9,22 +9,26 @@ package struct ServedModel: PromptEncoder {
   package let record: ModelRecord
   package let tokenizer: Tokenizer
   let template: ChatTemplate?
-  let specialTokens: [String: String]
+  let specialTokens: JSONMembers
+  /// What the template's `strftime_now` shows.
   let clock: TemplateClock
+  private let conversations: ConversationRenderer?
 
-  /// - Parameter date: what the template's `strftime_now` shows: the batch's time, so that a line
-  ///   that is rendered again
-  ///   gives the same tokens.
+  /// - Parameter date: the batch's time, so that a line that is rendered again gives the same tokens.
   init(
     record: ModelRecord, tokenizer: Tokenizer, template: ChatTemplate?,
-    specialTokens: [String: String], vocabularySize: Int, date: Timestamp
+    specialTokens: JSONMembers, vocabularySize: Int, date: Timestamp
   ) {
     self.record = record
     self.vocabularySize = vocabularySize
     self.tokenizer = tokenizer
     self.specialTokens = specialTokens
     self.template = template
-    clock = TemplateClock(secondsSince1970: Int64(date.seconds))
+    let clock = TemplateClock(secondsSince1970: Int64(date.seconds))
+    self.clock = clock
+    conversations = template.map {
+      ConversationRenderer($0, variables: specialTokens, clock: clock)
+    }
   }
 
   package var contextLength: Int { record.contextLength }
@@ -53,24 +57,43 @@ package struct ServedModel: PromptEncoder {
   }
 
   private func render(_ messages: [ChatMessage]) throws -> String {
-    guard let template else {
+    guard let conversations else {
       throw PromptRefusal(
         "chat_template_missing",
         "The model '\(record.id)' has no chat template; use /v1/completions.", param: "messages")
     }
-    var variables: JSONMembers = [:]
-    for (name, spelling) in specialTokens.sorted(by: { $0.key < $1.key }) {
-      variables[name] = .string(spelling)
-    }
     let values = messages.map {
-      ChatTemplate.message(role: $0.role, content: $0.content, name: $0.name)
+      ChatTemplate.message(
+        role: $0.role, content: $0.content, name: $0.name, reasoning: $0.reasoning)
     }
     do {
-      return try template.render(
-        messages: .array(values), addGenerationPrompt: true, extra: variables, clock: clock)
+      let rendered = try conversations.render(values, addGenerationPrompt: true)
+      if let index = rendered.ignored.first {
+        throw PromptRefusal(
+          "chat_template_error",
+          "The model's chat template leaves out messages[\(index)], of role "
+            + "'\(messages[index].role)'.", param: "messages[\(index)]")
+      }
+      return rendered.text
     } catch let error as TemplateError {
-      throw PromptRefusal(
+      throw Self.refusal(error)
+    }
+  }
+
+  private static func refusal(_ error: TemplateError) -> PromptRefusal {
+    switch error.code {
+    case .raised:
+      PromptRefusal(
         "chat_template_error", "The model's chat template refuses the messages: \(error.message)",
+        param: "messages")
+    case .stepLimit, .limitExceeded:
+      PromptRefusal(
+        "chat_template_limit",
+        "The messages are more than this server renders with the model's chat template: "
+          + "\(error.message).", param: "messages")
+    case .syntax, .evaluation:
+      PromptRefusal(
+        "chat_template_error", "The model's chat template fails on the messages: \(error)",
         param: "messages")
     }
   }

@@ -8,8 +8,8 @@ import Tokenizers
 /// - `tokenizer.gguf`: the metadata of a GGUF file, without tensors; or
 /// - `tokenizer.json`: as the Hugging Face hub keeps it; or
 /// - `tokenizer.model`: a SentencePiece file;
-/// - `special_tokens.json`: an object from names such as `bos_token` to their spelling, for the
-///   chat template.
+/// - `special_tokens.json`: an object from names such as `bos_token` to their spelling, or to a list
+///   of spellings, for the chat template.
 package struct TokenizerBlob: Sendable {
   private enum Source: Sendable {
     case gguf(Data)
@@ -18,8 +18,8 @@ package struct TokenizerBlob: Sendable {
   }
 
   private let source: Source
-  /// `bos_token` and `eos_token`, as templates name them; absent where the model has none.
-  package let specialTokens: [String: String]
+  /// The special tokens, as templates name them; absent where the model has none.
+  package let specialTokens: JSONMembers
 
   private enum Name {
     static let gguf = "tokenizer.gguf"
@@ -34,10 +34,7 @@ package struct TokenizerBlob: Sendable {
   ///
   /// - Throws: `FormatError`.
   package init(modelPath: String, bundle: TokenizerBundle) throws {
-    var special: [String: String] = [:]
-    special["bos_token"] = bundle.beginningToken
-    special["eos_token"] = bundle.endToken
-    specialTokens = special
+    specialTokens = bundle.specialTokens
     let url = URL(fileURLWithPath: modelPath)
     var isFolder: ObjCBool = false
     _ = FileManager.default.fileExists(atPath: modelPath, isDirectory: &isFolder)
@@ -80,7 +77,7 @@ package struct TokenizerBlob: Sendable {
     }
     let special = try JSONReader.parse(
       Array(try bytes(Name.specialTokens)), file: name, rules: .strict)
-    specialTokens = (special.objectValue?.dictionary ?? [:]).compactMapValues(\.stringValue)
+    specialTokens = special.objectValue ?? [:]
   }
 
   /// The canonical bytes.
@@ -91,9 +88,9 @@ package struct TokenizerBlob: Sendable {
     case .huggingFace(let data): try writer.add(Name.huggingFace, Array(data))
     case .sentencePiece(let data): try writer.add(Name.sentencePiece, Array(data))
     }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    try writer.add(Name.specialTokens, Array(try encoder.encode(specialTokens)))
+    let style = JSONStyle(itemSeparator: ",", keySeparator: ":", sortsKeys: true)
+    try writer.add(
+      Name.specialTokens, Array(JSONValue.object(specialTokens).serialized(style).utf8))
     return writer.data()
   }
 

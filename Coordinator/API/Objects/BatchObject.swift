@@ -1,5 +1,6 @@
 import CoordinatorCore
 import CoordinatorStore
+import ModelFormats
 
 /// OpenAI's `batch`.
 package struct BatchObject: Encodable, Hashable, Sendable {
@@ -68,7 +69,7 @@ package struct BatchObject: Encodable, Hashable, Sendable {
   @Nullable package var cancelledAt: Int?
   package var requestCounts: Counts
   @Nullable package var usage: Usage?
-  @Nullable package var metadata: [String: String]?
+  @Nullable package var metadata: ExactDictionary<String>?
 
   package init(_ record: BatchRecord) {
     id = record.id

@@ -1,15 +1,10 @@
 /// A field that is written as `null` when it has no value. OpenAI's clients do not tell an absent
 /// field from a misspelled one, so every documented field is sent.
 @propertyWrapper
-package struct Nullable<Value: Codable & Sendable>: Codable, Sendable {
+package struct Nullable<Value: Encodable & Sendable>: Encodable, Sendable {
   package var wrappedValue: Value?
 
   package init(wrappedValue: Value?) { self.wrappedValue = wrappedValue }
-
-  package init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    wrappedValue = container.decodeNil() ? nil : try container.decode(Value.self)
-  }
 
   package func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
@@ -18,6 +13,13 @@ package struct Nullable<Value: Codable & Sendable>: Codable, Sendable {
     } else {
       try container.encodeNil()
     }
+  }
+}
+
+extension Nullable: Decodable where Value: Decodable {
+  package init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    wrappedValue = container.decodeNil() ? nil : try container.decode(Value.self)
   }
 }
 

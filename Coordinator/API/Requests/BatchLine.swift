@@ -18,7 +18,7 @@ package struct BatchLineValidator {
   private let endpoint: GenerationEndpoint
   private let parser: GenerationRequestParser
   private let knowsModel: (String) -> Bool
-  private var customIDs: Set<String> = []
+  private var customIDs: Set<ExactString> = []
   /// The model of the first valid line, which all lines share.
   package private(set) var model: String?
 
@@ -57,12 +57,21 @@ package struct BatchLineValidator {
     }
   }
 
+  /// The `custom_id` of a line that is not valid; nil when it has none.
+  package static func customID(of line: [UInt8]) -> String? {
+    let value = try? JSONReader.parse(line, file: "line", rules: jsonRules)
+    guard let text = value?["custom_id"]?.stringValue,
+      (1...customIDBytes).contains(text.utf8.count)
+    else { return nil }
+    return text
+  }
+
   private mutating func validate(_ fields: RequestFields) throws -> BatchLine {
     let customID = try fields.requiredString("custom_id")
     guard (1...Self.customIDBytes).contains(customID.utf8.count) else {
       throw fields.invalid("custom_id", "it is 1 to \(Self.customIDBytes) bytes long")
     }
-    guard customIDs.insert(customID).inserted else {
+    guard customIDs.insert(ExactString(customID)).inserted else {
       throw FieldError(
         code: "duplicate_custom_id",
         message: "The custom_id '\(customID.prefix(100))' is used by an earlier line; it must be "
@@ -90,7 +99,7 @@ package struct BatchLineValidator {
 
   private mutating func check(model name: String) throws {
     if let model {
-      guard model == name else {
+      guard sameBytes(model, name) else {
         throw FieldError(
           code: "mismatched_model",
           message: "The model '\(name.prefix(100))' is not '\(model)', that of the lines before. "

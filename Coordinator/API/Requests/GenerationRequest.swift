@@ -1,4 +1,5 @@
 import ModelFormats
+import Tokenizers
 
 /// The two kinds of request that a batch may hold, named by OpenAI's paths.
 package enum GenerationEndpoint: String, Codable, Hashable, Sendable, CaseIterable {
@@ -25,17 +26,22 @@ package enum GenerationPrompt: Hashable, Sendable {
   }
 }
 
-/// One message of a chat; content parts are joined already.
+/// One message of a chat.
 package struct ChatMessage: Hashable, Sendable {
   /// `system`, `developer`, `user` or `assistant`; the model's template decides which it knows.
   package var role: String
-  package var content: String
+  package var content: ChatContent
   package var name: String?
+  /// What the assistant thought before it gave this answer.
+  package var reasoning: String?
 
-  package init(role: String, content: String, name: String? = nil) {
+  package init(
+    role: String, content: ChatContent, name: String? = nil, reasoning: String? = nil
+  ) {
     self.role = role
     self.content = content
     self.name = name
+    self.reasoning = reasoning
   }
 }
 

@@ -1,7 +1,8 @@
 import ModelFormats
+import Tokenizers
 
 extension GenerationRequestParser {
-  /// `messages`: roles and text; parts of type text are joined by line ends.
+  /// `messages`: roles and text.
   func messages(_ fields: RequestFields) throws -> [ChatMessage] {
     guard let values = try fields.array("messages") else { throw fields.missing("messages") }
     guard !values.isEmpty else { throw fields.invalid("messages", "it is empty") }
@@ -14,33 +15,56 @@ extension GenerationRequestParser {
   }
 
   private func message(_ fields: RequestFields) throws -> ChatMessage {
+    let role = try fields.requiredString("role")
+    let isAnswer = role == "assistant"
     for key in fields.keys where !["role", "content", "name"].contains(key) {
-      if key == "tool_calls", fields.value(key)?.arrayValue?.isEmpty == true { continue }
+      if Self.isEmptyPart(key, of: fields) || isAnswer && Self.reasoningKeys.contains(key) { continue }
       throw fields.unsupported(key)
     }
-    let role = try fields.requiredString("role")
     guard ["system", "developer", "user", "assistant"].contains(role) else {
       throw fields.invalid(
         "role", "'\(role.prefix(50))' is not one of system, developer, user, assistant")
     }
-    return ChatMessage(role: role, content: try content(fields), name: try fields.string("name"))
+    return ChatMessage(
+      role: role, content: try content(fields), name: try fields.string("name"),
+      reasoning: try reasoning(fields))
   }
 
-  private func content(_ fields: RequestFields) throws -> String {
+  /// How servers name what a model thought before it answered.
+  private static let reasoningKeys = ["reasoning", "reasoning_content"]
+
+  /// Whether a member that OpenAI's answers have holds nothing.
+  private static func isEmptyPart(_ key: String, of fields: RequestFields) -> Bool {
+    switch key {
+    case "annotations", "tool_calls": fields.value(key)?.arrayValue?.isEmpty == true
+    default: false
+    }
+  }
+
+  private func reasoning(_ fields: RequestFields) throws -> String? {
+    let texts = try Self.reasoningKeys.compactMap { try fields.string($0) }
+    if texts.count > 1, !sameBytes(texts[0], texts[1]) {
+      throw fields.invalid(Self.reasoningKeys[1], "it contradicts \(Self.reasoningKeys[0])")
+    }
+    return texts.first
+  }
+
+  private func content(_ fields: RequestFields) throws -> ChatContent {
     guard let value = fields.value("content") else { throw fields.missing("content") }
-    if let text = value.stringValue { return text }
+    if let text = value.stringValue { return .text(text) }
     guard let parts = value.arrayValue else {
       throw fields.wrongType("content", "a string or an array of content parts")
     }
     guard !parts.isEmpty else { throw fields.invalid("content", "it has no parts") }
-    return try parts.enumerated().map { index, part in
+    let texts = try parts.enumerated().map { index, part in
       let part = try RequestFields(part, path: fields.name("content[\(index)]"))
       let type = try part.requiredString("type")
       guard type == "text" else {
         throw part.invalid("type", "'\(type.prefix(50))': only parts of type text are supported")
       }
       return try part.requiredString("text")
-    }.joined(separator: "\n")
+    }
+    return .parts(texts)
   }
 
   /// `prompt`: a text, texts, tokens, or token sequences.
@@ -76,8 +100,11 @@ extension GenerationRequestParser {
   private func tokens(_ values: [JSONValue], _ fields: RequestFields) throws -> [Int32] {
     guard !values.isEmpty else { throw fields.invalid("prompt", "a token sequence is empty") }
     return try values.map { value in
-      guard let number = value.intValue, let token = Int32(exactly: number), token >= 0 else {
+      guard RequestFields.isInteger(value) else {
         throw fields.wrongType("prompt", "tokens that are non-negative integers")
+      }
+      guard let number = value.intValue, let token = Int32(exactly: number), token >= 0 else {
+        throw fields.invalid("prompt", "a token is not between 0 and \(Int32.max)")
       }
       return token
     }
@@ -93,7 +120,7 @@ extension GenerationRequestParser {
     request.maximumTokens = newer ?? older
     let wanted = try fields.bool("logprobs") ?? false
     let alternatives = try fields.integer("top_logprobs", in: 0...20)
-    guard wanted || alternatives == nil else {
+    guard wanted || alternatives ?? 0 == 0 else {
       throw fields.invalid("top_logprobs", "it needs logprobs to be true")
     }
     request.topLogprobs = wanted ? alternatives ?? 0 : nil

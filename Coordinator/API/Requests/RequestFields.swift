@@ -20,13 +20,13 @@ package struct FieldError: Error, Hashable, Sendable {
 /// Typed access to the members of a JSON object. `null` counts as absent everywhere, as in OpenAI's
 /// API.
 package struct RequestFields {
-  private let members: [String: JSONValue]
+  private let members: JSONMembers
   private let path: String
 
   /// - Parameter path: where the object stands in the request, such as `body`; empty for the
   ///   request itself.
   package init(_ value: JSONValue, path: String = "") throws {
-    guard let members = value.objectValue?.dictionary else {
+    guard let members = value.objectValue else {
       throw FieldError(
         code: "invalid_type", message: "Expected an object\(path.isEmpty ? "" : " for '\(path)'").",
         param: path.isEmpty ? nil : path)
@@ -45,11 +45,18 @@ package struct RequestFields {
   }
 
   /// Members that are present and not null, sorted.
-  package var keys: [String] { members.filter { !$0.value.isNull }.keys.sorted() }
+  package var keys: [String] {
+    zip(members.keys, members.values).filter { !$1.isNull }.map(\.0).sorted(by: utf8Order)
+  }
 
   /// The error for a member that must be there.
   package func missing(_ key: String) -> FieldError {
-    FieldError(
+    guard members[key] == nil else {
+      return FieldError(
+        code: "invalid_type", message: "Invalid value for '\(name(key))': it is null.",
+        param: name(key))
+    }
+    return FieldError(
       code: "missing_required_parameter", message: "Missing required parameter: '\(name(key))'.",
       param: name(key))
   }
@@ -101,9 +108,18 @@ package struct RequestFields {
     _ key: String, in range: ClosedRange<Int> = Int.min...Int.max
   ) throws -> Int? {
     guard let value = value(key) else { return nil }
-    guard let number = value.intValue else { throw wrongType(key, "an integer") }
+    guard let number = value.intValue else {
+      guard Self.isInteger(value) else { throw wrongType(key, "an integer") }
+      throw invalid(
+        key, "it is out of range, not between \(range.lowerBound) and \(range.upperBound)")
+    }
     guard range.contains(number) else { throw outOfRange(key, "\(number)", range) }
     return number
+  }
+
+  /// Whether a number is whole, however large.
+  static func isInteger(_ value: JSONValue) -> Bool {
+    value.doubleValue.map { $0 == $0.rounded() } ?? false
   }
 
   /// A number in `range`; nil when absent.
@@ -134,24 +150,25 @@ package struct RequestFields {
     return try RequestFields(value, path: name(key))
   }
 
-  /// OpenAI's `metadata`: at most 16 pairs of strings, keys to 64 and values to 512 characters.
-  package func metadata() throws -> [String: String]? {
+  /// OpenAI's `metadata`: at most 16 pairs of strings, keys to 64 and values to 512 characters
+  /// (code points).
+  package func metadata() throws -> ExactDictionary<String>? {
     guard let value = value("metadata") else { return nil }
-    guard let pairs = value.objectValue?.dictionary else { throw wrongType("metadata", "an object") }
-    guard pairs.count <= 16 else { throw invalid("metadata", "more than 16 pairs") }
-    return try pairs.mapValues { value in
+    guard let members = value.objectValue else { throw wrongType("metadata", "an object") }
+    guard members.count <= 16 else { throw invalid("metadata", "more than 16 pairs") }
+    var pairs = ExactDictionary<String>()
+    for (key, value) in zip(members.keys, members.values) {
       guard let text = value.stringValue else {
         throw wrongType("metadata", "an object whose values are strings")
       }
-      guard text.count <= 512 else {
+      guard text.unicodeScalars.count <= 512 else {
         throw invalid("metadata", "a value is longer than 512 characters")
       }
-      return text
-    }.filter { pair in
-      guard pair.key.count <= 64 else {
+      guard key.unicodeScalars.count <= 64 else {
         throw invalid("metadata", "a key is longer than 64 characters")
       }
-      return true
+      pairs[key] = text
     }
+    return pairs
   }
 }

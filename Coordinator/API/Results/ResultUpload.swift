@@ -1,3 +1,4 @@
+import BoundedWork
 import CoordinatorCore
 import CoordinatorStore
 import Crypto
@@ -8,14 +9,15 @@ import ModelFormats
 import WirePayloads
 import WireProtocol
 
-/// Receives one result: bounded, expanded, compared with what the headers and the signature say,
-/// parsed against the unit's inputs, stored, and only then submitted.
+/// Receives one result: admitted, received within bounds, expanded when there is memory for it,
+/// compared with what the headers and the signature say, checked against the unit's inputs, stored, and
+/// only then submitted.
 struct ResultUpload {
   let environment: APIEnvironment
   let peer: WorkerAuthentication.Peer
 
   /// What the headers claim.
-  private struct Claim {
+  private struct Claim: Sendable {
     var digest: WireProtocol.Digest
     var size: Int
     var signature: Data
@@ -23,40 +25,103 @@ struct ResultUpload {
     var energy: EnergyClaim?
   }
 
-  /// - Throws: `APIError` 400 `result_invalid`, 409, 413, 426; `StoreError.leaseUnknown`.
+  /// - Throws: `APIError` 400 `result_invalid`, 408, 409, 413, 426, 429, 503; `StoreError.leaseUnknown`.
   ///
   /// - Returns: what became of it, and what kind of unit it is of.
   func receive(
     _ request: Request, lease id: String
   ) async throws -> (receipt: ResultReceipt, kind: UnitKind) {
+    let (worker, admission) = (peer.worker.id, environment.uploads)
+    try admission.begin(worker, now: environment.now())
+    defer { admission.end(worker, now: environment.now()) }
+    let lease = try await environment.store.leaseRecord(id, worker: worker)
+    do {
+      let receipt = try await receive(request, lease)
+      admission.noteValid(worker)
+      return (receipt, lease.specification.kind)
+    } catch let error as APIError where [.badRequest, .contentTooLarge].contains(error.status) {
+      let now = environment.now()
+      if admission.noteInvalid(worker, now: now) {
+        try await environment.store.abandon(
+          lease: id, worker: worker, reason: .failed,
+          detail: "The coordinator ended it: \(error.message)", now: now)
+        environment.wakeups.finalisation.signal()
+      } else {
+        try await environment.store.noteInvalidResult(of: worker, now: now)
+      }
+      throw error
+    }
+  }
+
+  private func receive(_ request: Request, _ lease: LeaseRecord) async throws -> ResultReceipt {
     let claim = try claim(of: request)
-    let lease = try await environment.store.leaseRecord(id, worker: peer.worker.id)
     if let earlier = lease.submitted {
       guard earlier.digest == claim.digest else {
         throw APIError.conflict(
           "This lease was given another result before.", code: WorkerErrorCode.resultInvalid)
       }
-      return (earlier.receipt, lease.specification.kind)
+      return earlier.receipt
     }
     try verifySignature(claim, unit: lease.unit)
-    let check = try await ResultCheck(lease.specification, blobs: environment.blobs)
-    let data = try await content(of: request, claim: claim, check: check)
-    let result: NewResult
+    let (check, vocabularySize) = try await check(lease.specification)
+    let limit = min(check.limitBytes, environment.limits.resultBytes)
+    guard claim.size <= limit else {
+      throw APIError.tooLarge("A result of this unit has at most \(limit) bytes.")
+    }
+    let body = try await ReceivedBody(
+      // Incompressible content grows by a little under zstd.
+      request.body, limit: claim.size + claim.size / 128 + 1024, environment)
+    let receipt: ResultReceipt
     do {
-      result = try check.result(decoding: data, digest: claim.digest)
+      receipt = try await submit(body, claim, check, vocabularySize: vocabularySize, of: lease)
     } catch {
-      throw invalid("The result is not valid for its unit: \(error).")
+      await body.discard()
+      throw error
     }
-    let receipt = try await environment.claims.naming(claim.digest) {
-      _ = try await environment.blobs.put(data)
-    } name: {
-      try await environment.store.submit(
-        ResultSubmission(
-          leaseID: id, workerID: peer.worker.id, result: result, signature: claim.signature,
-          seconds: claim.seconds, energy: claim.energy),
-        now: environment.now())
+    await body.discard()
+    return receipt
+  }
+
+  /// What results of the unit have to look like, and how many tokens its model knows.
+  private func check(
+    _ specification: UnitSpecification
+  ) async throws -> (check: ResultCheck, vocabularySize: Int) {
+    let (blobs, catalog) = (environment.blobs, environment.catalog)
+    let bytes = try await blobs.size(of: specification.inputs) ?? 0
+    return try await environment.heavy.run(bytes: 2 * bytes, of: environment.resultMemory) {
+      let inputs = try await UnitInputs(specification, blobs: blobs)
+      return (
+        try await ResultCheck(inputs, of: specification, blobs: blobs),
+        try await catalog.vocabularySize(ofManifest: specification.model)
+      )
     }
-    return (receipt, lease.specification.kind)
+  }
+
+  /// Expands, compares, checks, stores and submits what was received, once there is memory for it.
+  private func submit(
+    _ body: ReceivedBody, _ claim: Claim, _ check: ResultCheck, vocabularySize: Int,
+    of lease: LeaseRecord
+  ) async throws -> ResultReceipt {
+    let (environment, worker) = (environment, peer.worker.id)
+    return try await environment.heavy.run(bytes: claim.size, of: environment.resultMemory) {
+      let data = try expanded(body, claim)
+      let result: NewResult
+      do {
+        result = try check.result(
+          checking: data, digest: claim.digest, vocabularySize: vocabularySize)
+      } catch {
+        throw invalid("The result is not valid for its unit: \(error).")
+      }
+      return try await environment.claims.naming(claim.digest) {
+        try environment.blobs.persist([claim.digest: data])
+      } name: {
+        try await environment.store.submit(
+          ResultSubmission(
+            leaseID: lease.id, workerID: worker, result: result, signature: claim.signature,
+            seconds: claim.seconds, energy: claim.energy),
+          now: environment.now())
+      }
+    }
   }
 
   private func claim(of request: Request) throws -> Claim {
@@ -96,26 +161,11 @@ struct ResultUpload {
   }
 
   /// The expanded body, which has the digest and size that the headers claim.
-  private func content(
-    of request: Request, claim: Claim, check: ResultCheck
-  ) async throws -> Data {
-    let limit = min(check.limitBytes, environment.limits.resultBytes)
-    guard claim.size <= limit else {
-      throw APIError.tooLarge("A result of this unit has at most \(limit) bytes.")
-    }
-    // Incompressible content grows by a little under zstd.
-    let compressedLimit = claim.size + claim.size / 128 + 1024
-    var compressed = Data()
-    for try await piece in request.body {
-      guard compressed.count + piece.readableBytes <= compressedLimit else {
-        throw APIError.tooLarge("The body is larger than the result that it claims to hold.")
-      }
-      compressed.append(contentsOf: piece.readableBytesView)
-    }
+  private func expanded(_ body: ReceivedBody, _ claim: Claim) throws -> Data {
     let data: Data
     do {
-      data = try Zstd.decompress(compressed, limit: claim.size)
-    } catch {
+      data = try Zstd.decompress(limit: claim.size, next: body.pieces())
+    } catch let error as ZstdError {
       throw invalid("The body cannot be expanded: \(error).")
     }
     guard data.count == claim.size else {

@@ -35,7 +35,8 @@ struct AccountRoutes {
     let profile = try await environment.store.changeAccount(
       named: peer.worker.accountName,
       AccountChange(
-        isNamed: message.isPublic, team: message.team, country: message.country, url: message.url),
+        isNamed: message.isPublic, team: message.team, country: message.country, url: message.url,
+        teamPauseSeconds: AccountChange.ownersTeamPauseSeconds),
       now: environment.now())
     context.logger.info("account changed by its owner", metadata: ["worker": "\(peer.worker.id)"])
     return try .json(OwnAccount(profile))

@@ -1,5 +1,6 @@
 import CoordinatorCore
 import CoordinatorStore
+import ModelFormats
 
 /// The body of `POST /v1/batches`, checked as far as it can be without the store.
 struct BatchCreation {
@@ -7,7 +8,7 @@ struct BatchCreation {
   var endpoint: GenerationEndpoint
   var completionWindow: String
   var completionWindowSeconds: Int
-  var metadata: [String: String]?
+  var metadata: ExactDictionary<String>?
   var pool: WorkPool
   var priority: Int
   var outputExpiresAfterSeconds: Int?
@@ -42,6 +43,7 @@ struct BatchCreation {
     metadata = try fields.metadata()
     pool = try WorkChoiceFields.pool(metadata, fields)
     priority = try WorkChoiceFields.priority(metadata, fields)
+    try WorkChoiceFields.checkSkipBadLines(metadata, fields)
     outputExpiresAfterSeconds = try Self.expiry(fields)
   }
 

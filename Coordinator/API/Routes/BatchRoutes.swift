@@ -92,8 +92,7 @@ struct BatchRoutes {
   @Sendable private func progress(
     _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
   ) async throws -> Response {
-    let progress = try await environment.store.progress(
-      of: context.pathID(), key: key.id, now: environment.now())
-    return try .json(ProgressObject(progress))
+    try .json(
+      ProgressObject(await environment.progress(ofBatch: context.pathID(), key: key.id)))
   }
 }

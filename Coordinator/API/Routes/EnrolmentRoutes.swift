@@ -36,7 +36,7 @@ struct EnrolmentRoutes {
       NewWorker(
         secretHash: Secret.hash(message.secret),
         publicKey: BlobDigest.sha256(signingRequest.publicKey.derRepresentation),
-        name: String(message.workerName.prefix(100))),
+        name: message.workerName),
       now: environment.now())
     context.logger.info("worker enrolled", metadata: ["worker": "\(record.id)"])
     return try await issue(record, signingRequest)
@@ -47,7 +47,13 @@ struct EnrolmentRoutes {
   ) async throws -> Response {
     let message = try await request.message(RenewalRequest.self, limit: 65536)
     try message.versions.requireMatch()
-    return try await issue(peer.worker, verified(message.signingRequest))
+    var worker = peer.worker
+    let request = try verified(message.signingRequest)
+    if let name = Name.cleaned(message.workerName) {
+      try await environment.store.rename(worker: worker.id, to: name)
+      worker.name = name
+    }
+    return try await issue(worker, request)
   }
 
   private func verified(_ pem: String) throws -> VerifiedSigningRequest {
@@ -65,8 +71,9 @@ struct EnrolmentRoutes {
   private func issue(_ worker: WorkerRecord, _ request: VerifiedSigningRequest) async throws
     -> Response
   {
+    let now = environment.now()
     let issued = try environment.authority.issueWorkerCertificate(
-      workerID: worker.id, request: request, now: environment.now().date,
+      workerID: worker.id, request: request, now: now.date,
       validSeconds: Double(environment.limits.certificateSeconds))
     let isRecorded = try await environment.store.recordCertificate(
       CertificateRecord(
@@ -80,7 +87,8 @@ struct EnrolmentRoutes {
     return try .json(
       EnrolmentResponse(
         workerID: worker.id, accountName: worker.accountName, certificate: issued.pem,
-        authority: try environment.authority.certificatePEM(), notAfter: issued.notAfter))
+        authority: try environment.authority.certificatePEM(), notAfter: issued.notAfter,
+        validSeconds: issued.notAfter - now.seconds, workerName: worker.name))
   }
 }
 

@@ -21,7 +21,7 @@ struct FileRoutes {
     let announced = request.headers[.contentLength].flatMap { Int($0) } ?? 0
     try await environment.store.checkQuota(
       .file(bytes: max(0, announced - 65536)), key: key.id, now: environment.now())
-    let record = try await environment.uploads.withShare(of: key) {
+    let record = try await environment.uploadBudget.withShare(of: key) {
       try await environment.store.usage(ofKey: key.id, now: environment.now()).storedBytes
     } _: { share in
       var upload = FileUpload(environment: environment, share: share)

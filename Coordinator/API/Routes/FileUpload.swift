@@ -85,7 +85,7 @@ struct FileUpload {
     }
     // Some clients send a path.
     let last = name.split(whereSeparator: { $0 == "/" || $0 == "\\" }).last.map(String.init)
-    filename = String((last ?? "upload").prefix(255))
+    filename = Name.cleaned(last, limitBytes: 255) ?? "upload"
     writer = try await environment.blobs.makeWriter()
   }
 

@@ -1,3 +1,4 @@
+import BoundedWork
 import CoordinatorCore
 import CoordinatorStore
 import Foundation
@@ -108,16 +109,20 @@ struct FineTuningRoutes {
   }
 
   /// `metadata[name]=value` of a query, spelled as forms are: `+` is a blank.
-  private static func metadata(_ query: String) -> [String: String] {
+  private static func metadata(_ query: String) -> ExactDictionary<String> {
     func spelled(_ text: Substring) -> String {
       let text = text.replacing("+", with: " ")
       return text.removingPercentEncoding ?? String(text)
     }
     return query.split(separator: "&").reduce(into: [:]) { metadata, pair in
       let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      let name = spelled(parts[0])
-      guard parts.count == 2, name.hasPrefix("metadata["), name.hasSuffix("]") else { return }
-      metadata[String(name.dropFirst(9).dropLast())] = spelled(parts[1])
+      // By code points: a key may begin with a mark that combines with the bracket.
+      let name = Array(spelled(parts[0]).unicodeScalars)
+      let prefix = Array("metadata[".unicodeScalars)
+      guard parts.count == 2, name.starts(with: prefix), name.last == "]" else { return }
+      var key = String.UnicodeScalarView()
+      key.append(contentsOf: name.dropFirst(prefix.count).dropLast())
+      metadata[String(key)] = spelled(parts[1])
     }
   }
 
@@ -190,15 +195,18 @@ struct FineTuningRoutes {
     let preparation = FineTuningPreparation(
       environment: environment, job: job, date: environment.now(), stores: false)
     do {
-      let prepared = try await preparation.prepare(
-        machines: try await environment.machines(for: job.pool))
+      let prepared = try await environment.heavy.run(
+        bytes: preparation.memoryBytes(), of: environment.tuningMemory
+      ) {
+        try await preparation.prepare(machines: try await environment.machines(for: job.pool))
+      }
       let machines = try await environment.store.activeMachines(
         pool: job.pool, now: environment.now())
       return try .json(
-        try FineTuningEstimate(
+        FineTuningEstimate(
           prepared, model: job.model,
-          replicas: job.pool == .public ? environment.policy.quorum : 1, flopsPerSecond: machines.flopsPerSecond,
-          blobs: environment.blobs))
+          replicas: job.pool == .public ? environment.policy.quorum : 1,
+          flopsPerSecond: machines.flopsPerSecond))
     } catch let failure as FineTuningFailure {
       throw APIError.invalid(failure.message, param: failure.param, code: failure.code)
     }
@@ -249,8 +257,13 @@ struct FineTuningRoutes {
         code: "model_not_found")
     }
     do {
-      guard let data = try await AdapterFiles(environment: environment, model: model).file(name)
-      else { throw APIError.noSuch("file of an adapter", name, param: nil) }
+      let files = AdapterFiles(environment: environment, model: model)
+      let data = try await environment.heavy.run(
+        bytes: files.memoryBytes(), of: environment.tuningMemory
+      ) {
+        try await files.file(name)
+      }
+      guard let data else { throw APIError.noSuch("file of an adapter", name, param: nil) }
       return Response(
         status: .ok, headers: [.contentType: "application/octet-stream"],
         body: ResponseBody(byteBuffer: .init(bytes: data)))

@@ -82,11 +82,15 @@ struct PublicRoutes {
   @Sendable private func ready(
     _ request: Request, _ context: CoordinatorRequestContext
   ) async throws -> Response {
+    // The database may write for a while where it wrote before, though the disk is full.
+    if let fullness = environment.diskGuard.fullness(freeBytes: environment.freeDiskBytes()) {
+      throw APIError.unavailable(fullness)
+    }
     do {
       try await environment.store.checkReady()
     } catch {
       context.logger.error("store is not ready", metadata: ["error": "\(error)"])
-      throw APIError.unavailable("The store does not answer.")
+      throw APIError.unavailable("The store cannot write.")
     }
     return try .json(["status": "ok"])
   }

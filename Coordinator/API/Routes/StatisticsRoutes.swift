@@ -90,6 +90,15 @@ struct StatisticsRoutes {
         [([("version", ProtocolVersion.program)], 1)])
       try await environment.store.gauges(now: environment.now()).write(to: &text)
       environment.metrics.write(to: &text)
+      text.metric(
+        "tally_clock_jump_seconds", .gauge,
+        "Seconds that the system's clock is ahead by since it was set, until that is believed.",
+        environment.clockJumpSeconds() ?? 0)
+      if let end = environment.serverCertificateEnd() {
+        text.metric(
+          "tally_server_certificate_end_timestamp_seconds", .gauge,
+          "When the server's certificate ends, in seconds since 1970.", Double(end.seconds))
+      }
       ProcessGauges.read().write(to: &text)
       return Response(
         status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],

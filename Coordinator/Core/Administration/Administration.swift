@@ -16,14 +16,17 @@ package struct Administration: Hashable, Sendable {
   package var message: String?
   /// Older workers are asked to upgrade.
   package var minimumWorkerVersion: ProgramVersion?
+  /// `https://host:port` to which the coordinator will move.
+  package var nextAddress: String?
 
   package init(
     leasing: LeasingState = .open, message: String? = nil,
-    minimumWorkerVersion: ProgramVersion? = nil
+    minimumWorkerVersion: ProgramVersion? = nil, nextAddress: String? = nil
   ) {
     self.leasing = leasing
     self.message = message
     self.minimumWorkerVersion = minimumWorkerVersion
+    self.nextAddress = nextAddress
   }
 }
 

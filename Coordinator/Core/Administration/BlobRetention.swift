@@ -65,6 +65,21 @@ package struct DiskGuard: Hashable, Sendable {
 
   package init() {}
 
+  /// With less, the database cannot write, whatever the guard is.
+  private static let leastBytes = 1_000_000
+  /// With more, what is there can still be read, deleted and answered, so that the guard alone is no
+  /// reason to send everybody away.
+  private static let readyBytes = 100_000_000
+
+  /// Why nothing can be written, in a sentence; nil while it can or nobody can tell.
+  package func fullness(freeBytes: Int?) -> String? {
+    guard let freeBytes,
+      freeBytes < max(Self.leastBytes, min(freeBytesMinimum, Self.readyBytes))
+    else { return nil }
+    return shortage(freeBytes: freeBytes)
+      ?? "The coordinator's disk is full. Its operator has to make room."
+  }
+
   /// Why nothing can be taken now, in a sentence; nil while there is room or nobody can tell.
   package func shortage(freeBytes: Int?) -> String? {
     guard let freeBytes, freeBytes < freeBytesMinimum else { return nil }

@@ -30,13 +30,20 @@ package struct Replica: Hashable, Sendable {
   package var state: State
   /// The digest of its result, once there is one.
   package var result: Digest?
+  /// Whether it runs for much longer than it should: another may have its place once the unit has
+  /// a result.
+  package var isLate: Bool
 
-  package init(id: Int64, worker: String, account: String, state: State, result: Digest? = nil) {
+  package init(
+    id: Int64, worker: String, account: String, state: State, result: Digest? = nil,
+    isLate: Bool = false
+  ) {
     self.id = id
     self.worker = worker
     self.account = account
     self.state = state
     self.result = result
+    self.isLate = isLate
   }
 
   /// Whether its account takes part in the unit now.
@@ -46,6 +53,17 @@ package struct Replica: Hashable, Sendable {
     default: false
     }
   }
+
+  /// Whether it ended without a result, by silence or given back.
+  package var wasGivenUp: Bool {
+    switch state {
+    case .expired, .abandoned: true
+    default: false
+    }
+  }
+
+  /// Whether its worker said that the unit cannot be computed.
+  package var isRefusal: Bool { state == .abandoned(.invalidUnit) }
 
   /// Whether it was lost in a way that may be the unit's fault.
   package var countsAsLost: Bool {

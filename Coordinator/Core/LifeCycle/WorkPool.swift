@@ -4,6 +4,14 @@ package enum WorkPool: String, Hashable, Sendable, Codable, CaseIterable {
   case `public`
   /// The operator's own workers only. One run is enough.
   case trusted
+
+  /// Accounts whose results a unit needs at least.
+  package var leastAccounts: Int {
+    switch self {
+    case .public: 2
+    case .trusted: 1
+    }
+  }
 }
 
 /// What a verified result rests on; goes into each answer's `tally.verification`.

@@ -16,9 +16,10 @@ package struct Acceptance: Hashable, Sendable {
 
 /// The life of a unit: an event comes in, the states change, and what follows for others comes out.
 ///
-///     open -> accepted | awaitingReplay
-///     awaitingReplay -> accepted | failed
+///     open -> accepted | awaitingReplay | failed
+///     awaitingReplay -> accepted | failed | open
 ///     open, awaitingReplay -> cancelled
+///     accepted -> accepted, with the right result, when an audit finds the accepted one wrong
 package struct WorkUnit: Hashable, Sendable {
   package enum ReplayReason: String, Hashable, Sendable {
     /// Replicas have different digests.
@@ -48,18 +49,26 @@ package struct WorkUnit: Hashable, Sendable {
     case grant(replica: Int64)
     /// This replica's worker gave a wrong result.
     case reject(replica: Int64)
+    /// This replica's result was accepted and is wrong: it loses its credit and is rejected.
+    case revoke(replica: Int64)
   }
 
   package let pool: WorkPool
+  /// Accounts whose results must be equal. It stays as it was when the unit was cut, whatever is
+  /// set later.
+  package let wanted: Int
   package var state: State
   package var replicas: [Replica]
   /// Attempts of the trusted machine that failed.
   package var failedReplays: Int
 
+  /// - Parameter wanted: see `CoordinatorPolicy.accountsWanted`; nil for the least of the pool.
   package init(
-    pool: WorkPool, state: State = .open, replicas: [Replica] = [], failedReplays: Int = 0
+    pool: WorkPool, wanted: Int? = nil, state: State = .open, replicas: [Replica] = [],
+    failedReplays: Int = 0
   ) {
     self.pool = pool
+    self.wanted = wanted ?? pool.leastAccounts
     self.state = state
     self.replicas = replicas
     self.failedReplays = failedReplays
@@ -68,23 +77,54 @@ package struct WorkUnit: Hashable, Sendable {
   /// Accounts with a replica that runs or waits for verification.
   package var accounts: Set<String> { Set(replicas.lazy.filter(\.takesPart).map(\.account)) }
 
-  /// Replicas to lease out now.
-  package func missing(_ policy: CoordinatorPolicy) -> Int {
-    guard case .open = state else { return 0 }
-    return max(0, wanted(policy) - accounts.count)
-  }
-
-  private func wanted(_ policy: CoordinatorPolicy) -> Int {
-    switch pool {
-    case .public: policy.quorum
-    case .trusted: 1
+  /// Replicas to lease out now. A unit that waits for the trusted machine because replicas were
+  /// lost stays open: another account may be quicker.
+  package var missing: Int {
+    switch state {
+    case .open, .awaitingReplay(.lostReplicas): max(0, wanted - promised.count)
+    case .awaitingReplay(.disagreement), .accepted, .failed, .cancelled: 0
     }
   }
 
-  /// Whether an account may be given a replica. One that lost a replica may try again: with few
-  /// accounts there may be no other, and workers that fail are held back by their own backoff.
-  package func mayLease(account: String, _ policy: CoordinatorPolicy) -> Bool {
-    missing(policy) > 0 && !accounts.contains(account)
+  /// Accounts from which a result is there or expected. Once one result is there, a late replica
+  /// holds no place: a spare one is leased out, and the first of both counts.
+  private var promised: Set<String> {
+    let hasResult = replicas.contains { $0.state == .submitted }
+    return Set(
+      replicas.lazy.filter { replica in
+        replica.state == .submitted || (replica.takesPart && !(hasResult && replica.isLate))
+      }.map(\.account))
+  }
+
+  /// Who counts once for the unit, however many replicas it has: an account in the public pool, a
+  /// machine in the trusted one, where all machines may be of one account.
+  private func party(of replica: Replica) -> String {
+    pool == .trusted ? replica.worker : replica.account
+  }
+
+  private func parties(where isCounted: (Replica) -> Bool) -> Set<String> {
+    Set(replicas.lazy.filter(isCounted).map(party))
+  }
+
+  /// Accounts (machines in the trusted pool) that have or had a replica.
+  package var everyParty: Int { parties { _ in true }.count }
+
+  /// Whether a worker, or another of its account in the public pool, gave up a replica: then the
+  /// unit goes back to it last.
+  package func wasGivenUp(by worker: String, of account: String) -> Bool {
+    parties(where: \.wasGivenUp).contains(pool == .trusted ? worker : account)
+  }
+
+  /// Whether a worker, or another of its account in the public pool, said that the unit cannot be
+  /// computed.
+  package func wasRefused(by worker: String, of account: String) -> Bool {
+    parties(where: \.isRefusal).contains(pool == .trusted ? worker : account)
+  }
+
+  /// Whether an account may be given a replica. One that gave a replica up may try again when
+  /// nobody else is there: with few accounts there may be no other.
+  package func mayLease(account: String) -> Bool {
+    missing > 0 && !accounts.contains(account)
   }
 }
 
@@ -99,32 +139,68 @@ extension WorkUnit {
 
   /// A lease that expired goes on, since its worker is still at it: after an outage of the
   /// coordinator, say. False when its place was taken meanwhile.
-  package mutating func revive(
-    _ replica: Int64, until deadline: Timestamp, _ policy: CoordinatorPolicy
-  ) -> Bool {
+  package mutating func revive(_ replica: Int64, until deadline: Timestamp) -> Bool {
     guard let index = index(of: replica), replicas[index].state == .expired,
-      replicas[index].result == nil, mayLease(account: replicas[index].account, policy)
+      replicas[index].result == nil, mayLease(account: replicas[index].account)
     else { return false }
     replicas[index].state = .running(deadline: deadline)
     return true
   }
 
-  /// A lease ends without a result.
+  /// A lease runs for longer than it should.
+  package mutating func noteLate(_ replica: Int64) {
+    guard let index = index(of: replica), case .running = replicas[index].state else { return }
+    replicas[index].isLate = true
+  }
+
+  /// A lease ends without a result, where more accounts are there than any rule asks for.
+  @discardableResult
   package mutating func lose(
     _ replica: Int64, as state: Replica.State, _ policy: CoordinatorPolicy
-  ) {
-    guard let index = index(of: replica), case .running = replicas[index].state else { return }
+  ) -> [Action] {
+    lose(replica, as: state, among: .max, policy)
+  }
+
+  /// A lease ends without a result.
+  ///
+  /// One account counts once: as long as another may compute the unit, no account alone sends it to
+  /// the trusted machine by losing it, or fails it by calling it invalid.
+  ///
+  /// - Parameters:
+  ///   - detail: what the worker says of it.
+  ///   - parties: accounts of the pool that were there of late, machines in the trusted pool; asked
+  ///     only where it decides.
+  @discardableResult
+  package mutating func lose(
+    _ replica: Int64, as state: Replica.State, detail: String = "",
+    among parties: @autoclosure () throws -> Int, _ policy: CoordinatorPolicy
+  ) rethrows -> [Action] {
+    guard let index = index(of: replica), case .running = replicas[index].state else { return [] }
     replicas[index].state = state
-    guard case .open = self.state else { return }
-    if replicas.lazy.filter(\.countsAsLost).count >= policy.maximumLostReplicas {
+    switch self.state {
+    case .open, .awaitingReplay(.lostReplicas): break
+    case .awaitingReplay(.disagreement), .accepted, .failed, .cancelled: return []
+    }
+    // A result shows that the unit can be computed.
+    if state == .abandoned(.invalidUnit), !replicas.contains(where: { $0.state == .submitted }),
+      self.parties(where: \.isRefusal).count
+        >= min(policy.maximumInvalidReports, max(wanted, try parties()))
+    {
+      self.state = .failed(reason: detail)
+      releaseAll()
+      return [.fail(reason: detail)]
+    }
+    if replicas.lazy.filter(\.countsAsLost).count >= policy.maximumLostReplicas,
+      self.parties(where: \.countsAsLost).count
+        >= min(policy.maximumLostReplicas, max(wanted, try parties()))
+    {
       self.state = .awaitingReplay(.lostReplicas)
     }
+    return []
   }
 
   /// A worker's first result for a lease arrives.
-  package mutating func submit(
-    _ replica: Int64, result: Digest, _ policy: CoordinatorPolicy
-  ) -> [Action] {
+  package mutating func submit(_ replica: Int64, result: Digest) -> [Action] {
     guard let index = index(of: replica), replicas[index].result == nil else { return [] }
     replicas[index].result = result
     if replicas[index].state == .revoked { return [] }
@@ -141,14 +217,41 @@ extension WorkUnit {
       }
       replicas[index].state = .submitted
       releaseOtherRuns(of: replicas[index].account)
-      return verify(policy)
+      return verify()
     }
   }
 
-  /// The trusted machine computed the unit: these are its bits.
+  /// The trusted machine computed the unit: these are its bits. They are taken also when the unit
+  /// went back to work meanwhile.
   package mutating func settle(byReplay result: Digest) -> [Action] {
-    guard case .awaitingReplay = state else { return [] }
-    return apply(ReplaySettlement().verdict(on: replicas, truth: result))
+    switch state {
+    case .open, .awaitingReplay:
+      return apply(ReplaySettlement().verdict(on: replicas, truth: result))
+    case .accepted, .failed, .cancelled: return []
+    }
+  }
+
+  /// The trusted machine computed a unit that was accepted: these are its bits. When they are not
+  /// the accepted ones, they take their place, and who gave the accepted ones is caught.
+  package mutating func audit(truth: Digest) -> [Action] {
+    guard case .accepted(let believed) = state, believed.result != truth else { return [] }
+    var actions: [Action] = []
+    for index in replicas.indices
+    where replicas[index].state == .accepted && replicas[index].result != truth {
+      replicas[index].state = .rejected
+      actions.append(.revoke(replica: replicas[index].id))
+    }
+    // A late result that differed from the accepted one was dropped, and may be the right one.
+    var right = Set(replicas.lazy.filter { $0.state == .accepted }.map(\.account))
+    for index in replicas.indices
+    where replicas[index].state == .notNeeded && replicas[index].result == truth {
+      guard right.insert(replicas[index].account).inserted else { continue }
+      replicas[index].state = .accepted
+      actions.append(.grant(replica: replicas[index].id))
+    }
+    state = .accepted(
+      Acceptance(result: truth, verification: .replay, replicas: right.count + 1))
+    return actions
   }
 
   /// The trusted machine could not compute the unit.
@@ -171,11 +274,12 @@ extension WorkUnit {
     }
   }
 
-  /// A worker was caught or revoked: what it has not had verified counts for nothing.
-  package mutating func takeBack(worker: String) {
+  /// A worker was caught or revoked: what it has not had verified counts for nothing. A dispute
+  /// that only its result made is over, and the unit goes back to work.
+  package mutating func takeBack(worker: String) -> [Action] {
     switch state {
     case .open, .awaitingReplay: break
-    case .accepted, .failed, .cancelled: return
+    case .accepted, .failed, .cancelled: return []
     }
     for index in replicas.indices where replicas[index].worker == worker {
       switch replicas[index].state {
@@ -185,6 +289,10 @@ extension WorkUnit {
       case .accepted, .rejected, .takenBack, .revoked: break
       }
     }
+    let left = replicas.lazy.filter { $0.state == .submitted }.compactMap(\.result)
+    guard case .awaitingReplay(.disagreement) = state, Set(left).count < 2 else { return [] }
+    state = .open
+    return verify()
   }
 }
 
@@ -192,12 +300,12 @@ extension WorkUnit {
   private func index(of replica: Int64) -> Int? { replicas.firstIndex { $0.id == replica } }
 
   /// Asks the pool's policy what the results mean.
-  private mutating func verify(_ policy: CoordinatorPolicy) -> [Action] {
+  private mutating func verify() -> [Action] {
     // A disagreement is the trusted machine's to settle; lost replicas may still be made good.
     if case .awaitingReplay(.disagreement) = state { return [] }
     let rule: any VerificationPolicy =
       switch pool {
-      case .public: DigestQuorum(accounts: policy.quorum)
+      case .public: DigestQuorum(accounts: wanted)
       case .trusted: TrustedPool()
       }
     return apply(rule.verdict(on: replicas))

@@ -19,6 +19,9 @@ package enum Scheduler {
     if let until = worker.suspendedUntil, until > now {
       return Order(queues: [], passedOver: [.suspended: 1])
     }
+    if let until = worker.heldBackUntil, until > now {
+      return Order(queues: [], passedOver: [.failedLately: 1])
+    }
     var passedOver: [IdleReason: Int] = [:]
     var fitting: [WorkQueue] = []
     for queue in queues {
@@ -44,9 +47,11 @@ package enum Scheduler {
     return (left.virtualTime, left.id) < (right.virtualTime, right.id)
   }
 
-  private static func misfit(_ queue: WorkQueue, _ worker: WorkerProfile) -> IdleReason? {
+  /// Why a worker can take nothing of a queue, whatever its units are; nil when it can.
+  static func misfit(_ queue: WorkQueue, _ worker: WorkerProfile) -> IdleReason? {
     if queue.pool == .trusted, !worker.trusted { return .otherPool }
     if let choices = worker.choices, !choices.takes(queue.kind, queue.work) { return .notChosen }
+    if worker.refusedModels.contains(queue.model) { return .failedLately }
     if UnitMemory.leastBytes(queue.cost, queue.cache) > worker.memoryLimitBytes {
       return .needsMoreMemory
     }

@@ -38,9 +38,10 @@ package struct UnitSizing: Hashable, Sendable {
   /// - Parameters:
   ///   - secondsLeft: seconds of work that the worker still wants.
   ///   - activeWorkers: workers that share what waits.
+  ///   - room: requests that the worker may still hold.
   package init(
     queue: WorkQueue, worker: WorkerProfile, secondsLeft: Double, activeWorkers: Int,
-    _ policy: CoordinatorPolicy
+    room: Int = .max, _ policy: CoordinatorPolicy
   ) {
     let seconds = min(Double(policy.targetUnitSeconds), max(1, secondsLeft))
     flops = worker.speed(policy) * seconds
@@ -51,7 +52,7 @@ package struct UnitSizing: Hashable, Sendable {
     cacheBytes = worker.memoryLimitBytes - UnitMemory.leastBytes(queue.cost, queue.cache)
     // Guided self-scheduling: an equal part of what is left, so that all finish together.
     let workers = max(1, activeWorkers)
-    requests = max(1, (queue.waitingRequests + workers - 1) / workers)
+    requests = max(1, min(room, (queue.waitingRequests + workers - 1) / workers))
     cost = queue.cost
     cache = queue.cache
   }

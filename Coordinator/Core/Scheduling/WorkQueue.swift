@@ -62,12 +62,17 @@ package struct WorkQueue: Hashable, Sendable {
 /// What the scheduler knows of the worker that asks.
 package struct WorkerProfile: Hashable, Sendable {
   package var trusted: Bool
+  /// After a wrong result.
   package var suspendedUntil: Timestamp?
+  /// After units that failed, or that were given back too often.
+  package var heldBackUntil: Timestamp?
+  /// Manifests of which it called units invalid, several times of late.
+  package var refusedModels: Set<Digest>
   package var threads: Int
   package var memoryLimitBytes: Int
   package var cacheFreeBytes: Int
   package var cachedModels: Set<Digest>
-  /// Operations a second, as its finished units showed; nil before the first.
+  /// Operations a second, as its accepted units showed; nil before the first.
   package var flopsPerSecond: Double?
   /// Which work its owner chose; nil: any.
   package var choices: WorkChoices?
@@ -75,10 +80,12 @@ package struct WorkerProfile: Hashable, Sendable {
   package init(
     trusted: Bool, suspendedUntil: Timestamp?, threads: Int, memoryLimitBytes: Int,
     cacheFreeBytes: Int, cachedModels: Set<Digest>, flopsPerSecond: Double?,
-    choices: WorkChoices? = nil
+    choices: WorkChoices? = nil, heldBackUntil: Timestamp? = nil, refusedModels: Set<Digest> = []
   ) {
     self.trusted = trusted
     self.suspendedUntil = suspendedUntil
+    self.heldBackUntil = heldBackUntil
+    self.refusedModels = refusedModels
     self.threads = threads
     self.memoryLimitBytes = memoryLimitBytes
     self.cacheFreeBytes = cacheFreeBytes
@@ -90,6 +97,6 @@ package struct WorkerProfile: Hashable, Sendable {
   /// The speed to plan with.
   package func speed(_ policy: CoordinatorPolicy) -> Double {
     if let flopsPerSecond, flopsPerSecond.isFinite, flopsPerSecond > 0 { return flopsPerSecond }
-    return policy.assumedFlopsPerCore * Double(min(max(threads, 1), 1024))
+    return policy.assumedFlopsPerCore * Double(min(max(threads, 1), 16))
   }
 }

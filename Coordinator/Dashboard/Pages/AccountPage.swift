@@ -155,9 +155,12 @@ extension DashboardRoutes {
           named: viewer.account.name,
           AccountChange(
             isNamed: settings.isPublic, team: settings.team, country: settings.country,
-            url: settings.url), now: environment.now())
+            url: settings.url, teamPauseSeconds: AccountChange.ownersTeamPauseSeconds),
+          now: environment.now())
         return Self.goTo("/accounts/\(viewer.account.id)?saved=yes#settings")
-      } catch let error as StoreError where error.code == .invalid {
+      } catch let error as StoreError 
+        where [.invalid, .conflict, .tooSoon].contains(error.code)
+      {
         settings.problem = error.message
         return try await pages.page(
           try await accountPage(of: viewer, settings: settings, span: .month), section: nil,

@@ -105,6 +105,9 @@ struct JobPage: PageContent {
     guard progress.batch.state == .inProgress, let began = progress.batch.times.inProgress else {
       return nil
     }
+    guard progress.replicas.running + progress.units.awaitingReplay > 0 else {
+      return "not known while nobody works on it"
+    }
     let seconds = TimeLeft.estimate(
       done: progress.flopsDone, of: progress.flopsEstimated, in: now.seconds(since: began))
     return seconds.map { "about " + Spelling.duration($0) } ?? "not known yet"
@@ -155,7 +158,7 @@ extension DashboardRoutes {
     let id = try visit.pathID()
     let now = environment.now()
     return JobPage(
-      try await environment.store.progress(of: id, key: nil, now: now),
+      try await environment.progress(ofBatch: id, key: nil),
       units: try await environment.store.units(
         of: id, for: visit.visitor.audience, limit: JobPage.shownUnits), now: now)
   }

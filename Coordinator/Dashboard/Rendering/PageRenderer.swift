@@ -1,5 +1,6 @@
 import Foundation
 import Mustache
+import WireProtocol
 
 /// What a page shows: a template's name and the values that it is filled with.
 ///
@@ -45,7 +46,8 @@ package struct PageRenderer: Sendable {
     guard let text = library.render(object, withTemplate: template) else {
       throw MissingTemplate(name: template)
     }
-    return text
+    // Templates escape markup; names of before there was a rule may hold what turns the direction.
+    return ForeignText.plain(text, keepsLines: true)
   }
 
   /// A page names a template that is not part of the program.

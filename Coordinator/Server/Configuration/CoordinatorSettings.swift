@@ -25,14 +25,15 @@ extension CoordinatorSetting {
       "host_names", "Names and addresses in the certificate that it issues to itself.",
       .list(\.hostNames)),
     .init(
-      "certificate", "The file of a certificate chain (PEM) of your own; null: it issues one.",
+      "certificate",
+      "The file of a certificate chain (PEM) of your own, taken up when it changes; null: it issues one.",
       .optionalText(\.certificate)),
     .init(
       "certificate_key", "The file of the key (PEM) of `certificate`.",
       .optionalText(\.certificateKey)),
     .init(
       "replay_threads",
-      "Threads for replaying units on which workers disagree; 0 leaves that to another process.",
+      "Threads for replaying units on which workers disagree, and for audits; 0 leaves that to another process.",
       .integer(\.replayThreads, 0...1024)),
     .init(
       "validations_at_once", "Batches that are validated side by side.",
@@ -114,13 +115,14 @@ extension CoordinatorSetting {
       "heartbeat_seconds", "Seconds between a worker's signs of life.",
       .integer(\.policy.heartbeatSeconds, 1...86_400)),
     .init(
-      "silence_seconds", "Seconds of silence after which a worker's unit is given to another.",
+      "silence_seconds",
+      "Seconds of silence after which a worker's unit may go to another, not before its first deadline.",
       .integer(\.policy.silenceSeconds, 1...86_400)),
     .init(
       "deadline_factor", "A lease ends first after this many times the time that it should take.",
       .number(\.policy.deadlineFactor, factors)),
     .init(
-      "extension_factor", "Signs of life extend a lease to this many times that time,",
+      "extension_factor", "Signs of progress extend a lease to this many times that time,",
       .number(\.policy.extensionFactor, factors)),
     .init(
       "minimum_extension_seconds", "but at least to this many seconds,",
@@ -138,11 +140,20 @@ extension CoordinatorSetting {
 
   private static let verification: [CoordinatorSetting] = [
     .init(
-      "quorum", "Accounts whose results must be equal in the public pool.",
+      "quorum",
+      "Accounts whose results must be equal in the public pool, for units that are cut from now on.",
       .integer(\.policy.quorum, 2...16)),
     .init(
+      "audit_share",
+      "The share of the units that a quorum accepted which the coordinator's own machine computes again, drawn "
+        + "by lot, from 0 (none) to 1. It holds where all accounts that agreed are established: 5 results of "
+        + "each were confirmed by the coordinator's own machine or by different established accounts. Where "
+        + "only some are, it counts five times; where none is, twenty times.",
+      .number(\.policy.auditShare, 0.0...1.0)),
+    .init(
       "maximum_lost_replicas",
-      "Replicas of a unit that may be lost before the coordinator's own machine takes it.",
+      "Replicas of a unit that may be lost before the coordinator's own machine takes it, by as many "
+        + "accounts (by all where there are fewer).",
       .integer(\.policy.maximumLostReplicas, 1...1000)),
     .init(
       "maximum_replays", "Attempts of that machine before the unit's requests fail.",
@@ -155,8 +166,15 @@ extension CoordinatorSetting {
       "Seconds without work after a worker's first wrong result, doubled for each further one.",
       .integer(\.policy.suspensionSeconds, seconds)),
     .init(
+      "account_hold_seconds",
+      "Seconds without work for all workers of an account after the first of them gave a wrong result; after "
+        + "others of them did within 30 days, `suspension_seconds` doubled for each. An account has one such "
+        + "worker free for each 1000 accepted results.",
+      .integer(\.policy.accountHoldSeconds, seconds)),
+    .init(
       "failure_backoff_seconds",
-      "Seconds without work after a worker failed at a unit, doubled for each further one in a row.",
+      "Seconds without work after a worker failed at a unit or let its lease end in silence, doubled for "
+        + "each further one in a row.",
       .integer(\.policy.failureBackoffSeconds, seconds)),
   ]
 
@@ -190,7 +208,8 @@ extension CoordinatorSetting {
       "result_bytes", "Bytes of an uncompressed result.",
       .integer(\.limits.resultBytes, 4096...(1 << 32))),
     .init(
-      "certificate_seconds", "Seconds that a worker's certificate is valid; workers renew it in time.",
+      "certificate_seconds",
+      "Seconds that a worker's certificate is valid; workers renew it in time, or up to 90 days late.",
       .integer(\.limits.certificateSeconds, 60...(10 * 31_536_000))),
     .init(
       "default_chat_tokens",

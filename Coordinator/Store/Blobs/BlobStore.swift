@@ -36,6 +36,9 @@ package protocol BlobWriter: AnyObject, Sendable {
   func write(_ data: Data) async throws
   /// The name of what was written so far.
   func digest() async throws -> Digest
+  /// What was written from byte `offset` on, at most `count` bytes; empty at the end. Blocks the
+  /// calling thread.
+  func read(from offset: Int, count: Int) throws -> Data
   /// Makes the blob durable and gives its name and size.
   ///
   /// - Parameter expected: what the sender said it would be.

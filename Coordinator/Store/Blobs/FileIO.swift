@@ -18,7 +18,7 @@ enum FileIO {
 
   /// A new file that did not exist, readable by its owner only.
   static func create(_ path: String) throws -> Int32 {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw failure("create", path) }
     return descriptor
   }
@@ -96,6 +96,10 @@ enum FileIO {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure("open", path) }
     defer { close(descriptor) }
+    return try read(descriptor, offset: offset, count: count, path)
+  }
+
+  static func read(_ descriptor: Int32, offset: Int, count: Int, _ path: String) throws -> Data {
     var data = Data(count: count)
     try data.withUnsafeMutableBytes { buffer in
       var done = 0

@@ -47,7 +47,7 @@ package final class FolderBlobStore: BlobStore {
 
   private func shard(_ digest: Digest) -> String { "\(folder)/\(digest.hex.prefix(2))" }
 
-  fileprivate func temporaryPath() -> String { "\(temporary)/\(UUID().uuidString)" }
+  func temporaryPath() -> String { "\(temporary)/\(UUID().uuidString)" }
 }
 
 package extension FolderBlobStore {
@@ -176,6 +176,14 @@ private final class FolderBlobWriter: BlobWriter {
     try open.withLock { state in
       guard let present = state else { throw StoreError(.conflict, "This blob is finished.") }
       return present.hasher.finalize()
+    }
+  }
+
+  func read(from offset: Int, count: Int) throws -> Data {
+    try open.withLock { state in
+      guard let state else { throw StoreError(.conflict, "This blob is finished.") }
+      let count = max(0, min(count, state.bytes - offset))
+      return try FileIO.read(state.descriptor, offset: offset, count: count, path)
     }
   }
 

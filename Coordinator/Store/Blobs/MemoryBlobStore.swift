@@ -90,6 +90,13 @@ private final class MemoryBlobWriter: BlobWriter {
     return BlobDigest.sha256(written)
   }
 
+  func read(from offset: Int, count: Int) throws -> Data {
+    try data.withLock { data in
+      guard let data else { throw StoreError(.conflict, "This blob is finished.") }
+      return Data(data.dropFirst(offset).prefix(count))
+    }
+  }
+
   func finish(expected: Digest?) async throws -> (digest: Digest, bytes: Int) {
     let whole = data.withLock { data in
       defer { data = nil }

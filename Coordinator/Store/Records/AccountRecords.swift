@@ -14,27 +14,32 @@ package struct AccountProfile: Hashable, Sendable {
   package var email: String?
 }
 
-/// A change of an account; nil leaves a thing as it is, an empty text removes it.
+/// A change of an account; nil leaves a thing as it is, an empty text removes it. Texts are kept as
+/// `Name.checked(_:)` gives them.
 package struct AccountChange: Hashable, Sendable {
   package var isNamed: Bool?
   package var team: String?
   package var country: String?
   package var url: String?
   package var email: String?
+  /// Seconds that lie between two changes of the team; 0 for the operator's changes.
+  package var teamPauseSeconds: Int
 
   package init(
     isNamed: Bool? = nil, team: String? = nil, country: String? = nil, url: String? = nil,
-    email: String? = nil
+    email: String? = nil, teamPauseSeconds: Int = 0
   ) {
     self.isNamed = isNamed
     self.team = team
     self.country = country
     self.url = url
     self.email = email
+    self.teamPauseSeconds = teamPauseSeconds
   }
 
-  /// Longest text of any of these, in characters.
-  package static let longest = 254
+  /// Seconds between two changes of the team by an account's owner: each change may make a team, whose
+  /// name is then taken.
+  package static let ownersTeamPauseSeconds = 60
 }
 
 /// Whose history is asked for.

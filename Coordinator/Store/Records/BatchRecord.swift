@@ -1,4 +1,5 @@
 import CoordinatorCore
+import ModelFormats
 import WireProtocol
 
 /// A batch to be created.
@@ -12,7 +13,7 @@ package struct NewBatch: Hashable, Sendable {
   /// As the client spelled it, such as "24h".
   package var completionWindow: String
   package var completionWindowSeconds: Int
-  package var metadata: [String: String]?
+  package var metadata: ExactDictionary<String>?
   package var pool: WorkPool
   /// Higher runs first among the batches of one API key; -100 to 100.
   package var priority: Int
@@ -23,7 +24,7 @@ package struct NewBatch: Hashable, Sendable {
 
   package init(
     keyID: String, inputFileID: String, inputBlob: Digest, endpoint: String,
-    completionWindow: String, completionWindowSeconds: Int, metadata: [String: String]? = nil,
+    completionWindow: String, completionWindowSeconds: Int, metadata: ExactDictionary<String>? = nil,
     pool: WorkPool = .public, priority: Int = 0, outputExpiresAfterSeconds: Int? = nil,
     lines: Int? = nil
   ) {
@@ -84,13 +85,13 @@ package struct BatchRecord: Hashable, Sendable {
   package var inputBlob: Digest
   package var endpoint: String
   package var completionWindow: String
-  package var metadata: [String: String]?
+  package var metadata: ExactDictionary<String>?
   package var pool: WorkPool
   package var priority: Int
   package var outputExpiresAfterSeconds: Int?
   package var state: BatchState
   package var times: BatchTimes
-  /// At most `Limit.storedErrors`.
+  /// At most `StoreLimit.storedErrors`.
   package var errors: [BatchError]
   package var outputFileID: String?
   package var errorFileID: String?

@@ -1,5 +1,6 @@
 import CoordinatorCore
 import Foundation
+import ModelFormats
 import WireProtocol
 
 /// A fine-tuning job to be created.
@@ -17,7 +18,7 @@ package struct NewFineTuningJob: Hashable, Sendable {
   /// Whether the client named the seed: then another one is another job, also for a retry.
   package var isSeedGiven = false
   package var options: FineTuningOptions
-  package var metadata: [String: String]?
+  package var metadata: ExactDictionary<String>?
   package var pool: WorkPool
   /// Higher runs first among the jobs and batches of one API key; -100 to 100.
   package var priority: Int
@@ -26,7 +27,7 @@ package struct NewFineTuningJob: Hashable, Sendable {
   package init(
     keyID: String, model: String, trainingFileID: String, trainingBlob: Digest,
     validationFileID: String? = nil, validationBlob: Digest? = nil, suffix: String? = nil,
-    seed: Int64, options: FineTuningOptions = .init(), metadata: [String: String]? = nil,
+    seed: Int64, options: FineTuningOptions = .init(), metadata: ExactDictionary<String>? = nil,
     pool: WorkPool = .public, priority: Int = 0
   ) {
     (self.keyID, self.model) = (keyID, model)

@@ -80,6 +80,15 @@ package struct NewWorker: Hashable, Sendable {
   }
 }
 
+/// What a certificate of the coordinator's authority is worth.
+package enum WorkerAdmission: Hashable, Sendable {
+  case admitted(WorkerRecord)
+  /// Its worker was revoked, or its account deleted.
+  case revoked
+  /// There is no such worker, or it has another key.
+  case unknown
+}
+
 /// A client certificate that was issued to a worker.
 package struct CertificateRecord: Hashable, Sendable {
   /// SHA-256 of the certificate's DER.

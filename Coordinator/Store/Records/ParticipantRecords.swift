@@ -19,7 +19,7 @@ package struct WorkerOverview: Hashable, Sendable {
   package var flopsPerSecond: Double?
   /// Valid replicated results in a row; an invalid one makes it 0.
   package var consecutiveValid: Int
-  /// Until when it gets no work after a wrong result; nil when it does.
+  /// Until when it or its account gets no work after a wrong result; nil when it does.
   package var suspendedUntil: Timestamp?
   /// Its own ban or its account's.
   package var ban: Ban?

@@ -62,6 +62,12 @@ package struct RequestOutcome: Hashable, Sendable {
   package var customID: String
   package var rendering: Data
   package var ending: Ending
+
+  /// See the properties.
+  package init(id: String, line: Int, customID: String, rendering: Data, ending: Ending) {
+    (self.id, self.line, self.customID) = (id, line, customID)
+    (self.rendering, self.ending) = (rendering, ending)
+  }
 }
 
 /// Where the answer to a request is found.
@@ -78,4 +84,15 @@ package struct CompletedRequest: Hashable, Sendable {
   /// Equal results that the acceptance rests on.
   package var replicas: Int
   package var completedAt: Timestamp
+
+  /// See the properties.
+  package init(
+    unit: Digest, inputs: Digest, result: Digest, firstSequence: Int, sequenceCount: Int,
+    verification: Verification, replicas: Int, completedAt: Timestamp
+  ) {
+    (self.unit, self.inputs, self.result) = (unit, inputs, result)
+    (self.firstSequence, self.sequenceCount) = (firstSequence, sequenceCount)
+    (self.verification, self.replicas) = (verification, replicas)
+    self.completedAt = completedAt
+  }
 }

@@ -142,6 +142,21 @@ package struct StatisticsExport: Hashable, Sendable {
 /// What waits and runs, for an operator's monitoring. All counts are of the moment unless they say
 /// that they only grow.
 package struct FleetGauges: Hashable, Sendable {
+  /// Accepted units that the trusted machine computes again.
+  package struct Audits: Hashable, Sendable {
+    package var due: Int
+    package var passed: Int
+    package var failed: Int
+    /// Failed ones whose wrong result had been delivered.
+    package var failedDelivered: Int
+
+    package init(due: Int, passed: Int, failed: Int, failedDelivered: Int) {
+      self.due = due
+      self.passed = passed
+      self.failed = failed
+      self.failedDelivered = failedDelivered
+    }
+  }
   /// By the state's name: `open`, `awaiting_replay`, `accepted`, `failed`, `cancelled`.
   package var units: [String: Int]
   /// By status as the API spells it.
@@ -156,7 +171,10 @@ package struct FleetGauges: Hashable, Sendable {
   /// Workers that asked for something lately, and those that get no work after a wrong result.
   package var activeWorkers: Int
   package var suspendedWorkers: Int
+  /// Accounts that get no work after wrong results.
+  package var suspendedAccounts: Int
   package var accounts: Int
+  package var audits: Audits
   /// These only grow.
   package var acceptedResults: Int
   package var rejectedResults: Int

@@ -45,6 +45,14 @@ package struct NewResult: Hashable, Sendable {
     self.sequences = sequences
   }
 
+  /// A result of which nothing was read but what it is made of.
+  package init(digest: Digest, result: GenerateResultIndex) {
+    self.digest = digest
+    sequences = (0..<result.count).map {
+      SequenceSummary(tokens: result.tokenCount(of: $0), nonFinite: result.finish(of: $0) == .nonFinite)
+    }
+  }
+
   package init(digest: Digest, result: GenerateResult) {
     self.digest = digest
     sequences = result.sequences.map {
@@ -85,8 +93,14 @@ package struct ReplayJob: Hashable, Sendable {
   package var unit: Digest
   package var specification: UnitSpecification
   package var estimatedFlops: Double
+  /// `disagreement`, `lostReplicas`, or `auditReason`.
   package var reason: String
   package var deadline: Timestamp
+
+  /// The reason of an audit.
+  package static let auditReason = "audit"
+  /// Whether it is an audit, which has time.
+  package var isAudit: Bool { reason == Self.auditReason }
 }
 
 /// What a settled replay did.
@@ -94,11 +108,37 @@ package struct ReplayOutcome: Hashable, Sendable {
   /// Replicas whose digest was the truth, and those whose was not.
   package var agreed: Int
   package var rejected: Int
+  /// What an audit found; nil for a replay that settled a unit.
+  package var audit: AuditOutcome?
 
-  package init(agreed: Int, rejected: Int) {
+  package init(agreed: Int, rejected: Int, audit: AuditOutcome? = nil) {
     self.agreed = agreed
     self.rejected = rejected
+    self.audit = audit
   }
+}
+
+/// What an audit of an accepted result found.
+package enum AuditOutcome: Hashable, Sendable {
+  case passed
+  /// The accepted result is wrong and was replaced.
+  ///
+  /// - Parameter delivered: whether somebody was given it before.
+  case failed(delivered: Bool)
+}
+
+/// An audit that found an accepted result wrong.
+package struct FailedAudit: Hashable, Sendable {
+  package var unit: Digest
+  package var time: Timestamp
+  /// Batches and fine-tuning jobs that the unit belongs to.
+  package var jobs: [String]
+  /// Names of the accounts whose results were wrong.
+  package var accounts: [String]
+  /// The right result.
+  package var result: Digest
+  /// The wrong result that was delivered or joined before; nil when it was replaced in time.
+  package var delivered: Digest?
 }
 
 /// What `tick` did.
@@ -106,6 +146,14 @@ package struct TickReport: Hashable, Sendable {
   package var expiredLeases = 0
   package var expiredBatches = 0
   package var deletedFiles: [DeletedFile] = []
+  /// What could not be expired, and the first reason; it is tried again at the next tick.
+  package var failures = 0
+  package var firstFailure: String?
   /// When something falls due next, at the latest; nil when nothing is scheduled.
   package var nextDue: Timestamp?
+
+  mutating func note(_ failure: String) {
+    failures += 1
+    firstFailure = firstFailure ?? failure
+  }
 }

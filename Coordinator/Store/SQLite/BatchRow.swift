@@ -19,12 +19,11 @@ struct BatchRow: Sendable {
     times.expired = try row.optional("expired_at")
     times.cancelling = try row.optional("cancelling_at")
     times.cancelled = try row.optional("cancelled_at")
-    let hasMetadata = try row.optional("metadata", as: String.self) != nil
     record = BatchRecord(
       id: try row.value("id"), keyID: try row.value("key_id"),
       inputFileID: try row.value("input_file"), inputBlob: try row.value("input_blob"),
       endpoint: try row.value("endpoint"), completionWindow: try row.value("completion_window"),
-      metadata: hasMetadata ? try row.json("metadata") : nil, pool: try row.name("pool"),
+      metadata: try row.texts("metadata"), pool: try row.name("pool"),
       priority: try row.value("priority"),
       outputExpiresAfterSeconds: try row.optional("output_expires_after"),
       state: try BatchState(column: try row.value("state")), times: times,
@@ -141,7 +140,7 @@ extension NewBatch {
     get throws {
       struct Identity: Encodable {
         let key, file, endpoint, window, pool: String
-        let metadata: [String: String]?
+        let metadata: String?
         let priority: Int
         let outputExpiresAfter: Int?
       }
@@ -149,7 +148,7 @@ extension NewBatch {
         try CanonicalJSON.encode(
           Identity(
             key: keyID, file: inputFileID, endpoint: endpoint, window: completionWindow,
-            pool: pool.rawValue, metadata: metadata, priority: priority,
+            pool: pool.rawValue, metadata: try metadata.map { try jsonText($0) }, priority: priority,
             outputExpiresAfter: outputExpiresAfterSeconds)))
     }
   }

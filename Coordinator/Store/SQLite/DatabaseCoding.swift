@@ -1,6 +1,7 @@
 import CoordinatorCore
 import Foundation
 import GRDB
+import ModelFormats
 import WireProtocol
 
 extension Digest: DatabaseValueConvertible {
@@ -83,6 +84,20 @@ extension Row {
     }
   }
 
+  /// A column that holds an object of texts, or nothing.
+  func texts(_ column: String) throws -> ExactDictionary<String>? {
+    guard let text = try optional(column, as: String.self) else { return nil }
+    guard
+      let members = try? JSONReader.parse(Array(text.utf8), file: column, rules: .strict).objectValue
+    else { throw Self.damaged(column) }
+    var texts = ExactDictionary<String>()
+    for (key, value) in zip(members.keys, members.values) {
+      guard let value = value.stringValue else { throw Self.damaged(column) }
+      texts[key] = value
+    }
+    return texts
+  }
+
   static func damaged(_ column: String) -> StoreError {
     StoreError(.corrupt, "The database's column \(column) holds something unexpected.")
   }
@@ -91,6 +106,12 @@ extension Row {
 /// Canonical JSON as a column's text.
 func jsonText(_ value: some Encodable) throws -> String {
   String(decoding: try CanonicalJSON.encode(value), as: UTF8.self)
+}
+
+/// The same of an object of texts, no two of whose keys become one.
+func jsonText(_ texts: ExactDictionary<String>) throws -> String {
+  let members = try texts.map { "\(try jsonText($0.key)):\(try jsonText($0.value))" }
+  return "{" + members.joined(separator: ",") + "}"
 }
 
 extension BatchState {

@@ -27,7 +27,7 @@ struct FineTuningRow: Sendable {
       validationFileID: try row.optional("validation_file"),
       validationBlob: try row.optional("validation_blob"), suffix: try row.optional("suffix"),
       seed: try row.value("seed"), options: try row.json("options"),
-      metadata: try json("metadata"), pool: try row.name("pool"),
+      metadata: try row.texts("metadata"), pool: try row.name("pool"),
       priority: try row.value("priority"))
     record = FineTuningJobRecord(
       id: try row.value("id"), job: job, state: try row.name("state"),
@@ -70,14 +70,14 @@ extension NewFineTuningJob {
         let seed: Int64?
         let validation, suffix: String?
         let options: FineTuningOptions
-        let metadata: [String: String]?
+        let metadata: String?
         let priority: Int
       }
       return BlobDigest.sha256(
         try CanonicalJSON.encode(
           Identity(
             key: keyID, model: model, training: trainingFileID, pool: pool.rawValue,
-            seed: isSeedGiven ? seed : nil, validation: validationFileID, suffix: suffix, options: options, metadata: metadata,
+            seed: isSeedGiven ? seed : nil, validation: validationFileID, suffix: suffix, options: options, metadata: try metadata.map { try jsonText($0) },
             priority: priority)))
     }
   }

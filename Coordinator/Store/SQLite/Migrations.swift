@@ -28,11 +28,32 @@ enum Migrations {
       try $0.execute(sql: "ALTER TABLE manifest ADD COLUMN provenance BLOB")
     }
     migrator.registerMigration("10: fine-tuning") { try $0.execute(sql: queues + fineTuning) }
-    migrator.registerMigration("reserved tokens") {
+    migrator.registerMigration("11: names") { db in
+      try db.execute(sql: names)
+      for table in ["account", "team"] { try fillLikeness(table, db) }
+    }
+    migrator.registerMigration("12: leases") { try $0.execute(sql: leases) }
+    migrator.registerMigration("13: runs of workers") {
+      try $0.execute(sql: "ALTER TABLE worker ADD COLUMN runs TEXT")
+    }
+    migrator.registerMigration("14: wanted accounts, audits, suspended accounts") {
+      try $0.execute(sql: verdicts)
+    }
+    migrator.registerMigration("15: reserved tokens") {
       try $0.execute(
         sql: "ALTER TABLE batch ADD COLUMN reserved_tokens INTEGER NOT NULL DEFAULT 0")
     }
     return migrator
+  }
+
+  private static func fillLikeness(_ table: String, _ db: Database) throws {
+    for row in try db.all("SELECT rowid AS place, name FROM \(table)") {
+      try db.run(
+        "UPDATE \(table) SET likeness = ? WHERE rowid = ?",
+        [
+          NameLikeness.key(of: try row.value("name")), try row.value("place", as: Int64.self),
+        ])
+    }
   }
 
   /// Streaks as they would stand had they been counted from the first receipt on.
@@ -360,5 +381,92 @@ enum Migrations {
     INSERT INTO model_name SELECT manifest, id FROM model;
     ALTER TABLE manifest ADD COLUMN licence TEXT;
     ALTER TABLE worker ADD COLUMN machine TEXT;
+    """
+
+  /// `likeness` is `NameLikeness.key` of the name; '' for a deleted account. Names of before there was a
+  /// rule may share one.
+  private static let names = """
+    ALTER TABLE account ADD COLUMN likeness TEXT NOT NULL DEFAULT '';
+    ALTER TABLE account ADD COLUMN team_changed_at INTEGER;
+    ALTER TABLE team ADD COLUMN likeness TEXT NOT NULL DEFAULT '';
+    CREATE INDEX account_likeness ON account (likeness);
+    CREATE INDEX team_likeness ON team (likeness);
+    DELETE FROM team WHERE id NOT IN (SELECT team FROM account WHERE team IS NOT NULL);
+    """
+
+  /// Failures and returns of accounts; how far a lease may be extended, and when it is late; since
+  /// when a unit lacks replicas, and how many accounts (machines in the trusted pool) had one. Speeds
+  /// that workers claimed are replaced by those that their accepted results took since the lease.
+  private static let leases = """
+    ALTER TABLE account ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE account ADD COLUMN backoff_until INTEGER;
+    ALTER TABLE account ADD COLUMN returns_until INTEGER;
+    ALTER TABLE worker ADD COLUMN failed_at INTEGER;
+    ALTER TABLE worker ADD COLUMN result_at INTEGER;
+    ALTER TABLE replica ADD COLUMN idle_deadline INTEGER;
+    ALTER TABLE replica ADD COLUMN late_at INTEGER;
+    ALTER TABLE replica ADD COLUMN late INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE replica ADD COLUMN measured_seconds REAL;
+    ALTER TABLE unit ADD COLUMN wanted_since INTEGER;
+    ALTER TABLE unit ADD COLUMN parties INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX replica_late ON replica (late_at) WHERE state = 'running' AND late = 0;
+    CREATE INDEX replica_running ON replica (account) WHERE state = 'running';
+    CREATE INDEX replica_refused ON replica (worker, issued_at) WHERE reason = 'invalidUnit';
+    DROP INDEX worker_seen;
+    CREATE INDEX worker_seen ON worker
+      (last_seen, suspended_until, backoff_until, trusted, account);
+    UPDATE worker SET speed = (
+      SELECT avg(unit.flops * 1000.0 / max(1, replica.submitted_at - replica.issued_at))
+      FROM replica JOIN unit ON unit.number = replica.unit
+      WHERE replica.worker = worker.id AND replica.state = 'accepted' AND unit.flops > 0);
+    UPDATE unit SET missing = max(0, CASE pool WHEN 'public' THEN 2 ELSE 1 END - (
+        SELECT count(DISTINCT account) FROM replica
+        WHERE replica.unit = unit.number AND replica.state IN ('running', 'submitted')))
+      WHERE state = 'awaiting_replay' AND reason = 'lostReplicas';
+    UPDATE queue SET missing = missing + (
+        SELECT ifnull(sum(missing), 0) FROM unit WHERE unit.queue = queue.number
+          AND unit.state = 'awaiting_replay' AND unit.reason = 'lostReplicas')
+      WHERE number IN (SELECT queue FROM unit
+        WHERE state = 'awaiting_replay' AND reason = 'lostReplicas');
+    """
+
+  /// How many accounts a unit wants was not kept before; of open units it follows from the replicas
+  /// that they have and miss.
+  ///
+  /// `unit.audit` is `due`, `passed` or `failed`; `unit.delivered` is the wrong result that somebody
+  /// was given before an audit found it. `confirmation` has an account's first few confirmations: by
+  /// an established account, or by the trusted machine, which is named by the unit. A replica has a
+  /// second receipt when an audit takes back what the first one gave.
+  private static let verdicts = """
+    ALTER TABLE unit ADD COLUMN wanted INTEGER NOT NULL DEFAULT 2;
+    ALTER TABLE unit ADD COLUMN audit TEXT;
+    ALTER TABLE unit ADD COLUMN audited_at INTEGER;
+    ALTER TABLE unit ADD COLUMN delivered TEXT;
+    UPDATE unit SET wanted = 1 WHERE pool = 'trusted';
+    CREATE INDEX unit_audit ON unit (audit, number) WHERE audit IS NOT NULL;
+    UPDATE unit SET wanted = max(wanted, missing + (
+        SELECT count(DISTINCT account) FROM replica
+        WHERE replica.unit = unit.number AND replica.state IN ('running', 'submitted')))
+      WHERE state = 'open';
+    UPDATE unit SET missing = max(0, wanted - (
+        SELECT count(DISTINCT account) FROM replica
+        WHERE replica.unit = unit.number AND replica.state IN ('running', 'submitted')))
+      WHERE state = 'open';
+    ALTER TABLE account ADD COLUMN suspended_until INTEGER;
+    ALTER TABLE account ADD COLUMN no_enrolment_until INTEGER;
+    ALTER TABLE account ADD COLUMN replay_day INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE account ADD COLUMN replay_flops REAL NOT NULL DEFAULT 0;
+    CREATE TABLE confirmation (
+      account TEXT NOT NULL REFERENCES account, by TEXT NOT NULL, PRIMARY KEY (account, by)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX replica_rejected ON replica (account, submitted_at) WHERE state = 'rejected';
+    CREATE TABLE new_receipt (
+      sequence INTEGER PRIMARY KEY, previous TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL,
+      replica INTEGER NOT NULL REFERENCES replica
+    ) STRICT;
+    INSERT INTO new_receipt SELECT sequence, previous, body, hash, replica FROM receipt;
+    DROP TABLE receipt;
+    ALTER TABLE new_receipt RENAME TO receipt;
+    CREATE INDEX receipt_of_replica ON receipt (replica);
     """
 }

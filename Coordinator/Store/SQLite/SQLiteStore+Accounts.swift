@@ -17,30 +17,23 @@ package extension SQLiteStore {
 
   func account(named name: String) async throws -> AccountProfile? {
     try await read { db in
-      try db.first(
-        """
-        SELECT account.*, team.name AS team_name FROM account
-        LEFT JOIN team ON team.id = account.team
-        WHERE account.name = ? AND account.deleted_at IS NULL
-        """, [name]
-      ).map(AccountProfile.init(row:))
+      try db.accountID(named: name).map { try db.profile($0) }
     }
   }
 
   func changeAccount(
     named name: String, _ change: AccountChange, now: Timestamp
   ) async throws -> AccountProfile {
-    try change.check()
+    let change = try change.checked()
     return try await write { transaction in
       let db = transaction.db
-      let id = try db.accountID(named: name)
+      let id = try db.requireAccountID(named: name)
       if let isNamed = change.isNamed {
         try db.run("UPDATE account SET named = ? WHERE id = ?", [isNamed, id])
       }
       if let team = change.team {
-        try db.run(
-          "UPDATE account SET team = ? WHERE id = ?",
-          [team.isEmpty ? nil : try db.team(named: team, founder: id, now: now), id])
+        try db.changeTeam(
+          ofAccount: id, to: team, pauseSeconds: change.teamPauseSeconds, now: now)
       }
       if let country = change.country {
         try db.run("UPDATE account SET country = nullif(?, '') WHERE id = ?", [country, id])
@@ -58,7 +51,7 @@ package extension SQLiteStore {
   func deleteAccount(named name: String, now: Timestamp) async throws {
     try await write { transaction in
       let db = transaction.db
-      let id = try db.accountID(named: name)
+      let id = try db.requireAccountID(named: name)
       for worker in try db.all("SELECT id FROM worker WHERE account = ?", [id]) {
         let worker: String = try worker.value("id")
         try db.run("UPDATE certificate SET revoked = 1 WHERE worker = ?", [worker])
@@ -72,9 +65,10 @@ package extension SQLiteStore {
       // The name goes too, so that somebody else may take it; the id is no name.
       try db.run(
         """
-        UPDATE account SET name = 'deleted ' || id, named = 0, team = NULL, country = NULL,
-          url = NULL, email = NULL, deleted_at = ? WHERE id = ?
+        UPDATE account SET name = 'deleted ' || id, likeness = '', named = 0, team = NULL,
+          country = NULL, url = NULL, email = NULL, deleted_at = ? WHERE id = ?
         """, [now, id])
+      try db.removeEmptyTeams()
     }
   }
 
@@ -83,7 +77,7 @@ package extension SQLiteStore {
   ) async throws {
     try await write { transaction in
       let db = transaction.db
-      let id = try db.accountID(named: name)
+      let id = try db.requireAccountID(named: name)
       try db.run(
         "INSERT INTO account_key (hash, account, created_at) VALUES (?, ?, ?)", [hash, id, now])
       // Any machine of the account may ask for keys: they must not pile up.
@@ -115,48 +109,103 @@ package extension SQLiteStore {
       let db = transaction.db
       try db.run(
         "UPDATE account_key SET revoked_at = ? WHERE account = ? AND revoked_at IS NULL",
-        [now, try db.accountID(named: name)])
+        [now, try db.requireAccountID(named: name)])
       return db.changesCount
     }
   }
 }
 
 extension AccountChange {
+  /// The change with its texts as they are stored.
+  ///
   /// - Throws: `StoreError.invalid`.
-  fileprivate func check() throws {
-    for (name, text) in [("team", team), ("country", country), ("url", url), ("email", email)] {
-      guard let text else { continue }
-      guard text.count <= Self.longest, !text.unicodeScalars.contains(where: \.isControl) else {
-        throw StoreError(
-          .invalid, "The \(name) has at most \(Self.longest) characters, on one line.")
-      }
+  fileprivate func checked() throws -> AccountChange {
+    var change = self
+    func check(_ what: String, _ path: WritableKeyPath<AccountChange, String?>) throws {
+      guard let text = self[keyPath: path], !text.isEmpty else { return }
+      change[keyPath: path] = try StoreError.checkedName(text, of: what)
     }
-    if let url, !url.isEmpty, !url.hasPrefix("https://"), !url.hasPrefix("http://") {
+    try check("team", \.team)
+    try check("country", \.country)
+    try check("url", \.url)
+    try check("email", \.email)
+    if let url = change.url, !url.isEmpty, !url.hasPrefix("https://"), !url.hasPrefix("http://") {
       throw StoreError(.invalid, "The url begins with https:// or http://.")
     }
+    return change
   }
 }
 
-extension Unicode.Scalar {
-  fileprivate var isControl: Bool { properties.generalCategory == .control }
+extension StoreError {
+  /// A name as it is stored.
+  ///
+  /// - Parameter what: what has the name, in a word.
+  /// - Throws: `StoreError.invalid` that says what is wrong with it.
+  static func checkedName(_ text: String, of what: String) throws -> String {
+    do {
+      return try Name.checked(text)
+    } catch {
+      throw StoreError(.invalid, "The \(what) \(error.description)")
+    }
+  }
 }
 
 extension Database {
-  /// - Throws: `StoreError.notFound`.
-  fileprivate func accountID(named name: String) throws -> String {
-    guard
-      let row = try first("SELECT id FROM account WHERE name = ? AND deleted_at IS NULL", [name])
-    else { throw StoreError(.notFound, "There is no account \(name).") }
-    return try row.value("id")
+  /// The account with this name as it is given or as it would be stored: names that were admitted before
+  /// there was a rule are found as they are.
+  fileprivate func accountID(named name: String) throws -> String? {
+    let row = try first(
+      "SELECT id FROM account WHERE name IN (?, ?) AND deleted_at IS NULL ORDER BY name = ? DESC",
+      [name, (try? Name.checked(name)) ?? name, name])
+    return try row?.value("id")
   }
 
-  /// The team with this name, made when it is new. Capital letters make no other team.
-  fileprivate func team(named name: String, founder: String, now: Timestamp) throws -> Int {
+  /// - Throws: `StoreError.notFound`.
+  fileprivate func requireAccountID(named name: String) throws -> String {
+    guard let id = try accountID(named: name) else {
+      throw StoreError(.notFound, "There is no account \(name).")
+    }
+    return id
+  }
+
+  fileprivate func changeTeam(
+    ofAccount id: String, to name: String, pauseSeconds: Int, now: Timestamp
+  ) throws {
+    guard let row = try first("SELECT team, team_changed_at FROM account WHERE id = ?", [id]) else {
+      throw Row.damaged("account.id")
+    }
+    if name.isEmpty {
+      try run("UPDATE account SET team = NULL WHERE id = ?", [id])
+      return try removeEmptyTeams()
+    }
+    let present: Int? = try row.optional("team")
+    let known: Int? = try first("SELECT id FROM team WHERE name = ?", [name])?.value("id")
+    guard known == nil || known != present else { return }
+    if let last: Timestamp = try row.optional("team_changed_at"), last <= now,
+      now.seconds(since: last) < Double(pauseSeconds)
+    {
+      throw StoreError(.tooSoon, "The team was changed less than \(pauseSeconds) s ago.")
+    }
+    let team = try known ?? newTeam(named: name, founder: id, now: now)
+    try run("UPDATE account SET team = ?, team_changed_at = ? WHERE id = ?", [team, now, id])
+    try removeEmptyTeams()
+  }
+
+  private func newTeam(named name: String, founder: String, now: Timestamp) throws -> Int {
+    let likeness = NameLikeness.key(of: name)
+    if let other = try first("SELECT name FROM team WHERE likeness = ?", [likeness]) {
+      let other: String = try other.value("name")
+      throw StoreError(.conflict, "The name looks like that of the team \(other), which is another.")
+    }
     try run(
-      """
-      INSERT INTO team (name, founder, created_at) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING
-      """, [name, founder, now])
-    return try integer("SELECT id FROM team WHERE name = ?", [name])
+      "INSERT INTO team (name, likeness, founder, created_at) VALUES (?, ?, ?, ?)",
+      [name, likeness, founder, now])
+    return Int(lastInsertedRowID)
+  }
+
+  /// A team ends with its last member: its name is free again, and nobody can pile teams up.
+  fileprivate func removeEmptyTeams() throws {
+    try run("DELETE FROM team WHERE id NOT IN (SELECT team FROM account WHERE team IS NOT NULL)")
   }
 
   fileprivate func profile(_ id: String) throws -> AccountProfile {

@@ -20,6 +20,10 @@ package extension SQLiteStore {
     try await write { try $0.set(.minimumWorkerVersion, version?.description) }
   }
 
+  func setNextAddress(_ url: String?) async throws {
+    try await write { try $0.set(.nextAddress, url) }
+  }
+
   func setOperatorKey(hash: Digest?) async throws {
     try await write { try $0.set(.operatorKey, hash?.hex) }
   }
@@ -32,7 +36,7 @@ package extension SQLiteStore {
   }
 
   func runningLeases() async throws -> Int {
-    try await read { try $0.integer("SELECT count(*) FROM replica WHERE state = 'running'") }
+    try await read { try $0.runningReplicas() }
   }
 
   func ban(_ subject: BanSubject, reason: String, now: Timestamp) async throws {
@@ -50,8 +54,7 @@ package extension SQLiteStore {
         try db.run(
           "UPDATE account SET banned_at = ?, ban_reason = ? WHERE id = ?", [now, reason, id])
         guard db.changesCount > 0 else { throw subject.unknown }
-        workers = try db.all("SELECT id FROM worker WHERE account = ? ORDER BY id", [id])
-          .map { try $0.value("id") }
+        workers = try transaction.workers(of: id)
       }
       for worker in workers { try transaction.takeBack(worker: worker, now: now) }
     }
@@ -88,11 +91,11 @@ package extension SQLiteStore {
               WHERE worker.account = account.id AND replica.state = 'running') AS running
           FROM account WHERE deleted_at IS NULL ORDER BY name
           """
-        ).map(FleetOverview.Account.init(row:)),
+        ).map { try FleetOverview.Account(row: $0, now: now) },
         workers: try db.all(
           """
           SELECT worker.*, account.name AS account_name, account.banned_at AS account_banned_at,
-            account.ban_reason AS account_ban_reason,
+            account.ban_reason AS account_ban_reason, account.suspended_until AS account_suspended,
             (SELECT count(*) FROM replica
               WHERE replica.worker = worker.id AND replica.state = 'running') AS running
           FROM worker JOIN account ON account.id = worker.account
@@ -126,6 +129,7 @@ enum AdministrationSetting: String {
   case leasing
   case message
   case minimumWorkerVersion = "minimum_worker_version"
+  case nextAddress = "next_address"
   /// The hash of a secret, not shown with the others.
   case operatorKey = "operator_key"
 }
@@ -135,7 +139,8 @@ extension Administration {
     self.init()
     let rows = try db.all(
       """
-      SELECT name, value FROM setting WHERE name IN ('leasing', 'message', 'minimum_worker_version')
+      SELECT name, value FROM setting
+      WHERE name IN ('leasing', 'message', 'minimum_worker_version', 'next_address')
       """)
     for row in rows {
       let text: String = try row.value("value")
@@ -145,6 +150,7 @@ extension Administration {
       case .minimumWorkerVersion:
         guard let version = ProgramVersion(text) else { throw Row.damaged("setting.value") }
         minimumWorkerVersion = version
+      case .nextAddress: nextAddress = text
       case .operatorKey, nil: throw Row.damaged("setting.name")
       }
     }
@@ -187,13 +193,24 @@ extension Transaction {
 }
 
 extension FleetOverview.Account {
-  fileprivate init(row: Row) throws {
+  fileprivate init(row: Row, now: Timestamp) throws {
     self.init(
       id: try row.value("id"), name: try row.value("name"), createdAt: try row.value("created_at"),
       workers: try row.value("workers"), runningUnits: try row.value("running"),
       accepted: try row.value("accepted"), rejected: try row.value("rejected"),
       credit: Credit(micro: try row.value("credit")),
-      ban: try Ban(row, "banned_at", "ban_reason", coversAccount: true))
+      ban: try Ban(row, "banned_at", "ban_reason", coversAccount: true),
+      suspendedUntil: try row.suspension(at: now))
+  }
+}
+
+extension Row {
+  /// Until when a worker, or an account, gets no work after wrong results: the later of the columns;
+  /// nil when it does.
+  func suspension(
+    _ columns: [String] = ["suspended_until"], at now: Timestamp
+  ) throws -> Timestamp? {
+    try columns.compactMap { try optional($0, as: Timestamp.self) }.filter { $0 > now }.max()
   }
 }
 
@@ -207,14 +224,15 @@ extension MachineFacts {
 
 extension FleetOverview.Worker {
   fileprivate init(row: Row, now: Timestamp) throws {
-    let suspended: Timestamp? = try row.optional("suspended_until")
     self.init(
       id: try row.value("id"), name: try row.value("name"), accountID: try row.value("account"),
       accountName: try row.value("account_name"), trusted: try row.value("trusted"),
       lastSeen: try row.optional("last_seen"), flopsPerSecond: try row.optional("speed"),
       runningUnits: try row.value("running"), consecutiveValid: try row.value("consecutive_valid"),
       rejected: try row.value("rejected"),
-      suspendedUntil: suspended.flatMap { $0 > now ? $0 : nil }, ban: try Ban(worker: row),
-      machine: try MachineFacts(row: row))
+      suspendedUntil: try row.suspension(["suspended_until", "account_suspended"], at: now),
+      ban: try Ban(worker: row),
+      machine: try MachineFacts(row: row),
+      hasClones: try WorkerRuns(row: row).areSeveral(at: now))
   }
 }

@@ -85,10 +85,16 @@ package extension SQLiteStore {
     }
   }
 
+  // Both repeat the condition of the index `batch_open`, which SQLite does not derive by itself.
+
   func batchesToValidate(limit: Int) async throws -> [BatchRecord] {
     try await read { db in
       try db.all(
-        "SELECT * FROM batch WHERE state = 'validating' ORDER BY number LIMIT ?", [limit]
+        """
+        SELECT * FROM batch WHERE state = 'validating'
+          AND state IN ('validating', 'finalizing_completed', 'finalizing_expired', 'cancelling')
+        ORDER BY number LIMIT ?
+        """, [limit]
       ).map { try BatchRow(row: $0).record }
     }
   }
@@ -99,6 +105,7 @@ package extension SQLiteStore {
         """
         SELECT * FROM batch
         WHERE state IN ('finalizing_completed', 'finalizing_expired', 'cancelling')
+          AND state IN ('validating', 'finalizing_completed', 'finalizing_expired', 'cancelling')
         ORDER BY number LIMIT ?
         """, [limit]
       ).map { try BatchRow(row: $0).record }

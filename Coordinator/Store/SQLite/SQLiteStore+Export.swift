@@ -39,14 +39,14 @@ package extension SQLiteStore {
       let oldest = try db.first(
         """
         SELECT min(created_at) AS time FROM batch
-        WHERE state NOT IN ('failed', 'completed', 'expired', 'cancelled')
+        WHERE state NOT IN ('completed', 'failed', 'expired', 'cancelled')
         """)?.optional("time", as: Timestamp.self)
       return FleetGauges(
         units: try counts("SELECT state, count(*) AS count FROM unit GROUP BY 1"),
         batches: batches,
         fineTuningJobs: try counts(
           "SELECT state, count(*) AS count FROM fine_tuning_job GROUP BY 1"),
-        runningLeases: try db.integer("SELECT count(*) FROM replica WHERE state = 'running'"),
+        runningLeases: try db.runningReplicas(),
         waitingRequests: try db.integer("SELECT sum(waiting) FROM queue WHERE released = 1"),
         missingReplicas: try db.integer("SELECT sum(missing) FROM queue WHERE released = 1"),
         workers: try db.integer("SELECT count(*) FROM worker WHERE deleted_at IS NULL"),
@@ -54,7 +54,10 @@ package extension SQLiteStore {
           "SELECT count(*) FROM worker WHERE last_seen > ?", [activeSince]),
         suspendedWorkers: try db.integer(
           "SELECT count(*) FROM worker WHERE suspended_until > ?", [now]),
+        suspendedAccounts: try db.integer(
+          "SELECT count(*) FROM account WHERE suspended_until > ?", [now]),
         accounts: try db.integer("SELECT count(*) FROM account WHERE deleted_at IS NULL"),
+        audits: try audits(db),
         acceptedResults: try db.integer("SELECT sum(accepted) FROM account"),
         rejectedResults: try db.integer("SELECT sum(rejected) FROM account"),
         tokens: try db.integer("SELECT sum(tokens) FROM account"),
@@ -69,6 +72,16 @@ package extension SQLiteStore {
         oldestBatchSeconds: oldest.map { max(0, now.seconds(since: $0)) } ?? 0)
     }
   }
+}
+
+private func audits(_ db: Database) throws -> FleetGauges.Audits {
+  func count(_ state: AuditState) throws -> Int {
+    try db.integer("SELECT count(*) FROM unit WHERE audit = ?", [state.rawValue])
+  }
+  return FleetGauges.Audits(
+    due: try count(.due), passed: try count(.passed), failed: try count(.failed),
+    failedDelivered: try db.integer(
+      "SELECT count(*) FROM unit WHERE audit = 'failed' AND delivered IS NOT NULL"))
 }
 
 extension Database {

@@ -1,5 +1,6 @@
 import CoordinatorCore
 import GRDB
+import ModelFormats
 import WireProtocol
 
 // What owners ask of fine-tuning jobs.
@@ -56,7 +57,7 @@ package extension SQLiteStore {
   }
 
   func fineTuningJobs(
-    key: String, metadata: [String: String], page: PageRequest
+    key: String, metadata: ExactDictionary<String>, page: PageRequest
   ) async throws -> Page<FineTuningJobRecord> {
     try await read { db in
       let cursor = try page.after.flatMap { after in

@@ -6,8 +6,8 @@ package extension SQLiteStore {
   func createInvitation(
     _ invitation: NewInvitation, now: Timestamp
   ) async throws -> InvitationRecord {
-    guard invitation.uses > 0, !invitation.accountName.isEmpty else {
-      throw StoreError(.invalid, "An invitation names an account and admits at least one worker.")
+    guard invitation.uses > 0 else {
+      throw StoreError(.invalid, "An invitation admits at least one worker.")
     }
     return try await write { transaction in
       let db = transaction.db
@@ -86,6 +86,9 @@ package extension SQLiteStore {
       {
         return try WorkerRecord.require(try present.value("id"), db)
       }
+      if let reason = try transaction.refusal(ofEnrolmentWith: invitation, now: now) {
+        throw StoreError(.invitationInvalid, reason)
+      }
       try db.run(
         "UPDATE invitation SET uses_left = uses_left - 1 WHERE id = ? AND uses_left > 0",
         [invitationID])
@@ -98,7 +101,7 @@ package extension SQLiteStore {
         VALUES (?, (SELECT coalesce(max(number), 0) + 1 FROM worker), ?, ?, ?, ?, ?, ?, ?)
         """,
         [
-          id, try invitation.value("account", as: String.self), String(worker.name.prefix(100)),
+          id, try invitation.value("account", as: String.self), Name.cleaned(worker.name) ?? "unnamed",
           try invitation.value("trusted", as: Bool.self), invitationID, worker.publicKey, now, now,
         ])
       return try WorkerRecord.require(id, db)
@@ -111,36 +114,54 @@ package extension SQLiteStore {
       // A revoked worker is known by its rows.
       try db.run(
         "DELETE FROM certificate WHERE worker = ? AND not_after <= ? AND revoked = 0",
-        [certificate.workerID, now])
-      // All are given for the same time, so that the end of one tells when it was given.
+        [certificate.workerID, now.adding(seconds: -StoreLimit.certificateGraceSeconds)])
+      // All are given for the same time, so that the end of one tells when it was given; later ends
+      // are from before the clock was set back.
       let window = min(86_400, Int(certificate.notAfter.seconds(since: now)) / 3)
       let recent = try db.integer(
-        "SELECT count(*) FROM certificate WHERE worker = ? AND not_after > ?",
-        [certificate.workerID, certificate.notAfter.adding(seconds: -window)])
-      guard recent < StoreLimit.certificatesAtOnce else { return false }
-      try db.run(
         """
-        INSERT INTO certificate (fingerprint, worker, not_after, der) VALUES (?, ?, ?, ?)
-        ON CONFLICT DO NOTHING
+        SELECT count(*) FROM certificate WHERE worker = ? AND not_after > ? AND not_after <= ?
         """,
-        [certificate.fingerprint, certificate.workerID, certificate.notAfter, certificate.der])
+        [
+          certificate.workerID, certificate.notAfter.adding(seconds: -window), certificate.notAfter,
+        ])
+      guard recent < StoreLimit.certificatesAtOnce else { return false }
+      try transaction.record(certificate)
       return true
     }
   }
 
-  func worker(
-    certificate fingerprint: Digest, now: Timestamp
-  ) async throws -> WorkerRecord? {
-    try await read { db in
-      let row = try db.first(
-        "SELECT worker FROM certificate WHERE fingerprint = ? AND revoked = 0 AND not_after > ?",
-        [fingerprint, now])
-      return try row.flatMap { try WorkerRecord.find(try $0.value("worker"), db) }
+  func admission(
+    of certificate: CertificateRecord, publicKey: Digest
+  ) async throws -> WorkerAdmission {
+    if let known = try await read({ try certificate.admission($0) }) { return known }
+    return try await write { transaction in
+      let (db, id) = (transaction.db, certificate.workerID)
+      if let known = try certificate.admission(db) { return known }
+      guard
+        let worker = try db.first(
+          "SELECT public_key, deleted_at FROM worker WHERE id = ?", [id]),
+        try worker.value("public_key", as: Digest.self) == publicKey
+      else { return .unknown }
+      let revoked = try db.first(
+        "SELECT 1 FROM certificate WHERE worker = ? AND revoked = 1 LIMIT 1", [id])
+      if try revoked != nil || worker.optional("deleted_at", as: Timestamp.self) != nil {
+        return .revoked
+      }
+      try transaction.record(certificate)
+      return .admitted(try WorkerRecord.require(id, db))
     }
   }
 
   func worker(_ id: String) async throws -> WorkerRecord? {
     try await read { try WorkerRecord.find(id, $0) }
+  }
+
+  func rename(worker id: String, to name: String) async throws {
+    try await write { transaction in
+      try transaction.db.run(
+        "UPDATE worker SET name = ? WHERE id = ?", [Name.cleaned(name) ?? "unnamed", id])
+    }
   }
 
   func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool {
@@ -153,24 +174,82 @@ package extension SQLiteStore {
   }
 }
 
+extension CertificateRecord {
+  /// Nil when the database does not know it.
+  fileprivate func admission(_ db: Database) throws -> WorkerAdmission? {
+    guard
+      let row = try db.first(
+        "SELECT worker, revoked FROM certificate WHERE fingerprint = ?", [fingerprint])
+    else { return nil }
+    guard try row.value("worker") == workerID else { return .unknown }
+    if try row.value("revoked", as: Bool.self) { return .revoked }
+    return .admitted(try WorkerRecord.require(workerID, db))
+  }
+}
+
 extension Transaction {
+  fileprivate func record(_ certificate: CertificateRecord) throws {
+    try db.run(
+      """
+      INSERT INTO certificate (fingerprint, worker, not_after, der) VALUES (?, ?, ?, ?)
+      ON CONFLICT DO NOTHING
+      """,
+      [certificate.fingerprint, certificate.workerID, certificate.notAfter, certificate.der])
+  }
+
   fileprivate func isBanned(account: String) throws -> Bool {
     try db.first("SELECT 1 FROM account WHERE id = ? AND banned_at IS NOT NULL", [account]) != nil
   }
 
+  /// Why an invitation admits no further machine though it has uses left; nil when it does.
+  fileprivate func refusal(ofEnrolmentWith invitation: Row, now: Timestamp) throws -> String? {
+    if try db.first(
+      "SELECT 1 FROM account WHERE id = ? AND no_enrolment_until > ?",
+      [try invitation.value("account", as: String.self), now]) != nil
+    {
+      return "A machine of the account that the invitation is for gave wrong results: no other "
+        + "may join for now."
+    }
+    if try db.first(
+      "SELECT 1 FROM worker WHERE invitation = ? AND banned_at IS NOT NULL LIMIT 1",
+      [try invitation.value("id", as: String.self)]) != nil
+    {
+      return "The coordinator's operator has banned a machine that joined with this invitation: "
+        + "ask for a new one."
+    }
+    return nil
+  }
+
   /// The account with this name, made when it is new.
+  ///
+  /// - Throws: `StoreError.invalid` for what is no name; `.conflict` for a new one that looks like another's.
   fileprivate func account(named name: String, now: Timestamp) throws -> AccountRecord {
+    if let known = try db.first("SELECT * FROM account WHERE name = ?", [name]) {
+      return try AccountRecord(row: known)
+    }
+    let name = try StoreError.checkedName(name, of: "account's name")
+    if let known = try db.first("SELECT * FROM account WHERE name = ?", [name]) {
+      return try AccountRecord(row: known)
+    }
+    let likeness = NameLikeness.key(of: name)
+    if let other = try db.first("SELECT name FROM account WHERE likeness = ?", [likeness]) {
+      let other: String = try other.value("name")
+      throw StoreError(.conflict, "The name \(name) looks like that of the account \(other): choose another.")
+    }
+    let account = AccountRecord(id: identifiers.make("account_"), name: name, createdAt: now)
     try db.run(
       """
-      INSERT INTO account (id, number, name, cross_project_id, created_at, average_at)
-      VALUES (?, (SELECT coalesce(max(number), 0) + 1 FROM account), ?, ?, ?, ?)
-      ON CONFLICT (name) DO NOTHING
-      """, [identifiers.make("account_"), name, identifiers.make(""), now, now])
-    guard let row = try db.first("SELECT * FROM account WHERE name = ?", [name]) else {
-      throw Row.damaged("account.name")
-    }
-    return AccountRecord(
-      id: try row.value("id"), name: name, createdAt: try row.value("created_at"))
+      INSERT INTO account (id, number, name, likeness, cross_project_id, created_at, average_at)
+      VALUES (?, (SELECT coalesce(max(number), 0) + 1 FROM account), ?, ?, ?, ?, ?)
+      """, [account.id, name, likeness, identifiers.make(""), now, now])
+    return account
+  }
+}
+
+extension AccountRecord {
+  fileprivate init(row: Row) throws {
+    self.init(
+      id: try row.value("id"), name: try row.value("name"), createdAt: try row.value("created_at"))
   }
 }
 

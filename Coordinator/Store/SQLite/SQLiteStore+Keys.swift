@@ -5,12 +5,13 @@ import WireProtocol
 package extension SQLiteStore {
   func createKey(_ key: NewKey, now: Timestamp) async throws -> KeyRecord {
     try Self.requireWeight(key.weight)
+    let name = try StoreError.checkedName(key.name, of: "key's name")
     return try await write { transaction in
       let id = transaction.identifiers.make("key_")
       try transaction.db.run(
         "INSERT INTO api_key (id, name, hash, weight, created_at) VALUES (?, ?, ?, ?, ?)",
-        [id, key.name, key.hash, key.weight, now])
-      return KeyRecord(id: id, name: key.name, weight: key.weight, createdAt: now)
+        [id, name, key.hash, key.weight, now])
+      return KeyRecord(id: id, name: name, weight: key.weight, createdAt: now)
     }
   }
 

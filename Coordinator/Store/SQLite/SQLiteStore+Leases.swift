@@ -8,7 +8,10 @@ struct ReplicaRow {
   let unit: Int64
   let state: Replica.State
   let issuedAt: Timestamp
+  /// Nil for a lease of an earlier version, which heartbeats alone extend.
+  let idleDeadline: Timestamp?
   let lastDeadline: Timestamp
+  let flopsDone: Double
   let result: Digest?
   let credit: Credit
 
@@ -23,7 +26,9 @@ struct ReplicaRow {
     return ReplicaRow(
       number: try row.value("number"), unit: try row.value("unit"),
       state: try Replica.State(row: row), issuedAt: try row.value("issued_at"),
-      lastDeadline: try row.value("last_deadline"), result: try row.optional("result"),
+      idleDeadline: try row.optional("idle_deadline"),
+      lastDeadline: try row.value("last_deadline"), flopsDone: try row.value("flops_done"),
+      result: try row.optional("result"),
       credit: Credit(micro: try row.value("credit")))
   }
 
@@ -50,13 +55,14 @@ package extension SQLiteStore {
       let replica = try ReplicaRow.require(lease, worker: worker, db)
       let seen = try db.first("SELECT last_seen FROM worker WHERE id = ?", [worker])
       try transaction.touch(worker: worker, lastSeen: try seen?.optional("last_seen"), now: now)
-      guard let deadline = try transaction.extend(replica, now: now) else {
+      let done = max(replica.flopsDone, flopsDone.isFinite ? flopsDone : 0)
+      guard let deadline = try transaction.extend(replica, flopsDone: done, now: now) else {
         return HeartbeatResponse(
           verdict: .abandon, deadlineSeconds: 0, reason: replica.state.abandonReason)
       }
       try db.run(
-        "UPDATE replica SET deadline = ?, flops_done = max(flops_done, ?) WHERE number = ?",
-        [deadline, flopsDone.isFinite ? max(0, flopsDone) : 0, replica.number])
+        "UPDATE replica SET deadline = ?, flops_done = ? WHERE number = ?",
+        [deadline, done, replica.number])
       return HeartbeatResponse(
         verdict: .proceed, deadlineSeconds: Int(deadline.seconds(since: now)))
     }
@@ -68,15 +74,22 @@ package extension SQLiteStore {
     try await write { transaction in
       let replica = try ReplicaRow.require(lease, worker: worker, transaction.db)
       guard case .running = replica.state else { return }
-      let before = try UnitRow.require(replica.unit, transaction.db)
-      var row = before
-      row.unit.lose(replica.number, as: .abandoned(reason), transaction.policy)
-      try transaction.save(row, before: before, now: now)
+      let detail = String(detail.prefix(1000))
       try transaction.db.run(
-        "UPDATE replica SET detail = ? WHERE number = ?",
-        [String(detail.prefix(1000)), replica.number])
-      if reason != .shuttingDown { try transaction.noteFailure(of: worker, now: now) }
+        "UPDATE replica SET detail = ? WHERE number = ?", [detail, replica.number])
+      try transaction.lose(
+        replica.number, of: replica.unit, as: .abandoned(reason), detail: detail, now: now)
+      switch reason {
+      case .shuttingDown: try transaction.noteReturn(by: worker, now: now)
+      case .invalidUnit: break
+      case .outOfMemory, .blobUnavailable, .failed:
+        try transaction.noteFailure(of: worker, leased: replica.issuedAt, now: now)
+      }
     }
+  }
+
+  func noteInvalidResult(of worker: String, now: Timestamp) async throws {
+    try await write { try $0.noteFailure(of: worker, leased: now, now: now) }
   }
 
   func leaseRecord(_ lease: String, worker: String) async throws -> LeaseRecord {
@@ -115,7 +128,7 @@ extension Replica.State {
   /// What a heartbeat of a lease in this state is told.
   fileprivate var abandonReason: String {
     switch self {
-    case .running: "the unit takes too long"
+    case .running: "the unit takes too long, or gets no further"
     case .expired: "the lease expired and another took its place"
     case .abandoned: "the lease was given back"
     case .submitted, .accepted, .rejected, .takenBack: "the lease has a result already"
@@ -127,30 +140,98 @@ extension Replica.State {
 
 extension Transaction {
   /// The new deadline of a lease whose worker is alive; nil when it has to stop.
-  fileprivate func extend(_ replica: ReplicaRow, now: Timestamp) throws -> Timestamp? {
+  fileprivate func extend(
+    _ replica: ReplicaRow, flopsDone: Double, now: Timestamp
+  ) throws -> Timestamp? {
     let old: Timestamp
     switch replica.state {
     case .running(let deadline): old = deadline
     case .expired: old = now
     default: return nil
     }
-    let extended = LeaseTerms.extended(old, last: replica.lastDeadline, now: now, policy)
+    let before = try UnitRow.require(replica.unit, db)
+    let extended = LeaseTerms.extended(
+      old, idle: replica.idleDeadline ?? replica.lastDeadline, last: replica.lastDeadline,
+      share: flopsDone / before.estimatedFlops, now: now, policy)
     guard extended > now else { return nil }
     if replica.state == .expired {
-      let before = try UnitRow.require(replica.unit, db)
       var row = before
-      guard row.unit.revive(replica.number, until: extended, policy) else { return nil }
+      guard row.unit.revive(replica.number, until: extended) else { return nil }
       try save(row, before: before, now: now)
     }
     return extended
   }
 
-  /// A worker failed at a unit: it waits before it gets another, longer each time in a row.
-  func noteFailure(of worker: String, now: Timestamp) throws {
-    try db.run("UPDATE worker SET failures = failures + 1 WHERE id = ?", [worker])
-    let failures = try db.integer("SELECT failures FROM worker WHERE id = ?", [worker])
+  /// A lease ends without a result, with all that this means for its unit.
+  func lose(
+    _ replica: Int64, of unit: Int64, as state: Replica.State, detail: String = "", now: Timestamp
+  ) throws {
+    let before = try UnitRow.require(unit, db)
+    var row = before
+    let actions = try row.unit.lose(
+      replica, as: state, detail: detail, among: parties(of: before.unit.pool, now: now),
+      policy)
+    try settle(row, before: before, actions, summaries: [], now: now)
+  }
+
+  /// Accounts with a worker that was there within a day; in the trusted pool its machines.
+  private func parties(of pool: WorkPool, now: Timestamp) throws -> Int {
+    let since = now.adding(seconds: -86_400)
+    return switch pool {
+    case .public:
+      try db.integer("SELECT count(DISTINCT account) FROM worker WHERE last_seen >= ?", [since])
+    case .trusted:
+      try db.integer("SELECT count(*) FROM worker WHERE last_seen >= ? AND trusted = 1", [since])
+    }
+  }
+
+  /// A worker failed at a unit: it waits before it gets another, longer each time in a row. So does
+  /// its account when as many failed in a row as it has workers. Leases from before the last failure
+  /// are part of it: a machine that went away with several failed once.
+  ///
+  /// - Parameter leased: when the worker was given the unit.
+  func noteFailure(of worker: String, leased: Timestamp, now: Timestamp) throws {
+    guard
+      let row = try db.first("SELECT account, failures, failed_at FROM worker WHERE id = ?", [worker])
+    else { throw Row.damaged("replica.worker") }
+    if let last: Timestamp = try row.optional("failed_at"), leased < last { return }
+    let failures: Int = try row.value("failures") + 1
     try db.run(
-      "UPDATE worker SET backoff_until = ? WHERE id = ?",
-      [now.adding(seconds: policy.backoff(afterFailures: failures)), worker])
+      "UPDATE worker SET failures = ?, failed_at = ?, backoff_until = ? WHERE id = ?",
+      [failures, now, now.adding(seconds: policy.backoff(afterFailures: failures)), worker])
+    let account: String = try row.value("account")
+    try db.run("UPDATE account SET failures = failures + 1 WHERE id = ?", [account])
+    let all = try db.integer("SELECT failures FROM account WHERE id = ?", [account])
+    let times = try all / workers(of: account, now: now)
+    guard times > 0 else { return }
+    try db.run(
+      "UPDATE account SET backoff_until = max(ifnull(backoff_until, 0), ?) WHERE id = ?",
+      [now.adding(seconds: policy.backoff(afterFailures: times)), account])
+  }
+
+  /// A worker gave a unit back though it could compute it: more of them than restarts explain hold
+  /// its account back.
+  fileprivate func noteReturn(by worker: String, now: Timestamp) throws {
+    guard
+      let row = try db.first(
+        """
+        SELECT account.id, account.returns_until FROM account
+        JOIN worker ON worker.account = account.id WHERE worker.id = ?
+        """, [worker])
+    else { throw Row.damaged("replica.worker") }
+    let account: String = try row.value("id")
+    let counted = ReturnRate.adding(
+      to: try row.optional("returns_until"), workers: try workers(of: account, now: now), now: now,
+      policy)
+    try db.run("UPDATE account SET returns_until = ? WHERE id = ?", [counted, account])
+  }
+
+  /// An account's workers that were there within a day, 1 or more.
+  private func workers(of account: String, now: Timestamp) throws -> Int {
+    max(
+      1,
+      try db.integer(
+        "SELECT count(*) FROM worker WHERE account = ? AND last_seen >= ?",
+        [account, now.adding(seconds: -86_400)]))
   }
 }

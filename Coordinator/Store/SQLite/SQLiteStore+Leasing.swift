@@ -6,10 +6,12 @@ package extension SQLiteStore {
   func lease(
     worker: String, request: LeaseRequest, now: Timestamp
   ) async throws -> LeaseResponse {
-    try await write { transaction in
+    let (response, profile) = try await write { transaction in
       var call = try LeaseCall(worker: worker, request: request, transaction, now: now)
-      return try call.run()
+      return (try call.run(), call.profile)
     }
+    requests.note(worker, profile, response, keptSeconds: policy.activeSeconds, now: now)
+    return response
   }
 }
 
@@ -22,7 +24,14 @@ private struct LeaseCall {
   let now: Timestamp
   let administration: Administration
   let ban: Ban?
-  let activeWorkers: Int
+  let fleet: FleetPresence
+  let draw: Sortition
+  /// Whether units ended here without a result since the last accepted one.
+  let isProbing: Bool
+  var held: HeldWork
+  let hasClones: Bool
+  /// Whether it gets no work for what another worker of its account did.
+  let isHeldWithAccount: Bool
   var queues: [QueueRow]
   var present: Double
   var leases: [Lease] = []
@@ -39,9 +48,10 @@ private struct LeaseCall {
     guard
       let row = try db.first(
         """
-        SELECT worker.speed, worker.machine, worker.last_seen, worker.backoff_until, worker.banned_at,
-          worker.ban_reason, account.banned_at AS account_banned_at,
-          account.ban_reason AS account_ban_reason
+        SELECT worker.speed, worker.machine, worker.last_seen, worker.failures, worker.backoff_until,
+          worker.banned_at, worker.ban_reason, account.banned_at AS account_banned_at,
+          account.ban_reason AS account_ban_reason, account.backoff_until AS account_backoff_until,
+          account.returns_until, account.suspended_until AS account_suspended
         FROM worker JOIN account ON account.id = worker.account WHERE worker.id = ?
         """, [id])
     else { throw StoreError(.notFound, "There is no worker \(id).") }
@@ -53,21 +63,31 @@ private struct LeaseCall {
     try transaction.touch(worker: id, lastSeen: try row.optional("last_seen"), now: now)
     try transaction.note(
       request.machine?.cleaned, ofWorker: id, stored: try row.optional("machine"))
+    hasClones = try transaction.noteRun(request.run, ofWorker: id, now: now)
     worker = try WorkerRecord.require(id, db)
-    let backoff: Timestamp? = try row.optional("backoff_until")
+    let policy = transaction.policy
+    let backoffs: [Timestamp?] = [
+      try row.optional("backoff_until"), try row.optional("account_backoff_until"),
+      try row.optional("returns_until").map { ReturnRate.heldBackUntil($0, policy) },
+    ]
+    isProbing = try row.value("failures", as: Int.self) > 0
+    let suspended: Timestamp? = try row.optional("account_suspended")
+    isHeldWithAccount = (suspended ?? now) > max(worker.suspendedUntil ?? now, now)
     profile = WorkerProfile(
       trusted: worker.trusted,
-      suspendedUntil: [worker.suspendedUntil, backoff].compactMap(\.self).max(),
+      suspendedUntil: [worker.suspendedUntil, suspended].compactMap(\.self).max(),
       threads: request.threads, memoryLimitBytes: request.memoryLimitBytes,
       cacheFreeBytes: request.cacheFreeBytes, cachedModels: Set(request.cachedModels),
-      flopsPerSecond: try row.optional("speed"), choices: request.choices)
+      flopsPerSecond: try row.optional("speed"), choices: request.choices,
+      heldBackUntil: backoffs.compactMap(\.self).max(),
+      refusedModels: try transaction.refusedModels(of: id, now: now))
     self.transaction = transaction
     self.request = request
     self.now = now
-    activeWorkers = try db.integer(
-      "SELECT count(*) FROM worker WHERE last_seen >= ?",
-      [now.adding(seconds: -transaction.policy.activeSeconds)])
-    queues = try transaction.activeQueues()
+    fleet = try FleetPresence(since: now.adding(seconds: -policy.activeSeconds), now: now, db)
+    draw = try transaction.draw()
+    held = try HeldWork(of: worker, db)
+    queues = try QueueRow.active(db)
     present = try transaction.virtualTime()
   }
 
@@ -76,9 +96,10 @@ private struct LeaseCall {
       administration, ban: ban, retryAfterSeconds: policy.retryAfterSeconds)
     {
       return LeaseResponse(
-        leases: [], reasons: [reason: 1], retryAfterSeconds: retry, message: message)
+        leases: [], reasons: [reason: 1], retryAfterSeconds: retry, message: message,
+        nextAddress: administration.nextAddress)
     }
-    let limit = try unitLimit()
+    let limit = unitLimit()
     var reasons: [IdleReason: Int] = limit > 0 ? [:] : [.paused: 1]
     while leases.count < limit, leases.isEmpty || seconds < Double(request.secondsWanted) {
       let order = Scheduler.order(queues.map(\.queue), for: profile, present: present, now: now)
@@ -89,47 +110,59 @@ private struct LeaseCall {
     let isIdle = leases.isEmpty
     return LeaseResponse(
       leases: leases, reasons: isIdle ? reasons : [:],
-      retryAfterSeconds: retryAfter(isSuspended: reasons[.suspended] != nil),
-      message: administration.message)
+      retryAfterSeconds: retryAfter(isIdle: isIdle),
+      message: hasClones
+        ? WorkerRuns.message : isHeldWithAccount ? AccountPenalty.message : administration.message,
+      nextAddress: administration.nextAddress)
   }
 
-  /// Units that this call may give. A worker without a measured speed gets one small unit first.
-  private func unitLimit() throws -> Int {
-    let running = try db.integer(
-      "SELECT count(*) FROM replica WHERE worker = ? AND state = 'running'", [worker.id])
+  /// Units that this call may give. A worker without a measured speed gets one small unit first; one
+  /// that failed has one at a time until a result of it is accepted.
+  private func unitLimit() -> Int {
     let wanted =
       profile.flopsPerSecond == nil
       ? 1 : max(1, min(request.maximumUnits, policy.maximumUnitsPerLease))
-    return max(0, min(wanted, policy.maximumRunningLeases - running))
+    let limit = isProbing ? 1 : policy.maximumRunningLeases
+    return max(0, min(wanted, limit - held.leases))
   }
 
-  /// Suspended workers need not ask every few seconds.
-  private func retryAfter(isSuspended: Bool) -> Int {
-    guard isSuspended, let until = profile.suspendedUntil else { return policy.retryAfterSeconds }
+  /// Workers that are held back need not ask every few seconds.
+  private func retryAfter(isIdle: Bool) -> Int {
+    guard isIdle, let until = [profile.suspendedUntil, profile.heldBackUntil].compactMap(\.self).max()
+    else { return policy.retryAfterSeconds }
     return max(policy.retryAfterSeconds, min(600, Int(until.seconds(since: now).rounded(.up))))
   }
 
   /// The unit to lease next: a replica that a unit of the fairest queue waits for, else a fresh
   /// unit of it, else the same of the next queue; when no queue has anything of a fitting size, the
-  /// smallest replica of the fairest.
+  /// smallest replica of the fairest; and last what was given up here, when nobody else is there.
   private mutating func nextUnit(
     _ order: [WorkQueue], _ reasons: inout [IdleReason: Int]
   ) throws -> (UnitRow, Int)? {
-    let fitting = profile.speed(policy) * Double(policy.targetUnitSeconds) * policy.replicaStretch
+    // What is only assumed of a worker is not stretched.
+    let stretch = profile.flopsPerSecond == nil ? 1 : policy.replicaStretch
+    let fitting = profile.speed(policy) * Double(policy.targetUnitSeconds) * stretch
     for (rank, queue) in order.enumerated() {
       guard let index = queues.firstIndex(where: { $0.queue.id == queue.id }) else { continue }
       if queue.missingReplicas > 0, let unit = try waitingUnit(queue, atMost: fitting) {
         return (unit, index)
       }
       if queue.waitingRequests > 0 {
-        if let unit = try freshUnit(queue, order[rank...]) { return (unit, index) }
-        reasons[.needsMoreMemory, default: 0] += queue.waitingRequests
+        let room = held.room(for: .requests, in: queue, fleet)
+        if room > 0, let unit = try freshUnit(queue, order[rank...], room: room) {
+          return (unit, index)
+        }
+        reasons[room > 0 ? .needsMoreMemory : .paused, default: 0] += queue.waitingRequests
       }
     }
-    for queue in order where queue.missingReplicas > 0 {
-      guard let index = queues.firstIndex(where: { $0.queue.id == queue.id }) else { continue }
-      if let unit = try waitingUnit(queue, atMost: nil) { return (unit, index) }
-      reasons[.sameAccount, default: 0] += queue.missingReplicas
+    for isReturning in [false, true] {
+      for queue in order where queue.missingReplicas > 0 {
+        guard let index = queues.firstIndex(where: { $0.queue.id == queue.id }) else { continue }
+        if let unit = try waitingUnit(queue, atMost: nil, isReturning: isReturning) {
+          return (unit, index)
+        }
+        if isReturning { reasons[.sameAccount, default: 0] += queue.missingReplicas }
+      }
     }
     return nil
   }
@@ -139,13 +172,20 @@ private struct LeaseCall {
   ///
   /// Units are looked up by the account that alone takes part in them ('' for none or several), so
   /// that those of one's own account are passed over in one step, however many there are.
-  private func waitingUnit(_ queue: WorkQueue, atMost flops: Double?) throws -> UnitRow? {
+  ///
+  /// - Parameter isReturning: whether to look among those that were given up here, instead of among
+  ///   the others.
+  private func waitingUnit(
+    _ queue: WorkQueue, atMost flops: Double?, isReturning: Bool = false
+  ) throws -> UnitRow? {
+    guard held.room(for: .replicas, in: queue, fleet) > 0 else { return nil }
     var account: String? = try db.first(
       "SELECT min(sole_account) AS account FROM unit WHERE queue = ? AND missing > 0", [queue.id]
     )?.optional("account")
     while let present = account {
       if present != worker.accountID,
-        let unit = try waitingUnit(queue, runBy: present, atMost: flops)
+        let unit = try waitingUnit(
+          queue, runBy: present, atMost: flops, isReturning: isReturning)
       {
         return unit
       }
@@ -160,38 +200,77 @@ private struct LeaseCall {
   }
 
   private func waitingUnit(
-    _ queue: WorkQueue, runBy account: String, atMost flops: Double?
+    _ queue: WorkQueue, runBy account: String, atMost flops: Double?, isReturning: Bool
   ) throws -> UnitRow? {
     let rows =
       if let flops {
         try db.all(
           """
-          SELECT * FROM unit WHERE queue = ? AND missing > 0 AND sole_account = ?
-            AND estimated_flops <= ? AND memory_bytes <= ? ORDER BY estimated_flops DESC LIMIT 8
+          SELECT number, digest, missing, wanted_since, parties FROM unit
+          WHERE queue = ? AND missing > 0 AND sole_account = ?
+            AND estimated_flops <= ? AND memory_bytes <= ? ORDER BY estimated_flops DESC LIMIT 64
           """, [queue.id, account, flops, profile.memoryLimitBytes])
       } else {
         try db.all(
           """
-          SELECT * FROM unit WHERE queue = ? AND missing > 0 AND sole_account = ?
-            AND memory_bytes <= ? ORDER BY estimated_flops LIMIT 8
+          SELECT number, digest, missing, wanted_since, parties FROM unit
+          WHERE queue = ? AND missing > 0 AND sole_account = ?
+            AND memory_bytes <= ? ORDER BY estimated_flops LIMIT 64
           """, [queue.id, account, profile.memoryLimitBytes])
       }
-    for row in rows {
-      let unit = try UnitRow(row: row, db)
-      if unit.unit.mayLease(account: worker.accountID, policy) { return unit }
+    for row in rows where try isReturning || isDrawn(row, queue) {
+      let unit = try UnitRow.require(try row.value("number"), db)
+      guard unit.unit.mayLease(account: worker.accountID),
+        unit.unit.wasGivenUp(by: worker.id, of: worker.accountID) == isReturning
+      else { continue }
+      if try !isReturning || mayReturn(unit) { return unit }
     }
     return nil
   }
 
+  /// Whether this account was drawn for what a unit lacks. What nobody had yet is for whoever asks,
+  /// and so is everything in the trusted pool.
+  private func isDrawn(_ row: Row, _ queue: WorkQueue) throws -> Bool {
+    guard queue.pool == .public, let since: Timestamp = try row.optional("wanted_since") else {
+      return true
+    }
+    return draw.isDrawn(
+      worker.accountID, unit: try row.value("digest"), since: since, now: now,
+      places: try row.value("missing"),
+      candidates: fleet.accounts(.public) - (try row.value("parties", as: Int.self)),
+      epochSeconds: policy.drawSeconds(isBusy: queue.waitingRequests > 0))
+  }
+
+  /// Whether a unit that was given up here may come back: when nobody else is there, or has taken it
+  /// for long.
+  private func mayReturn(_ unit: UnitRow) throws -> Bool {
+    if let since = unit.wantedSince, now.seconds(since: since) >= Double(policy.activeSeconds) {
+      return true
+    }
+    if unit.unit.wasRefused(by: worker.id, of: worker.accountID) { return false }
+    let isTrusted = unit.unit.pool == .trusted
+    return try db.first(
+      """
+      SELECT 1 FROM worker WHERE last_seen >= ? AND ifnull(suspended_until <= ?, 1)
+        AND ifnull(backoff_until <= ?, 1) AND (trusted = 1 OR NOT ?)
+        AND CASE WHEN ? THEN id ELSE account END NOT IN (
+          SELECT CASE WHEN ? THEN worker ELSE account END FROM replica WHERE unit = ?) LIMIT 1
+      """,
+      [
+        now.adding(seconds: -policy.activeSeconds), now, now, isTrusted, isTrusted, isTrusted,
+        unit.number,
+      ]) == nil
+  }
+
   private mutating func freshUnit(
-    _ queue: WorkQueue, _ order: ArraySlice<WorkQueue>
+    _ queue: WorkQueue, _ order: ArraySlice<WorkQueue>, room: Int
   ) throws -> UnitRow? {
     let sharing = order.filter { $0.sharesUnits(with: queue) && $0.waitingRequests > 0 }
     var whole = queue
     whole.waitingRequests = sharing.reduce(0) { $0 + $1.waitingRequests }
     let sizing = UnitSizing(
       queue: whole, worker: profile, secondsLeft: Double(request.secondsWanted) - seconds,
-      activeWorkers: activeWorkers, policy)
+      activeWorkers: fleet.workers(queue.pool), room: room, policy)
     let sources = sharing.compactMap { one in queues.first { $0.queue.id == one.id } }
     let unit = try transaction.cutUnit(from: sources, sizing: sizing, now: now)
     if unit != nil { try refreshCounts(Set(sharing.map(\.id))) }
@@ -209,30 +288,36 @@ private struct LeaseCall {
 
   private mutating func lease(_ row: UnitRow, _ index: Int) throws {
     let expected = row.estimatedFlops / profile.speed(policy)
+    let queue = queues[index].queue
     let terms = LeaseTerms(
-      seconds: expected, after: seconds, isAwaited: row.kind == .train || row.kind == .validate,
-      now: now, policy)
+      seconds: expected, after: held.flops / profile.speed(policy),
+      downloadBytes: profile.cachedModels.contains(queue.model) ? 0 : queue.cost.diskBytes,
+      isAwaited: row.kind == .train || row.kind == .validate, now: now, policy)
     let id = transaction.identifiers.make("lease_")
     try db.run(
       """
-      INSERT INTO replica (lease, unit, worker, account, state, issued_at, deadline, last_deadline)
-      VALUES (?, ?, ?, ?, 'running', ?, ?, ?)
+      INSERT INTO replica (lease, unit, worker, account, state, issued_at, deadline, idle_deadline,
+        late_at, last_deadline)
+      VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)
       """,
-      [id, row.number, worker.id, worker.accountID, now, terms.deadline, terms.lastDeadline])
+      [
+        id, row.number, worker.id, worker.accountID, now, terms.deadline, terms.idleDeadline,
+        terms.late, terms.lastDeadline,
+      ])
     var leased = row
     leased.unit.lease(
       db.lastInsertedRowID, worker: worker.id, account: worker.accountID, until: terms.deadline)
     try transaction.save(leased, before: row, now: now)
-    queues[index].queue.missingReplicas -=
-      row.unit.missing(policy) - leased.unit.missing(policy)
+    queues[index].queue.missingReplicas -= row.missing - leased.unit.missing
     try charge(index, flops: row.estimatedFlops)
     leases.append(
       Lease(
         id: id, unit: row.digest, specification: try transaction.specification(of: row.number),
         estimatedFlops: row.estimatedFlops,
         deadlineSeconds: Int(terms.deadline.seconds(since: now)),
-        heartbeatSeconds: policy.heartbeatSeconds, work: queues[index].queue.work))
+        heartbeatSeconds: policy.heartbeatSeconds, work: queue.work))
     seconds += expected
+    held.add(row, in: queue)
   }
 
   /// Books the work on the key's and the queue's virtual time.
@@ -253,7 +338,115 @@ private struct LeaseCall {
   }
 }
 
+/// Who is there: workers that asked for work of late and are not held back.
+private struct FleetPresence {
+  private let counts: [WorkPool: (workers: Int, accounts: Int)]
+
+  init(since: Timestamp, now: Timestamp, _ db: Database) throws {
+    let row = try db.first(
+      """
+      SELECT count(*) AS workers, count(DISTINCT account) AS accounts,
+        count(CASE WHEN trusted THEN 1 END) AS trusted_workers,
+        count(DISTINCT CASE WHEN trusted THEN account END) AS trusted_accounts
+      FROM worker WHERE last_seen >= ? AND ifnull(suspended_until <= ?, 1)
+        AND ifnull(backoff_until <= ?, 1)
+      """, [since, now, now])
+    counts = [
+      .public: (try row?.value("workers") ?? 0, try row?.value("accounts") ?? 0),
+      .trusted: (try row?.value("trusted_workers") ?? 0, try row?.value("trusted_accounts") ?? 0),
+    ]
+  }
+
+  func workers(_ pool: WorkPool) -> Int { counts[pool]?.workers ?? 0 }
+  func accounts(_ pool: WorkPool) -> Int { counts[pool]?.accounts ?? 0 }
+}
+
+/// What a worker and its account hold now, queue by queue.
+private struct HeldWork {
+  enum Measure { case requests, replicas }
+
+  private struct Part {
+    var leases = 0
+    var sequences = 0
+  }
+
+  private var own: [Int64: Part] = [:]
+  private var account: [Int64: Part] = [:]
+  /// Of the worker, in all queues.
+  private(set) var leases = 0
+  /// Operations of those that are not done yet.
+  private(set) var flops = 0.0
+
+  init(of worker: WorkerRecord, _ db: Database) throws {
+    for row in try db.all(
+      """
+      SELECT unit.queue, replica.worker, count(*) AS leases,
+        sum(json_array_length(unit.prompt_tokens)) AS sequences,
+        sum(max(0, unit.estimated_flops - replica.flops_done)) AS flops
+      FROM replica JOIN unit ON unit.number = replica.unit
+      WHERE replica.account = ? AND replica.state = 'running' GROUP BY 1, 2
+      """, [worker.accountID])
+    {
+      let queue: Int64 = try row.value("queue")
+      let part = Part(leases: try row.value("leases"), sequences: try row.value("sequences"))
+      account[queue, default: Part()].leases += part.leases
+      account[queue, default: Part()].sequences += part.sequences
+      guard try row.value("worker", as: String.self) == worker.id else { continue }
+      own[queue] = part
+      leases += part.leases
+      flops += try row.value("flops")
+    }
+  }
+
+  mutating func add(_ unit: UnitRow, in queue: WorkQueue) {
+    for path in [\HeldWork.own, \HeldWork.account] {
+      self[keyPath: path][queue.id, default: Part()].leases += 1
+      self[keyPath: path][queue.id, default: Part()].sequences += unit.promptTokens.count
+    }
+    leases += 1
+    flops += unit.estimatedFlops
+  }
+
+  /// Requests or replicas that worker and account may still take of a queue.
+  func room(for measure: Measure, in queue: WorkQueue, _ fleet: FleetPresence) -> Int {
+    let left = measure == .requests ? queue.waitingRequests : queue.missingReplicas
+    func room(_ part: Part?, share: Double) -> Int {
+      guard let part, part.leases >= LeaseShare.freeLeases else { return left }
+      let held = measure == .requests ? part.sequences : part.leases
+      return LeaseShare.room(held: held, left: left, share: share)
+    }
+    return min(
+      room(own[queue.id], share: LeaseShare.ofWorker(among: fleet.workers(queue.pool))),
+      room(account[queue.id], share: LeaseShare.ofAccount(among: fleet.accounts(queue.pool))))
+  }
+}
+
 extension Transaction {
+  /// The draw of second accounts, whose secret is made once.
+  fileprivate func draw() throws -> Sortition {
+    let name = "draw_secret"
+    if let row = try db.first("SELECT value FROM setting WHERE name = ?", [name]) {
+      return Sortition(secret: try row.value("value"))
+    }
+    let secret = identifiers.make("")
+    try db.run("INSERT INTO setting (name, value) VALUES (?, ?)", [name, secret])
+    return Sortition(secret: secret)
+  }
+
+  /// Manifests of which a worker called several units invalid of late: it gets no more of them for a
+  /// while.
+  fileprivate func refusedModels(of worker: String, now: Timestamp) throws -> Set<Digest> {
+    Set(
+      try db.all(
+        """
+        SELECT queue.manifest AS model FROM replica JOIN unit ON unit.number = replica.unit
+        JOIN queue ON queue.number = unit.queue
+        WHERE replica.worker = ? AND replica.reason = 'invalidUnit' AND replica.issued_at >= ?
+        GROUP BY 1 HAVING count(*) >= ?
+        """, [worker, now.adding(seconds: -3600), policy.maximumRefusals]
+      ).map { try $0.value("model") })
+  }
+
   /// Where the key that was served last started.
   fileprivate func virtualTime() throws -> Double {
     try db.first("SELECT value FROM setting WHERE name = 'virtual_time'")?.value("value") ?? 0

@@ -17,7 +17,7 @@ package extension SQLiteStore {
       let computing = try db.first(
         """
         SELECT count(*) AS workers, ifnull(sum(speed), 0.0) AS speed FROM worker
-        WHERE id IN (SELECT worker FROM replica WHERE state = 'running')
+        WHERE id IN (SELECT worker FROM replica WHERE state = 'running' AND deadline > 0)
         """)
       let waiting = try db.first(
         """
@@ -39,7 +39,7 @@ package extension SQLiteStore {
         accounts: try totals?.value("accounts") ?? 0,
         computingWorkers: try computing?.value("workers") ?? 0,
         flopsPerSecond: try computing?.value("speed") ?? 0,
-        runningReplicas: try db.integer("SELECT count(*) FROM replica WHERE state = 'running'"),
+        runningReplicas: try db.runningReplicas(),
         openJobs: try db.integer(
           """
           SELECT (SELECT count(*) FROM batch
@@ -118,6 +118,12 @@ extension Database {
         id: id, name: try row.value("name"), accountName: try row.value("account_name"),
         lastSeen: try row.value("last_seen"), running: try runningReplicas(of: id))
     }
+  }
+
+  /// Leases that run now. Every deadline is above 0: saying so lets SQLite count in the index of
+  /// those leases, however long the history is.
+  func runningReplicas() throws -> Int {
+    try integer("SELECT count(*) FROM replica WHERE state = 'running' AND deadline > 0")
   }
 
   /// What a worker computes now, the oldest lease first.

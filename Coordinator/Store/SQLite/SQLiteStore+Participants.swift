@@ -9,7 +9,8 @@ package extension SQLiteStore {
       try db.first(
         """
         SELECT worker.*, account.name AS account_name, account.named AS named,
-          account.banned_at AS account_banned_at, account.ban_reason AS account_ban_reason
+          account.banned_at AS account_banned_at, account.ban_reason AS account_ban_reason,
+          account.suspended_until AS account_suspended
         FROM worker JOIN account ON account.id = worker.account
         WHERE worker.id = ? AND worker.deleted_at IS NULL
         """, [id]
@@ -38,7 +39,8 @@ package extension SQLiteStore {
       let workers = try db.all(
         """
         SELECT worker.*, account.name AS account_name, account.named AS named,
-          account.banned_at AS account_banned_at, account.ban_reason AS account_ban_reason
+          account.banned_at AS account_banned_at, account.ban_reason AS account_ban_reason,
+          account.suspended_until AS account_suspended
         FROM worker JOIN account ON account.id = worker.account
         WHERE worker.account = ? AND worker.deleted_at IS NULL
         ORDER BY worker.last_seen DESC, worker.created_at, worker.id
@@ -65,7 +67,6 @@ extension WorkerOverview {
   ) throws {
     let id: String = try row.value("id")
     let lastSeen: Timestamp? = try row.optional("last_seen")
-    let suspended: Timestamp? = try row.optional("suspended_until")
     self.init(
       id: id, name: try row.value("name"), accountID: try row.value("account"),
       accountName: try row.value("account_name"), isNamed: try row.value("named"),
@@ -73,7 +74,8 @@ extension WorkerOverview {
       lastSeen: lastSeen, isActive: lastSeen.map { $0 > activeSince } ?? false,
       flopsPerSecond: try row.optional("speed"),
       consecutiveValid: try row.value("consecutive_valid"),
-      suspendedUntil: suspended.flatMap { $0 > now ? $0 : nil }, ban: try Ban(worker: row),
+      suspendedUntil: try row.suspension(["suspended_until", "account_suspended"], at: now),
+      ban: try Ban(worker: row),
       running: try db.runningReplicas(of: id), contribution: try Contribution(row: row, now: now))
   }
 }

@@ -4,8 +4,7 @@ import WireProtocol
 
 package extension SQLiteStore {
   func progress(of id: String, key: String?, now: Timestamp) async throws -> BatchProgress {
-    let policy = policy
-    return try await read { db in
+    try await read { [self] db in
       let batch = try BatchRow.require(id, key: key, db)
       var progress = BatchProgress(
         batch: batch.record, units: BatchProgress.Units(), replicas: BatchProgress.Replicas(),
@@ -15,7 +14,7 @@ package extension SQLiteStore {
       try progress.countReplicas(batch, db)
       try progress.estimate(batch, db)
       if batch.record.state == .inProgress {
-        progress.waitReasons = try WaitReasons(batch, now: now, policy, db).sentences(progress)
+        progress.waitReasons = try waitReasons(batch, progress, now: now, db).sentences()
       }
       if !batch.record.state.hasEnded {
         progress.secondsLeft = max(0, Int(batch.record.times.expires.seconds(since: now)))
@@ -105,61 +104,79 @@ extension BatchProgress {
   }
 }
 
-/// Says in words why a batch does not get on.
-private struct WaitReasons {
-  let pool: WorkPool
-  /// Accounts with a worker that asked for work lately and is not suspended.
-  let active: Set<String>
-  /// Units that want a replica, by the account that alone takes part in them; its name only when its
-  /// owner agreed to be named.
-  let alone: [(account: String, name: String?, units: Int)]
-  let minutes: Int
-
-  init(
-    _ batch: BatchRow, now: Timestamp, _ policy: CoordinatorPolicy, _ db: Database
-  ) throws {
-    pool = batch.record.pool
-    minutes = policy.activeSeconds / 60
-    active = Set(
-      try db.all(
-        """
-        SELECT DISTINCT account FROM worker
-        WHERE last_seen >= ? AND ifnull(suspended_until <= ?, 1) AND (trusted = 1 OR ? = 'public')
-        """, [now.adding(seconds: -policy.activeSeconds), now, batch.record.pool.rawValue]
-      ).map { try $0.value("account") })
-    alone = try db.all(
+extension SQLiteStore {
+  /// Why a batch does not get on, as far as the store sees it.
+  fileprivate func waitReasons(
+    _ batch: BatchRow, _ progress: BatchProgress, now: Timestamp, _ db: Database
+  ) throws -> WaitReasons {
+    var reasons = WaitReasons(
+      pool: batch.record.pool, activeMinutes: policy.activeSeconds / 60,
+      workers: try presentWorkers(of: batch.record.pool, now: now, db),
+      queues: try QueueRow.active(db, batch: batch.number).map(\.queue),
+      pending: progress.waitingRequests + progress.units.open)
+    reasons.leasing = try Administration(db).leasing
+    reasons.runningReplicas = progress.replicas.running
+    reasons.awaitingReplay = progress.units.awaitingReplay
+    reasons.silentReplicas = try db.integer(
+      """
+      SELECT count(*) FROM replica JOIN worker ON worker.id = replica.worker
+      JOIN unit ON unit.number = replica.unit JOIN queue ON queue.number = unit.queue
+      WHERE queue.batch = ? AND replica.state = 'running' AND worker.last_seen < ?
+      """, [batch.number, now.adding(seconds: -policy.silenceSeconds - policy.heartbeatSeconds)])
+    reasons.model = batch.record.model.map { "model \($0)" } ?? reasons.model
+    reasons.refusedUnits = try db.integer(
+      """
+      SELECT count(DISTINCT unit.number) FROM unit JOIN queue ON queue.number = unit.queue
+      JOIN replica ON replica.unit = unit.number
+      WHERE queue.batch = ? AND replica.reason = 'invalidUnit' AND NOT EXISTS (
+        SELECT 1 FROM unit AS done JOIN queue AS other ON other.number = done.queue
+        WHERE other.batch = queue.batch AND done.state = 'accepted')
+      """, [batch.number])
+    reasons.alone = try db.all(
       """
       SELECT account.id AS id, CASE WHEN account.named = 1 THEN account.name END AS name,
         count(*) AS units FROM unit
       JOIN queue ON queue.number = unit.queue JOIN account ON account.id = unit.sole_account
       WHERE queue.batch = ? AND unit.missing > 0 GROUP BY account.id ORDER BY account.name
       """, [batch.number]
-    ).map { (try $0.value("id"), try $0.optional("name"), try $0.value("units")) }
+    ).map {
+      WaitReasons.Alone(
+        account: try $0.value("id"), name: try $0.optional("name"), units: try $0.value("units"))
+    }
+    return reasons
   }
 
-  func sentences(_ progress: BatchProgress) -> [String] {
-    var sentences: [String] = []
-    let pending = progress.waitingRequests > 0 || progress.units.open > 0
-    if pending, active.isEmpty {
-      sentences.append(
-        "No worker of the \(pool.rawValue) pool has asked for work in the last \(minutes) minutes.")
+  /// Workers that serve a pool and asked for something lately.
+  private func presentWorkers(
+    of pool: WorkPool, now: Timestamp, _ db: Database
+  ) throws -> [PresentWorker] {
+    try db.all(
+      """
+      SELECT worker.id, worker.account, worker.suspended_until, worker.backoff_until,
+        worker.banned_at, worker.ban_reason, account.banned_at AS account_banned_at,
+        account.ban_reason AS account_ban_reason,
+        EXISTS (SELECT 1 FROM replica WHERE replica.worker = worker.id AND state = 'running') AS busy
+      FROM worker JOIN account ON account.id = worker.account
+      WHERE worker.last_seen >= ? AND (worker.trusted = 1 OR ? = 'public')
+      """, [now.adding(seconds: -policy.activeSeconds), pool.rawValue]
+    ).map { row in
+      func lasts(_ column: String) throws -> Bool {
+        try row.optional(column, as: Timestamp.self).map { $0 > now } ?? false
+      }
+      let standing: PresentWorker.Standing =
+        if try Ban(worker: row) != nil {
+          .banned
+        } else if try lasts("suspended_until") {
+          .suspended
+        } else if try lasts("backoff_until") {
+          .heldOff
+        } else {
+          .free
+        }
+      let asked = requests[try row.value("id")]
+      return PresentWorker(
+        account: try row.value("account"), standing: standing, isBusy: try row.value("busy"),
+        profile: asked?.profile, passedOver: asked?.passedOver ?? [:])
     }
-    for (account, name, units) in alone where active.subtracting([account]).isEmpty {
-      let runner = name.map { "'\($0)'" } ?? "one account"
-      sentences.append(
-        "Too few accounts: \(Self.units(units, "run by \(runner)")) for a worker "
-          + "of a second account, "
-          + "and no other account of the \(pool.rawValue) pool is active.")
-    }
-    if progress.units.awaitingReplay > 0 {
-      sentences.append(
-        "\(Self.units(progress.units.awaitingReplay, "with disputed or lost results")) "
-          + "for the coordinator's own machine.")
-    }
-    return sentences
-  }
-
-  private static func units(_ count: Int, _ which: String) -> String {
-    count == 1 ? "1 unit \(which) waits" : "\(count) units \(which) wait"
   }
 }

@@ -6,26 +6,20 @@ package extension SQLiteStore {
   func takeReplay(now: Timestamp) async throws -> ReplayJob? {
     try await write { transaction in
       let db = transaction.db
-      guard
-        let row = try db.first(
-          """
-          SELECT number FROM unit
-          WHERE state = 'awaiting_replay' AND ifnull(replay_deadline <= ?, 1)
-          ORDER BY number LIMIT 1
-          """, [now])
-      else { return nil }
-      let unit = try UnitRow.require(try row.value("number"), db)
+      guard let number = try transaction.nextReplay(now: now) else { return nil }
+      let unit = try UnitRow.require(number, db)
       let id = transaction.identifiers.make("replay_")
       let deadline = now.adding(
         seconds: transaction.policy.replaySeconds(flops: unit.estimatedFlops))
       try db.run(
         "UPDATE unit SET replay = ?, replay_deadline = ? WHERE number = ?",
         [id, deadline, unit.number])
+      try transaction.charge(unit.replayedAccounts, unit.estimatedFlops, now: now)
       return ReplayJob(
         id: id, unit: unit.digest,
         specification: try transaction.specification(of: unit.number),
-        estimatedFlops: unit.estimatedFlops, reason: unit.unit.state.columns.reason ?? "",
-        deadline: deadline)
+        estimatedFlops: unit.estimatedFlops,
+        reason: unit.unit.state.columns.reason ?? ReplayJob.auditReason, deadline: deadline)
     }
   }
 
@@ -37,10 +31,17 @@ package extension SQLiteStore {
       guard result.sequences.count == before.promptTokens.count else {
         throw StoreError(.invalid, "The result does not have the unit's sequences.")
       }
+      if before.audit == .due {
+        return try transaction.settleAudit(before, result, now: now)
+      }
       var row = before
       let actions = row.unit.settle(byReplay: result.digest)
       try transaction.settle(
         row, before: before, actions, summaries: result.sequences, now: now)
+      // Who was right has not caused the work.
+      let right = row.unit.replicas.filter { $0.result == result.digest }.map(\.account)
+      try transaction.charge(
+        before.replayedAccounts.intersection(right), -before.estimatedFlops, now: now)
       return ReplayOutcome(
         agreed: actions.count { if case .grant = $0 { true } else { false } },
         rejected: actions.count { if case .reject = $0 { true } else { false } })
@@ -50,6 +51,7 @@ package extension SQLiteStore {
   func failReplay(_ job: String, detail: String, now: Timestamp) async throws {
     try await write { transaction in
       guard let before = try transaction.replayed(job) else { return }
+      if before.audit == .due { return try transaction.failAudit(of: before) }
       var row = before
       let actions = row.unit.failReplay(reason: String(detail.prefix(500)), transaction.policy)
       row.replay = nil
@@ -60,9 +62,70 @@ package extension SQLiteStore {
 }
 
 extension Transaction {
+  /// The unit to compute next: the smallest of those whose accounts have caused least work of this
+  /// kind today, so that a liar's disputes do not keep others' waiting; of each worker's disputes
+  /// one at a time, since it may end them all. Audits come when nothing else waits.
+  fileprivate func nextReplay(now: Timestamp) throws -> Int64? {
+    let dispute = try db.first(
+      """
+      SELECT unit.number,
+        max(CASE WHEN account.replay_day = ? THEN account.replay_flops ELSE 0 END) AS charged,
+        max(replica.worker IN (
+          SELECT other.worker FROM unit AS running CROSS JOIN replica AS other
+            ON other.unit = running.number AND other.state = 'submitted'
+          WHERE running.state = 'awaiting_replay' AND running.replay_deadline > ?)) AS busy
+      FROM unit
+        LEFT JOIN replica ON replica.unit = unit.number AND (replica.state = 'submitted'
+          OR (unit.reason = 'lostReplicas' AND replica.state IN ('expired', 'abandoned')))
+        LEFT JOIN account ON account.id = replica.account
+      WHERE unit.state = 'awaiting_replay' AND ifnull(unit.replay_deadline <= ?, 1)
+      GROUP BY unit.number HAVING ifnull(busy, 0) = 0
+      ORDER BY ifnull(charged, 0), unit.estimated_flops, unit.number LIMIT 1
+      """, [Day(containing: now).number, now, now])
+    let next = try dispute ?? db.first(
+      """
+      SELECT number FROM unit WHERE audit = 'due' AND ifnull(replay_deadline <= ?, 1)
+      ORDER BY number LIMIT 1
+      """, [now])
+    return try next?.value("number")
+  }
+
+  /// Adds to what accounts have caused the trusted machine to compute today.
+  fileprivate func charge(_ accounts: Set<String>, _ flops: Double, now: Timestamp) throws {
+    let day = Day(containing: now).number
+    for account in accounts {
+      try db.run(
+        """
+        UPDATE account SET replay_day = ?,
+          replay_flops = max(0, ? + CASE WHEN replay_day = ? THEN replay_flops ELSE 0 END)
+        WHERE id = ?
+        """, [day, flops, day, account])
+    }
+  }
+
   /// The unit that a replay job is for; nil when the job is not the unit's present one.
   fileprivate func replayed(_ job: String) throws -> UnitRow? {
-    try db.first("SELECT number FROM unit WHERE replay = ? AND state = 'awaiting_replay'", [job])
-      .flatMap { try UnitRow.find(try $0.value("number"), db) }
+    try db.first(
+      """
+      SELECT number FROM unit
+      WHERE replay = ? AND (state IN ('open', 'awaiting_replay') OR audit = 'due')
+      """, [job]
+    ).flatMap { try UnitRow.find(try $0.value("number"), db) }
+  }
+}
+
+extension UnitRow {
+  /// Those for whose results, or for want of them, the trusted machine computes the unit; nobody for
+  /// an audit.
+  fileprivate var replayedAccounts: Set<String> {
+    guard case .awaitingReplay(let reason) = unit.state else { return [] }
+    return Set(
+      unit.replicas.lazy.filter { replica in
+        switch replica.state {
+        case .submitted: true
+        case .expired, .abandoned: reason == .lostReplicas
+        default: false
+        }
+      }.map(\.account))
   }
 }

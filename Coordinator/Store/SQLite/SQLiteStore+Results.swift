@@ -22,10 +22,9 @@ package extension SQLiteStore {
             + "the result \(submission.result.sequences.count)."
         )
       }
-      try transaction.record(submission, replica, before, now: now)
+      try transaction.record(submission, replica, now: now)
       var row = before
-      let actions = row.unit.submit(
-        replica.number, result: submission.result.digest, transaction.policy)
+      let actions = row.unit.submit(replica.number, result: submission.result.digest)
       try transaction.settle(
         row, before: before, actions, summaries: submission.result.sequences, now: now)
       let after = try ReplicaRow.require(submission.leaseID, worker: submission.workerID, db)
@@ -35,33 +34,54 @@ package extension SQLiteStore {
 }
 
 extension Transaction {
-  /// Keeps what came with a result, and what it says about the worker's speed.
+  /// Keeps what came with a result, and the seconds that count for it should it be accepted.
   fileprivate func record(
-    _ submission: ResultSubmission, _ replica: ReplicaRow, _ unit: UnitRow, now: Timestamp
+    _ submission: ResultSubmission, _ replica: ReplicaRow, now: Timestamp
   ) throws {
     let seconds = submission.seconds.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
     let elapsed = now.seconds(since: replica.issuedAt)
     let energy = submission.energy?.counted(elapsed: elapsed)
+    let worker = try db.first(
+      "SELECT result_at, last_seen FROM worker WHERE id = ?", [submission.workerID])
+    let measured = MeasuredSpeed.seconds(
+      claimed: seconds, issued: replica.issuedAt, before: try worker?.optional("result_at"),
+      now: now)
     try db.run(
       """
-      UPDATE replica SET summaries = ?, signature = ?, seconds = ?, submitted_at = ?,
-        energy = ?, estimated_energy = ?
+      UPDATE replica SET summaries = ?, signature = ?, seconds = ?, measured_seconds = ?,
+        submitted_at = ?, energy = ?, estimated_energy = ?
       WHERE number = ?
       """,
       [
-        try jsonText(submission.result.sequences), submission.signature, seconds, now,
+        try jsonText(submission.result.sequences), submission.signature, seconds, measured, now,
         energy?.millijoules, energy?.estimatedMillijoules, replica.number,
       ])
-    let cost = try cost(of: unit)
-    let worker = submission.workerID
-    let old = try db.first("SELECT speed, last_seen FROM worker WHERE id = ?", [worker])
-    let speed = MeasuredSpeed.updated(
-      try old?.optional("speed"), flops: unit.flops(submission.result.sequences, cost),
-      claimed: seconds, elapsed: elapsed)
+    try db.run("UPDATE worker SET result_at = ? WHERE id = ?", [now, submission.workerID])
+    try touch(
+      worker: submission.workerID, lastSeen: try worker?.optional("last_seen"), now: now)
+  }
+
+  /// An accepted result, and nothing else, shows how fast its worker is, and that worker and account
+  /// do not fail any more.
+  private func learn(from replica: Int64, of unit: UnitRow) throws {
+    guard let flops = unit.flops,
+      let row = try db.first(
+        """
+        SELECT replica.worker, replica.account, replica.measured_seconds, worker.speed
+        FROM replica JOIN worker ON worker.id = replica.worker WHERE replica.number = ?
+        """, [replica])
+    else { throw Row.damaged("replica.number") }
+    let old: Double? = try row.optional("speed")
+    var speed = old
+    if let seconds: Double = try row.optional("measured_seconds") {
+      speed = MeasuredSpeed.updated(old, flops: flops, seconds: seconds)
+    }
     try db.run(
       "UPDATE worker SET speed = ?, failures = 0, backoff_until = NULL WHERE id = ?",
-      [speed, worker])
-    try touch(worker: worker, lastSeen: try old?.optional("last_seen"), now: now)
+      [speed, try row.value("worker", as: String.self)])
+    try db.run(
+      "UPDATE account SET failures = 0, backoff_until = NULL WHERE id = ?",
+      [try row.value("account", as: String.self)])
   }
 
   /// Performs what the unit's decision means: answers requests, grants credit, takes back a cheat's
@@ -78,17 +98,23 @@ extension Transaction {
       row.flops = row.flops(summaries, try cost(of: row))
     }
     try save(row, before: before, now: now)
-    var caught: [String] = []
+    var caught: [Caught] = []
     for action in actions {
       switch action {
-      case .complete: try complete(row, summaries, now: now)
+      case .complete:
+        try complete(row, summaries, now: now)
+        try drawAudit(of: row)
       case .fail(let reason):
         try endRequests(of: row, now: now) { _ in .failed(.gaveUp(reason)) }
-      case .grant(let replica): try grant(row, replica, now: now)
+      case .grant(let replica):
+        try grant(row, replica, now: now)
+        try learn(from: replica, of: row)
       case .reject(let replica): caught.append(try reject(row, replica, now: now))
+      case .revoke(let replica): caught.append(try revoke(row, replica, now: now))
       }
     }
-    for worker in caught { try takeBack(worker: worker, now: now) }
+    try noteConfirmations(of: row, actions)
+    try takeBack(caught, now: now)
   }
 
   func cost(of unit: UnitRow) throws -> ModelCost {
@@ -101,7 +127,7 @@ extension Transaction {
     return try ModelCost(row: row)
   }
 
-  private func complete(_ row: UnitRow, _ summaries: [SequenceSummary], now: Timestamp) throws {
+  func complete(_ row: UnitRow, _ summaries: [SequenceSummary], now: Timestamp) throws {
     try db.run(
       """
       UPDATE queue SET learned_tokens = learned_tokens + ?,

@@ -215,7 +215,7 @@ extension Database {
       return FineTuningRoundRecord.Unit(
         kind: unit.kind, shard: try row.value("shard"), digest: unit.digest,
         specification: try row.json("specification"), shown: shown,
-        result: unit.unit.state.acceptance?.result,
+        result: try row.optional("delivered") ?? unit.unit.state.acceptance?.result,
         verification: unit.unit.state.acceptance?.verification,
         isJoined: try row.value("joined"), accounts: named,
         unnamedAccounts: accounts.count - named.count)

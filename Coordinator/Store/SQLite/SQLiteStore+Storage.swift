@@ -71,6 +71,9 @@ extension Database {
   private func use(of unit: Row) throws -> BlobUse {
     guard let end: Timestamp = try unit.optional("ended_at") else { return .openUnit }
     let number: Int64 = try unit.value("number")
+    if try first("SELECT 1 FROM unit WHERE number = ? AND audit = 'due'", [number]) != nil {
+      return .openUnit
+    }
     if let job = try first(
       """
       SELECT ended_at FROM fine_tuning_unit JOIN fine_tuning_job

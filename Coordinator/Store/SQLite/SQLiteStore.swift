@@ -10,6 +10,7 @@ package final class SQLiteStore: Store {
   let writer: any DatabaseWriter
   let blobs: any BlobStore
   package let policy: CoordinatorPolicy
+  let requests = RecentRequests()
   private let transactions: TransactionQueue
 
   /// Opens or makes a database and brings its tables up to date.
@@ -18,27 +19,41 @@ package final class SQLiteStore: Store {
   ///   - path: the database file; its folder must exist.
   ///   - blobs: where unit inputs are written.
   ///   - identifiers: a test passes seeded ones.
+  ///   - lots: decide what is audited; a test passes its own.
+  ///   - onStatement: called with the text of every statement that runs.
   package static func open(
     path: String, blobs: any BlobStore, policy: CoordinatorPolicy = CoordinatorPolicy(),
-    identifiers: Identifiers = .system
+    identifiers: Identifiers = .system, lots: Lots = .system,
+    onStatement: (@Sendable (String) -> Void)? = nil
   ) throws -> SQLiteStore {
-    let pool = try DatabasePool(path: path, configuration: configuration())
+    let pool = try DatabasePool(path: path, configuration: configuration(onStatement))
     // GRDB sets NORMAL with WAL, which loses the last commits when the power fails.
     try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
-    return try SQLiteStore(pool, blobs: blobs, policy: policy, identifiers: identifiers)
+    return try SQLiteStore(
+      pool, blobs: blobs, policy: policy, identifiers: identifiers, lots: lots)
   }
 
   /// A database in memory, for tests.
   package static func inMemory(
     blobs: any BlobStore = MemoryBlobStore(), policy: CoordinatorPolicy = CoordinatorPolicy(),
-    identifiers: Identifiers = .system
+    identifiers: Identifiers = .system, lots: Lots = .system
   ) throws -> SQLiteStore {
-    let queue = try DatabaseQueue(configuration: configuration())
-    return try SQLiteStore(queue, blobs: blobs, policy: policy, identifiers: identifiers)
+    let queue = try DatabaseQueue(configuration: configuration(nil))
+    return try SQLiteStore(
+      queue, blobs: blobs, policy: policy, identifiers: identifiers, lots: lots)
   }
 
-  private static func configuration() -> Configuration {
+  private static func configuration(
+    _ onStatement: (@Sendable (String) -> Void)?
+  ) -> Configuration {
     var configuration = Configuration()
+    if let onStatement {
+      configuration.prepareDatabase { db in
+        db.trace { event in
+          if case .statement(let statement) = event { onStatement(statement.sql) }
+        }
+      }
+    }
     // GRDB's own wish is a higher priority, which Linux refuses to users, and libdispatch says so.
     configuration.qos = .default
     configuration.foreignKeysEnabled = true
@@ -49,18 +64,37 @@ package final class SQLiteStore: Store {
 
   private init(
     _ writer: any DatabaseWriter, blobs: any BlobStore, policy: CoordinatorPolicy,
-    identifiers: Identifiers
+    identifiers: Identifiers, lots: Lots
   ) throws {
     self.writer = writer
     self.blobs = blobs
     self.policy = policy
     transactions = TransactionQueue(
-      writer: writer, blobs: blobs, policy: policy, identifiers: identifiers)
+      writer: writer, blobs: blobs, policy: policy, identifiers: identifiers, lots: lots)
     try Migrations.migrator.migrate(writer)
+    try recountMissing()
+    try analyseIfGrown()
   }
 
   /// Closes the database; calls after it throw.
-  package func close() throws { try writer.close() }
+  package func close() throws {
+    try analyseIfGrown()
+    try writer.close()
+  }
+
+  /// Writes a copy of everything at one moment into a new file, while others read and write.
+  ///
+  /// - Parameter path: the copy, one file that its owner alone reads.
+  package func copy(to path: String) throws {
+    let copy = try DatabaseQueue(path: path)
+    guard chmod(path, 0o600) == 0 else {
+      throw FileIO.failure("chmod", path)
+    }
+    try writer.backup(to: copy)
+    // The copy says of itself that it has a log beside it, as the original has.
+    try copy.writeWithoutTransaction { try $0.execute(sql: "PRAGMA journal_mode = DELETE") }
+    try copy.close()
+  }
 
   /// One decision; durable when it returns.
   func write<Value: Sendable>(

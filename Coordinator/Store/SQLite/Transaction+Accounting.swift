@@ -4,6 +4,21 @@ import GRDB
 import WirePayloads
 import WireProtocol
 
+/// What a verdict adds to the totals, or takes from them.
+private struct Grant {
+  var results: Int
+  var credit: Credit
+  var tokens: Int
+  var energy: Energy
+}
+
+/// Whose result was wrong, and what its account has to bear.
+struct Caught {
+  let worker: String
+  let account: String
+  let penalty: AccountPenalty
+}
+
 /// Credit, trust and receipts: what a verdict does to those who sent results.
 extension Transaction {
   /// A result was the verified one: its worker and account get the unit's credit.
@@ -12,27 +27,11 @@ extension Transaction {
       let one = row.unit.replicas.first(where: { $0.id == replica })
     else { throw Row.damaged("replica.number") }
     let credit = Credit(flops: row.flops ?? 0)
-    let tokens = try generatedTokens(replica)
-    let energy = try claimedEnergy(replica)
     try db.run("UPDATE replica SET credit = ? WHERE number = ?", [credit.micro, replica])
-    try addCredit(
-      credit, tokens, energy,
-      standing: try db.first("SELECT average, average_at FROM account WHERE id = ?", [one.account]),
-      """
-      UPDATE account SET accepted = accepted + 1, tokens = tokens + ?, credit = credit + ?,
-        energy = energy + ?, estimated_energy = estimated_energy + ?,
-        average = ?, average_at = ? WHERE id = ?
-      """, one.account, now: now)
-    try addCredit(
-      credit, tokens, energy,
-      standing: try db.first("SELECT average, average_at FROM worker WHERE id = ?", [one.worker]),
-      """
-      UPDATE worker SET accepted = accepted + 1, tokens = tokens + ?, credit = credit + ?,
-        energy = energy + ?, estimated_energy = estimated_energy + ?,
-        average = ?, average_at = ? WHERE id = ?
-      """, one.worker, now: now)
-    try count(
-      worker: one.worker, accepted: 1, tokens: tokens, credit: credit, energy: energy, now: now)
+    try book(
+      Grant(
+        results: 1, credit: credit, tokens: try generatedTokens(replica),
+        energy: try claimedEnergy(replica)), to: one, day: now, now: now)
     try extendStreak(of: one.account, now: now)
     var trust = TrustRecord(
       consecutiveValid: try db.integer(
@@ -43,19 +42,45 @@ extension Transaction {
     try appendReceipt(row, one, .accepted, acceptance.verification, credit, now: now)
   }
 
-  private func addCredit(
-    _ credit: Credit, _ tokens: Int, _ energy: Energy, standing: Row?, _ update: String,
-    _ id: String, now: Timestamp
+  /// Adds to what an account, a worker and a day have been granted, or takes from it.
+  ///
+  /// - Parameter day: a time of the day that it counts for.
+  private func book(
+    _ grant: Grant, to one: Replica, day: Timestamp, now: Timestamp
+  ) throws {
+    try book(
+      grant,
+      standing: try db.first("SELECT average, average_at FROM account WHERE id = ?", [one.account]),
+      """
+      UPDATE account SET accepted = accepted + ?, tokens = tokens + ?, credit = credit + ?,
+        energy = energy + ?, estimated_energy = estimated_energy + ?,
+        average = ?, average_at = ? WHERE id = ?
+      """, one.account, now: now)
+    try book(
+      grant,
+      standing: try db.first("SELECT average, average_at FROM worker WHERE id = ?", [one.worker]),
+      """
+      UPDATE worker SET accepted = accepted + ?, tokens = tokens + ?, credit = credit + ?,
+        energy = energy + ?, estimated_energy = estimated_energy + ?,
+        average = ?, average_at = ? WHERE id = ?
+      """, one.worker, now: now)
+    try count(
+      worker: one.worker, accepted: grant.results, tokens: grant.tokens, credit: grant.credit,
+      energy: grant.energy, now: day)
+  }
+
+  private func book(
+    _ grant: Grant, standing: Row?, _ update: String, _ id: String, now: Timestamp
   ) throws {
     guard let standing else { throw Row.damaged("replica.account") }
     var average = RecentAverage(
       value: try standing.value("average"), time: try standing.value("average_at"))
-    average.add(credit, now: now)
+    average.add(grant.credit, now: now)
     try db.run(
       update,
       [
-        tokens, credit.micro, energy.millijoules, energy.estimatedMillijoules, average.value,
-        average.time, id,
+        grant.results, grant.tokens, grant.credit.micro, grant.energy.millijoules,
+        grant.energy.estimatedMillijoules, max(0, average.value), average.time, id,
       ])
   }
 
@@ -74,9 +99,33 @@ extension Transaction {
     return try Energy(optional: row) ?? Energy()
   }
 
-  /// A result was wrong: no trust is left, and the worker gets no work for a while. Gives the
-  /// worker.
-  func reject(_ row: UnitRow, _ replica: Int64, now: Timestamp) throws -> String {
+  /// A result was accepted and is wrong: what it was granted is taken back. Gives its worker and
+  /// account.
+  func revoke(_ row: UnitRow, _ replica: Int64, now: Timestamp) throws -> Caught {
+    guard let one = row.unit.replicas.first(where: { $0.id == replica }),
+      let receipt = try db.first(
+        "SELECT body FROM receipt WHERE replica = ? ORDER BY sequence DESC LIMIT 1", [replica])
+    else { throw Row.damaged("receipt.replica") }
+    let granted = try receipt.json("body", as: ReceiptRecord.Body.self)
+    let energy = try claimedEnergy(replica)
+    let credit = Credit(micro: -granted.microcredit)
+    try db.run("UPDATE replica SET credit = 0 WHERE number = ?", [replica])
+    try book(
+      Grant(
+        results: -1, credit: credit, tokens: -(try generatedTokens(replica)),
+        energy: Energy(
+          millijoules: -energy.millijoules, estimatedMillijoules: -energy.estimatedMillijoules)),
+      to: one, day: granted.time, now: now)
+    return try reject(row, replica, credit: credit, now: now)
+  }
+
+  /// A result was wrong: no trust is left, the worker gets no work for a while, and its account is
+  /// held back. Gives both.
+  ///
+  /// - Parameter credit: what the receipt says; negative for credit that is taken back.
+  func reject(
+    _ row: UnitRow, _ replica: Int64, credit: Credit = Credit(micro: 0), now: Timestamp
+  ) throws -> Caught {
     guard let one = row.unit.replicas.first(where: { $0.id == replica }) else {
       throw Row.damaged("replica.number")
     }
@@ -88,12 +137,55 @@ extension Transaction {
       [trust.consecutiveValid, one.worker])
     try count(worker: one.worker, rejected: 1, now: now)
     let rejections = try db.integer("SELECT rejected FROM worker WHERE id = ?", [one.worker])
-    try db.run(
-      "UPDATE worker SET suspended_until = ? WHERE id = ?",
-      [now.adding(seconds: policy.suspension(afterRejections: rejections)), one.worker])
+    let end = now.adding(seconds: policy.suspension(afterRejections: rejections))
+    try db.run("UPDATE worker SET suspended_until = ? WHERE id = ?", [end, one.worker])
     try appendReceipt(
-      row, one, .rejected, row.unit.state.acceptance?.verification, Credit(micro: 0), now: now)
-    return one.worker
+      row, one, .rejected, row.unit.state.acceptance?.verification, credit, now: now)
+    let penalty = try penalise(account: one.account, enrolmentFrom: end, now: now)
+    return Caught(worker: one.worker, account: one.account, penalty: penalty)
+  }
+
+  /// Holds back the account of a worker that gave a wrong result.
+  ///
+  /// - Parameter end: when that worker gets work again: so long, no other may join in its place.
+  private func penalise(
+    account: String, enrolmentFrom end: Timestamp, now: Timestamp
+  ) throws -> AccountPenalty {
+    let machines = try db.integer(
+      """
+      SELECT count(DISTINCT worker) FROM replica
+      WHERE account = ? AND state = 'rejected' AND submitted_at >= ?
+      """, [account, now.adding(seconds: -AccountStrikes.memorySeconds)])
+    let strikes = AccountStrikes(
+      // An audit may find what was submitted long ago.
+      wrongMachines: max(1, machines),
+      accepted: try db.integer("SELECT accepted FROM account WHERE id = ?", [account]))
+    let penalty = policy.accountPenalty(strikes)
+    guard let seconds = penalty.seconds else { return penalty }
+    let held = now.adding(seconds: seconds)
+    try db.run(
+      """
+      UPDATE account SET suspended_until = max(ifnull(suspended_until, 0), ?),
+        no_enrolment_until = max(ifnull(no_enrolment_until, 0), ?, ?) WHERE id = ?
+      """, [held, held, end, account])
+    try db.run("DELETE FROM confirmation WHERE account = ?", [account])
+    return penalty
+  }
+
+  /// Takes back what those who were caught have not had verified: of the worker, and of its whole
+  /// account when that is suspended.
+  func takeBack(_ caught: [Caught], now: Timestamp) throws {
+    var workers: Set<String> = []
+    for one in caught {
+      workers.insert(one.worker)
+      if case .suspension = one.penalty { workers.formUnion(try self.workers(of: one.account)) }
+    }
+    for worker in workers.sorted() { try takeBack(worker: worker, now: now) }
+  }
+
+  func workers(of account: String) throws -> [String] {
+    try db.all("SELECT id FROM worker WHERE account = ? ORDER BY id", [account])
+      .map { try $0.value("id") }
   }
 
   /// Takes back everything of a worker that is not verified yet: its results count for nothing and
@@ -108,13 +200,25 @@ extension Transaction {
     for unit in units {
       let before = try UnitRow.require(try unit.value("number"), db)
       var row = before
-      row.unit.takeBack(worker: worker)
-      try save(row, before: before, now: now)
+      let actions = row.unit.takeBack(worker: worker)
+      try settle(
+        row, before: before, actions, summaries: try acceptedSummaries(of: row), now: now)
       for (old, new) in zip(before.unit.replicas, row.unit.replicas)
       where new.state == .takenBack && old.state != .takenBack {
         try appendReceipt(row, new, .takenBack, nil, Credit(micro: 0), now: now)
       }
     }
+  }
+
+  /// What is known of the sequences of a unit's accepted result; nothing where none was accepted.
+  func acceptedSummaries(of row: UnitRow) throws -> [SequenceSummary] {
+    guard let result = row.unit.state.acceptance?.result,
+      let replica = row.unit.replicas.first(where: { $0.result == result })
+    else { return [] }
+    guard
+      let stored = try db.first("SELECT summaries FROM replica WHERE number = ?", [replica.id])
+    else { throw Row.damaged("replica.number") }
+    return try stored.json("summaries")
   }
 
   private func appendReceipt(

@@ -26,9 +26,11 @@ private struct Cut {
   var longestTokens = 0
 }
 
-extension Transaction {
+extension QueueRow {
   /// Queues that have something to do.
-  func activeQueues() throws -> [QueueRow] {
+  ///
+  /// - Parameter batch: of this batch alone; nil for all.
+  static func active(_ db: Database, batch: Int64? = nil) throws -> [QueueRow] {
     try db.all(
       """
       SELECT queue.*, manifest.*, api_key.virtual_time AS key_time, api_key.weight AS key_weight,
@@ -37,7 +39,8 @@ extension Transaction {
       FROM queue JOIN manifest ON manifest.digest = queue.manifest
         JOIN api_key ON api_key.id = queue.key_id
       WHERE queue.released = 1 AND (queue.waiting > 0 OR queue.missing > 0)
-      """
+        AND ifnull(queue.batch = ?1, ?1 IS NULL)
+      """, [batch]
     ).map { row in
       let queue = WorkQueue(
         id: try row.value("number"), keyID: try row.value("key_id"),
@@ -55,7 +58,9 @@ extension Transaction {
         vocabulary: try row.value("vocabulary"))
     }
   }
+}
 
+extension Transaction {
   /// Cuts a unit from the first of `queues`, filled up from the others, which share units with it.
   /// Nil when no request waits that the worker has the memory for. The unit's specification never
   /// changes from here on.
@@ -146,21 +151,22 @@ extension Transaction {
 
   /// Opens a unit; gives its number.
   func insert(_ unit: NewUnit, now: Timestamp) throws -> Int64 {
-    let missing = WorkUnit(pool: unit.pool).missing(policy)
+    let wanted = policy.accountsWanted(in: unit.pool)
     let specification = unit.specification
     try db.run(
       """
-      INSERT INTO unit (digest, specification, kind, inputs, adapter, queue, pool, state, missing,
-        memory_bytes, prompt_tokens, estimated_flops, created_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, ?, ?, ?)
+      INSERT INTO unit (digest, specification, kind, inputs, adapter, queue, pool, state, wanted,
+        missing, memory_bytes, prompt_tokens, estimated_flops, created_at)
+      VALUES (?, ?, ?, ?, ?, ?, ?, 'open', ?, ?, ?, ?, ?, ?)
       """,
       [
         try BlobDigest.unit(specification), try jsonText(specification),
         specification.kind.rawValue, specification.inputs, specification.adapter, unit.queue,
-        unit.pool.rawValue, missing, unit.memoryBytes, try jsonText(unit.tokens), unit.flops, now,
+        unit.pool.rawValue, wanted, wanted, unit.memoryBytes, try jsonText(unit.tokens),
+        unit.flops, now,
       ])
     let number = db.lastInsertedRowID
-    try db.run("UPDATE queue SET missing = missing + ? WHERE number = ?", [missing, unit.queue])
+    try db.run("UPDATE queue SET missing = missing + ? WHERE number = ?", [wanted, unit.queue])
     return number
   }
 }

@@ -10,13 +10,15 @@ final class Transaction {
   let db: Database
   let policy: CoordinatorPolicy
   let identifiers: Identifiers
+  let lots: Lots
   /// Blobs that rows of this transaction name; they are made durable before it commits.
   fileprivate var staged: [Digest: Data] = [:]
 
-  init(db: Database, policy: CoordinatorPolicy, identifiers: Identifiers) {
+  init(db: Database, policy: CoordinatorPolicy, identifiers: Identifiers, lots: Lots) {
     self.db = db
     self.policy = policy
     self.identifiers = identifiers
+    self.lots = lots
   }
 
   func stage(_ data: Data) -> Digest {
@@ -45,16 +47,18 @@ final class TransactionQueue: Sendable {
   private let blobs: any BlobStore
   private let policy: CoordinatorPolicy
   private let identifiers: Identifiers
+  private let lots: Lots
   private let state = Mutex(State())
 
   init(
     writer: any DatabaseWriter, blobs: any BlobStore, policy: CoordinatorPolicy,
-    identifiers: Identifiers
+    identifiers: Identifiers, lots: Lots
   ) {
     self.writer = writer
     self.blobs = blobs
     self.policy = policy
     self.identifiers = identifiers
+    self.lots = lots
   }
 
   /// Runs `body` and returns its value once its changes are durable.
@@ -118,7 +122,8 @@ final class TransactionQueue: Sendable {
   private func commit(_ jobs: [Job], _ db: Database) {
     do {
       try db.inTransaction(.immediate) {
-        let transaction = Transaction(db: db, policy: policy, identifiers: identifiers)
+        let transaction = Transaction(
+          db: db, policy: policy, identifiers: identifiers, lots: lots)
         for job in jobs {
           job.execute(transaction)
           // SQLite ends a transaction by itself when the disk is full or fails: then nothing of the

@@ -11,7 +11,12 @@ struct UnitRow {
   /// Prompt tokens of each sequence; of units that learn, all tokens.
   let promptTokens: [Int]
   let estimatedFlops: Double
+  /// Replicas that the row says are missing, which its queue counts.
+  let missing: Int
+  let audit: AuditState?
   var unit: WorkUnit
+  /// Since when it lacks the replicas that it lacks now; nil when it lacks none, or never had any.
+  let wantedSince: Timestamp?
   /// Operations of the verified result.
   var flops: Double?
   /// The attempt of the trusted machine that is under way.
@@ -37,20 +42,31 @@ struct UnitRow {
     kind = try row.name("kind")
     promptTokens = try row.json("prompt_tokens")
     estimatedFlops = try row.value("estimated_flops")
+    wantedSince = try row.optional("wanted_since")
+    missing = try row.value("missing")
+    audit = try row.optional("audit", as: String.self) == nil ? nil : row.name("audit")
     flops = try row.optional("flops")
     replay = try row.optional("replay")
     replayDeadline = try row.optional("replay_deadline")
     let replicas = try db.all(
       """
-      SELECT number, worker, account, state, reason, deadline, result FROM replica
+      SELECT number, worker, account, state, reason, deadline, result, late FROM replica
       WHERE unit = ? ORDER BY number
       """,
       [number]
     ).map(Replica.init(row:))
     unit = WorkUnit(
-      pool: try row.name("pool"), state: try WorkUnit.State(row: row), replicas: replicas,
+      pool: try row.name("pool"), wanted: try row.value("wanted"),
+      state: try WorkUnit.State(row: row), replicas: replicas,
       failedReplays: try row.value("failed_replays"))
   }
+}
+
+/// Where the audit of a unit is, for those that the lot fell on.
+enum AuditState: String {
+  case due
+  case passed
+  case failed
 }
 
 extension WorkUnit.State {
@@ -99,7 +115,7 @@ extension Replica {
     self.init(
       id: try row.value("number"), worker: try row.value("worker"),
       account: try row.value("account"), state: try State(row: row),
-      result: try row.optional("result"))
+      result: try row.optional("result"), isLate: try row.value("late"))
   }
 }
 
@@ -141,24 +157,28 @@ extension Transaction {
   /// replicas.
   func save(_ row: UnitRow, before: UnitRow, now: Timestamp) throws {
     try saveReplicas(row.unit.replicas, before: before.unit.replicas)
-    let missing = row.unit.missing(policy)
-    let change = missing - before.unit.missing(policy)
+    let missing = row.unit.missing
+    let change = missing - before.missing
     if change != 0 {
       try db.run("UPDATE queue SET missing = missing + ? WHERE number = ?", [change, row.queue])
     }
+    let since = change == 0 ? before.wantedSince : now
     let columns = row.unit.state.columns
     let acceptance = row.unit.state.acceptance
     let isOver = row.unit.state.hasEnded
+    let isReplayed = !isOver || row.audit == .due
     try db.run(
       """
-      UPDATE unit SET state = ?, reason = ?, missing = ?, sole_account = ?, flops = ?,
+      UPDATE unit SET state = ?, reason = ?, missing = ?, wanted_since = ?, parties = ?,
+        sole_account = ?, flops = ?,
         failed_replays = ?, replay = ?, replay_deadline = ?, result = ?, verification = ?,
         replicas = ?, ended_at = CASE WHEN ? THEN ifnull(ended_at, ?) END
       WHERE number = ?
       """,
       [
-        columns.state, columns.reason, missing, soleAccount(row.unit), row.flops,
-        row.unit.failedReplays, isOver ? nil : row.replay, isOver ? nil : row.replayDeadline,
+        columns.state, columns.reason, missing, missing > 0 ? since : nil, row.unit.everyParty,
+        soleAccount(row.unit), row.flops, row.unit.failedReplays, isReplayed ? row.replay : nil,
+        isReplayed ? row.replayDeadline : nil,
         acceptance?.result, acceptance?.verification.rawValue, acceptance?.replicas, isOver, now,
         row.number,
       ])
@@ -175,8 +195,8 @@ extension Transaction {
     for replica in replicas where old[replica.id] != nil && old[replica.id] != replica {
       let columns = replica.state.columns
       try db.run(
-        "UPDATE replica SET state = ?, reason = ?, result = ? WHERE number = ?",
-        [columns.state, columns.reason, replica.result, replica.id])
+        "UPDATE replica SET state = ?, reason = ?, result = ?, late = ? WHERE number = ?",
+        [columns.state, columns.reason, replica.result, replica.isLate, replica.id])
     }
   }
 }

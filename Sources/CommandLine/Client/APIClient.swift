@@ -3,6 +3,7 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOSSL
+import Tokenizers
 import WireProtocol
 import WorkerDaemon
 
@@ -69,7 +70,7 @@ struct APIClient: Sendable {
     var request = request(.POST, path)
     if let body {
       request.headers.add(name: "content-type", value: "application/json")
-      request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(body)))
+      request.body = .bytes(ByteBuffer(bytes: try ExactJSON.encode(body)))
     }
     return try await collect(try await send(request))
   }
@@ -89,7 +90,12 @@ struct APIClient: Sendable {
     let size = Int(try handle.seekToEnd())
     try handle.seek(toOffset: 0)
     let boundary = "tally-" + (0..<24).map { _ in String("0123456789abcdef".randomElement() ?? "0") }.joined()
-    let name = file.lastPathComponent.filter { $0 != "\"" && $0 != "\\" && !$0.isNewline }
+    // What would end the name or its line; by code points, as marks may combine with a quote.
+    let name = String(
+      String.UnicodeScalarView(
+        file.lastPathComponent.unicodeScalars.filter {
+          $0 != "\"" && $0 != "\\" && $0.properties.generalCategory != .control
+        }))
     let head =
       "--\(boundary)\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\n\(purpose)\r\n"
       + "--\(boundary)\r\ncontent-disposition: form-data; name=\"file\"; filename=\"\(name)\"\r\n"
@@ -128,9 +134,6 @@ struct APIClient: Sendable {
   // MARK: Requests
 
   private func request(_ method: HTTPMethod, _ path: String) -> HTTPClientRequest {
-    var base = configuration.url.absoluteString
-    while base.hasSuffix("/") { base.removeLast() }
-    if base.hasSuffix("/v1") { base.removeLast(3) }
     var request = HTTPClientRequest(url: base + path)
     request.method = method
     request.headers.add(name: "user-agent", value: "tally/\(ProtocolVersion.program)")
@@ -149,16 +152,37 @@ struct APIClient: Sendable {
     } catch let error as CancellationError {
       throw error
     } catch {
-      throw ConnectionFailure(url: configuration.url, cause: error)
+      throw ConnectionFailure(url: configuration.url, reason: await reason(error))
     }
     guard (200..<300).contains(Int(answer.status.code)) else {
       let body = try await collect(answer)
       let detail = try? JSONDecoder().decode(ErrorBody.self, from: body).error
       throw APIError(
-        status: Int(answer.status.code), message: detail?.message ?? answer.status.reasonPhrase,
+        status: Int(answer.status.code),
+        message: ForeignText.line(detail?.message) ?? answer.status.reasonPhrase,
         code: detail?.code, requestID: answer.headers.first(name: "x-request-id"))
     }
     return answer
+  }
+
+  /// Why there is no answer, in words.
+  private func reason(_ error: any Error) async -> String {
+    let trouble = ConnectionTrouble(error)
+    let now = Int(Date().timeIntervalSince1970)
+    guard trouble == .untrusted else { return trouble.words(now: now) }
+    let evidence = await ConnectionTrouble.Evidence.gather(from: base, over: http)
+    let trusted = configuration.authorityPath
+      .flatMap { FileManager.default.contents(atPath: $0) }
+      .flatMap { AuthorityCertificate(pem: $0) }
+    return trouble.words(evidence: evidence, trusted: trusted?.fingerprint, now: now)
+  }
+
+  /// The coordinator's address without a path.
+  private var base: String {
+    var base = configuration.url.absoluteString
+    while base.hasSuffix("/") { base.removeLast() }
+    if base.hasSuffix("/v1") { base.removeLast(3) }
+    return base
   }
 
   private func collect(_ answer: HTTPClientResponse) async throws -> Data {
@@ -194,18 +218,9 @@ struct APIError: Error, CustomStringConvertible {
 /// No answer at all. Waiting commands try again after it.
 struct ConnectionFailure: Error, CustomStringConvertible {
   let url: URL
-  let cause: any Error
+  let reason: String
 
-  var description: String {
-    let reason = String(describing: cause)
-    if reason.contains("CERTIFICATE_VERIFY_FAILED") || reason.contains("certificate verify failed") {
-      return """
-        \(url.absoluteString) shows a certificate that this machine does not trust. If the coordinator made its own, \
-        pass its ca.pem: --ca FILE or TALLY_CA
-        """
-    }
-    return "cannot reach the coordinator at \(url.absoluteString): \(reason)"
-  }
+  var description: String { "cannot reach the coordinator at \(url.absoluteString): \(reason)" }
 }
 
 /// A multipart form with one file, read as it is sent.

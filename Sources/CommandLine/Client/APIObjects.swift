@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// OpenAI's objects, as far as the commands read them.
 struct FileObject: Decodable, Sendable {
   let id: String
@@ -31,7 +33,6 @@ struct BatchObject: Decodable, Sendable {
   let expires_at: Int?
   let request_counts: Counts?
   let errors: Errors?
-  let metadata: [String: String]?
 
   /// Whether nothing more will happen to it.
   var hasEnded: Bool { ["completed", "failed", "expired", "cancelled"].contains(status) }
@@ -57,7 +58,7 @@ struct BatchCreation: Encodable, Sendable {
   let input_file_id: String
   let endpoint: String
   let completion_window: String
-  let metadata: [String: String]
+  let metadata: ExactDictionary<String>
 }
 
 /// `GET /tally/v1/batches/{id}`: what OpenAI's object has no place for.

@@ -6,6 +6,8 @@ struct BatchReport {
   let client: APIClient
 
   /// Writes the answers, says what was verified, and fails when the batch did.
+  ///
+  /// - Throws: `ExitCode.nothingAnswered` when every request failed.
   func conclude(_ progress: ProgressObject, output: String?) async throws {
     let batch = progress.batch
     let terminal = Terminal.error
@@ -20,15 +22,18 @@ struct BatchReport {
       if batch.output_file_id == nil { terminal.line("There are no answers to write.") }
     }
     let failed = batch.request_counts?.failed ?? 0
+    let isAnswered = (batch.request_counts?.completed ?? 0) > 0
     if failed > 0 {
+      let total = Spelled.count(batch.request_counts?.total ?? 0)
       terminal.line(
         terminal.styled(
-          "\(Spelled.count(failed)) of \(Spelled.count(batch.request_counts?.total ?? 0)) requests failed; "
+          (isAnswered ? "\(Spelled.count(failed)) of \(total) requests failed; " : "all \(total) requests failed; ")
             + (output.map { "see \($0).errors" } ?? "see: tally results \(batch.id) --errors"), .yellow))
     }
     if batch.status != "completed" {
       throw CommandError("the batch is \(batch.status); finished lines are delivered")
     }
+    if failed > 0, !isAnswered { throw ExitCode.nothingAnswered }
   }
 
   /// Writes beside the path and renames, so that a file under that name is always whole. "-" is

@@ -19,12 +19,15 @@ struct AdminCommand: AsyncParsableCommand {
         tally admin message "Maintenance on Sunday from 08:00 to 09:00 UTC"
         tally admin ban attic-pc --reason "its memory is faulty; write to ops@example.org"
         tally admin quota thesis --requests-a-day 100000 --stored-bytes 5000000000
+        tally admin backup /var/backups/tally-monday
       """,
     subcommands: [
       Show.self, Pause.self, Resume.self, Drain.self, Message.self, MinimumWorkerVersion.self,
+      AdminAnnounceAddressCommand.self,
       AdminWorkersCommand.self, AdminAccountsCommand.self, AdminBanCommand.self,
       AdminUnbanCommand.self, AdminWeightCommand.self, AdminQuotaCommand.self,
-      AdminPriorityCommand.self, AdminStorageCommand.self, AdminPageKeyCommand.self,
+      AdminPriorityCommand.self, AdminAuditsCommand.self, AdminStorageCommand.self,
+      AdminBackupCommand.self, AdminRestoreCommand.self, AdminPageKeyCommand.self,
     ])
 
   struct Show: AsyncParsableCommand {
@@ -46,6 +49,7 @@ struct AdminCommand: AsyncParsableCommand {
       let running_units: Int
       let message: String?
       let minimum_worker_version: String?
+      let next_address: String?
     }
 
     func run() async throws {
@@ -55,13 +59,15 @@ struct AdminCommand: AsyncParsableCommand {
         return try printJSON(
           Report(
             leasing: state.leasing.rawValue, running_units: running, message: state.message,
-            minimum_worker_version: state.minimumWorkerVersion?.description))
+            minimum_worker_version: state.minimumWorkerVersion?.description,
+            next_address: state.nextAddress))
       }
       Terminal.output.line("leasing                 \(state.leasing.words)")
       Terminal.output.line("running units           \(running)")
       Terminal.output.line("message                 \(state.message ?? "none")")
       Terminal.output.line(
         "minimum worker version  \(state.minimumWorkerVersion?.description ?? "any")")
+      Terminal.output.line("announced address       \(state.nextAddress ?? "none")")
     }
   }
 
@@ -184,10 +190,12 @@ struct AdminCommand: AsyncParsableCommand {
       commandName: "minimum-worker-version", abstract: "Ask older workers to upgrade.",
       discussion: """
         Workers of an older version get no more units and nobody joins with one: they stop and say what to upgrade. \
-        What they hold is still taken.
+        What they hold is still taken. A version above the coordinator's own, or one that would put off most of the \
+        workers that asked for work within a day, is refused unless --force says that it is meant.
 
         EXAMPLES:
           tally admin minimum-worker-version 0.2.0
+          tally admin minimum-worker-version 0.2.0 --force
           tally admin minimum-worker-version --clear
         """)
 
@@ -196,6 +204,9 @@ struct AdminCommand: AsyncParsableCommand {
 
     @Flag(help: "Admit any version.")
     var clear = false
+
+    @Flag(help: "Set it although it puts off most workers, or is above the coordinator's own.")
+    var force = false
 
     @OptionGroup var data: DataOptions
 
@@ -208,9 +219,25 @@ struct AdminCommand: AsyncParsableCommand {
 
     func run() async throws {
       let minimum = version.flatMap(ProgramVersion.init)
-      try await data.open().store.setMinimumWorkerVersion(minimum)
+      let store = try data.open().store
+      if let minimum, !force, let objection = try await objection(to: minimum, store) {
+        throw CommandError("\(objection). Nothing was changed; --force sets it all the same")
+      }
+      try await store.setMinimumWorkerVersion(minimum)
       Terminal.output.line(
         minimum.map { "workers older than \($0) are asked to upgrade" } ?? "any version is admitted")
+    }
+
+    private func objection(to minimum: ProgramVersion, _ store: SQLiteStore) async throws -> String? {
+      guard let own = ProgramVersion(ProtocolVersion.program) else { return nil }
+      let now = APIEnvironment.systemTime()
+      let yesterday = now.adding(seconds: -86400)
+      let present = try await store.fleet(now: now).workers.filter {
+        $0.lastSeen.map { $0 >= yesterday } ?? false
+      }
+      return MinimumVersion.objection(
+        to: minimum, own: own,
+        fleet: present.map { $0.machine?.programVersion.flatMap(ProgramVersion.init) })
     }
   }
 }

@@ -13,7 +13,7 @@ struct AdminWorkersCommand: AsyncParsableCommand {
     commandName: "workers", abstract: "List the workers.",
     discussion: """
       TRUST counts the valid results in a row that another account's machine confirmed; a wrong one makes it 0. STATE is \
-      empty, `trusted` (serves the trusted pool), `suspended` after a wrong result, or `banned`. MACHINE is what the \
+      empty, `trusted` (serves the trusted pool), `suspended` after a wrong result of it or its account, or `banned`. MACHINE is what the \
       worker says of itself, unless its owner keeps it private.
 
       EXAMPLES:
@@ -41,6 +41,7 @@ struct AdminWorkersCommand: AsyncParsableCommand {
     let banned_at: Int?
     let ban_reason: String?
     let machine: Machine?
+    let has_clones: Bool
   }
 
   private struct Machine: Encodable {
@@ -76,7 +77,8 @@ struct AdminWorkersCommand: AsyncParsableCommand {
             flops_per_second: $0.flopsPerSecond, running_units: $0.runningUnits,
             consecutive_valid: $0.consecutiveValid, rejected: $0.rejected,
             suspended_until: $0.suspendedUntil?.seconds, banned_at: $0.ban?.since.seconds,
-            ban_reason: $0.ban?.reason, machine: $0.machine.map(Machine.init))
+            ban_reason: $0.ban?.reason, machine: $0.machine.map(Machine.init),
+            has_clones: $0.hasClones)
         })
     }
     var table = TextTable(
@@ -85,12 +87,12 @@ struct AdminWorkersCommand: AsyncParsableCommand {
       .text("MACHINE"))
     for worker in workers {
       table.add(
-        worker.id, ForeignText.line(worker.name) ?? "", ForeignText.line(worker.accountName) ?? "",
+        worker.id, worker.name, worker.accountName,
         worker.lastSeen.map { Spelled.time($0.seconds) } ?? "never",
         worker.flopsPerSecond.map { String(format: "%.0f", $0 / 1e9) } ?? "",
         "\(worker.runningUnits)", "\(worker.consecutiveValid)", "\(worker.rejected)",
-        worker.state, ForeignText.line(worker.machine?.programVersion) ?? "",
-        ForeignText.line(worker.machine?.words) ?? "")
+        worker.state, worker.machine?.programVersion ?? "",
+        worker.machine?.words ?? "")
     }
     Terminal.output.line(table.rendered())
   }
@@ -130,6 +132,7 @@ struct AdminAccountsCommand: AsyncParsableCommand {
     let accepted: Int
     let rejected: Int
     let credit: Double
+    let suspended_until: Int?
     let banned_at: Int?
     let ban_reason: String?
   }
@@ -142,7 +145,8 @@ struct AdminAccountsCommand: AsyncParsableCommand {
           Row(
             id: $0.id, name: $0.name, created_at: $0.createdAt.seconds, workers: $0.workers,
             running_units: $0.runningUnits, accepted: $0.accepted, rejected: $0.rejected,
-            credit: $0.credit.value, banned_at: $0.ban?.since.seconds, ban_reason: $0.ban?.reason)
+            credit: $0.credit.value, suspended_until: $0.suspendedUntil?.seconds,
+            banned_at: $0.ban?.since.seconds, ban_reason: $0.ban?.reason)
         })
     }
     var table = TextTable(
@@ -150,9 +154,10 @@ struct AdminAccountsCommand: AsyncParsableCommand {
       .number("WRONG"), .number("CREDIT"), .text("STATE"))
     for account in accounts {
       table.add(
-        account.id, ForeignText.line(account.name) ?? "", "\(account.workers)",
+        account.id, account.name, "\(account.workers)",
         "\(account.runningUnits)", Spelled.count(account.accepted), "\(account.rejected)",
-        Spelled.credit(account.credit.value), account.ban?.words ?? "")
+        Spelled.credit(account.credit.value),
+        account.ban?.words ?? account.suspendedUntil.map(suspendedWords) ?? "")
     }
     Terminal.output.line(table.rendered())
   }
@@ -257,10 +262,15 @@ extension BanSubject {
   }
 }
 
+private func suspendedWords(_ end: Timestamp) -> String {
+  "suspended until \(Spelled.time(end.seconds))"
+}
+
 extension FleetOverview.Worker {
   fileprivate var state: String {
     if let ban { return ban.words }
-    if let suspendedUntil { return "suspended until \(Spelled.time(suspendedUntil.seconds))" }
+    if let suspendedUntil { return suspendedWords(suspendedUntil) }
+    if hasClones { return "copied folder: two programs work with its key" }
     return trusted ? "trusted" : ""
   }
 }

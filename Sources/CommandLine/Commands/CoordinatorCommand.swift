@@ -1,4 +1,5 @@
 import ArgumentParser
+import BoundedWork
 import CoordinatorCore
 import CoordinatorServer
 import Foundation
@@ -13,10 +14,12 @@ struct CoordinatorCommand: AsyncParsableCommand {
 
       Everything it knows is in one folder: a SQLite database, blobs, and the authority that vouches for it and its \
       workers. It may be killed at any moment; the next start goes on where it was. SIGTERM and Ctrl-C stop it cleanly.
+      `tally admin backup` copies the folder while it runs.
 
       Clients speak OpenAI's Files and Batch API under /v1 with keys from `tally key create`; workers join with \
       invitations from `tally invite`. Clients need the folder's ca.pem, unless you give it a certificate that they \
-      trust already.
+      trust already. Its files are taken up again within seconds when they change, and at once on SIGHUP; its own \
+      certificate it renews by itself. Everything else in the configuration is read at the start.
 
       EXAMPLES:
         tally model add SmolLM2-135M-Instruct.Q4_1.gguf --name smollm2-135m-instruct
@@ -126,7 +129,17 @@ struct CoordinatorCommand: AsyncParsableCommand {
     if printConfig { return Terminal.output.line(try layers.rendered()) }
     let configuration = layers.configuration
     parent.watch()
+    FreedMemory.keepLittle()
     let manager = ServiceManager()
+    let keepAlive = manager.flatMap { manager in
+      manager.pulse.map { pulse in
+        // A tick may come late on a busy machine; one that does not come for minutes hangs.
+        KeepAlive(every: pulse, patience: .seconds(120 + configuration.tickSeconds)) {
+          manager.beat()
+        }
+      }
+    }
+    keepAlive?.start()
     try await CoordinatorServer.run(
       configuration, logger: logging.makeLogger("coordinator"),
       onListening: { port in
@@ -141,7 +154,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
         Terminal.output.line("coordinator ready at \(address), authority in \(folder.path)/ca.pem")
         manager?.tell("serves \(address)")
       },
-      onTick: { if manager?.pulse != nil { manager?.beat() } })
+      onTick: { keepAlive?.noteResponse() })
     manager?.tellStopping()
   }
 }
@@ -166,7 +179,7 @@ struct SchedulingOptions: ParsableArguments {
 
   @Option(
     help:
-      "Seconds of silence after which a worker's unit is given to another. (default: \(standard.silenceSeconds))")
+      "Seconds of silence after which a worker's unit may go to another, once twice the time that it should take has passed. (default: \(standard.silenceSeconds))")
   var silenceSeconds: Int?
 
   @Option(help: "Seconds after which an idle worker asks again. (default: \(standard.retryAfterSeconds))")

@@ -22,7 +22,7 @@ extension FinetuneCommand {
       let remote = RemoteFineTuning(client: client, data: data, validation: validation, creation: creation)
       if dryRun {
         let (estimate, bytes) = try await remote.estimate()
-        if json { return Terminal.output.line(String(decoding: bytes, as: UTF8.self)) }
+        if json { return Terminal.output.json(bytes) }
         return show(estimate)
       }
       if pool == .public {
@@ -50,7 +50,7 @@ extension FinetuneCommand {
     }
     if json {
       let path = "/tally/v1/fine_tuning/jobs/\(job.id)"
-      return Terminal.output.line(String(decoding: try await client.data(path), as: UTF8.self))
+      return Terminal.output.json(try await client.data(path))
     }
     let out = Terminal.output
     if let summary = progress.heldOutSummary { out.line(summary) }

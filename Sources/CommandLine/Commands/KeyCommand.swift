@@ -48,9 +48,6 @@ struct KeyCommand: AsyncParsableCommand {
       guard (0.01...100).contains(weight) else {
         throw ValidationError("--weight takes 0.01 to 100")
       }
-      guard !name.isEmpty, name.count <= 100 else {
-        throw ValidationError("a key's name has 1 to 100 characters")
-      }
     }
 
     func run() async throws {

@@ -55,6 +55,13 @@ struct ModelCommand: AsyncParsableCommand {
       completion: .file())
     var licenceText: String?
 
+    @Option(
+      help: ArgumentHelp(
+        "A file with a chat template to use in place of the model's own.",
+        discussion: "A template's text, or any file that `tally render --template` takes.", valueName: "file"),
+      completion: .file())
+    var chatTemplate: String?
+
     @Flag(help: "Say what would be downloaded and added, and do nothing.")
     var dryRun = false
 
@@ -78,6 +85,7 @@ struct ModelCommand: AsyncParsableCommand {
       let output = Terminal.output
       guard let reference else {
         let files = try ModelFiles(path: path)
+        try files.checkLoadable()
         return output.line(
           "\(name ?? Self.name(of: path)): \(files.description.family), "
             + "\(Spelled.bytes(files.weightFileBytes)) of weights")
@@ -105,7 +113,8 @@ struct ModelCommand: AsyncParsableCommand {
       let rounding = try rounding.rounding(
         of: path, temporary: data.url, compute)
       let origin = ModelOrigin(
-        source: source, noticeFolder: notices, licence: licence, licenceFile: licenceText)
+        source: source, noticeFolder: notices, licence: licence, licenceFile: licenceText,
+        chatTemplateFile: chatTemplate)
       var bar = ProgressBar()
       let total = try ModelImport.workBytes(path: path, origin: origin)
       var done = 0

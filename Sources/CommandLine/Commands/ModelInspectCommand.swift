@@ -26,6 +26,7 @@ extension ModelCommand {
 
     func run() throws {
       let files = try ModelFiles(path: path)
+      try files.checkLoadable()
       if json { return try printJSON(files.description) }
       let model = files.description
       let output = Terminal.output

@@ -12,6 +12,10 @@ struct RenderCommand: ParsableCommand {
       of the template, such as "bos_token" or "enable_thinking". Writes the text as it is, without a line end of its \
       own. What the template raises is an error.
 
+      Messages are handed over as in a batch: a role "developer" that the template does not name as "system"; content \
+      parts as they are where the template takes parts, joined by line ends where it does not. A message that the \
+      template leaves out is named on standard error.
+
       EXAMPLE:
         echo '{"messages": [{"role": "user", "content": "Hi"}], "add_generation_prompt": true}' \\
           | tally render --template model.gguf
@@ -29,7 +33,11 @@ struct RenderCommand: ParsableCommand {
       throw CommandError("the case is not UTF-8")
     }
     let now = TemplateClock(secondsSince1970: Int64(Date().timeIntervalSince1970))
-    let rendered = try work.render(caseJSON: text, now: now)
-    try FileHandle.standardOutput.write(contentsOf: Data(rendered.utf8))
+    let rendered = try work.conversation(caseJSON: text, now: now)
+    try FileHandle.standardOutput.write(contentsOf: Data(rendered.text.utf8))
+    for index in rendered.ignored {
+      Terminal.error.line(
+        "The template leaves out messages[\(index)]; a batch refuses such a conversation.")
+    }
   }
 }

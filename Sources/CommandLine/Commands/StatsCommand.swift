@@ -63,7 +63,7 @@ struct StatsCommand: AsyncParsableCommand {
   func run() async throws {
     try await APIClient.with(connection) { client in
       if json {
-        Terminal.output.line(String(decoding: try await client.data(path), as: UTF8.self))
+        Terminal.output.json(try await client.data(path))
         return
       }
       if isHistory {

@@ -7,7 +7,7 @@ struct StatusCommand: AsyncParsableCommand {
     commandName: "status", abstract: "Show how far a batch or fine-tuning job is, and why it waits.",
     discussion: """
       Without BATCH, lists your batches and fine-tuning jobs, newest first. With a batch, shows its requests, units and replicas, how many units \
-      were verified by agreement and how many by replay, the time left, and, when nothing moves, the reason (for \
+      were verified by agreement and how many by replay, when its window closes, and, when it waits, the reason (for \
       example that the pool has workers of one account only, and a second opinion needs another). With a fine-tuning \
       job, shows its rounds and their losses.
 
@@ -97,7 +97,7 @@ struct StatusCommand: AsyncParsableCommand {
     }
     let path = "/tally/v1/fine_tuning/jobs/\(job)"
     if json {
-      Terminal.output.line(String(decoding: try await client.data(path), as: UTF8.self))
+      Terminal.output.json(try await client.data(path))
     } else {
       try await client.get(path, as: FineTuningProgress.self).show()
     }
@@ -121,7 +121,7 @@ struct StatusCommand: AsyncParsableCommand {
     output.line(
       "verified  \(progress.agreements) units by agreement, \(progress.replays) by replay")
     if !batch.hasEnded {
-      output.line("time left \(ProgressBar.duration(Double(progress.seconds_left)))")
+      output.line("window    closes in \(ProgressBar.duration(Double(progress.seconds_left)))")
     }
     for reason in progress.wait_reasons {
       output.line(output.styled("waits     \(reason)", .yellow))

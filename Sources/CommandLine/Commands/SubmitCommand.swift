@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import ModelFormats
 
 /// Uploads prompts and creates a batch.
 struct SubmitCommand: AsyncParsableCommand {
@@ -11,7 +12,12 @@ struct SubmitCommand: AsyncParsableCommand {
         {"custom_id": "a1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "smollm2-135m-instruct", \
       "messages": [{"role": "user", "content": "What is the capital of France?"}], "max_tokens": 32}}
 
-      Every line is checked before anything runs; mistakes are reported by line number.
+      Every line is checked before anything runs; mistakes are reported by line number, and one mistake fails the \
+      batch. --check reports them all and submits nothing. With --skip-bad-lines a bad line fails alone: it is reported, \
+      stands among the errors at the end, and the others run.
+
+      With --wait or --output the exit code is 0 when there are answers (lines that failed are told), 3 when every line \
+      failed, 1 when the batch as a whole failed or ended early.
 
       Two pools do the work. In the public pool, volunteers' machines run your prompts: their owners can read them, and \
       every result is verified by a second, independent account. In the trusted pool, only machines that the operator \
@@ -20,6 +26,7 @@ struct SubmitCommand: AsyncParsableCommand {
       EXAMPLES:
         tally submit prompts.jsonl --wait --output answers.jsonl
         tally submit private.jsonl --pool trusted
+        tally submit prompts.jsonl --check
       """)
 
   enum Pool: String, ExpressibleByArgument, CaseIterable {
@@ -40,6 +47,12 @@ struct SubmitCommand: AsyncParsableCommand {
     name: .customLong("metadata"), help: "A note kept with the batch, as KEY=VALUE; may be repeated.")
   var metadata: [String] = []
 
+  @Flag(help: "Check every line, report those that are not valid requests, and submit nothing.")
+  var check = false
+
+  @Flag(help: "A line that is not a valid request fails alone, not the batch.")
+  var skipBadLines = false
+
   @Flag(help: "Wait until it has ended, with a progress bar.")
   var wait = false
 
@@ -54,26 +67,27 @@ struct SubmitCommand: AsyncParsableCommand {
   @OptionGroup(title: "Connection") var connection: ConnectionOptions
 
   func validate() throws {
-    for entry in metadata where !entry.dropFirst().contains("=") {
+    for entry in metadata where Self.pair(entry) == nil {
       throw ValidationError("--metadata takes KEY=VALUE, not \"\(entry)\"")
     }
+    if check, wait || output != nil { throw ValidationError("--check submits nothing to wait for") }
     guard FileManager.default.isReadableFile(atPath: file) else {
       throw ValidationError("cannot read \(file)")
     }
   }
 
   func run() async throws {
-    let endpoint = try Self.endpoint(of: file)
-    var notes = ["tally_pool": pool.rawValue]
-    for entry in metadata {
-      let parts = entry.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-      notes[String(parts[0])] = String(parts[1])
-    }
+    let endpoint = try await BatchFile(path: file).endpoint()
+    var notes: ExactDictionary = ["tally_pool": pool.rawValue]
+    if skipBadLines { notes["tally_skip_bad_lines"] = "true" }
+    for entry in metadata.compactMap(Self.pair) { notes[entry.key] = entry.value }
     let creation = { [window] (input: String) in
       BatchCreation(
         input_file_id: input, endpoint: endpoint, completion_window: window, metadata: notes)
     }
     try await APIClient.with(connection) { client in
+      if check { return try await report(endpoint, client) }
+      if skipBadLines { try await tellBadLines(endpoint, client) }
       if pool == .public {
         Terminal.error.line(
           Terminal.error.styled(
@@ -83,8 +97,7 @@ struct SubmitCommand: AsyncParsableCommand {
       let uploaded = try await Self.upload(file, for: "batch", with: client)
       let batch = try await client.post("/v1/batches", creation(uploaded.id), as: BatchObject.self)
       if json {
-        Terminal.output.line(
-          String(decoding: try await client.data("/v1/batches/\(batch.id)"), as: UTF8.self))
+        Terminal.output.json(try await client.data("/v1/batches/\(batch.id)"))
       } else {
         Terminal.output.line(batch.id)
       }
@@ -110,22 +123,49 @@ struct SubmitCommand: AsyncParsableCommand {
     return uploaded
   }
 
-  /// The endpoint that the first line names: all lines of a batch share it.
-  static func endpoint(of path: String) throws -> String {
-    struct Line: Decodable { let url: String }
-    let handle = try FileHandle(forReadingFrom: URL(filePath: path))
-    defer { try? handle.close() }
-    var start = Data()
-    while start.count < 64 << 20, let piece = try handle.read(upToCount: 1 << 16), !piece.isEmpty {
-      start.append(piece)
-      if piece.contains(UInt8(ascii: "\n")) { break }
-    }
-    let first = start.split(separator: UInt8(ascii: "\n"), maxSplits: 1).first ?? Data()
-    do {
-      return try JSONDecoder().decode(Line.self, from: Data(first)).url
-    } catch {
+  /// A note; nil for anything but KEY=VALUE. By code points: a value may begin with a mark that
+  /// combines with the sign.
+  private static func pair(_ entry: String) -> (key: String, value: String)? {
+    let scalars = entry.unicodeScalars
+    guard let sign = scalars.firstIndex(of: "="), sign > scalars.startIndex else { return nil }
+    return (String(scalars[..<sign]), String(scalars[scalars.index(after: sign)...]))
+  }
+
+  private struct ModelName: Decodable {
+    let id: String
+  }
+
+  private func checked(_ endpoint: String, _ client: APIClient) async throws -> BatchFile.Check {
+    let models = try await client.get("/v1/models", as: Page<ModelName>.self)
+    return try await BatchFile(path: file).check(
+      endpoint: endpoint, models: models.data.map(\.id))
+  }
+
+  /// `--check`: every line that is not a valid request.
+  private func report(_ endpoint: String, _ client: APIClient) async throws {
+    let check = try await checked(endpoint, client)
+    for sentence in check.sentences { Terminal.output.line(sentence) }
+    let all = Spelled.count(check.requests)
+    guard check.errors.isEmpty else {
       throw CommandError(
-        "\(path): line 1 is not a batch request with a \"url\" (`tally submit --help` shows one)")
+        "\(Spelled.count(check.errors.count)) of \(all) lines are not valid requests; nothing was submitted")
     }
+    Terminal.output.line("All \(all) requests are valid; nothing was submitted.")
+  }
+
+  /// Bad lines that are shown before the others are submitted.
+  private static let shownLines = 20
+
+  private func tellBadLines(_ endpoint: String, _ client: APIClient) async throws {
+    let check = try await checked(endpoint, client)
+    for sentence in check.sentences.prefix(Self.shownLines) { Terminal.error.line(sentence) }
+    if check.errors.count > Self.shownLines {
+      Terminal.error.line("(and \(Spelled.count(check.errors.count - Self.shownLines)) more lines)")
+    }
+    guard check.good > 0 else { throw CommandError("no line is a valid request; nothing was submitted") }
+    guard !check.errors.isEmpty else { return }
+    Terminal.error.line(
+      Terminal.error.styled(
+        "\(Spelled.count(check.errors.count)) of \(Spelled.count(check.requests)) lines are skipped.", .yellow))
   }
 }

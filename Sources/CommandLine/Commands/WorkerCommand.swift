@@ -25,7 +25,8 @@ struct WorkerCommand: AsyncParsableCommand {
       Join.self, Run.self, WorkerStatusCommand.self, WorkerPauseCommand.self,
       WorkerResumeCommand.self, WorkerFinishCommand.self, WorkerLogsCommand.self,
       WorkerPreferencesCommand.self, WorkerChooseCommand.self, WorkerAccountCommand.self,
-      WorkerDoctorCommand.self, WorkerLeaveCommand.self,
+      WorkerDoctorCommand.self, WorkerMoveCommand.self, WorkerRenameCommand.self,
+      WorkerLeaveCommand.self,
     ])
 
   /// Where a worker keeps what it has.
@@ -50,7 +51,8 @@ struct WorkerCommand: AsyncParsableCommand {
         The coordinator's operator makes invitations with `tally invite`. This machine makes a key of its own and gets a \
         certificate for it; the coordinator is recognised by the fingerprint in the invitation before anything secret \
         is sent. Where the Debian package's service is installed, root's join starts it too, so that nothing is left to \
-        do. An invitation may serve several machines; joining again renews a membership that was lost.
+        do. An invitation may serve several machines; joining again renews a membership that was lost, follows the \
+        coordinator to another address (the key, the id and results stay), and with --name renames the machine.
 
         EXAMPLES:
           tally worker join tally1.eyJhdXRob3JpdHki... --name attic
@@ -70,17 +72,27 @@ struct WorkerCommand: AsyncParsableCommand {
       let invitation = try Invitation(spelled: invitation)
       configuration.invitation = invitation
       if let name { configuration.workerName = name }
+      let service = SystemService("worker")
+      let isService = folder.path == service.folder && service.isManaged
+      // A worker that runs keeps its folder to itself, and is started again below.
+      let wasRunning = isService && WorkerDaemon.runs(in: folder.path)
+      if wasRunning { try service.control("stop") }
+      let before = try? WorkerDaemon.membership(in: folder.path)
       let member: Membership
       do {
         member = try await WorkerDaemon.join(configuration)
-      } catch let failure as RequestFailure {
-        guard case .unreachable = failure else { throw failure }
+      } catch {
+        if wasRunning { try service.control("start") }
+        guard let failure = error as? RequestFailure, case .unreachable = failure else { throw error }
         throw CommandError("\(failure)\(ProxySettings.way(to: invitation.url))")
       }
       Terminal.output.line(
         "\(member.record.workerID) of \(member.record.accountName) at \(member.record.url)")
-      let service = SystemService("worker")
-      guard folder.path == service.folder, service.isManaged else {
+      if let name, before?.record.workerID == member.record.workerID {
+        try await WorkerRenameCommand.rename(folder.path, to: name)
+        Terminal.error.line("This machine is called \(name) now.")
+      }
+      guard isService else {
         let option = folder.data.map { " --data \($0)" } ?? ""
         Terminal.error.line("Start it with: tally worker run\(option)")
         return tellOfConsent(member.record.accountName, "tally", option)
@@ -116,7 +128,10 @@ struct WorkerCommand: AsyncParsableCommand {
         and when it computes are the owner's preferences (see `tally worker preferences`), which may be changed while it \
         runs.
 
-        With --invitation it joins first if it has not yet: one command for containers and clusters.
+        With --invitation it joins first if it has not yet: one command for containers and clusters. Then a coordinator \
+        that refuses the invitation ends it, unless a service manager started it. Once it is a member, no answer of the \
+        coordinator ends it: it keeps its key and results, says in its status why it is turned away, and asks again, \
+        an hour apart at most. With an invitation at hand it then joins again by itself.
 
         EXAMPLES:
           tally worker run
@@ -232,6 +247,7 @@ struct WorkerCommand: AsyncParsableCommand {
       defer { line.finish() }
       let manager = ServiceManager()
       configuration.keepsUnits = keepUnits ?? (manager != nil)
+      configuration.endsWhenTurnedAwayAtFirst = manager == nil
       let memory = IdleMemory()
       if let manager, let pulse = manager.pulse {
         configuration.pulse = Pulse(every: pulse) { manager.beat() }

@@ -147,7 +147,10 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
     let days = (member.record.notAfter - Int(Date().timeIntervalSince1970)) / 86400
     let who = "\(member.record.workerID) of \(member.record.accountName)"
     guard days >= 0 else {
-      return .bad("worker", "\(who): its certificate has ended; join again with a new invitation")
+      return .bad(
+        "worker",
+        "\(who): its certificate has ended by this machine's clock; if the clock is right, join again with a "
+          + "new invitation")
     }
     return .good("worker", "\(who); its certificate is good for \(days) days and renewed before")
   }
@@ -159,15 +162,20 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
       let answer = try await examination.answer(of: member)
       let way = answer.proxy.map { " through \($0)" } ?? ""
       let time = "\(Int((answer.seconds * 1000).rounded())) ms"
-      return [.good("network", "\(answer.coordinator) answers in \(time)\(way)"), clock(answer)]
+      return [
+        .good("network", "\(answer.coordinator) answers in \(time)\(way)"),
+        clock(answer.clockAheadSeconds),
+      ]
     } catch {
       let way = ProxySettings.way(to: member.record.url)
-      return [.bad("network", "\(member.record.url)\(way): \(error)")]
+      let network = Finding.bad("network", "\(member.record.url)\(way): \(error)")
+      guard let ahead = await examination.unverifiedClockAhead(of: member) else { return [network] }
+      return [network, clock(ahead)]
     }
   }
 
-  private func clock(_ answer: WorkerExamination.Answer) -> Finding {
-    guard let ahead = answer.clockAheadSeconds else {
+  private func clock(_ ahead: Double?) -> Finding {
+    guard let ahead else {
       return .note("clock", "the coordinator's answer had no time to compare with")
     }
     // The coordinator tells whole seconds, some time before the answer is here.

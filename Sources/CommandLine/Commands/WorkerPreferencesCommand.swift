@@ -1,4 +1,5 @@
 import ArgumentParser
+import WorkerCore
 import WorkerDaemon
 
 /// Shows and changes what the owner allows.
@@ -7,7 +8,7 @@ struct WorkerPreferencesCommand: AsyncParsableCommand {
     commandName: "preferences", abstract: "Show or change what the worker may take, and when.",
     discussion: """
       Without settings, shows those in the worker's folder. KEY=VALUE changes one, for a running worker within a second; \
-      an empty value brings the default back.
+      an empty value brings the default back. What was never set follows the defaults of later versions.
 
         cpu_percent             of the time of its threads, 1 to 100 (100)
         threads                 at most (as started)
@@ -59,8 +60,9 @@ struct WorkerPreferencesCommand: AsyncParsableCommand {
     let file = PreferencesFile(in: try WorkerFolder(folder.path))
     var preferences = try file.load()
     if !settings.isEmpty {
-      preferences = try preferences.changed(by: settings)
-      try file.save(preferences)
+      let changed = try WorkerPreferences.changing(file.bytes(), by: settings)
+      try file.save(changed.file)
+      preferences = changed.preferences
     }
     if json { return try printJSON(preferences) }
     var table = TextTable(.text("SETTING"), .text("VALUE"))

@@ -31,15 +31,17 @@ struct LocalModel {
       throw CommandError("the model has no chat template: use --raw to continue the text as it is")
     }
     let messages =
-      (system.map { [ChatTemplate.message(role: "system", content: $0)] } ?? [])
-      + [ChatTemplate.message(role: "user", content: text)]
-    var extra: JSONMembers = [:]
-    if let token = bundle.beginningToken { extra["bos_token"] = .string(token) }
-    if let token = bundle.endToken { extra["eos_token"] = .string(token) }
-    let rendered = try ChatTemplate(source: source).render(
-      messages: .array(messages), addGenerationPrompt: true, extra: extra,
+      (system.map { [ChatTemplate.message(role: "system", content: .text($0))] } ?? [])
+      + [ChatTemplate.message(role: "user", content: .text(text))]
+    let rendered = try ConversationRenderer(
+      ChatTemplate(source: source), variables: bundle.specialTokens,
       clock: TemplateClock(secondsSince1970: Int64(Date().timeIntervalSince1970)))
-    return try bundle.tokenizer.encode(rendered, addSpecialTokens: false)
+      .render(messages, addGenerationPrompt: true)
+    if let index = rendered.ignored.first {
+      throw CommandError(
+        "the model's chat template leaves out the \(index < messages.count - 1 ? "system" : "user's") message")
+    }
+    return try bundle.tokenizer.encode(rendered.text, addSpecialTokens: false)
   }
 
   /// What stop strings are searched in, a row for each token.

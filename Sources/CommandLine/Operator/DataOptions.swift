@@ -66,5 +66,5 @@ enum PublicAddress {
 func printJSON(_ value: some Encodable) throws {
   let encoder = JSONEncoder()
   encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-  Terminal.output.line(String(decoding: try encoder.encode(value), as: UTF8.self))
+  Terminal.output.json(try encoder.encode(value))
 }

@@ -57,23 +57,51 @@ extension WorkerPreferences {
     }
   }
 
+  /// Changes the settings of a preferences file and leaves what it does not name alone, so that a later
+  /// default holds there. An empty value or `none` brings a default back.
+  ///
+  /// - Parameter stored: the file's bytes; nil where there is no file.
+  /// - Returns: the file's new bytes, and the preferences that they mean.
   /// - Throws: `ValidationError` for what is no KEY=VALUE, and what the preferences say to the values.
-  func changed(by changes: [String]) throws -> WorkerPreferences {
-    var settings = try asSettings
+  static func changing(
+    _ stored: Data?, by changes: [String]
+  ) throws -> (file: Data, preferences: WorkerPreferences) {
+    var settings: Settings = [:]
+    if let stored {
+      let named = try JSONDecoder().decode([String: JSONSetting?].self, from: stored)
+      settings = named.compactMapValues { $0 }
+    }
     for change in changes {
       let parts = change.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       guard parts.count == 2, !parts[0].isEmpty else {
         throw ValidationError("\"\(change)\" is not KEY=VALUE")
       }
-      settings[String(parts[0])] = parts[1].isEmpty ? nil : JSONSetting(parts[1])
+      let key = String(parts[0])
+      guard CodingKeys(rawValue: key) != nil else {
+        // With the words of a file that holds it.
+        settings[key] = .flag(true)
+        continue
+      }
+      let isDefault = parts[1].isEmpty || (parts[1] == "none" && isUnlimited(key))
+      settings[key] = isDefault ? nil : JSONSetting(parts[1])
     }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     do {
-      return try JSONDecoder().decode(Self.self, from: JSONEncoder().encode(settings))
+      let file = try encoder.encode(settings)
+      return (file + Data("\n".utf8), try JSONDecoder().decode(Self.self, from: file))
     } catch let DecodingError.typeMismatch(type, context) {
       let key = context.codingPath.map(\.stringValue).joined(separator: ".")
-      throw ValidationError("\(key) takes \(type == Bool.self ? "true or false" : "a whole number")")
+      let kind = type == Bool.self ? "true or false" : "a whole number"
+      throw ValidationError(
+        "\(key) takes \(kind)\(isUnlimited(key) ? ", or none" : ""); \(key)= brings the default back")
     } catch let error as PreferenceError {
       throw ValidationError(error.description)
     }
+  }
+
+  /// Whether nothing limits where a setting is not set.
+  private static func isUnlimited(_ key: String) -> Bool {
+    (try? WorkerPreferences().asSettings[key]) == nil
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import WireProtocol
 
 /// What a stream can show: colours and a redrawn line only where a person looks at a terminal.
 struct Terminal: Sendable {
@@ -44,15 +45,38 @@ struct Terminal: Sendable {
     self.hasColours = isInteractive && environment["NO_COLOR", default: ""].isEmpty
   }
 
+  /// The text in a style, where the terminal has any; see `line(_:)`.
   func styled(_ text: String, _ styles: Style...) -> String {
     guard hasColours, !styles.isEmpty else { return text }
-    return "\u{1b}[\(styles.map(\.rawValue).joined(separator: ";"))m\(text)\u{1b}[0m"
+    let text = ForeignText.plain(text, keepsLines: true)
+    return "\(Self.escape)\(styles.map(\.rawValue).joined(separator: ";"))m\(text)\(Self.escape)0m"
   }
 
   /// Writes without buffering; a closed pipe is no reason to fail.
   func write(_ text: String) { try? stream.handle.write(contentsOf: Data(text.utf8)) }
 
-  func line(_ text: String = "") { write(text + "\n") }
+  /// A line, or lines, of which others may have written parts: nothing in them moves the cursor, changes the
+  /// terminal, or turns the direction of what follows. Styles stay.
+  func line(_ text: String = "") { write(plain(text) + "\n") }
+
+  /// A JSON document, which may hold what others wrote.
+  func json(_ document: Data) {
+    write(ForeignText.json(String(decoding: document, as: UTF8.self)) + "\n")
+  }
+
+  private static let escape = "\u{1b}["
+
+  private func plain(_ text: String) -> String {
+    guard hasColours else { return ForeignText.plain(text, keepsLines: true) }
+    return text.split(separator: Self.escape, omittingEmptySubsequences: false).enumerated().map {
+      index, part in
+      let shown = ForeignText.plain(part, keepsLines: true)
+      guard index > 0, let end = shown.firstIndex(of: "m"),
+        shown[..<end].split(separator: ";").allSatisfy({ $0 == "0" || Style(rawValue: String($0)) != nil })
+      else { return shown }
+      return Self.escape + shown
+    }.joined()
+  }
 
   /// Asks a person; where there is nobody, `false`.
   func confirms(_ question: String) -> Bool {

@@ -1,4 +1,5 @@
 import Foundation
+import WireProtocol
 
 /// Columns as wide as what they hold; numbers to the right.
 struct TextTable {
@@ -15,8 +16,8 @@ struct TextTable {
 
   init(_ columns: Column...) { self.columns = columns }
 
-  /// Takes a cell for each column.
-  mutating func add(_ cells: String...) { rows.append(cells) }
+  /// Takes a cell for each column. Each is one line, whatever others wrote into it.
+  mutating func add(_ cells: String...) { rows.append(cells.map { ForeignText.plain($0) }) }
 
   func rendered(for terminal: Terminal = .output) -> String {
     let widths = columns.indices.map { index in

@@ -267,7 +267,13 @@ package struct JSONReader: Sendable {
       guard skipDigits() > 0 else { throw error("expected a digit in the exponent") }
     }
     let text = String(decoding: bytes[start..<position], as: UTF8.self)
-    if isInteger, let value = Int(text) { return .int(value) }
+    if isInteger {
+      if let value = Int(text) { return .int(value) }
+      guard let value = BigInteger(text) else {
+        throw error("integer of more than \(BigInteger.bitLimit) bits", .limitExceeded, at: start)
+      }
+      return .bigInt(value)
+    }
     guard let value = Double(text), value.isFinite else {
       throw error("number out of range", .limitExceeded, at: start)
     }

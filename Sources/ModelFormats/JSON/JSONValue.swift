@@ -1,3 +1,5 @@
+import Foundation
+
 /// A JSON document (RFC 8259) that keeps the order of its members.
 ///
 /// Foundation's parser keeps the last of two equal keys, rounds large integers and names no byte,
@@ -11,6 +13,8 @@ package enum JSONValue: Hashable, Sendable {
   case bool(Bool)
   /// A number written without fraction and exponent that fits 64 bits.
   case int(Int)
+  /// A number written without fraction and exponent that does not fit 64 bits.
+  case bigInt(BigInteger)
   case double(Double)
   case string(String)
   case array([JSONValue])
@@ -39,6 +43,7 @@ package enum JSONValue: Hashable, Sendable {
   package var doubleValue: Double? {
     switch self {
     case .int(let value): Double(value)
+    case .bigInt(let value): value.double
     case .double(let value): value
     default: nil
     }
@@ -67,6 +72,7 @@ package enum JSONValue: Hashable, Sendable {
     case (.null, .null): true
     case (.bool(let a), .bool(let b)): a == b
     case (.int(let a), .int(let b)): a == b
+    case (.bigInt(let a), .bigInt(let b)): a == b
     case (.double(let a), .double(let b)): a == b
     case (.string(let a), .string(let b)): sameBytes(a, b)
     case (.array(let a), .array(let b)): a == b
@@ -80,6 +86,7 @@ package enum JSONValue: Hashable, Sendable {
     case .null: hasher.combine(0)
     case .bool(let value): hasher.combine(value)
     case .int(let value): hasher.combine(value)
+    case .bigInt(let value): hasher.combine(value)
     case .double(let value): hasher.combine(value)
     case .string(let value): hasher.combine(ExactString(value))
     case .array(let value): hasher.combine(value)
@@ -108,6 +115,13 @@ package struct JSONMembers: Hashable, Sendable, ExpressibleByDictionaryLiteral {
   /// The members without their order; of keys that Swift takes as equal the last counts.
   package var dictionary: [String: JSONValue] {
     Dictionary(zip(keys, values), uniquingKeysWith: { _, last in last })
+  }
+
+  /// The members that are not null.
+  package var withoutNulls: JSONMembers {
+    var members = JSONMembers()
+    for (key, value) in zip(keys, values) where !value.isNull { members.append(key, value) }
+    return members
   }
 
   package subscript(key: String) -> JSONValue? {
@@ -164,7 +178,10 @@ package struct ExactString: Hashable, Sendable {
   }
 
   package func hash(into hasher: inout Hasher) {
-    for byte in string.utf8 { hasher.combine(byte) }
+    let isHashed: Void? = string.utf8.withContiguousStorageIfAvailable { bytes in
+      hasher.combine(bytes: UnsafeRawBufferPointer(bytes))
+    }
+    if isHashed == nil { Array(string.utf8).withUnsafeBytes { hasher.combine(bytes: $0) } }
     hasher.combine(UInt8(0xFF))
   }
 }
@@ -172,5 +189,13 @@ package struct ExactString: Hashable, Sendable {
 /// Whether two strings have the same bytes: Swift's `==` takes canonically equivalent strings as
 /// equal, Python does not.
 package func sameBytes(_ left: String, _ right: String) -> Bool {
-  left.utf8.count == right.utf8.count && left.utf8.elementsEqual(right.utf8)
+  let count = left.utf8.count
+  guard count == right.utf8.count else { return false }
+  let isSame = left.utf8.withContiguousStorageIfAvailable { a in
+    right.utf8.withContiguousStorageIfAvailable { b in
+      guard let a = a.baseAddress, let b = b.baseAddress else { return true }
+      return a == b || memcmp(a, b, count) == 0
+    }
+  }
+  return (isSame ?? nil) ?? left.utf8.elementsEqual(right.utf8)
 }

@@ -97,7 +97,8 @@ package struct ModelFiles: Sendable {
   /// The weights.
   package let source: any TensorSource
 
-  init(description: ModelDescription, source: any TensorSource) {
+  /// - Parameter source: of the tensors that `description` requires.
+  package init(description: ModelDescription, source: any TensorSource) {
     self.description = description
     self.source = source
   }
@@ -122,5 +123,16 @@ package struct ModelFiles: Sendable {
       description = try ModelFamilies.describe(parts.whole)
       source = GGUFTensorSource(parts)
     }
+  }
+
+  /// Finds out whether the engine can load the model. Of the weights, only small tensors are read.
+  ///
+  /// - Throws: `FormatError` naming a tensor that is missing, has another shape than the model needs,
+  ///   or is of a type that is not computed with; or a rotation that is out of range.
+  package func checkLoadable() throws {
+    let loader = WeightLoader(source: source, options: .init())
+    try loader.check(description.requirements)
+    let frequencies = RopeFrequencies(loader: loader, contextLength: description.contextLength)
+    for rope in description.ropes { _ = try frequencies.values(rope) }
   }
 }

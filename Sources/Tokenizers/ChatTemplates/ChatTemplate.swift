@@ -7,10 +7,16 @@ import ModelFormats
 /// come with a model, so they are bounded by `TemplateLimits` and cannot reach anything but their
 /// input.
 package struct ChatTemplate: Sendable {
-  private let statements: [TemplateStatement]
+  /// The parsed template.
+  let statements: [TemplateStatement]
   package let limits: TemplateLimits
   /// A template longer than this is refused; published ones have some 30 KB.
   package static let sourceLimitBytes = 2 << 20
+
+  /// The variables that `render(messages:..)` sets.
+  static let inputNames: Set<String> = [
+    "messages", "tools", "documents", "add_generation_prompt",
+  ]
 
   /// Throws: `TemplateError` with the line of a syntax error.
   package init(source: String, limits: TemplateLimits = TemplateLimits()) throws {
@@ -21,14 +27,11 @@ package struct ChatTemplate: Sendable {
     self.limits = limits
   }
 
-  /// A message as templates take it.
-  package static func message(
-    role: String, content: String, name: String? = nil
-  ) -> TemplateValue {
-    var members: JSONMembers = ["role": .string(role), "content": .string(content)]
-    if let name { members["name"] = .string(name) }
-    return .object(members)
-  }
+  /// Checks that the template names no filter, test, function or method that it cannot have, so
+  /// that this is found before the first conversation.
+  ///
+  /// - Throws: `TemplateError` with the line of the first such name.
+  package func checkNames() throws { try TemplateNames.check(statements) }
 
   /// Renders a conversation.
   ///
@@ -61,91 +64,7 @@ package struct ChatTemplate: Sendable {
     for (key, value) in zip(variables.keys, variables.values) {
       scope.set(key, RuntimeValue(value))
     }
-    return try TemplateInterpreter(limits: limits)
+    return try TemplateInterpreter(limits: limits, steps: limits.steps(for: variables))
       .renderTemplate(statements, TemplateScope(parent: scope))
-  }
-}
-
-/// The functions that every template has.
-enum TemplateGlobals {
-  static func define(in scope: TemplateScope, clock: TemplateClock) {
-    func define(
-      _ name: String,
-      _ call: @escaping (TemplateInterpreter, RuntimeArguments) throws -> RuntimeValue
-    ) {
-      scope.set(name, .function(RuntimeFunction(name, call)))
-    }
-    define("raise_exception") { _, arguments in
-      let message = PythonText.string(arguments.value(0, "message") ?? .string(""))
-      throw TemplateError(.raised, message)
-    }
-    define("strftime_now") { _, arguments in
-      .string(clock.formatted(PythonText.string(arguments.value(0, "format") ?? .string(""))))
-    }
-    define("namespace") { interpreter, arguments in
-      let namespace = try interpreter.makeNamespace()
-      if case .dictionary(let members)? = arguments.positional.first {
-        for (key, value) in zip(members.keys, members.values) {
-          namespace.set(PythonText.string(key), value)
-        }
-      }
-      for (name, value) in arguments.named { namespace.set(name, value) }
-      return .object(namespace)
-    }
-    define("dict") { _, arguments in
-      var result = RuntimeDictionary()
-      if case .dictionary(let members)? = arguments.positional.first {
-        result = members
-      } else if let pairs = arguments.positional.first {
-        for pair in try TemplateOperators.elements(pairs) {
-          let parts = try TemplateOperators.elements(pair)
-          guard parts.count == 2, RuntimeDictionary.canHold(parts[0]) else {
-            throw TemplateOperators.fail("dict() needs pairs")
-          }
-          result.set(parts[0], parts[1])
-        }
-      }
-      for (name, value) in arguments.named { result.set(.string(name), value) }
-      return .dictionary(result)
-    }
-    define("cycler") { _, arguments in
-      guard !arguments.positional.isEmpty else {
-        throw TemplateOperators.fail("at least one item has to be provided")
-      }
-      return .object(TemplateCycler(arguments.positional))
-    }
-    define("joiner") { _, arguments in
-      .object(TemplateJoiner(arguments.value(0, "sep") ?? .string(", ")))
-    }
-    define("range") { interpreter, arguments in try range(interpreter, arguments) }
-  }
-
-  private static func range(
-    _ interpreter: TemplateInterpreter, _ arguments: RuntimeArguments
-  ) throws -> RuntimeValue {
-    let numbers = try arguments.positional.map { value in
-      try TemplateOperators.requireDefined(value)
-      guard let integer = value.integer else {
-        throw TemplateOperators.fail(
-          "'\(value.typeName)' object cannot be interpreted as an integer")
-      }
-      return integer
-    }
-    guard (1...3).contains(numbers.count) else {
-      throw TemplateOperators.fail("range expected 1 to 3 arguments, got \(numbers.count)")
-    }
-    let start = numbers.count > 1 ? numbers[0] : 0
-    let stop = numbers.count > 1 ? numbers[1] : numbers[0]
-    let step = numbers.count > 2 ? numbers[2] : 1
-    guard step != 0 else { throw TemplateOperators.fail("range() arg 3 must not be zero") }
-    let (distance, overflow) = stop.subtractingReportingOverflow(start)
-    // The sandbox's own limit.
-    guard !overflow, distance.magnitude / step.magnitude <= 100_000 else {
-      throw TemplateOperators.fail(
-        "Range too big. The sandbox blocks ranges larger than MAX_RANGE (100000).")
-    }
-    let values = stride(from: start, to: stop, by: step).map { RuntimeValue.int($0) }
-    try interpreter.spend(values.count / 16)
-    return .list(values)
   }
 }

@@ -16,24 +16,38 @@ enum PythonText {
     case .none: return "None"
     case .bool(let value): return value ? "True" : "False"
     case .int(let value): return String(value)
+    case .bigInt(let value): return value.description
     case .double(let value): return pythonRepresentation(value)
     case .string(let text): return quoted(text)
     case .list(let elements):
       return "[" + elements.map(representation).joined(separator: ", ") + "]"
-    case .tuple(let elements):
+    case .tuple(let elements), .group(let elements):
       let inside = elements.map(representation).joined(separator: ", ")
       return elements.count == 1 ? "(\(inside),)" : "(\(inside))"
+    case .range(let range):
+      let step = range.step == 1 ? "" : ", \(range.step)"
+      return "range(\(range.start), \(range.stop)\(step))"
     case .dictionary(let dictionary):
       let members = zip(dictionary.keys, dictionary.values).map {
         "\(representation($0)): \(representation($1))"
       }
       return "{" + members.joined(separator: ", ") + "}"
-    case .iterator(let elements, let hasLength):
-      guard hasLength else { return "<generator object>" }
-      return "dict_items([" + elements.map(representation).joined(separator: ", ") + "])"
+    case .view(let view):
+      let inside = view.elements.map(representation).joined(separator: ", ")
+      return "\(value.typeName)([\(inside)])"
+    case .generator: return "<generator object>"
     case .function(let function): return "<function \(function.name)>"
     case .object(let object): return "<\(object.typeName)>"
     }
+  }
+
+  /// `ascii(value)`: `repr` with escapes for what is beyond ASCII.
+  static func ascii(_ value: RuntimeValue) -> String {
+    var result = ""
+    for scalar in representation(value).unicodeScalars {
+      if scalar.isASCII { result.unicodeScalars.append(scalar) } else { result += escape(scalar) }
+    }
+    return result
   }
 
   /// `repr` of a string: single quotes unless only they occur, and escapes for what does not print.
@@ -51,20 +65,23 @@ enum PythonText {
       default:
         if isPrintable(scalar) {
           result.unicodeScalars.append(scalar)
-        } else if scalar.value < 0x100 {
-          result += "\\x" + hexadecimal(scalar.value, 2)
-        } else if scalar.value < 0x10000 {
-          result += "\\u" + hexadecimal(scalar.value, 4)
         } else {
-          result += "\\U" + hexadecimal(scalar.value, 8)
+          result += escape(scalar)
         }
       }
     }
     return result + String(quote)
   }
 
-  private static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
-    if scalar == " " { return true }
+  private static func escape(_ scalar: Unicode.Scalar) -> String {
+    if scalar.value < 0x100 { return "\\x" + hexadecimal(scalar.value, 2) }
+    if scalar.value < 0x10000 { return "\\u" + hexadecimal(scalar.value, 4) }
+    return "\\U" + hexadecimal(scalar.value, 8)
+  }
+
+  /// Python's `str.isprintable` of one character.
+  static func isPrintable(_ scalar: Unicode.Scalar) -> Bool {
+    if (0x20..<0x7F).contains(scalar.value) { return true }
     switch scalar.properties.generalCategory {
     case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator,
       .paragraphSeparator, .spaceSeparator:
@@ -78,78 +95,155 @@ enum PythonText {
     return String(repeating: "0", count: max(0, width - digits.count)) + digits
   }
 
-  // MARK: pieces of strings
-
-  static func stripped(
-    _ text: String, _ characters: String?, left: Bool = true, right: Bool = true
-  ) -> String {
-    let scalars = Array(text.unicodeScalars)
-    let set = characters.map { Set($0.unicodeScalars) }
-    let isStripped = { (scalar: Unicode.Scalar) in
-      set.map { $0.contains(scalar) } ?? isPythonSpace(scalar)
-    }
-    var start = 0
-    var end = scalars.count
-    while left, start < end, isStripped(scalars[start]) { start += 1 }
-    while right, end > start, isStripped(scalars[end - 1]) { end -= 1 }
-    if start == 0, end == scalars.count { return text }
-    return string(scalars[start..<end])
-  }
-
   static func string(_ scalars: some Sequence<Unicode.Scalar>) -> String {
     var view = String.UnicodeScalarView()
     view.append(contentsOf: scalars)
     return String(view)
   }
 
-  /// Where `needle` occurs, from the left and without overlap; for an empty one between all
-  /// scalars.
-  static func occurrences(_ needle: [Unicode.Scalar], in text: [Unicode.Scalar]) -> [Int] {
-    guard let first = needle.first else { return Array(0...text.count) }
-    var found: [Int] = []
-    var position = 0
-    while position + needle.count <= text.count {
-      if text[position] == first,
-        text[position..<position + needle.count].elementsEqual(needle)
-      {
-        found.append(position)
-        position += needle.count
-      } else {
-        position += 1
-      }
-    }
-    return found
+  // MARK: pieces of strings
+
+  /// The part between two positions of the UTF-8 bytes, both at the start of a character.
+  static func slice(_ text: String, _ range: Range<Int>) -> String {
+    let bytes = text.utf8
+    let start = bytes.index(bytes.startIndex, offsetBy: range.lowerBound)
+    return String(text[start..<bytes.index(start, offsetBy: range.count)])
   }
 
-  static func contains(_ text: String, _ needle: String) -> Bool {
-    let needleBytes = Array(needle.utf8)
-    if needleBytes.isEmpty { return true }
-    let bytes = Array(text.utf8)
-    return !Tokenizers.occurrences(of: needleBytes, in: bytes, bytes.indices).isEmpty
+  /// Python's `len`: code points.
+  static func length(_ text: String) -> Int {
+    text.utf8.withContiguousStorageIfAvailable(characters) ?? text.unicodeScalars.count
+  }
+
+  /// How many characters begin in some bytes of UTF-8.
+  private static func characters(_ bytes: UnsafeBufferPointer<UInt8>) -> Int {
+    var count = 0
+    for byte in bytes where byte & 0xC0 != 0x80 { count += 1 }
+    return count
+  }
+
+  /// How many characters stand before a byte.
+  static func characters(of text: String, before byte: Int) -> Int {
+    length(slice(text, 0..<byte))
+  }
+
+  /// Where the character `index` begins in the UTF-8 bytes; the end for one past the last.
+  static func byte(of text: String, at index: Int) -> Int {
+    let count = text.utf8.count
+    let found = text.utf8.withContiguousStorageIfAvailable { bytes in
+      var seen = -1
+      for (position, byte) in bytes.enumerated() where byte & 0xC0 != 0x80 {
+        seen += 1
+        if seen == index { return position }
+      }
+      return count
+    }
+    return found ?? count
+  }
+
+  /// The bytes of the characters that Python's `text[start:end]` takes, and how many characters
+  /// stand before them; nil where the end lies before the start.
+  static func region(
+    _ text: String, _ start: Int?, _ end: Int?
+  ) -> (bytes: Range<Int>, first: Int)? {
+    if start == nil, end == nil { return (0..<text.utf8.count, 0) }
+    let count = length(text)
+    func clamped(_ index: Int) -> Int { max(0, index < 0 ? index + count : index) }
+    let first = clamped(start ?? 0)
+    let last = min(count, clamped(end ?? count))
+    guard first <= last else { return nil }
+    if count == text.utf8.count { return (first..<last, first) }
+    let low = byte(of: text, at: first)
+    return (low..<(last == count ? text.utf8.count : byte(of: text, at: last)), first)
+  }
+
+  static func stripped(
+    _ text: String, _ characters: String?, left: Bool = true, right: Bool = true
+  ) -> String {
+    let set = characters.map { Set($0.unicodeScalars) }
+    let isStripped = { (scalar: Unicode.Scalar) in
+      set.map { $0.contains(scalar) } ?? isPythonSpace(scalar)
+    }
+    let scalars = text.unicodeScalars
+    var rest = scalars[...]
+    while left, let first = rest.first, isStripped(first) { rest.removeFirst() }
+    while right, let last = rest.last, isStripped(last) { rest.removeLast() }
+    if rest.startIndex == scalars.startIndex, rest.endIndex == scalars.endIndex { return text }
+    return String(rest)
+  }
+
+  // MARK: case
+
+  /// `str.lower()`, with the final form of sigma at the ends of words.
+  static func lowercased(_ text: String) -> String {
+    guard text.unicodeScalars.contains("\u{3A3}") else { return mapped(text, \.lowercaseMapping) }
+    let scalars = Array(text.unicodeScalars)
+    return scalars.indices.map { lowercased(scalars, $0) }.joined()
+  }
+
+  /// `str.upper()`.
+  static func uppercased(_ text: String) -> String { mapped(text, \.uppercaseMapping) }
+
+  /// `str.casefold()`: Unicode's full case folding.
+  static func casefolded(_ text: String) -> String {
+    text.unicodeScalars.map { scalar in
+      switch scalar.value {
+      case 0x131: return String(scalar)
+      // Cherokee folds to its capitals, which are older than its small letters.
+      case 0x13A0...0x13FF, 0xAB70...0xABBF: return scalar.properties.uppercaseMapping
+      default:
+        return mapped(
+          mapped(scalar.properties.lowercaseMapping, \.uppercaseMapping), \.lowercaseMapping)
+      }
+    }.joined()
+  }
+
+  private static func mapped(
+    _ text: String, _ mapping: KeyPath<Unicode.Scalar.Properties, String>
+  ) -> String {
+    if text.utf8.allSatisfy({ $0 < 0x80 }) {
+      return mapping == \.lowercaseMapping ? text.lowercased() : text.uppercased()
+    }
+    return text.unicodeScalars.map { $0.properties[keyPath: mapping] }.joined()
+  }
+
+  /// The lower case of one character, which for sigma depends on its neighbours (Unicode's
+  /// Final_Sigma).
+  private static func lowercased(_ scalars: [Unicode.Scalar], _ index: Int) -> String {
+    guard scalars[index] == "\u{3A3}" else { return scalars[index].properties.lowercaseMapping }
+    let before = scalars[..<index].last { !$0.properties.isCaseIgnorable }
+    let after = scalars[(index + 1)...].first { !$0.properties.isCaseIgnorable }
+    let isFinal = (before?.properties.isCased ?? false) && !(after?.properties.isCased ?? false)
+    return isFinal ? "\u{3C2}" : "\u{3C3}"
   }
 
   /// `str.title()`: a cased letter after an uncased character is upper case, after a cased one
   /// lower.
   static func titled(_ text: String) -> String {
+    let scalars = Array(text.unicodeScalars)
     var result = ""
     var afterCased = false
-    for scalar in text.unicodeScalars {
-      let properties = scalar.properties
-      result += afterCased ? properties.lowercaseMapping : properties.titlecaseMapping
+    for index in scalars.indices {
+      let properties = scalars[index].properties
+      result += afterCased ? lowercased(scalars, index) : properties.titlecaseMapping
       afterCased = properties.isCased
     }
     return result
   }
 
   static func capitalized(_ text: String) -> String {
-    guard let first = text.unicodeScalars.first else { return "" }
+    let scalars = Array(text.unicodeScalars)
+    guard let first = scalars.first else { return "" }
     return first.properties.titlecaseMapping
-      + lowercased(String(String.UnicodeScalarView(text.unicodeScalars.dropFirst())))
+      + scalars.indices.dropFirst().map { lowercased(scalars, $0) }.joined()
   }
 
-  /// `str.lower()`, with the final form of sigma at the ends of words.
-  static func lowercased(_ text: String) -> String { text.lowercased() }
-
-  /// Python's `str.upper()`.
-  static func uppercased(_ text: String) -> String { text.uppercased() }
+  static func caseSwapped(_ text: String) -> String {
+    let scalars = Array(text.unicodeScalars)
+    return scalars.indices.map { index in
+      let properties = scalars[index].properties
+      if properties.isUppercase { return lowercased(scalars, index) }
+      return properties.isLowercase ? properties.uppercaseMapping : String(scalars[index])
+    }.joined()
+  }
 }

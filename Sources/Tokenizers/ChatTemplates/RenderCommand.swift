@@ -9,15 +9,18 @@ package struct RenderCommand: Sendable {
 
   /// Reads a template.
   ///
-  /// - Parameter path: a template's text; a JSON file that holds one in `chat_template` or
-  ///   `template` (`tokenizer_config.json`, `chat_template.json`, a file of cases); a Hugging Face
-  ///   folder; or a GGUF file.
-  /// - Throws: `TokenizerError`, `FormatError` or `TemplateError`.
+  /// - Throws: as `source`, and `TemplateError`.
   package init(path: String) throws {
     template = try ChatTemplate(source: try Self.source(path))
   }
 
-  private static func source(_ path: String) throws -> String {
+  /// The text of a template.
+  ///
+  /// - Parameter path: a template's text; a JSON file that holds one in `chat_template` or
+  ///   `template` (`tokenizer_config.json`, `chat_template.json`, a file of cases); a Hugging Face
+  ///   folder; or a GGUF file.
+  /// - Throws: `TokenizerError` or `FormatError`.
+  package static func source(_ path: String) throws -> String {
     var isFolder: ObjCBool = false
     if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue {
       let bundle = try TokenizerBundle(path: path)
@@ -61,14 +64,22 @@ package struct RenderCommand: Sendable {
   /// - Parameter now: what `strftime_now` shows when the case does not say.
   /// - Throws: `TokenizerError` for a case that is not of this shape, `TemplateError` from the
   ///   template.
-  package func render(caseJSON text: String, now: TemplateClock) throws -> String {
-    try render(case: try parseJSON(Array(text.utf8)), now: now)
+  package func conversation(caseJSON text: String, now: TemplateClock) throws
+    -> RenderedConversation
+  {
+    try conversation(case: try parseJSON(Array(text.utf8)), now: now)
   }
 
-  /// `render(caseJSON:now:)` with the case parsed.
+  /// The text of `conversation(caseJSON:now:)` with the case parsed.
   package func render(case json: JSONValue, now: TemplateClock) throws -> String {
-    guard let members = json.objectValue, let messages = members["messages"] else {
-      throw TokenizerError(.malformed, place: "messages", "missing")
+    try conversation(case: json, now: now).text
+  }
+
+  private func conversation(case json: JSONValue, now: TemplateClock) throws
+    -> RenderedConversation
+  {
+    guard let members = json.objectValue, let messages = members["messages"]?.arrayValue else {
+      throw TokenizerError(.malformed, place: "messages", "missing, or no list")
     }
     var clock = now
     if let text = members["strftime_now"]?.stringValue {
@@ -77,17 +88,16 @@ package struct RenderCommand: Sendable {
       }
       clock = moment
     }
+    // Not for the template, or given to it in another way.
     let own: Set<String> = [
-      "messages", "tools", "documents", "add_generation_prompt", "strftime_now", "name",
-      "rendered", "error", "template",
+      "messages", "add_generation_prompt", "strftime_now", "name", "rendered", "error", "template",
     ]
-    var extra: JSONMembers = [:]
+    var variables: JSONMembers = [:]
     for (key, value) in zip(members.keys, members.values) where !own.contains(key) {
-      extra[key] = value
+      variables[key] = value
     }
-    return try template.render(
-      messages: messages, tools: members["tools"], documents: members["documents"],
-      addGenerationPrompt: members["add_generation_prompt"]?.boolValue ?? false, extra: extra,
-      clock: clock)
+    return try ConversationRenderer(template, variables: variables, clock: clock)
+      .render(
+        messages, addGenerationPrompt: members["add_generation_prompt"]?.boolValue ?? false)
   }
 }

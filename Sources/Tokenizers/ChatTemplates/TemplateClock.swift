@@ -58,79 +58,17 @@ package struct TemplateClock: Hashable, Sendable {
     )
   }
 
-  private var dayOfYear: Int {
+  /// 1 for the first of January.
+  var dayOfYear: Int {
     let isLeap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0
     let before = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334][month - 1]
     return before + day + (isLeap && month > 2 ? 1 : 0)
   }
 
   /// 0 for Sunday (Sakamoto's rule).
-  private var weekday: Int {
+  var weekday: Int {
     let shift = [0, 3, 2, 5, 0, 3, 5, 1, 4, 6, 2, 4][month - 1]
     let adjusted = year - (month < 3 ? 1 : 0)
     return (adjusted + adjusted / 4 - adjusted / 100 + adjusted / 400 + shift + day) % 7
-  }
-
-  private static let months = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
-  ]
-  private static let days = [
-    "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
-  ]
-
-  /// Python's `strftime` in the C locale.
-  package func formatted(_ format: String) -> String {
-    var result = ""
-    var scalars = format.unicodeScalars.makeIterator()
-    while let scalar = scalars.next() {
-      guard scalar == "%" else {
-        result.unicodeScalars.append(scalar)
-        continue
-      }
-      guard var directive = scalars.next() else { return result + "%" }
-      let isBare = directive == "-"
-      if isBare, let next = scalars.next() { directive = next }
-      let text = field(directive)
-      result += isBare && text.count > 1 && text.hasPrefix("0") ? String(text.dropFirst()) : text
-    }
-    return result
-  }
-
-  private func field(_ directive: Unicode.Scalar) -> String {
-    func two(_ value: Int, _ fill: String = "0") -> String {
-      value < 10 ? fill + "\(value)" : "\(value)"
-    }
-    let twelve = hour % 12 == 0 ? 12 : hour % 12
-    switch directive {
-    case "Y": return String(year)
-    case "y": return two(year % 100)
-    case "m": return two(month)
-    case "d": return two(day)
-    case "e": return two(day, " ")
-    case "H": return two(hour)
-    case "I": return two(twelve)
-    case "M": return two(minute)
-    case "S": return two(second)
-    case "p": return hour < 12 ? "AM" : "PM"
-    case "B": return Self.months[month - 1]
-    case "b", "h": return String(Self.months[month - 1].prefix(3))
-    case "A": return Self.days[weekday]
-    case "a": return String(Self.days[weekday].prefix(3))
-    case "j": return String(repeating: "0", count: 3 - "\(dayOfYear)".count) + "\(dayOfYear)"
-    case "w": return String(weekday)
-    case "u": return String(weekday == 0 ? 7 : weekday)
-    case "f": return "000000"
-    case "F": return formatted("%Y-%m-%d")
-    case "D", "x": return formatted("%m/%d/%y")
-    case "T", "X": return formatted("%H:%M:%S")
-    case "R": return formatted("%H:%M")
-    case "c": return formatted("%a %b %e %H:%M:%S %Y")
-    case "Z", "z": return ""
-    case "n": return "\n"
-    case "t": return "\t"
-    case "%": return "%"
-    default: return "%\(directive)"
-    }
   }
 }

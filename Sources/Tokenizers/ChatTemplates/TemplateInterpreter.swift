@@ -6,20 +6,24 @@ final class TemplateInterpreter {
   enum Flow { case normal, leave, next }
 
   let limits: TemplateLimits
+  private let steps: Int
   private var stepsLeft: Int
   private var depth = 0
   /// The buffers that blocks and macros write to, the innermost last.
   private var outputs: [String] = [""]
   private var outputBytes = 0
-  /// What may hold references in a circle, to be emptied at the end.
+  /// What functions hold, which may be references in a circle or long chains, to be emptied at the
+  /// end.
   private var macroScopes: [TemplateScope] = []
   private var namespaces: [TemplateNamespace] = []
   /// Values nested deeper than this are refused: they are walked and freed recursively.
   private static let valueDepthLimit = 400
 
-  init(limits: TemplateLimits) {
+  /// - Parameter steps: what the template may take, from `TemplateLimits.steps(for:)`.
+  init(limits: TemplateLimits, steps: Int) {
     self.limits = limits
-    stepsLeft = limits.steps
+    self.steps = steps
+    stepsLeft = steps
   }
 
   /// Renders a whole template and frees what it made.
@@ -69,16 +73,25 @@ final class TemplateInterpreter {
   func spend(_ steps: Int = 1) throws {
     stepsLeft -= steps
     guard stepsLeft >= 0 else {
-      throw TemplateError(.limitExceeded, "the template takes more than \(limits.steps) steps")
+      throw TemplateError(
+        .stepLimit, "rendering takes more than \(steps) steps, the limit for input of this size")
     }
   }
 
-  func nested<Result>(_ body: () throws -> Result) throws -> Result {
+  /// Goes one level deeper; `leave` goes back.
+  func enter() throws {
     depth += 1
-    defer { depth -= 1 }
     guard depth <= limits.depth else {
+      depth -= 1
       throw TemplateError(.limitExceeded, "maximum recursion depth exceeded")
     }
+  }
+
+  func leave() { depth -= 1 }
+
+  func nested<Result>(_ body: () throws -> Result) throws -> Result {
+    try enter()
+    defer { leave() }
     return try body()
   }
 
@@ -89,7 +102,9 @@ final class TemplateInterpreter {
       let flow: Flow
       do {
         try spend()
-        flow = try nested { try run(statement, scope) }
+        try enter()
+        defer { leave() }
+        flow = try run(statement, scope)
       } catch let error as TemplateError {
         throw error.atLine(statement.line)
       }
@@ -110,7 +125,9 @@ final class TemplateInterpreter {
       return try run(otherwise, scope)
     case .loop(let loop): return try run(loop, scope)
     case .set(let target, let expression):
-      try assign(target, try evaluate(expression, scope), scope)
+      let value = try evaluate(expression, scope)
+      if Self.mayNest(expression) { try checkDepth(of: value) }
+      try assign(target, value, scope)
     case .setBlock(let target, let filters, let body):
       let text = try render(body, TemplateScope(parent: scope))
       try assign(target, try filtered(.string(text), filters, scope), scope)
@@ -121,7 +138,9 @@ final class TemplateInterpreter {
       let inner = TemplateScope(parent: scope)
       for (target, expression) in assignments {
         // Values are evaluated outside: `with a=1, b=a` does not see the new `a`.
-        try assign(target, try evaluate(expression, scope), inner)
+        let value = try evaluate(expression, scope)
+        if Self.mayNest(expression) { try checkDepth(of: value) }
+        try assign(target, value, inner)
       }
       return try run(body, inner)
     case .group(let body): return try run(body, scope)
@@ -148,11 +167,10 @@ final class TemplateInterpreter {
   func assign(
     _ target: TemplateTarget, _ value: RuntimeValue, _ scope: TemplateScope
   ) throws {
-    try checkDepth(of: value, Self.valueDepthLimit)
     switch target {
     case .name(let name): scope.set(name, value)
     case .attribute(let name, let attribute):
-      guard case .object(let object)? = scope.value(ExactString(name)),
+      guard case .object(let object)? = scope.value(name),
         let namespace = object as? TemplateNamespace
       else {
         throw TemplateOperators.fail("cannot assign attribute on non-namespace object")
@@ -170,14 +188,31 @@ final class TemplateInterpreter {
     }
   }
 
+  /// Whether a value may be nested deeper than those that its expression reads.
+  private static func mayNest(_ expression: TemplateExpression) -> Bool {
+    switch expression {
+    case .constant, .name, .test, .not, .comparison, .concatenation: false
+    case .attribute(let base, _), .item(let base, _), .slice(let base, _, _, _): mayNest(base)
+    default: true
+    }
+  }
+
   /// Throws: `TemplateError` when a value holds values too deep. Only through assignments can a
   /// template nest values without end.
+  func checkDepth(of value: RuntimeValue) throws {
+    try checkDepth(of: value, Self.valueDepthLimit)
+  }
+
   private func checkDepth(of value: RuntimeValue, _ levelsLeft: Int) throws {
     guard levelsLeft > 0 else { throw TemplateError(.limitExceeded, "a value is nested too deep") }
     let elements: [RuntimeValue]
     switch value {
-    case .list(let values), .tuple(let values), .iterator(let values, _): elements = values
+    case .list(let values), .tuple(let values), .group(let values): elements = values
     case .dictionary(let dictionary): elements = dictionary.values
+    case .view(let view): elements = view.dictionary.values
+    case .generator(let generator): elements = generator.remaining
+    case .function(let function): elements = function.receiver.map { [$0] } ?? []
+    case .object(let object): elements = object.parts
     default: return
     }
     try spend(elements.count / 16)
@@ -187,7 +222,10 @@ final class TemplateInterpreter {
   // MARK: loops
 
   private func run(_ loop: TemplateLoop, _ scope: TemplateScope) throws -> Flow {
-    try run(loop, try evaluate(loop.sequence, scope), scope, depth: 1)
+    let sequence = try evaluate(loop.sequence, scope)
+    if Self.mayNest(loop.sequence) { try checkDepth(of: sequence) }
+    if loop.isRecursive { macroScopes.append(scope) }
+    return try run(loop, sequence, scope, depth: 1)
   }
 
   private func run(
@@ -213,10 +251,16 @@ final class TemplateInterpreter {
         return .string(text)
       }
     let state = TemplateLoopState(elements, depth: depth, recurse: recurse)
+    var inner = TemplateScope(parent: scope)
     for (index, element) in elements.enumerated() {
       try spend()
       state.index = index
-      let inner = TemplateScope(parent: scope)
+      // A scope that nothing else holds serves the next round too.
+      if isKnownUniquelyReferenced(&inner) {
+        inner.clear()
+      } else {
+        inner = TemplateScope(parent: scope)
+      }
       inner.set("loop", .object(state))
       try assign(loop.target, element, inner)
       if try run(loop.body, inner) == .leave { break }
@@ -241,6 +285,7 @@ final class TemplateInterpreter {
       throw TemplateOperators.fail("expected call")
     }
     var arguments = try self.arguments(given, scope)
+    macroScopes.append(scope)
     arguments.named.append(("caller", .function(function(macro, scope))))
     return try self.call(try evaluate(callee, scope), arguments)
   }

@@ -9,6 +9,7 @@ struct TemplateToken: Sendable {
     case name(String)
     case string(String)
     case integer(Int)
+    case bigInteger(BigInteger)
     case double(Double)
     case symbol(String)
     case end
@@ -274,8 +275,9 @@ struct TemplateLexer {
     for (prefix, radix) in [("0x", 16), ("0X", 16), ("0b", 2), ("0B", 2), ("0o", 8), ("0O", 8)]
     where starts(prefix) {
       advance(2)
-      guard let value = Int(digits(radix), radix: radix) else { throw error("bad number") }
-      return emit(.integer(value))
+      let text = digits(radix)
+      guard !text.isEmpty else { throw error("bad number") }
+      return try integer(text, radix: radix)
     }
     var text = digits(10)
     var isDouble = false
@@ -293,9 +295,18 @@ struct TemplateLexer {
         text += digits(10)
       }
     }
-    if !isDouble, let value = Int(text) { return emit(.integer(value)) }
-    guard let value = Double(text), value.isFinite else { throw error("number out of range") }
+    if !isDouble { return try integer(text, radix: 10) }
+    guard let value = Double(text) else { throw error("bad number") }
     emit(.double(value))
+  }
+
+  private mutating func integer(_ text: String, radix: Int) throws {
+    if let value = Int(text, radix: radix) { return emit(.integer(value)) }
+    let digits = text.compactMap { $0.hexDigitValue.map { UInt8($0) } }
+    guard let value = BigInteger(digits: digits, radix: UInt32(radix)) else {
+      throw error("number out of range")
+    }
+    emit(.bigInteger(value))
   }
 
   private mutating func string(_ quote: Unicode.Scalar) throws {
@@ -363,5 +374,9 @@ extension Unicode.Scalar {
 /// What Python's `str.isspace` and `\s` take for white space: Unicode's and the four separators
 /// U+001C to U+001F.
 func isPythonSpace(_ scalar: Unicode.Scalar) -> Bool {
-  scalar.properties.isWhitespace || (0x1C...0x1F).contains(scalar.value)
+  if scalar.isASCII {
+    return scalar == " " || (0x09...0x0D).contains(scalar.value)
+      || (0x1C...0x1F).contains(scalar.value)
+  }
+  return scalar.properties.isWhitespace
 }

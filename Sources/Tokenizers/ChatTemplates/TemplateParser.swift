@@ -63,7 +63,7 @@ struct TemplateParser {
       case .blockEnd: "end of statement block"
       case .name(let name): "'\(excerpt(name))'"
       case .string: "a string"
-      case .integer, .double: "a number"
+      case .integer, .bigInteger, .double: "a number"
       case .symbol(let symbol): "'\(symbol)'"
       case .end: "end of template"
       }
@@ -226,6 +226,9 @@ struct TemplateParser {
     case .integer(let value):
       advance()
       return .constant(.int(value))
+    case .bigInteger(let value):
+      advance()
+      return .constant(.bigInt(value))
     case .double(let value):
       advance()
       return .constant(.double(value))
@@ -338,7 +341,7 @@ struct TemplateParser {
     case .symbol("("): arguments = try self.arguments()
     case .name("else"), .name("or"), .name("and"): break
     case .name("is"): throw error("You cannot chain multiple tests with is")
-    case .name, .string, .integer, .double, .symbol("["), .symbol("{"):
+    case .name, .string, .integer, .bigInteger, .double, .symbol("["), .symbol("{"):
       // As in Jinja2, `x is test if y` takes `if` for the argument of the test unless it is one
       // of the words above; templates rely on tests without arguments before `if`.
       if isName("if") || isName("in") || isName("not") { break }

@@ -1,13 +1,11 @@
-import ModelFormats
-
 /// The variables of one level of nesting. Reading looks outwards; writing stays inside.
 final class TemplateScope {
-  private var variables: [ExactString: RuntimeValue] = [:]
+  private var variables = NamedValues()
   private let parent: TemplateScope?
 
   init(parent: TemplateScope?) { self.parent = parent }
 
-  func value(_ name: ExactString) -> RuntimeValue? {
+  func value(_ name: String) -> RuntimeValue? {
     var scope: TemplateScope? = self
     while let current = scope {
       if let value = current.variables[name] { return value }
@@ -16,21 +14,23 @@ final class TemplateScope {
     return nil
   }
 
-  func set(_ name: String, _ value: RuntimeValue) { variables[ExactString(name)] = value }
+  func set(_ name: String, _ value: RuntimeValue) { variables.set(name, value) }
 
   /// Drops everything, which breaks the cycle between a macro and the scope it was defined in.
-  func clear() { variables = [:] }
+  func clear() { variables.removeAll() }
 }
 
 /// `namespace()`: the one kind of value whose attributes a template can set.
 final class TemplateNamespace: RuntimeObject {
-  private var attributes: [ExactString: RuntimeValue] = [:]
+  private var attributes = NamedValues()
   let typeName = "Namespace"
+  /// Namespaces are emptied when rendering ends.
+  var parts: [RuntimeValue] { [] }
 
-  func set(_ name: String, _ value: RuntimeValue) { attributes[ExactString(name)] = value }
-  func attribute(_ name: String) -> RuntimeValue? { attributes[ExactString(name)] }
+  func set(_ name: String, _ value: RuntimeValue) { attributes.set(name, value) }
+  func attribute(_ name: String) -> RuntimeValue? { attributes[name] }
   /// Drops everything, which breaks cycles and long chains of namespaces.
-  func clear() { attributes = [:] }
+  func clear() { attributes.removeAll() }
   func call(_: TemplateInterpreter, _: RuntimeArguments) -> RuntimeValue? { nil }
 }
 
@@ -43,6 +43,7 @@ final class TemplateLoopState: RuntimeObject {
   private var lastChanged: [RuntimeValue]?
   var index = 0
   let typeName = "LoopContext"
+  var parts: [RuntimeValue] { elements + (lastChanged ?? []) }
 
   init(
     _ elements: [RuntimeValue], depth: Int, recurse: ((RuntimeValue) throws -> RuntimeValue)?
@@ -70,6 +71,9 @@ final class TemplateLoopState: RuntimeObject {
     case "cycle":
       .function(
         RuntimeFunction("cycle") { [self] _, arguments in
+          guard arguments.named.isEmpty else {
+            throw TemplateOperators.fail("cycle() takes no keyword arguments")
+          }
           guard !arguments.positional.isEmpty else {
             throw TemplateOperators.fail("no items for cycling given")
           }
@@ -77,8 +81,12 @@ final class TemplateLoopState: RuntimeObject {
         })
     case "changed":
       .function(
-        RuntimeFunction("changed") { [self] _, arguments in
+        RuntimeFunction("changed") { [self] interpreter, arguments in
+          guard arguments.named.isEmpty else {
+            throw TemplateOperators.fail("changed() takes no keyword arguments")
+          }
           let values = arguments.positional
+          for value in values { try interpreter.checkDepth(of: value) }
           let isSame = lastChanged.map {
             $0.count == values.count && zip($0, values).allSatisfy(TemplateOperators.equal)
           }
@@ -94,10 +102,8 @@ final class TemplateLoopState: RuntimeObject {
       throw TemplateOperators.fail(
         "The loop must have the 'recursive' marker to be called recursively.")
     }
-    guard let elements = arguments.positional.first else {
-      throw TemplateOperators.fail("loop() needs an argument")
-    }
-    return try recurse(elements)
+    let given = try TemplateParameters.named("iterable").bind("loop", arguments)
+    return try recurse(given[0] ?? .none)
   }
 }
 
@@ -106,6 +112,7 @@ final class TemplateCycler: RuntimeObject {
   private let items: [RuntimeValue]
   private var position = 0
   let typeName = "Cycler"
+  var parts: [RuntimeValue] { items }
 
   init(_ items: [RuntimeValue]) { self.items = items }
 
@@ -114,13 +121,15 @@ final class TemplateCycler: RuntimeObject {
     case "current": items[position]
     case "next":
       .function(
-        RuntimeFunction("next") { [self] _, _ in
+        RuntimeFunction("next") { [self] _, arguments in
+          _ = try TemplateParameters.named().bind("next", arguments)
           defer { position = (position + 1) % items.count }
           return items[position]
         })
     case "reset":
       .function(
-        RuntimeFunction("reset") { [self] _, _ in
+        RuntimeFunction("reset") { [self] _, arguments in
+          _ = try TemplateParameters.named().bind("reset", arguments)
           position = 0
           return .none
         })
@@ -135,12 +144,16 @@ final class TemplateJoiner: RuntimeObject {
   private let separator: RuntimeValue
   private var isUsed = false
   let typeName = "Joiner"
+  var parts: [RuntimeValue] { [separator] }
 
   init(_ separator: RuntimeValue) { self.separator = separator }
 
   func attribute(_: String) -> RuntimeValue? { nil }
 
-  func call(_: TemplateInterpreter, _: RuntimeArguments) -> RuntimeValue? {
+  func call(
+    _: TemplateInterpreter, _ arguments: RuntimeArguments
+  ) throws -> RuntimeValue? {
+    _ = try TemplateParameters.named().bind("joiner", arguments)
     defer { isUsed = true }
     return isUsed ? separator : .string("")
   }

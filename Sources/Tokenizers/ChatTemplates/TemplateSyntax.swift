@@ -1,3 +1,5 @@
+import ModelFormats
+
 /// An expression of a template.
 indirect enum TemplateExpression: Sendable {
   case constant(TemplateConstant)
@@ -29,6 +31,7 @@ enum TemplateConstant: Sendable {
   case none
   case bool(Bool)
   case int(Int)
+  case bigInt(BigInteger)
   case double(Double)
   case string(String)
 }

@@ -1,65 +1,19 @@
 import ModelFormats
 
-extension TemplateInterpreter {
-  /// Whether a value passes the test `name` (`value is name`).
-  ///
-  /// - Throws: `TemplateError` for an unknown test or operands that do not suit it.
-  func test(
-    _ name: String, _ value: RuntimeValue, _ arguments: RuntimeArguments
-  ) throws -> Bool {
-    if let comparison = Self.comparisons[name] {
-      guard let other = arguments.positional.first else {
-        throw TemplateOperators.fail("test '\(name)' needs an argument")
+/// The tests of `value is name`.
+enum TemplateTests {
+  typealias Test = TemplateFunction<RuntimeValue, Bool>
+
+  static let all: [String: Test] = kinds.merging(
+    comparisons.mapValues { operation in
+      Test(.positional("other")) { _, value, arguments in
+        try TemplateOperators.compare(operation, value, arguments[0] ?? .none)
       }
-      return try TemplateOperators.compare(comparison, value, other)
-    }
-    switch name {
-    case "defined": return !value.isUndefined
-    case "undefined": return value.isUndefined
-    case "divisibleby":
-      let divisor = arguments.positional.first ?? .int(0)
-      return TemplateOperators.equal(
-        try TemplateOperators.binary("%", value, divisor, limits), .int(0))
-    case "even", "odd":
-      let rest = try TemplateOperators.binary("%", value, .int(2), limits)
-      return TemplateOperators.equal(rest, .int(name == "odd" ? 1 : 0))
-    case "sameas": return isSame(value, arguments.positional.first ?? .none)
-    case "filter": return Self.filterNames.contains(PythonText.string(value))
-    case "test": return Self.testNames.contains(PythonText.string(value))
-    case "lower", "upper": return isCased(PythonText.string(value), upper: name == "upper")
-    default: return try typeTest(name, value)
-    }
-  }
+    }) { $1 }
 
-  private func typeTest(_ name: String, _ value: RuntimeValue) throws -> Bool {
-    switch (name, value) {
-    case ("none", .none), ("boolean", .bool), ("integer", .int), ("float", .double),
-      ("string", .string), ("mapping", .dictionary), ("number", .bool), ("number", .int),
-      ("number", .double), ("callable", .function), ("iterable", .string), ("iterable", .list),
-      ("iterable", .tuple), ("iterable", .dictionary), ("iterable", .iterator),
-      ("iterable", .undefined), ("sequence", .string), ("sequence", .list), ("sequence", .tuple),
-      ("sequence", .dictionary), ("sequence", .undefined):
-      return true
-    case ("true", .bool(let flag)): return flag
-    case ("false", .bool(let flag)): return !flag
-    case ("callable", .object(let object)): return object is TemplateJoiner
-    default:
-      guard Self.testNames.contains(name) else {
-        throw TemplateOperators.fail("No test named '\(excerpt(name))'.")
-      }
-      return false
-    }
-  }
-
-  private func isSame(_ left: RuntimeValue, _ right: RuntimeValue) -> Bool {
-    left.typeName == right.typeName && TemplateOperators.equal(left, right)
-  }
-
-  private func isCased(_ text: String, upper: Bool) -> Bool {
-    let cased = text.unicodeScalars.filter {
-      $0.properties.isUppercase || $0.properties.isLowercase
-    }
-    return !cased.isEmpty && cased.allSatisfy { $0.properties.isUppercase == upper }
+  /// Why a template cannot use a test of this name; nil when it can.
+  static func objection(_ name: String) -> String? {
+    all[name] == nil ? "No test named '\(excerpt(name))'." : nil
   }
 
   private static let comparisons = [
@@ -68,18 +22,92 @@ extension TemplateInterpreter {
     ">=": ">=", "in": "in",
   ]
 
-  private static let testNames: Set<String> = Set(comparisons.keys).union([
-    "boolean", "callable", "defined", "divisibleby", "escaped", "even", "false", "filter", "float",
-    "integer", "iterable", "lower", "mapping", "none", "number", "odd", "sameas", "sequence",
-    "string", "test", "true", "undefined", "upper",
-  ])
-
-  private static let filterNames: Set<String> = [
-    "abs", "attr", "batch", "capitalize", "center", "count", "d", "default", "dictsort", "e",
-    "escape", "first", "float", "forceescape", "format", "groupby", "indent", "int", "items",
-    "join", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr",
-    "replace", "reverse", "round", "safe", "select", "selectattr", "slice", "sort", "string",
-    "striptags", "sum", "title", "tojson", "trim", "truncate", "unique", "upper", "urlencode",
-    "wordcount", "wordwrap",
+  private static let kinds: [String: Test] = [
+    "defined": Test(.nothing) { _, value, _ in !value.isUndefined },
+    "undefined": Test(.nothing) { _, value, _ in value.isUndefined },
+    "none": Test(.nothing) { _, value, _ in value.isNone },
+    "boolean": Test(.nothing) { _, value, _ in if case .bool = value { true } else { false } },
+    "true": Test(.nothing) { _, value, _ in if case .bool(true) = value { true } else { false } },
+    "false": Test(.nothing) { _, value, _ in if case .bool(false) = value { true } else { false } },
+    "integer": Test(.nothing) { _, value, _ in
+      if case .bool = value { false } else { value.bigInteger != nil }
+    },
+    "float": Test(.nothing) { _, value, _ in if case .double = value { true } else { false } },
+    "number": Test(.nothing) { _, value, _ in value.number != nil },
+    "string": Test(.nothing) { _, value, _ in value.text != nil },
+    "mapping": Test(.nothing) { _, value, _ in if case .dictionary = value { true } else { false } },
+    "sequence": Test(.nothing) { _, value, _ in isSequence(value) },
+    "iterable": Test(.nothing) { _, value, _ in
+      switch value {
+      case .view, .generator: true
+      case .object(let object): object is TemplateLoopState
+      default: isSequence(value)
+      }
+    },
+    "callable": Test(.nothing) { _, value, _ in
+      switch value {
+      case .function, .undefined: true
+      case .object(let object): object is TemplateJoiner || object is TemplateLoopState
+      default: false
+      }
+    },
+    // Nothing here is marked as escaped.
+    "escaped": Test(.nothing) { _, _, _ in false },
+    "sameas": Test(.named("other")) { _, value, arguments in
+      let other = arguments[0] ?? .none
+      return value.typeName == other.typeName && TemplateOperators.equal(value, other)
+    },
+    "even": Test(.nothing) { interpreter, value, _ in try rest(value, .int(2), interpreter, is: 0) },
+    "odd": Test(.nothing) { interpreter, value, _ in try rest(value, .int(2), interpreter, is: 1) },
+    "divisibleby": Test(.named("num")) { interpreter, value, arguments in
+      try rest(value, arguments[0] ?? .none, interpreter, is: 0)
+    },
+    "lower": Test(.nothing) { interpreter, value, _ in
+      try interpreter.spend(on: value)
+      return TemplateMethods.hasCase(
+        PythonText.string(value), \.isLowercase, not: \.isUppercase)
+    },
+    "upper": Test(.nothing) { interpreter, value, _ in
+      try interpreter.spend(on: value)
+      return TemplateMethods.hasCase(
+        PythonText.string(value), \.isUppercase, not: \.isLowercase)
+    },
+    "filter": Test(.nothing) { _, value, _ in
+      try TemplateOperators.requireHashable(value)
+      return value.text.map { TemplateFilters.objection($0) == nil } ?? false
+    },
+    "test": Test(.nothing) { _, value, _ in
+      try TemplateOperators.requireHashable(value)
+      return value.text.map { objection($0) == nil } ?? false
+    },
   ]
+
+  private static func isSequence(_ value: RuntimeValue) -> Bool {
+    switch value {
+    case .string, .list, .tuple, .group, .range, .dictionary, .undefined: true
+    default: false
+    }
+  }
+
+  private static func rest(
+    _ value: RuntimeValue, _ divisor: RuntimeValue, _ interpreter: TemplateInterpreter,
+    is wanted: Int
+  ) throws -> Bool {
+    TemplateOperators.equal(
+      try TemplateOperators.binary("%", value, divisor, interpreter.limits), .int(wanted))
+  }
+}
+
+extension TemplateInterpreter {
+  /// Whether a value passes the test `name` (`value is name`).
+  ///
+  /// - Throws: `TemplateError` for an unknown test or operands that do not suit it.
+  func test(
+    _ name: String, _ value: RuntimeValue, _ arguments: RuntimeArguments
+  ) throws -> Bool {
+    guard let test = TemplateTests.all[name] else {
+      throw TemplateOperators.fail(TemplateTests.objection(name) ?? "")
+    }
+    return try test.apply(name, value, arguments, self)
+  }
 }

@@ -35,6 +35,7 @@ extension JSONValue {
     case .null: text += "null"
     case .bool(let value): text += value ? "true" : "false"
     case .int(let value): text += String(value)
+    case .bigInt(let value): text += value.description
     case .double(let value): text += jsonNumber(value)
     case .string(let value): quoteJSON(value, isASCII: style.isASCII, into: &text)
     case .array(let elements):

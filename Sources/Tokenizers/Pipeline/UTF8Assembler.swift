@@ -2,12 +2,14 @@
 ///
 /// Malformed sequences become U+FFFD, one for each maximal part of a sequence, as Rust's and
 /// Python's decoders do.
-struct UTF8Assembler: Sendable {
+package struct UTF8Assembler: Sendable {
   /// The beginning of a character, at most three bytes.
   private var tail: [UInt8] = []
 
+  package init() {}
+
   /// The text that is certain by now.
-  mutating func push(_ bytes: [UInt8]) -> [UInt8] {
+  package mutating func push(_ bytes: [UInt8]) -> [UInt8] {
     let all = tail + bytes
     let cut = all.count - Self.incompleteSuffix(all)
     tail = Array(all[cut...])

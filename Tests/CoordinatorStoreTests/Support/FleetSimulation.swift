@@ -13,6 +13,14 @@ extension Identifiers {
   }
 }
 
+extension Lots {
+  /// Lots that a seed repeats.
+  static func seeded(_ seed: UInt64) -> Lots {
+    let random = SharedRandom(seed)
+    return Lots { random.next() }
+  }
+}
+
 private final class SharedRandom: Sendable {
   private let random: Mutex<SeededRandom>
 
@@ -136,7 +144,8 @@ final class FleetSimulation {
     case .ask(let index): try await ask(index)
     case .heartbeat(let index, let lease):
       let answer = try await lab.store.heartbeat(
-        lease: lease.id, worker: machines[index].record.id, flopsDone: 1, now: now)
+        lease: lease.id, worker: machines[index].record.id,
+        flopsDone: lease.estimatedFlops / 2, now: now)
       if answer.verdict == .proceed { later(.heartbeat(index, lease), in: 900) }
     case .finish(let index, let lease, let lies): try await finish(index, lease, lies)
     case .giveBack(let index, let lease):

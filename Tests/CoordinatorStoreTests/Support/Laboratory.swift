@@ -1,6 +1,7 @@
 import CoordinatorCore
 import CoordinatorStore
 import Foundation
+import ModelFormats
 import TestSupport
 import WirePayloads
 import WireProtocol
@@ -58,7 +59,7 @@ struct Laboratory: Sendable {
 extension Laboratory {
   func newBatch(
     pool: WorkPool = .public, windowSeconds: Int = 86_400, priority: Int = 0,
-    metadata: [String: String]? = nil
+    metadata: ExactDictionary<String>? = nil
   ) -> NewBatch {
     NewBatch(
       keyID: key.id, inputFileID: "file-input", inputBlob: Self.digest("input"),
@@ -163,8 +164,8 @@ extension Laboratory {
         return GenerateResult.Sequence(
           tokens: (0..<count).map { _ in Int32(random.next() % 1000) }, finish: .length,
           logprobs: (0..<count).map { -Float($0) },
-          topTokens: (0..<count).map { _ in (0..<width).map { Int32($0) } },
-          topLogprobs: (0..<count).map { _ in (0..<width).map { -Float($0) } })
+          topTokens: (0..<count).flatMap { _ in (0..<width).map { Int32($0) } },
+          topLogprobs: (0..<count).flatMap { _ in (0..<width).map { -Float($0) } })
       })
   }
 
@@ -214,17 +215,21 @@ extension Laboratory {
     return count
   }
 
-  /// Runs everything that the workers can get, one unit after the other.
+  /// Runs everything that the workers can get, one unit after the other. Among several accounts one
+  /// is drawn first: a minute of waiting lets another have what it leaves.
   func drain(_ workers: [WorkerRecord], now: Timestamp = Laboratory.start) async throws {
-    var isBusy = true
-    while isBusy {
-      isBusy = false
+    var now = now
+    var idleMinutes = 0
+    while idleMinutes < 6 {
+      var isBusy = false
       for worker in workers {
         for lease in try await lease(worker, units: 4, now: now) {
           try await submit(lease, by: worker, now: now.adding(seconds: 1))
           isBusy = true
         }
       }
+      idleMinutes = isBusy ? 0 : idleMinutes + 1
+      if !isBusy { now = now.adding(seconds: 60) }
     }
   }
 }

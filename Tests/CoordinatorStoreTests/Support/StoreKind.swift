@@ -1,8 +1,23 @@
 import CoordinatorCore
 import CoordinatorStore
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
+
+extension Lots {
+  /// The lot falls on nothing, except for what is certain.
+  static let never = Lots { .max }
+  static let always = Lots { 0 }
+
+  /// The draws given, one after the other, as parts of 1; then the lot falls on nothing.
+  static func drawn(_ draws: [Double]) -> Lots {
+    let left = Mutex(draws)
+    return Lots {
+      left.withLock { $0.isEmpty ? .max : UInt64($0.removeFirst() * 0x1p53) << 11 }
+    }
+  }
+}
 
 /// The stores that the contract suite runs over. Another store joins this list and passes the same
 /// tests.
@@ -14,20 +29,21 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
   /// Runs a test against a new, empty store of this kind.
   func withLaboratory(
-    policy: CoordinatorPolicy = CoordinatorPolicy(),
+    policy: CoordinatorPolicy = CoordinatorPolicy(), lots: Lots = .never,
     _ body: (Laboratory) async throws -> Void
   ) async throws {
     switch self {
     case .memory:
       let blobs = MemoryBlobStore()
       try await body(
-        try await Laboratory(try SQLiteStore.inMemory(blobs: blobs, policy: policy), blobs))
+        try await Laboratory(
+          try SQLiteStore.inMemory(blobs: blobs, policy: policy, lots: lots), blobs))
     case .file:
       let folder = try TemporaryFolder()
       let blobs = try FolderBlobStore(folder: folder.url.appendingPathComponent("blobs"))
       let store = try SQLiteStore.open(
         path: folder.url.appendingPathComponent("coordinator.sqlite").path, blobs: blobs,
-        policy: policy)
+        policy: policy, lots: lots)
       try await body(try await Laboratory(store, blobs))
       try store.close()
     }

@@ -16,6 +16,8 @@ struct ControlServer: Sendable {
     var preferences: @Sendable () async -> WorkerPreferences
     var replacePreferences: @Sendable (WorkerPreferences) async throws -> Void
     var finish: @Sendable () -> Void
+    var move: @Sendable (String) async throws(RequestFailure) -> Void
+    var rename: @Sendable (String) async throws(RequestFailure) -> Void
     /// Messages after a number, at most so many.
     var logs: @Sendable (Int, Int) -> LogDocument
     var account: Account
@@ -92,6 +94,20 @@ struct ControlServer: Sendable {
     router.post("/resume") { _, _ in try await answered { try await handlers.order(.none) } }
     router.post("/always") { _, _ in try await answered { try await handlers.order(.always) } }
     router.post("/finish") { _, _ in try await answered { handlers.finish() } }
+    router.post("/move") { request, context in
+      let url = try await request.decode(as: MoveRequest.self, context: context).url
+      return try await Self.asked { () async throws(RequestFailure) -> StatusDocument in
+        try await handlers.move(url)
+        return await handlers.status()
+      }
+    }
+    router.post("/name") { request, context in
+      let name = try await request.decode(as: NameRequest.self, context: context).name
+      return try await Self.asked { () async throws(RequestFailure) -> StatusDocument in
+        try await handlers.rename(name)
+        return await handlers.status()
+      }
+    }
     router.get("/logs") { request, _ in
       let query = request.uri.queryParameters
       return try Self.json(
@@ -164,6 +180,16 @@ struct ControlServer: Sendable {
 /// Whether serving has ended, for who waits for that.
 private final class End: Sendable {
   let hasCome = Atomic(false)
+}
+
+/// The body of `POST /move`: the coordinator's other address.
+struct MoveRequest: Codable, Sendable {
+  var url: String
+}
+
+/// The body of `POST /name`: what statistics are to call this machine.
+struct NameRequest: Codable, Sendable {
+  var name: String
 }
 
 /// The body of `POST /pause`.

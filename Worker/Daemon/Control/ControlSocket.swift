@@ -45,6 +45,20 @@ package struct ControlSocket: Sendable {
     try Self.decode(await send(.POST, "/finish"))
   }
 
+  /// Moves the membership to another address of the coordinator.
+  ///
+  /// - Throws: `ControlError`, also for what the coordinator refuses.
+  package func move(to url: String) async throws(ControlError) -> StatusDocument {
+    try Self.decode(await send(.POST, "/move", MoveRequest(url: url), patience: .coordinator))
+  }
+
+  /// Has the coordinator call this machine by another name.
+  ///
+  /// - Throws: `ControlError`, also for what the coordinator refuses.
+  package func rename(to name: String) async throws(ControlError) -> StatusDocument {
+    try Self.decode(await send(.POST, "/name", NameRequest(name: name), patience: .coordinator))
+  }
+
   /// What the worker has told of itself: the last `limit` messages of those after number `after`.
   ///
   /// - Throws: `ControlError`.
@@ -94,6 +108,7 @@ package struct ControlSocket: Sendable {
     _ method: HTTPMethod, _ route: String, _ body: (any Encodable & Sendable)? = nil,
     patience: TimeAmount = .seconds(10)
   ) async throws(ControlError) -> Data {
+    guard path.utf8.count <= Self.longestPath else { throw .pathTooLong(path: path) }
     guard FileManager.default.fileExists(atPath: path) else { throw .notRunning(path: path) }
     guard let url = URL(httpURLWithSocketPath: path, uri: route) else {
       throw .notRunning(path: path)
@@ -150,12 +165,17 @@ extension TimeAmount {
 /// Why a worker did not do what its owner asked.
 package enum ControlError: Error, Hashable, Sendable, CustomStringConvertible {
   case notRunning(path: String)
+  /// A worker that runs there has no socket.
+  case pathTooLong(path: String)
   case refused(String)
 
   package var description: String {
     switch self {
     case .notRunning(let path):
       "no worker answers at \(path): start one with `tally worker run`, or name its folder with --data"
+    case .pathTooLong(let path):
+      "a worker cannot be asked at \(path): a socket's path has at most \(ControlSocket.longestPath) bytes "
+        + "and this one \(path.utf8.count); choose a folder with a shorter path (--data), or see its log"
     case .refused(let message): message
     }
   }

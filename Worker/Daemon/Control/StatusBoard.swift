@@ -66,7 +66,8 @@ final class StatusBoard: Sendable {
       flops_per_second: report?.flopsPerSecond, uptime_seconds: Int(uptime.inSeconds),
       preferences_problem: state.problem, network: StatusDocument.Network(state, at: now),
       energy: StatusDocument.Energy(energy, wattsPerCore: state.preferences.wattsPerCore),
-      message: report?.message, choices: state.choices.isEmpty ? nil : state.choices)
+      message: report?.message, coordinator_problem: report?.coordinatorProblem,
+      unit_problem: report?.unitProblem, choices: state.choices.isEmpty ? nil : state.choices)
   }
 }
 

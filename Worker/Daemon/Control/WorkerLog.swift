@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import Logging
 import Synchronization
+import WireProtocol
 
 /// What a worker has told of itself: the last messages in memory, more of them in `log/worker.log` of
 /// its folder, which is renamed to `worker.log.1` (in place of the one before) when it is full.
@@ -38,9 +39,8 @@ final class WorkerLog: Sendable {
   func add(_ message: String) {
     let time = Date(timeIntervalSince1970: Double(clock.unixSeconds())).formatted(.iso8601)
     // One line each, whatever others have put into it.
-    let printable = message.unicodeScalars.map { $0.value < 32 || $0.value == 127 ? " " : $0 }
-    var text = "\(time) "
-    text.unicodeScalars.append(contentsOf: printable.prefix(Self.messageLimit))
+    let beginning = String(message.unicodeScalars.prefix(Self.messageLimit))
+    let text = "\(time) \(ForeignText.plain(beginning))"
     state.withLock { state in
       state.lines.append(LogDocument.Line(number: state.next, text: text))
       state.next += 1
@@ -54,6 +54,7 @@ final class WorkerLog: Sendable {
       rename(path, path + ".1")
       state.fileBytes = 0
     }
+    try? DurableFile.makeFolder((path as NSString).deletingLastPathComponent)
     let file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
     guard file >= 0 else { return }
     defer { close(file) }

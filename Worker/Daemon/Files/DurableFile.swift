@@ -30,7 +30,13 @@ enum DurableFile {
     let temporary = path + ".new"
     // Made anew: in another's folder a link may lie in wait for what root writes.
     unlink(temporary)
-    let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
+    let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+    var file = open(temporary, flags, mode)
+    if file < 0, errno == ENOENT {
+      // Somebody cleared the folder away.
+      try makeFolder((path as NSString).deletingLastPathComponent)
+      file = open(temporary, flags, mode)
+    }
     guard file >= 0 else { throw FileError(doing: "creating", path: temporary) }
     do {
       defer { close(file) }

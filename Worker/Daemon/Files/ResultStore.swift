@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import WirePayloads
 import WireProtocol
 import WorkerCore
@@ -86,11 +87,17 @@ struct FinishedResult: Hashable, Sendable {
 
 /// Finished results on disk, a file each, from the moment a unit ends until the coordinator has
 /// answered for it.
-struct ResultStore: Sendable {
+final class ResultStore: Sendable {
   let folder: String
+  /// Results that the disk refused.
+  private let held = Mutex<[String: FinishedResult]>([:])
+  /// Bytes of those at most.
+  private static let heldLimitBytes = 256 << 20
   private static let suffix = ".result"
   /// Bytes of the largest result file that is read back.
   private static let limitBytes = 1 << 30
+
+  init(folder: String) { self.folder = folder }
 
   /// True for an id that can name a file: what the protocol says, and nothing that leaves the
   /// folder.
@@ -108,12 +115,31 @@ struct ResultStore: Sendable {
     try DurableFile.write(result.pieces(), to: path(lease))
   }
 
-  /// The result of a lease; nil when there is none or its file is damaged.
-  func load(_ lease: String) throws -> FinishedResult? {
-    try DurableFile.read(path(lease), limitBytes: Self.limitBytes).flatMap(FinishedResult.init)
+  /// Keeps a result in memory that the disk refused; false where there is no room for it.
+  func hold(_ result: FinishedResult, lease: String) -> Bool {
+    held.withLock { held in
+      let bytes = held.values.reduce(result.body.count) { $0 + $1.body.count }
+      guard bytes <= Self.heldLimitBytes else { return false }
+      held[lease] = result
+      return true
+    }
   }
 
-  func remove(_ lease: String) throws { try DurableFile.remove(path(lease)) }
+  /// The result of a lease; nil when there is none or its file is damaged. One that the disk refused
+  /// goes there once there is room.
+  func load(_ lease: String) throws -> FinishedResult? {
+    if let result = held.withLock({ $0[lease] }) {
+      if (try? save(result, lease: lease)) != nil { held.withLock { $0[lease] = nil } }
+      return result
+    }
+    return try DurableFile.read(path(lease), limitBytes: Self.limitBytes)
+      .flatMap(FinishedResult.init)
+  }
+
+  func remove(_ lease: String) throws {
+    guard held.withLock({ $0.removeValue(forKey: lease) }) == nil else { return }
+    try DurableFile.remove(path(lease))
+  }
 
   /// All leases with a result, and when their units finished, in seconds since 1970. Damaged files
   /// are left alone and not listed.

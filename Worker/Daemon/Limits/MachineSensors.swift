@@ -20,24 +20,33 @@ struct MachineSensors: Sendable {
   ///
   /// - Parameters:
   ///   - date: the calendar's time.
-  ///   - calendar: whose days and hours the owner means.
-  mutating func sample(at date: Date, calendar: Calendar = .current) -> Surroundings {
+  mutating func sample(at date: Date) -> Surroundings {
     var around = Surroundings()
     around.otherLoad = sampleLoad()
     around.isOnBattery = isOnBattery
     around.temperatureCelsius = temperature
     around.idleSeconds = idleSeconds(at: date.timeIntervalSince1970)
-    let parts = calendar.dateComponents(
-      [.year, .month, .weekday, .hour, .minute], from: date)
-    around.weekday = (parts.weekday ?? 1) - 1
-    around.minuteOfDay = (parts.hour ?? 0) * 60 + (parts.minute ?? 0)
+    let local = Self.localTime(date)
+    around.weekday = Int(local.tm_wday)
+    around.minuteOfDay = Int(local.tm_hour) * 60 + Int(local.tm_min)
     around.ownMemoryBytes = ownMemoryBytes
     around.cpuPressure = text("/proc/pressure/cpu").flatMap { Pressure.averageOf10("some", in: $0) }
     around.memoryPressure = text("/proc/pressure/memory")
       .flatMap { Pressure.averageOf10("full", in: $0) }
-    around.month = CalendarMonth(year: parts.year ?? 1970, month: parts.month ?? 1)
+    around.month = CalendarMonth(
+      year: Int(local.tm_year) + 1900, month: Int(local.tm_mon) + 1)
     around.memoryBytes = memoryBytes
     return around
+  }
+
+  /// In the machine's time zone as it is now: Foundation's would be that of the process's start.
+  private static func localTime(_ date: Date) -> tm {
+    var seconds = time_t(date.timeIntervalSince1970)
+    var local = tm()
+    // Reads /etc/localtime again where it has changed.
+    tzset()
+    localtime_r(&seconds, &local)
+    return local
   }
 
   // MARK: Load

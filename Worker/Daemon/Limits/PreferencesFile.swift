@@ -16,9 +16,7 @@ package struct PreferencesFile: Sendable {
   ///
   /// - Throws: `FileError` that names the file and the setting.
   package func load() throws -> WorkerPreferences {
-    guard let data = try DurableFile.read(path, limitBytes: 1 << 16) else {
-      return WorkerPreferences()
-    }
+    guard let data = try bytes() else { return WorkerPreferences() }
     do {
       return try JSONDecoder().decode(WorkerPreferences.self, from: data)
     } catch let error as PreferenceError {
@@ -30,6 +28,16 @@ package struct PreferencesFile: Sendable {
       throw FileError(doing: "reading", path: path, reason: "not a JSON object of settings")
     }
   }
+
+  /// The file as it is; nil when there is none.
+  ///
+  /// - Throws: `FileError`.
+  package func bytes() throws -> Data? { try DurableFile.read(path, limitBytes: 1 << 16) }
+
+  /// Replaces the file by these bytes.
+  ///
+  /// - Throws: `FileError`.
+  package func save(_ bytes: Data) throws { try DurableFile.write([bytes], to: path) }
 
   /// Replaces the file.
   ///

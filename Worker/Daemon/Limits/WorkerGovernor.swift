@@ -28,6 +28,9 @@ actor WorkerGovernor {
   private let file: PreferencesFile
   private let choicesFile: ChoicesFile
   private let pauseFile: PauseFile
+  /// The end of a pause of an earlier run, in seconds since 1970: looked at again each time, since the
+  /// calendar may be set.
+  private var storedPauseEnd: Int?
   private let runner: any UnitRunning
   private let traffic: TrafficMeter
   private let energy: EnergyRecorder
@@ -80,7 +83,13 @@ actor WorkerGovernor {
     choicesVersion = choicesFile.version
     choices = try choicesFile.load()
     governor = Governor(preferences: try file.load())
-    governor.order = try pauseFile.load(clock) ?? (isAlways ? .always : .none)
+    let stored = try pauseFile.load()
+    storedPauseEnd = stored?.until
+    if let stored {
+      governor.order = .pause(until: stored.until.map { clock.moment(unixSeconds: $0) })
+    } else if isAlways {
+      governor.order = .always
+    }
     self.sensors = sensors
     logins = LoginSessions(root: sensors.root)
     group = ControlGroup(root: sensors.root)
@@ -113,6 +122,7 @@ actor WorkerGovernor {
   /// - Throws: `FileError`.
   func give(_ order: Governor.Order) throws {
     try pauseFile.save(order, clock)
+    storedPauseEnd = nil
     governor.order = order
     logger.info("owner's order", metadata: ["order": "\(order)"])
     look()
@@ -142,6 +152,7 @@ actor WorkerGovernor {
     takeUpPreferences()
     takeUpChoices()
     group.hold(to: governor.preferences.cgroupWeight)
+    lookAtPause()
     let date = Date(timeIntervalSince1970: Double(clock.unixSeconds()))
     var around = sensors.sample(at: date)
     month = around.month
@@ -168,6 +179,14 @@ actor WorkerGovernor {
       ComputeLimit(
         share: allowance.computes ? allowance.cpuShare : 0, threads: allowance.threads))
     changed(allowance)
+  }
+
+  /// The end of a stored pause by the calendar as it reads now. Whole seconds make no difference: the two
+  /// clocks do not tick together.
+  private func lookAtPause() {
+    guard let storedPauseEnd, case .pause(let until?) = governor.order else { return }
+    let end = clock.moment(unixSeconds: storedPauseEnd)
+    if abs(until.duration(to: end).inSeconds) > 2 { governor.order = .pause(until: end) }
   }
 
   /// Asks who is at the machine, if it is time; a login manager that hangs holds up nothing.
@@ -224,7 +243,7 @@ actor WorkerGovernor {
 
 /// Remembers over restarts that the owner paused the worker, and until when by the calendar.
 private struct PauseFile: Sendable {
-  private struct Content: Codable {
+  struct Content: Codable {
     /// Seconds since 1970; missing: until further notice.
     var until: Int?
   }
@@ -234,10 +253,9 @@ private struct PauseFile: Sendable {
   init(in folder: WorkerFolder) { path = folder.path + "/paused.json" }
 
   /// Nil where there is no pause. What cannot be understood is one: nobody else writes the file.
-  func load(_ clock: WorkerClock) throws -> Governor.Order? {
+  func load() throws -> Content? {
     guard let data = try DurableFile.read(path, limitBytes: 1 << 12) else { return nil }
-    let content = try? JSONDecoder().decode(Content.self, from: data)
-    return .pause(until: content?.until.map { clock.moment(unixSeconds: $0) })
+    return (try? JSONDecoder().decode(Content.self, from: data)) ?? Content()
   }
 
   func save(_ order: Governor.Order, _ clock: WorkerClock) throws {

@@ -95,7 +95,7 @@ struct UnitThread: Sendable {
         unit: lease.unit, result: result ?? outcome.result,
         milliseconds: Int((seconds * 1000).rounded()), energy: energy,
         now: clock.unixSeconds(), key: key)
-      try results.save(finished, lease: lease.id)
+      try save(finished)
       return .finished(tokens: outcome.tokens, flops: outcome.flops, seconds: seconds,
         resumedSequences: outcome.resumedSequences)
     } catch UnitFailure.cancelled {
@@ -107,6 +107,18 @@ struct UnitThread: Sendable {
       return .failed(.outOfMemory, detail: detail)
     } catch {
       return .failed(.failed, detail: "\(error)")
+    }
+  }
+
+  /// On the disk, or in memory where the disk refuses: the network may take it meanwhile.
+  private func save(_ finished: FinishedResult) throws {
+    do {
+      try results.save(finished, lease: prepared.lease.id)
+    } catch {
+      guard results.hold(finished, lease: prepared.lease.id) else { throw error }
+      logger.warning(
+        "result not written: it is sent from memory",
+        metadata: ["lease": "\(prepared.lease.id)", "error": "\(error)"])
     }
   }
 

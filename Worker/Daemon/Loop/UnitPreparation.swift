@@ -92,12 +92,15 @@ struct UnitPreparation: Sendable {
   }
 
   private func read(_ digest: Digest) throws(FetchFailure) -> Data {
+    let path = cache.path(of: digest)
+    if let size = DurableFile.size(path), size > Self.limitBytes {
+      throw .permanent(
+        .invalidUnit, detail: "blob \(digest): \(size) bytes are more than \(Self.limitBytes)")
+    }
     do {
-      if let data = try DurableFile.read(cache.path(of: digest), limitBytes: Self.limitBytes) {
-        return data
-      }
+      if let data = try DurableFile.read(path, limitBytes: Self.limitBytes) { return data }
     } catch {
-      throw .permanent(.invalidUnit, detail: "\(error)")
+      throw .permanent(.failed, detail: "\(error)")
     }
     throw .permanent(.failed, detail: "blob \(digest) left the cache")
   }

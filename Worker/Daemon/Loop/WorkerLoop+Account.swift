@@ -32,9 +32,7 @@ extension WorkerLoop {
   }
 
   private func member() throws(RequestFailure) -> CoordinatorClient {
-    guard let client else {
-      throw .refused(status: 0, code: nil, message: "this worker has not joined a coordinator yet")
-    }
+    guard let client else { throw Self.notJoined }
     return client
   }
 }

@@ -12,6 +12,7 @@ extension WorkerLoop {
     switch action {
     case .enrol: enrol()
     case .renewCertificate: renew()
+    case .move(let url): move(url)
     case .requestLease(let maximum): requestLease(maximum)
     case .fetch(let lease): fetch(lease)
     case .cancelFetch(let lease): cancelFetch(lease)
@@ -35,13 +36,11 @@ extension WorkerLoop {
             message: "this data folder belongs to no coordinator yet: an invitation is needed")))
       return nil
     }
-    let enroller = Enroller(
-      http: equipment.http, key: equipment.key, workerName: equipment.configuration.workerName)
-    let now = equipment.clock.unixSeconds()
+    let (enroller, now) = (enroller, equipment.clock.unixSeconds())
     return {
       do throws(RequestFailure) {
         let member = try await enroller.enrol(invitation, now: now)
-        try await self.joined(member)
+        self.tell.yield(.enrolled(try await self.take(member)))
       } catch {
         self.tell.yield(.enrolmentFailed(error))
       }
@@ -49,31 +48,44 @@ extension WorkerLoop {
   }
 
   private func renew() -> Work? {
-    guard let client, let membership else { return nil }
-    let enroller = Enroller(
-      http: equipment.http, key: equipment.key, workerName: equipment.configuration.workerName)
-    let now = equipment.clock.unixSeconds()
+    guard let membership else { return nil }
+    let (enroller, now) = (enroller, equipment.clock.unixSeconds())
     return {
       do throws(RequestFailure) {
-        let member = try await enroller.renew(membership, over: client, now: now)
-        try await self.joined(member)
+        let member = try await enroller.renew(membership, now: now)
+        self.tell.yield(.renewed(try await self.take(member)))
       } catch {
         self.tell.yield(.renewalFailed(error))
       }
     }
   }
 
-  /// Stores a membership, then takes it up.
-  private func joined(_ member: Membership) throws(RequestFailure) {
-    let isFirst = membership == nil
+  private func move(_ url: String) -> Work? {
+    return {
+      do throws(RequestFailure) {
+        try await self.move(to: url)
+      } catch {
+        self.tell.yield(.movingFailed(error))
+      }
+    }
+  }
+
+  var enroller: Enroller {
+    Enroller(
+      http: equipment.http, key: equipment.key, workerName: equipment.configuration.workerName)
+  }
+
+  /// Stores a membership, then takes it up; returns when to renew its certificate.
+  func take(_ member: Membership) throws(RequestFailure) -> CertificateTerm {
     do {
       try member.store(in: equipment.folder)
       try become(member)
     } catch {
       throw .refused(status: 0, code: nil, message: "\(error)")
     }
-    guard let term else { return }
-    tell.yield(isFirst ? .enrolled(term) : .renewed(term))
+    receivedAt = equipment.clock.now()
+    guard let term else { throw .refused(status: 0, code: nil, message: "no membership") }
+    return term
   }
 
   // MARK: Leases
@@ -85,7 +97,7 @@ extension WorkerLoop {
       do throws(RequestFailure) {
         let response = try await client.post(
           WorkerRoute.lease, request, for: LeaseResponse.self)
-        self.tell.yield(.leaseAnswered(Self.sound(response)))
+        self.tell.yield(.leaseAnswered(await self.sound(response)))
       } catch {
         self.tell.yield(.leaseFailed(error))
       }
@@ -99,7 +111,7 @@ extension WorkerLoop {
       cacheFreeBytes: await equipment.cache.freeBytes, cachedModels: await cachedModels(),
       measuredFlopsPerSecond: tallies.flopsPerSecond, secondsWanted: configuration.secondsWanted,
       maximumUnits: maximum, choices: choices.isEmpty ? nil : choices,
-      machine: equipment.allowance()?.sharesMachine == true ? equipment.machine : nil)
+      machine: equipment.allowance()?.sharesMachine == true ? equipment.machine : nil, run: runName)
   }
 
   /// The manifests whose every chunk is in the cache.
@@ -120,10 +132,13 @@ extension WorkerLoop {
     return complete
   }
 
-  /// Without the leases whose ids are none, since ids name files.
-  private static func sound(_ response: LeaseResponse) -> LeaseResponse {
+  /// Without the leases whose ids are none, since ids name files; with the address to move to, if there
+  /// is one.
+  private func sound(_ response: LeaseResponse) -> LeaseResponse {
     var response = response
     response.leases.removeAll { !ResultStore.isLeaseID($0.id) }
+    noteAnnounced(response.nextAddress)
+    response.nextAddress = nextAddress ?? membership?.record.nextURL
     return response
   }
 

@@ -1,3 +1,4 @@
+import Foundation
 import Logging
 import WireProtocol
 import WorkerCore
@@ -14,11 +15,11 @@ extension WorkerLoop {
           "worker": "\(membership?.record.workerID ?? "not joined")",
           "coordinator": "\(membership?.record.url ?? equipment.configuration.invitation?.url ?? "")",
           "waitingResults": "\(results.count)", "heldUnits": "\(units.count)",
-          "member": "\(certificate != nil)",
+          "member": "\(certificate != nil)", "proxy": "\(proxy)",
         ])
     case .terminate: logger.info("asked to end")
     case .finish: logger.info("asked to finish")
-    case .computingAllowed, .transferAllowed, .chosen: break
+    case .computingAllowed, .transferAllowed, .chosen, .calendarRead, .addressAnnounced: break
     case .memoryExceeded(let used, let limit):
       logger.warning(
         "more memory in use than the limit: the running unit is given back",
@@ -27,6 +28,10 @@ extension WorkerLoop {
     case .renewed: logger.info("certificate renewed", metadata: identity)
     case .enrolmentFailed(let failure): warn("joining failed", failure)
     case .renewalFailed(let failure): warn("renewal failed", failure)
+    case .moved:
+      logger.notice("moved", metadata: ["coordinator": "\(membership?.record.url ?? "")"])
+    case .movingFailed(let failure):
+      logger.info("the announced address is not taken up yet", metadata: ["failure": "\(failure)"])
     case .leaseFailed(let failure): warn("lease request failed", failure)
     case .heartbeatFailed(let lease, let failure): warn("heartbeat failed", failure, lease)
     case .uploadFailed(let lease, let failure): warn("upload failed", failure, lease)
@@ -63,6 +68,14 @@ extension WorkerLoop {
     if let message {
       equipment.logger.notice("message of the operator", metadata: ["message": "\(message)"])
     }
+  }
+
+  /// The proxy between, without secrets.
+  private var proxy: String {
+    let url = membership?.record.url ?? equipment.configuration.invitation?.url ?? ""
+    let settings = try? ProxySettings(
+      for: url, environment: ProcessInfo.processInfo.environment)
+    return settings?.spelled ?? "none"
   }
 
   private var identity: Logger.Metadata {

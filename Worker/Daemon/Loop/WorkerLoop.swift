@@ -36,6 +36,10 @@ actor WorkerLoop {
   private var timer: (at: Moment, task: Task<Void, Never>)?
   private var stopReason: StopReason?
   var membership: Membership?
+  /// When the membership came, if in this run.
+  var receivedAt: Moment?
+  /// The results that were there at the start, and when they were finished by the calendar.
+  private var found: [(lease: String, finishedAt: Int)] = []
   var client: CoordinatorClient?
   var prepared: [String: PreparedUnit] = [:]
   var fetches: [String: Task<Void, Never>] = [:]
@@ -49,6 +53,8 @@ actor WorkerLoop {
   var choices: WorkChoices
   /// What the coordinator's operator said last.
   var operatorMessage: String?
+  /// Names this process for the coordinator.
+  let runName = String(UInt64.random(in: .min ... .max), radix: 36)
   private var reportedAt: Moment?
   private var standingSchedule = StandingSchedule()
   var standing: StandingNote?
@@ -83,13 +89,9 @@ actor WorkerLoop {
 
   /// Runs until the life cycle stops; returns why.
   func run() async throws -> StopReason {
-    if let member = try Membership(in: equipment.folder), !needsInvitation(member) {
-      try become(member)
-    }
-    let results = try equipment.results.list().map {
-      StoredResult(
-        lease: $0.lease, finishedAt: equipment.clock.moment(unixSeconds: $0.finishedAt))
-    }
+    if let member = try Membership(in: equipment.folder) { try become(member) }
+    found = try equipment.results.list()
+    let results = foundResults
     let units = try equipment.checkpoints.list()
     standing = StandingFile(in: equipment.folder).load()
     await withDiscardingTaskGroup { group in
@@ -100,6 +102,8 @@ actor WorkerLoop {
       // From here on the life cycle knows of them, and what it does not hold goes.
       for unit in units { checkpointed[unit.lease.id] = unit.lease }
       take(.started(certificate: term, results: results, units: units), &group)
+      take(.addressAnnounced(nextAddress ?? membership?.record.nextURL), &group)
+      group.addTask { await self.readCalendar() }
       // A cancelled task leaves the loop here.
       for await event in events where stopReason == nil {
         take(event, &group)
@@ -164,27 +168,51 @@ actor WorkerLoop {
 
   // MARK: Membership
 
-  /// True when the folder's membership cannot be used any more and an invitation is there to
-  /// replace it.
-  private func needsInvitation(_ member: Membership) -> Bool {
-    equipment.configuration.invitation != nil
-      && member.record.notAfter <= equipment.clock.unixSeconds()
-  }
-
   /// Takes up a membership.
   func become(_ member: Membership) throws {
+    client = try CoordinatorClient(http: equipment.http, member, key: equipment.key)
     membership = member
-    client = CoordinatorClient(
-      http: equipment.http, url: member.record.url,
-      tls: try .member(member, key: equipment.key))
   }
 
-  /// When the present certificate is to be renewed.
+  /// When the present certificate is to be renewed: by this process's own clock where the coordinator
+  /// said for how long it is valid, else by the calendar as it reads now.
   var term: CertificateTerm? {
-    membership.map { member in
-      CertificateTerm(
-        startedAt: equipment.clock.moment(unixSeconds: member.record.issuedAt),
-        endsAt: equipment.clock.moment(unixSeconds: member.record.notAfter))
+    guard let record = membership?.record else { return nil }
+    let byCalendar = equipment.clock.moment(unixSeconds: record.renewAt)
+    guard let receivedAt else { return CertificateTerm(renewAt: byCalendar) }
+    if let seconds = record.validSeconds {
+      // No answer makes the worker ask without a pause.
+      let life = Duration.seconds(max(3, min(seconds, 1 << 40)))
+      return CertificateTerm(startedAt: receivedAt, endsAt: receivedAt + life)
+    }
+    let hasEnded = record.notAfter <= equipment.clock.unixSeconds()
+    return CertificateTerm(
+      renewAt: hasEnded ? max(byCalendar, receivedAt + .seconds(3600)) : byCalendar)
+  }
+
+  /// The address of the invitation, where the membership did not follow it yet.
+  var nextAddress: String? {
+    guard let member = membership, let invitation = equipment.configuration.invitation else {
+      return nil
+    }
+    let url = CoordinatorClient.spelled(invitation.url)
+    return [member.record.url, member.record.invitedURL].contains(url) ? nil : url
+  }
+
+  /// The results that were there at the start, with their ages by the calendar as it reads now.
+  private var foundResults: [StoredResult] {
+    found.map {
+      StoredResult(
+        lease: $0.lease, finishedAt: equipment.clock.moment(unixSeconds: $0.finishedAt))
+    }
+  }
+
+  /// Looks at the calendar each minute: it may have been set.
+  private func readCalendar() async {
+    while true {
+      let next = equipment.clock.now() + .seconds(60)
+      guard (try? await equipment.clock.sleep(next)) != nil else { return }
+      tell.yield(.calendarRead(term, results: foundResults))
     }
   }
 
@@ -220,7 +248,15 @@ actor WorkerLoop {
         workerID: membership?.record.workerID, accountName: membership?.record.accountName,
         unit: unit, unitsDone: tallies.unitsDone, tokensDone: tallies.tokensDone,
         sequencesResumed: tallies.sequencesResumed, waitingResults: lifecycle.waitingResults,
-        flopsPerSecond: tallies.flopsPerSecond, standing: standing, message: operatorMessage))
+        flopsPerSecond: tallies.flopsPerSecond, standing: standing, message: operatorMessage,
+        coordinatorProblem: lifecycle.turningAway.map { Self.words($0, at: now) },
+        unitProblem: lifecycle.unitFailure.map { "the last unit failed here: \($0)" }))
+  }
+
+  private static func words(_ turningAway: TurningAway, at now: Moment) -> String {
+    let again = turningAway.until.map { "; asking again in \(WorkerActivity.wait($0, at: now))" }
+    let words = ForeignText.line("\(turningAway.failure)") ?? ""
+    return "the coordinator turns this worker away: \(words)" + (again ?? "")
   }
 
   /// What a unit may take now, by the configuration and the owner's preferences.

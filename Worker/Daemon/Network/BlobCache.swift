@@ -1,3 +1,4 @@
+import BoundedWork
 import Foundation
 import Glibc
 import Logging
@@ -17,6 +18,9 @@ actor BlobCache {
   /// Blobs whose bytes were hashed since this process started: what a disk did to older ones is
   /// found at first use.
   private var verified: Set<Digest> = []
+  /// Blobs that are being hashed, so that all who ask wait for one look.
+  private var checks: [Digest: Task<Bool, Never>] = [:]
+  private let hashing = HeavyWork(threads: 1)
   private var downloading: Set<Digest> = []
   private let traffic: TrafficMeter
   private let logger: Logger
@@ -124,7 +128,7 @@ actor BlobCache {
     var pinned: [Digest] = []
     var seen: Set<Digest> = []
     for blob in blobs where seen.insert(blob.digest).inserted {
-      if isSound(blob.digest) {
+      if await isSound(blob.digest) {
         index.pin([blob.digest])
         pinned.append(blob.digest)
       } else {
@@ -158,6 +162,8 @@ actor BlobCache {
   /// it is or may be made; nil if there is no room beside the blobs.
   func acquirePacked(_ packed: BlobReference) -> String? {
     makeUpLimit()
+    // The cache is its owner's to clear while the worker runs; without a folder nothing is kept.
+    try? DurableFile.makeFolder(folder + "/packed")
     switch index.reserve(packed.digest, bytes: packed.bytes, isDerived: true) {
     case .present, .underway: break
     case .reserved(let evicted): drop(evicted)
@@ -187,6 +193,7 @@ actor BlobCache {
 
   /// Remembers that a blob is a manifest.
   func markManifest(_ digest: Digest) {
+    try? DurableFile.makeFolder(folder + "/manifests")
     close(open("\(folder)/manifests/\(digest.hex)", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600))
   }
 
@@ -203,12 +210,25 @@ actor BlobCache {
 
   // MARK: Details
 
-  /// True when the blob is there and its bytes are right; a damaged one is dropped.
-  private func isSound(_ digest: Digest) -> Bool {
+  /// True when the blob is there and its bytes are right; a damaged one is dropped. Hashing a model
+  /// takes long: others are answered meanwhile, and nothing evicts the blob.
+  private func isSound(_ digest: Digest) async -> Bool {
     guard index.contains(digest) else { return false }
     let path = path(of: digest)
     if verified.contains(digest), access(path, R_OK) == 0 { return true }
-    if (try? BlobFile.digest(path)) == digest {
+    let check =
+      checks[digest]
+      ?? Task { [hashing] in
+        (try? await hashing.run { try BlobFile.digest(path) }) == digest
+      }
+    checks[digest] = check
+    index.pin([digest])
+    let isRight = await check.value
+    index.unpin([digest])
+    checks[digest] = nil
+    // Who waited for the same look may have begun to fetch it again.
+    guard !downloading.contains(digest), index.contains(digest) else { return false }
+    if isRight || verified.contains(digest) {
       verified.insert(digest)
       // The next start orders by this time.
       utimes(path, nil)
@@ -238,7 +258,7 @@ actor BlobCache {
     }
     let download = BlobDownload(
       client: client, traffic: traffic, digest: digest, partsFolder: folder + "/parts",
-      destination: path)
+      destination: path, hashing: hashing)
     do {
       _ = try await download.run(expectedBytes: bytes) { size throws(FetchFailure) in
         try await self.reserve(digest, size)

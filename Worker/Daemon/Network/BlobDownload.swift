@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import BoundedWork
 import Foundation
 import Glibc
 import NIOCore
@@ -20,6 +21,8 @@ struct BlobDownload: Sendable {
   let partsFolder: String
   /// Where the checked blob goes.
   let destination: String
+  /// Where it is hashed.
+  let hashing: HeavyWork
   /// Bytes of a segment.
   var segmentBytes = 8 << 20
   /// Segments fetched at one time.
@@ -43,7 +46,7 @@ struct BlobDownload: Sendable {
       }
       do {
         try await fetchMissing(of: size)
-        if try assemble(size) { return size }
+        if try await hashing.run({ try assemble(size) }) { return size }
       } catch let failure as FetchFailure {
         throw failure
       } catch is WrongAnswer {
@@ -165,6 +168,12 @@ struct BlobDownload: Sendable {
     _ response: HTTPClientResponse, into segment: DownloadPlan.Segment, size: Int
   ) async throws(FetchFailure) {
     let path = partPath(segment.index, size: size)
+    do {
+      // The cache is its owner's to clear while the worker runs.
+      try DurableFile.makeFolder(partsFolder)
+    } catch {
+      throw .permanent(.failed, detail: "\(error)")
+    }
     guard let file = fopen(path, segment.haveBytes == 0 ? "wb" : "ab") else {
       throw .permanent(.failed, detail: "\(FileError(doing: "opening", path: path))")
     }
@@ -186,10 +195,8 @@ struct BlobDownload: Sendable {
       }
     } catch let failure as FetchFailure {
       throw failure
-    } catch let failure as RequestFailure {
-      throw .request(failure)
     } catch {
-      throw .request(.unreachable(detail: "\(error)"))
+      throw .request(await client.failure(error))
     }
     guard room == 0 else {
       throw .request(.unreachable(detail: "the answer ended \(room) bytes early"))

@@ -12,15 +12,28 @@ struct CoordinatorClient: Sendable {
   /// `https://host:port`, no slash at the end.
   let url: String
   let tls: TLSConfiguration
+  /// The coordinator's own authority, for saying who answers in its place; nil before it is known.
+  var trusted: Digest?
+  /// When the client certificate ends, in seconds since 1970; nil without one.
+  var certificateEnd: Int?
   /// How long an answer to a control message may take.
   var answerTimeout: TimeAmount = .seconds(30)
   /// Bytes of the longest answer that is no blob.
   static let answerLimitBytes = 16 << 20
 
-  init(http: HTTPClient, url: String, tls: TLSConfiguration) {
+  init(http: HTTPClient, url: String, tls: TLSConfiguration, trusted: Digest? = nil) {
     self.http = http
     self.url = Self.spelled(url)
     self.tls = tls
+    self.trusted = trusted
+  }
+
+  /// Speaks as a member.
+  init(http: HTTPClient, _ member: Membership, key: any WorkerKey) throws {
+    self.init(
+      http: http, url: member.record.url, tls: try .member(member, key: key),
+      trusted: member.authorityFingerprint)
+    certificateEnd = member.record.notAfter
   }
 
   /// A coordinator's address as workers store and compare it: without a slash at the end.
@@ -97,7 +110,7 @@ struct CoordinatorClient: Sendable {
     do {
       return try await response.body.collect(upTo: Self.answerLimitBytes)
     } catch {
-      throw .unreachable(detail: "\(error)")
+      throw await failure(error)
     }
   }
 
@@ -108,8 +121,30 @@ struct CoordinatorClient: Sendable {
     do {
       return try await http.execute(request, timeout: timeout)
     } catch {
-      throw .unreachable(detail: "\(error)")
+      throw await failure(error)
     }
+  }
+
+  /// What an error of the connection means, in words.
+  func failure(_ error: any Error) async -> RequestFailure {
+    if let failure = error as? RequestFailure { return failure }
+    let trouble = ConnectionTrouble(error)
+    let now = Int(Date().timeIntervalSince1970)
+    switch trouble {
+    case .certificateRefused: return .notAdmitted(message: trouble.words(now: now))
+    case .untrusted:
+      let evidence = await ConnectionTrouble.Evidence.gather(from: url, over: http)
+      return .unreachable(
+        detail: trouble.words(evidence: evidence, trusted: trusted, now: now))
+    case .closed, .handshakeFailed:
+      // Not everybody says why a certificate is refused.
+      guard let certificateEnd, certificateEnd <= now else { break }
+      return .notAdmitted(
+        message: "\(trouble.words(now: now)), and this worker's certificate has ended by this "
+          + "machine's clock")
+    case .otherHost, .plainHTTP, .other: break
+    }
+    return .unreachable(detail: trouble.words(now: now))
   }
 
   static func decode<Answer: Decodable>(
@@ -138,6 +173,8 @@ struct CoordinatorClient: Sendable {
         status: status, retryAfter: seconds.map { .seconds(max(0, min($0, 3600))) })
     case 426: return .upgradeRequired(message: message)
     case 401: return .notAdmitted(message: message)
+    // Of nobody's request in particular: the coordinator, or what stands before it, wants no worker.
+    case 403 where detail?.code == nil: return .notAdmitted(message: message)
     default: return .refused(status: status, code: detail?.code, message: message)
     }
   }

@@ -1,0 +1,88 @@
+import CoordinatorCore
+import HTTPTypes
+import Synchronization
+
+/// Who may send a result now: a worker one at a time, and for a while none who sent several that were
+/// no results. Asked before a body is read.
+package final class UploadAdmission: Sendable {
+  private struct Sender {
+    var isSending = false
+    /// Results in a row that were none.
+    var invalid = 0
+    var heldUntil: Timestamp?
+  }
+
+  private struct State {
+    var senders: [String: Sender] = [:]
+    var sending = 0
+  }
+
+  private let state = Mutex(State())
+
+  /// Uploads at once, of all workers.
+  private static let uploads = 256
+  /// Invalid results in a row after which a lease ends and its worker is held back.
+  private static let patience = 3
+  private static let holdSeconds = 600
+  /// Workers to be remembered, about.
+  private static let remembered = 10_000
+
+  package init() {}
+
+  /// Begins an upload of `worker`, which `end` ends.
+  ///
+  /// - Throws: `APIError` 429 and 503, with the time to come back.
+  package func begin(_ worker: String, now: Timestamp) throws {
+    try state.withLock { state in
+      var sender = state.senders[worker] ?? Sender()
+      if let until = sender.heldUntil, until > now {
+        throw APIError.tryLater(
+          .tooManyRequests, "This worker sent \(sender.invalid) invalid results in a row.",
+          seconds: Int(until.seconds(since: now).rounded(.up)))
+      }
+      guard !sender.isSending else {
+        throw APIError.tryLater(
+          .tooManyRequests, "This worker is sending a result already.", seconds: 5)
+      }
+      guard state.sending < Self.uploads else {
+        throw APIError.tryLater(
+          .serviceUnavailable, "Too many results arrive at once.", seconds: 10)
+      }
+      sender.isSending = true
+      state.senders[worker] = sender
+      state.sending += 1
+    }
+  }
+
+  /// Ends an upload.
+  package func end(_ worker: String, now: Timestamp) {
+    state.withLock { state in
+      state.sending -= 1
+      state.senders[worker]?.isSending = false
+      if state.senders[worker]?.invalid == 0 { state.senders[worker] = nil }
+      guard state.senders.count > Self.remembered else { return }
+      state.senders = state.senders.filter { _, sender in
+        sender.isSending || sender.heldUntil.map { $0 > now } ?? false
+      }
+    }
+  }
+
+  /// Notes a result that is none.
+  ///
+  /// - Returns: whether that is enough for its lease to end.
+  func noteInvalid(_ worker: String, now: Timestamp) -> Bool {
+    state.withLock { state in
+      var sender = state.senders[worker] ?? Sender()
+      sender.invalid += 1
+      let isEnough = sender.invalid >= Self.patience
+      if isEnough { sender.heldUntil = now.adding(seconds: Self.holdSeconds) }
+      state.senders[worker] = sender
+      return isEnough
+    }
+  }
+
+  /// Notes a result that is one.
+  func noteValid(_ worker: String) {
+    state.withLock { $0.senders[worker]?.invalid = 0 }
+  }
+}

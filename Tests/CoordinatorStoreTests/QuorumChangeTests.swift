@@ -1,0 +1,129 @@
+import CoordinatorCore
+import CoordinatorStore
+import Foundation
+import GRDB
+import TestSupport
+import Testing
+import WireProtocol
+
+/// Processes with other settings, and other versions, on one database.
+@Suite("Changes of the quorum")
+struct QuorumChangeTests {
+  private let folder = Result { try TemporaryFolder() }
+
+  private func open(quorum: Int) throws -> (SQLiteStore, FolderBlobStore) {
+    var policy = CoordinatorPolicy()
+    policy.quorum = quorum
+    let blobs = try FolderBlobStore(folder: try folder.get().url.appendingPathComponent("blobs"))
+    return (
+      try SQLiteStore.open(
+        path: try folder.get().path("coordinator.sqlite"), blobs: blobs, policy: policy,
+        lots: .never), blobs
+    )
+  }
+
+  private func later(_ seconds: Int) -> Timestamp { Laboratory.start.adding(seconds: seconds) }
+
+  @Test("a quorum of 2, 3 and 1 in turn, and a ban from a process that has another, wedge nothing")
+  func changes() async throws {
+    let (two, blobs) = try open(quorum: 2)
+    var lab = try await Laboratory(two, blobs)
+    var workers: [WorkerRecord] = []
+    for name in ["a", "b", "c", "d", "e"] {
+      workers.append(try await lab.worker(name, account: "account of \(name)"))
+    }
+    let expiring = try await lab.runningBatch(lines: 8, windowSeconds: 3_600)
+    let cancelled = try await lab.runningBatch(lines: 8)
+    let finished = try await lab.runningBatch(lines: 8)
+    for quorum in [2, 3, 1] {
+      lab = lab.moved(to: try open(quorum: quorum).0, blobs)
+      // Open units of this quorum, with replicas that run and one that is submitted.
+      for worker in workers.prefix(3) { _ = try await lab.lease(worker) }
+      if let lease = try await lab.lease(workers[4]).first {
+        try await lab.submit(lease, by: workers[4])
+      }
+    }
+    lab = lab.moved(to: try open(quorum: 3).0, blobs)
+    try await open(quorum: 2).0.ban(.worker(workers[0].id), reason: "", now: later(20))
+    _ = try await lab.store.cancelBatch(cancelled.id, key: lab.key.id, now: later(20))
+    let report = try await lab.store.tick(now: later(4_000))
+    #expect(report.expiredBatches == 1 && report.expiredLeases > 0 && report.failures == 0)
+    try await lab.drain(Array(workers[1...]), now: later(10_000))
+    try await lab.finalizeAll(now: later(10_001))
+    #expect(try await lab.batch(expiring.id).state == .expired)
+    #expect(try await lab.batch(cancelled.id).state == .cancelled)
+    #expect(try await lab.batch(finished.id).state == .completed)
+    #expect(try await lab.store.gauges(now: later(10_001)).missingReplicas == 0)
+    let late = try await lab.runningBatch(lines: 2, windowSeconds: 60, now: later(10_001))
+    #expect(try await lab.store.tick(now: later(10_100)).expiredBatches == 1)
+    #expect(try await lab.batch(late.id).state == .finalizing(.expired))
+  }
+
+  /// A database as the version before had it, with counts that a changed quorum left behind.
+  private func makeOld(_ change: String) throws {
+    try DatabaseQueue(path: try folder.get().path("coordinator.sqlite")).write { db in
+      try db.execute(
+        sql: """
+          DROP INDEX unit_audit; DROP INDEX replica_rejected; DROP INDEX receipt_of_replica;
+          ALTER TABLE unit DROP COLUMN wanted; ALTER TABLE unit DROP COLUMN audit;
+          ALTER TABLE unit DROP COLUMN audited_at; ALTER TABLE unit DROP COLUMN delivered;
+          ALTER TABLE account DROP COLUMN suspended_until;
+          ALTER TABLE account DROP COLUMN no_enrolment_until;
+          ALTER TABLE account DROP COLUMN replay_day; ALTER TABLE account DROP COLUMN replay_flops;
+          DROP TABLE confirmation;
+          DELETE FROM grdb_migrations
+          WHERE identifier = 'wanted accounts, audits, suspended accounts';
+          """)
+      try db.execute(sql: change)
+    }
+  }
+
+  @Test(
+    "a database whose counts of missing replicas are wrong is put right when it is opened",
+    arguments: ["UPDATE queue SET missing = 0", "UPDATE queue SET missing = missing + 1"], [true, false])
+  func recounted(change: String, isOld: Bool) async throws {
+    let (store, blobs) = try open(quorum: 2)
+    var lab = try await Laboratory(store, blobs)
+    let batch = try await lab.runningBatch(lines: 8)
+    let workers = [
+      try await lab.worker("a", account: "ann"), try await lab.worker("b", account: "bob"),
+    ]
+    for worker in workers { _ = try await lab.lease(worker) }
+    let gone = try #require(try await lab.lease(workers[0]).first)
+    try await lab.store.abandon(
+      lease: gone.id, worker: workers[0].id, reason: .shuttingDown, detail: "", now: later(1))
+    try store.close()
+    if isOld {
+      try makeOld(change + "; UPDATE unit SET missing = 0")
+    } else {
+      try await DatabaseQueue(path: try folder.get().path("coordinator.sqlite")).write { db in
+        try db.execute(sql: change)
+      }
+    }
+    lab = lab.moved(to: try open(quorum: 2).0, blobs)
+    #expect(try await lab.store.gauges(now: later(2)).missingReplicas > 0)
+    #expect(try await lab.store.tick(now: later(5_000)).failures == 0)
+    try await lab.drain(workers, now: later(20_000))
+    #expect(try await lab.batch(batch.id).completed == 8)
+    try await expectTrueAnswers(lab, batch.id)
+    #expect(try await lab.store.gauges(now: later(2)).missingReplicas == 0)
+  }
+
+  @Test("a batch that cannot be expired is told and does not hold up the later ones")
+  func poisoned() async throws {
+    let (store, blobs) = try open(quorum: 2)
+    let lab = try await Laboratory(store, blobs)
+    let first = try await lab.runningBatch(lines: 2, windowSeconds: 60)
+    let second = try await lab.runningBatch(lines: 2, windowSeconds: 120)
+    _ = try await lab.lease(try await lab.worker("a", account: "ann"))
+    try await DatabaseQueue(path: try folder.get().path("coordinator.sqlite")).write { db in
+      try db.execute(
+        sql: "UPDATE batch SET errors = 'no JSON' WHERE id = ?", arguments: [first.id])
+    }
+    for _ in 0..<2 {
+      let report = try await lab.store.tick(now: later(500))
+      #expect(report.failures == 1 && report.firstFailure?.contains("errors") == true)
+    }
+    #expect(try await lab.batch(second.id).state == .finalizing(.expired))
+  }
+}
