@@ -58,6 +58,7 @@ let asyncHTTPClient: Target.Dependency = .product(
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
 let hummingbirdTesting: Target.Dependency = .product(
   name: "HummingbirdTesting", package: "hummingbird")
 let hummingbirdTLS: Target.Dependency = .product(name: "HummingbirdTLS", package: "hummingbird")
@@ -68,6 +69,7 @@ let unixSignals: Target.Dependency = .product(
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let mustache: Target.Dependency = .product(name: "Mustache", package: "swift-mustache")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
@@ -159,7 +161,8 @@ let package = Package(
       [
         "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics", "CoordinatorStore",
         "Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1,
-        crypto, hummingbird, hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, unixSignals, x509,
+        crypto, hummingbird, hummingbirdCore, hummingbirdTLS, lifecycle, logging, nioCore, nioHTTP1,
+        nioPosix, nioSSL, unixSignals, x509,
       ]),
 
     // The worker.
@@ -214,8 +217,8 @@ let package = Package(
       "CoordinatorAPITests",
       [
         "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStore", "TestSupport",
-        "WirePayloads", "WireProtocol", asn1, crypto, hummingbirdTesting, nioCore, nioPosix, nioSSL,
-        x509,
+        "WirePayloads", "WireProtocol", asn1, crypto, hummingbirdTesting, nioCore, nioEmbedded,
+        nioHTTP1, nioPosix, nioSSL, x509,
       ]),
     tests(
       "CoordinatorDashboardTests",

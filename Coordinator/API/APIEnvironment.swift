@@ -3,6 +3,7 @@ import CoordinatorCore
 import CoordinatorStatistics
 import CoordinatorStore
 import Foundation
+import Hummingbird
 
 /// Everything that handlers reach for.
 package struct APIEnvironment: Sendable {
@@ -11,6 +12,12 @@ package struct APIEnvironment: Sendable {
   package var authority: Authority
   package var catalog: ModelCatalog
   package var wakeups: Wakeups
+  /// Blobs that came from outside and are about to be named.
+  package let claims: BlobClaims
+  /// What uploads under way take of their keys' quotas.
+  package let uploadBudget = UploadBudget()
+  /// Statistics that anybody may ask for, made once in a moment.
+  package var statisticsCache = ShortCache<Response>(interval: .seconds(2))
   package var limits: APILimits
   package var metrics: RequestMetrics
   /// Where BOINC's statistics files are; nil: none are served.
@@ -51,6 +58,7 @@ package struct APIEnvironment: Sendable {
     self.metrics = metrics
     self.statistics = statistics
     self.now = now
+    claims = BlobClaims(store: store, blobs: blobs, now: now)
   }
 
   /// Why nothing more can be stored, in a sentence; nil while there is room.

@@ -9,26 +9,24 @@ package struct DashboardRoutes: Sendable {
   let environment: APIEnvironment
   let pages: PageResponder
 
-  /// - Parameter livePages: open pages that are kept up to date at once.
   /// - Throws: when a template is wrong.
-  package init(environment: APIEnvironment, livePages: Int = 500) throws {
+  package init(environment: APIEnvironment, live: LivePages) throws {
     self.environment = environment
-    pages = PageResponder(
-      renderer: try PageRenderer(), environment: environment, live: LivePages(limit: livePages))
+    pages = PageResponder(renderer: try PageRenderer(), environment: environment, live: live)
   }
 
   /// Adds every page.
   package func add(to router: some RouterMethods<CoordinatorRequestContext>) {
     router.route("/assets/{name}", [.get: asset])
     router.route("/", [.get: pages.handler(section: .fleet, fleet)])
-    router.route("/jobs", [.get: pages.handler(section: .jobs, jobs)])
+    router.route("/jobs", [.get: pages.handler(section: .jobs, query: [.after], jobs)])
     router.route("/jobs/{id}", [.get: pages.handler(section: .jobs, job)])
     router.route("/tuning/{id}", [.get: pages.handler(section: .jobs, tuning)])
     router.route("/models", [.get: pages.handler(section: .models) { _ in try await models() }])
-    router.route("/leaderboard", [.get: pages.handler(section: .leaderboard, leaderboard)])
-    router.route("/teams/{id}", [.get: pages.handler(section: .leaderboard, team)])
-    router.route("/workers/{id}", [.get: pages.handler(section: .fleet, worker)])
-    router.route("/accounts/{id}", [.get: pages.handler(section: nil, account)])
+    router.route("/leaderboard", [.get: pages.handler(section: .leaderboard, query: [.by, .page, .days], leaderboard)])
+    router.route("/teams/{id}", [.get: pages.handler(section: .leaderboard, query: [.days], team)])
+    router.route("/workers/{id}", [.get: pages.handler(section: .fleet, query: [.days], worker)])
+    router.route("/accounts/{id}", [.get: pages.handler(section: nil, query: [.days, .saved], account)])
     router.route("/account", [.get: ownAccount, .post: changeAccount])
     router.route("/sign-in", [.post: signIn])
     router.route("/sign-out", [.post: signOut])
@@ -45,7 +43,6 @@ package struct DashboardRoutes: Sendable {
       status: .ok,
       headers: [
         .contentType: asset.contentType, .cacheControl: "public, max-age=31536000, immutable",
-        .xContentTypeOptions: "nosniff",
       ],
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: asset.bytes)))
   }

@@ -9,6 +9,8 @@ package struct PageVisit: Sendable {
   package var request: Request
   package var context: CoordinatorRequestContext
   package var visitor: Visitor
+  /// What the page knows of the query.
+  var query: PageQuery
 
   /// The named part of the path.
   package func pathID(_ name: String = "id") throws -> String { try context.pathID(name) }
@@ -31,21 +33,35 @@ package struct PageResponder: Sendable {
   ///
   /// - Parameters:
   ///   - section: the part of the navigation that it belongs to.
+  ///   - known: what of the query changes it.
   ///   - make: what it shows; for a live page it is called again and again.
-  package func handler<Content: PageContent>(
-    section: PageFrame.Section?, _ make: @escaping @Sendable (PageVisit) async throws -> Content
+  func handler<Content: PageContent>(
+    section: PageFrame.Section?, query known: Set<PageQuery.Parameter> = [],
+    _ make: @escaping @Sendable (PageVisit) async throws -> Content
   ) -> @Sendable (Request, CoordinatorRequestContext) async throws -> Response {
     { request, context in
       try await answering(request, section: section) {
         let visitor = try await accounts.visitor(of: request)
+        let query = PageQuery(request, known: known)
+        let key = [
+          context.endpointPath ?? "", (try? context.pathID()) ?? "", query.key, visitor.sharing,
+        ].joined(separator: "\n")
         @Sendable func content(for visitor: Visitor) async throws -> Content {
-          try await make(PageVisit(request: request, context: context, visitor: visitor))
+          try await make(
+            PageVisit(request: request, context: context, visitor: visitor, query: query))
         }
         guard request.wantsEvents else {
-          return try await page(
-            try await content(for: visitor), section: section, visitor: visitor)
+          guard case .anybody = visitor else {
+            return try await page(
+              try await content(for: visitor), section: section, visitor: visitor)
+          }
+          return Self.response(
+            try await live.whole(key: key) {
+              try await text(try await content(for: visitor), section: section, visitor: visitor)
+            })
         }
-        return try await live.stream(key: request.uri.string + "\n" + visitor.sharing) {
+        let network = ClientNetwork(context.channel.remoteAddress)
+        return try await live.stream(key: key, from: network) {
           // A key may be revoked while its page is open.
           try renderer.main(try await content(for: try await accounts.visitor(of: request)))
         }
@@ -87,21 +103,32 @@ package struct PageResponder: Sendable {
     _ content: some PageContent, section: PageFrame.Section?, visitor: Visitor = .anybody,
     status: HTTPResponse.Status = .ok
   ) async throws -> Response {
+    Self.response(
+      try await text(content, section: section, visitor: visitor), status: status)
+  }
+
+  private func text(
+    _ content: some PageContent, section: PageFrame.Section?, visitor: Visitor
+  ) async throws -> String {
     let frame = PageFrame(
       title: content.title, section: section, visitorName: visitor.name,
       message: try await environment.store.administration().message,
       version: ProtocolVersion.program)
-    let text = try renderer.page(frame, main: try renderer.main(content))
-    return Response(
-      status: status, headers: Self.headers("text/html; charset=utf-8"),
+    return try renderer.page(frame, main: try renderer.main(content))
+  }
+
+  private static func response(
+    _ text: String, status: HTTPResponse.Status = .ok
+  ) -> Response {
+    Response(
+      status: status, headers: headers("text/html; charset=utf-8"),
       body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
   }
 
   static func headers(_ contentType: String) -> HTTPFields {
     [
       .contentType: contentType, .cacheControl: "no-store",
-      .contentSecurityPolicy: contentPolicy, .xContentTypeOptions: "nosniff",
-      .referrerPolicy: "same-origin",
+      .contentSecurityPolicy: contentPolicy, .referrerPolicy: "same-origin",
     ]
   }
 }

@@ -38,6 +38,10 @@ package struct CoordinatorConfiguration: Sendable {
   package var dashboard = true
   /// Open pages that are kept up to date at once.
   package var livePages = 500
+  /// Those of one address.
+  package var livePagesPerAddress = 50
+  /// Connections at once, and how fast requests have to come over them.
+  package var connections = ConnectionLimits()
   /// Seconds after which a connection on which nothing happens is closed.
   package var idleConnectionSeconds = 120
   /// Seconds that requests get to end at a graceful stop.

@@ -3,6 +3,7 @@ import CoordinatorDashboard
 import CoordinatorStore
 import Foundation
 import Hummingbird
+import HummingbirdCore
 import HummingbirdTLS
 import Logging
 import NIOCore
@@ -70,21 +71,31 @@ package enum CoordinatorServer {
       certificate: certificate, authority: folder.authority)
     let router = APIRouter.make(environment)
     if configuration.dashboard {
-      try DashboardRoutes(environment: environment, livePages: configuration.livePages)
-        .add(to: router)
+      try DashboardRoutes(
+        environment: environment,
+        live: LivePages(
+          limit: configuration.livePages, limitPerAddress: configuration.livePagesPerAddress)
+      ).add(to: router)
     }
+    let limits = connectionLimits(configuration, logger: logger)
+    let http = HTTP1Channel.Configuration(
+      idleTimeout: .seconds(Int64(configuration.idleConnectionSeconds)),
+      httpDecoderConfiguration: .init(
+        maxHeaderFieldSize: 16384, maxHeaderListSize: 32768, maxHeaderFieldCount: 100))
+    let counts = ConnectionCounts()
     return try Application(
       router: router,
       server: .tls(
-        .http1(
-          configuration: .init(
-            idleTimeout: .seconds(Int64(configuration.idleConnectionSeconds)),
-            httpDecoderConfiguration: .init(
-              maxHeaderFieldSize: 16384, maxHeaderListSize: 32768, maxHeaderFieldCount: 100))),
-        configuration: tls),
+        HTTPServerBuilder { responder in
+          GuardedHTTPChannel(
+            base: HTTP1Channel(responder: responder, configuration: http), limits: limits,
+            counts: counts)
+        }, configuration: tls),
       configuration: .init(
         address: .hostname(configuration.host, port: configuration.port),
-        serverName: nil, reuseAddress: true),
+        serverName: nil, backlog: 1024, reuseAddress: true,
+        availableConnectionsDelegate: MaximumAvailableConnections(
+          limits.connections, logger: logger)),
       onServerRunning: { channel in
         let port = channel.localAddress?.port ?? configuration.port
         logger.info(
@@ -92,6 +103,21 @@ package enum CoordinatorServer {
         await onListening(port)
       },
       logger: logger)
+  }
+
+  /// What the configuration asks for, as far as the system's file descriptors reach.
+  private static func connectionLimits(
+    _ configuration: CoordinatorConfiguration, logger: Logger
+  ) -> ConnectionLimits {
+    let wanted = configuration.connections
+    let descriptors = DescriptorLimit.raise(toward: wanted.descriptors)
+    let limits = wanted.within(descriptors: descriptors)
+    if limits.connections < wanted.connections {
+      logger.warning(
+        "fewer connections than configured: too few file descriptors",
+        metadata: ["connections": "\(limits.connections)", "descriptors": "\(descriptors)"])
+    }
+    return limits
   }
 
   private static func certificate(

@@ -25,11 +25,28 @@ package struct DataFolder: Sendable {
   ) throws {
     try FileManager.default.createDirectory(
       at: url, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    // Also where it was there before: prompts, addresses and keys are its owner's alone.
+    try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: url.path)
+    try Self.closeDatabase(url.appendingPathComponent("coordinator.sqlite"))
     self.url = url
     blobs = try FolderBlobStore(folder: url.appendingPathComponent("blobs"))
     authority = try Self.authority(in: url, now: now)
     store = try SQLiteStore.open(
       path: url.appendingPathComponent("coordinator.sqlite").path, blobs: blobs, policy: policy)
+  }
+
+  /// Lets nobody but the owner read the database's files. SQLite gives those that it makes later the
+  /// database's own permissions.
+  private static func closeDatabase(_ database: URL) throws {
+    let descriptor = open(database.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else {
+      throw CocoaError(.fileWriteNoPermission, userInfo: [NSFilePathErrorKey: database.path])
+    }
+    close(descriptor)
+    for path in ["", "-wal", "-shm"].map({ database.path + $0 })
+    where FileManager.default.fileExists(atPath: path) {
+      try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
+    }
   }
 
   /// What handlers and services work with.

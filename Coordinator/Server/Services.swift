@@ -156,6 +156,9 @@ package struct TickService: Service {
               metadata: ["count": "\(report.failures)", "first": "\(failure)"])
           }
           onTick()
+          for file in report.deletedFiles {
+            await environment.claims.drop(file.blob, writtenUntil: file.createdAt)
+          }
         } catch is CancellationError {
           return
         } catch {

@@ -128,6 +128,8 @@ package protocol WorkStore: Sendable {
   /// Moves what counts from its beginning, since the clock was set: deadlines of running leases and
   /// replays, windows of open batches, and the time that workers wait.
   func moveDeadlines(seconds: Double) async throws
+  /// What refers to each of these blobs, of one consistent view; blobs without uses are left out.
+  func uses(of blobs: [Digest], now: Timestamp) async throws -> [Digest: [BlobUse]]
 }
 
 /// Accounts and their workers.
@@ -143,9 +145,12 @@ package protocol FleetStore: Sendable {
   ///
   /// - Throws: `StoreError.invitationInvalid`.
   func enrol(_ worker: NewWorker, now: Timestamp) async throws -> WorkerRecord
-  /// Records a certificate before it is handed out, at enrolment and renewal. Older ones stay valid
-  /// until they end.
-  func recordCertificate(_ certificate: CertificateRecord) async throws
+  /// Records a certificate before it is handed out, at enrolment and renewal. Older ones stay good,
+  /// and are forgotten `StoreLimit.certificateGraceSeconds` after their end.
+  ///
+  /// - Returns: false, with nothing recorded, when the worker was given
+  ///   `StoreLimit.certificatesAtOnce` within a day, or within a third of their life if that is less.
+  func recordCertificate(_ certificate: CertificateRecord, now: Timestamp) async throws -> Bool
   /// Whether a certificate that the coordinator's authority signed admits its worker. One that is
   /// not known, as after a backup was restored, is noted when it has the key of a worker that is
   /// known and was never revoked. Its time is for the caller to judge.
@@ -282,6 +287,10 @@ package enum StoreLimit {
   package static let storedErrors = 100
   /// Seconds in which a retried creation finds its first attempt.
   package static let createRetrySeconds = 600
+  /// Certificates that a worker gets within a day.
+  package static let certificatesAtOnce = 12
+  /// Seconds for which a certificate is remembered, and good, after its end.
+  package static let certificateGraceSeconds = 90 * 86_400
   /// Keys of one account that may be in use together.
   package static let accountKeys = 20
   /// Lines that one `appendRequests` takes well: a few megabytes of tokens.

@@ -162,6 +162,18 @@ import Testing
         #expect(answer.headers[.requestID]?.hasPrefix("req_") == true, "\(code)")
       }
       #expect(try await client.send(.put, "/v1/files").headers[.allow] == "GET, POST")
+      // Every method that the parser knows, not just the usual ones.
+      for method in ["TRACE", "CONNECT", "PROPFIND", "M-SEARCH", "PURGE"] {
+        let answer = try await client.send(try #require(HTTPRequest.Method(method)), "/healthz")
+        #expect(answer.status == 405, "\(method)")
+        #expect(answer.headers[.allow] == "GET", "\(method)")
+      }
+      // What every answer carries, errors too.
+      for path in ["/healthz", "/v1/files", "/v1/nowhere"] {
+        let headers = try await client.send(.get, path).headers
+        #expect(headers[.xContentTypeOptions] == "nosniff", "\(path)")
+        #expect(headers[.strictTransportSecurity] == "max-age=31536000", "\(path)")
+      }
     }
   }
 

@@ -23,7 +23,7 @@ final class TestCoordinator: Sendable {
   static let model = "tiny"
 
   let store: SQLiteStore
-  let blobs = MemoryBlobStore()
+  let blobs: MemoryBlobStore
   let environment: APIEnvironment
   private let identities = IdentityBook()
 
@@ -36,12 +36,14 @@ final class TestCoordinator: Sendable {
     policy: CoordinatorPolicy = CoordinatorPolicy(), limits: APILimits = APILimits(),
     freeDiskBytes: Int? = nil
   ) async throws {
-    store = try SQLiteStore.inMemory(blobs: blobs, policy: policy)
     let clock = Clock()
+    blobs = MemoryBlobStore { clock.now }
+    store = try SQLiteStore.inMemory(blobs: blobs, policy: policy)
     var environment = APIEnvironment(
       store: store, blobs: blobs,
       authority: try Authority(creatingAt: Date(timeIntervalSince1970: 1_800_000_000)),
       catalog: ModelCatalog(store: store, blobs: blobs), limits: limits, now: { clock.now })
+    environment.statisticsCache = ShortCache(interval: .zero)
     environment.freeDiskBytes = { freeDiskBytes }
     self.environment = environment
     self.clock = clock

@@ -209,6 +209,60 @@ struct TestWorker {
     }
   }
 
+  @Test func renewalsAreLimited() async throws {
+    let coordinator = try await TestCoordinator()
+    try await coordinator.test { client in
+      let worker = TestWorker("one")
+      try await worker.enrol(coordinator, client, account: "ada")
+      var statuses: [Int] = []
+      for _ in 0..<20 {
+        statuses.append(
+          try await worker.post(
+            WorkerRoute.renew, RenewalRequest(signingRequest: try worker.signingRequest()), client
+          ).status)
+      }
+      #expect(statuses.count { $0 == 200 } == StoreLimit.certificatesAtOnce - 1)
+      #expect(statuses.last == 429)
+      // It works on with what it has, and is served again later.
+      #expect(try await worker.lease(client).reasons == [.noWork: 1])
+      coordinator.clock.advance(seconds: 86_401)
+      let later = try await worker.post(
+        WorkerRoute.renew, RenewalRequest(signingRequest: try worker.signingRequest()), client)
+      #expect(later.status == 200)
+    }
+  }
+
+  @Test func ofManyResultsForOneLeaseOnlyTheOneThatCountsIsStored() async throws {
+    let coordinator = try await TestCoordinator()
+    try await coordinator.addModel()
+    try await coordinator.test { client in
+      let worker = TestWorker("one")
+      try await worker.enrol(coordinator, client, account: "ada")
+      _ = try await client.createBatch([
+        #"{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"tiny","max_tokens":3,"messages":[{"role":"user","content":"x"}]}}"#
+      ])
+      try await coordinator.validate()
+      let lease = try #require(try await worker.lease(client).leases.first)
+      let inputs = try await Self.inputs(lease, worker, client)
+      let results = try (0..<10).map {
+        try Self.result(inputs, text: [Int32(60 + $0), 61, 62])
+      }
+      let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+        for result in results {
+          group.addTask { try await worker.upload(lease, result, client).status }
+        }
+        return try await group.reduce(into: []) { $0.append($1) }
+      }
+      #expect(statuses.count { $0 == 200 } == 1)
+      #expect(Set(statuses) == [200, 409])
+      var stored = 0
+      for result in results where try await coordinator.blobs.contains(BlobDigest.sha256(result)) {
+        stored += 1
+      }
+      #expect(stored == 1)
+    }
+  }
+
   @Test func versionsMustMatch() async throws {
     let coordinator = try await TestCoordinator()
     try await coordinator.test { client in

@@ -1,5 +1,7 @@
+import CoordinatorAPI
 import CoordinatorDashboard
 import Foundation
+import NIOCore
 import Synchronization
 import Testing
 
@@ -80,5 +82,88 @@ private final class ChangingPage: Sendable {
     }
     task.cancel()
     #expect(await task.value <= 1)
+  }
+
+  @Test("streams are counted before a page is made, and one address does not have them all")
+  func streamsAreLimited() async throws {
+    let pages = LivePages(
+      interval: .seconds(600), silence: .seconds(600), limit: 5, limitPerAddress: 3)
+    let here = ClientNetwork(try SocketAddress(ipAddress: "192.0.2.1", port: 1))
+    let there = ClientNetwork(try SocketAddress(ipAddress: "192.0.2.2", port: 1))
+    let page = ChangingPage()
+    func open(_ network: ClientNetwork, _ key: String) async -> Bool {
+      (try? await pages.stream(key: key, from: network) { page.make() }) != nil
+    }
+    // All at once; what a stream that was never begun held is given back.
+    let opened = try await withThrowingTaskGroup(of: Sendable?.self) { group in
+      for number in 0..<20 {
+        group.addTask {
+          try? await pages.stream(key: "\(number)", from: here) { page.make() }
+        }
+      }
+      var kept: [any Sendable] = []
+      for try await response in group { if let response { kept.append(response) } }
+      return kept
+    }
+    #expect(opened.count == 3)
+    #expect(page.makings == 3)
+    #expect(await !open(here, "a"))
+    #expect(await open(there, "b"))
+    withExtendedLifetime(opened) {}
+  }
+
+  @Test("the more pages are watched, the rarer each is made again")
+  func watchedPagesShareTheTime() async throws {
+    let page = ChangingPage()
+    let pages = LivePages(interval: .milliseconds(1), silence: .seconds(60))
+    // Each making takes 20 ms, of which a tenth of the time may be spent.
+    let began = ContinuousClock.now
+    await withTaskGroup(of: Void.self) { group in
+      for number in 0..<10 {
+        group.addTask {
+          let events = pages.events(key: "\(number)") {
+            let end = ContinuousClock.now + .milliseconds(20)
+            while .now < end {}
+            return "\(page.makings) \(page.make())"
+          }
+          var iterator = events.makeAsyncIterator()
+          for _ in 0..<2 { _ = await iterator.next() }
+        }
+      }
+    }
+    // Ten pages made again take their turns: nine waits of 200 ms at least.
+    #expect(.now - began > .milliseconds(1500))
+  }
+}
+
+@Suite struct ShortCacheTests {
+  @Test func anAnswerIsMadeOnceForAllWhoAskTogether() async throws {
+    let page = ChangingPage()
+    let cache = ShortCache<String>(interval: .seconds(600))
+    try await withThrowingTaskGroup(of: String.self) { group in
+      for _ in 0..<50 { group.addTask { try await cache.value(for: "a") { page.make() } } }
+      for try await text in group { #expect(text == "one") }
+    }
+    #expect(page.makings == 1)
+  }
+
+  @Test func answersAreForgottenAndTheirNumberIsBounded() async throws {
+    let page = ChangingPage()
+    let cache = ShortCache<String>(interval: .seconds(600), capacity: 2)
+    for key in ["a", "b", "c", "c", "a"] { _ = try await cache.value(for: key) { page.make() } }
+    #expect(page.makings == 4)
+    #expect(cache.has("a") && cache.has("b") && !cache.has("c"))
+    let brief = ShortCache<String>(interval: .milliseconds(1))
+    _ = try await brief.value(for: "a") { page.make() }
+    let deadline = ContinuousClock.now + .seconds(60)
+    while brief.has("a"), .now < deadline { try await Task.sleep(for: .milliseconds(1)) }
+    #expect(!brief.has("a"))
+  }
+
+  @Test func failuresAreNotKept() async throws {
+    struct Broken: Error {}
+    let cache = ShortCache<String>(interval: .seconds(600))
+    await #expect(throws: Broken.self) { try await cache.value(for: "a") { throw Broken() } }
+    #expect(try await cache.value(for: "a") { "made" } == "made")
   }
 }

@@ -46,7 +46,7 @@ struct TestDashboard: Sendable {
     _ body: @Sendable (any TestClientProtocol) async throws -> Value
   ) async throws -> Value {
     let router = APIRouter.make(environment) { _, _ in nil }
-    try DashboardRoutes(environment: environment).add(to: router)
+    try DashboardRoutes(environment: environment, live: LivePages(interval: .zero)).add(to: router)
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     return try await Application(router: router, logger: logger).test(.router, body)

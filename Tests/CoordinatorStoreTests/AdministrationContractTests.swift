@@ -224,6 +224,43 @@ struct AdministrationContractTests {
     }
   }
 
+  @Test(
+    "tokens a day are judged by what running batches may take, however many were created at once",
+    arguments: StoreKind.allCases)
+  func tokens(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      try await lab.store.setQuota(Quota(tokensPerDay: 100), ofKey: lab.key.id)
+      var batches: [BatchRecord] = []
+      for number in 0..<4 {
+        var batch = lab.newBatch()
+        batch.inputFileID = "file-\(number)"
+        batches.append(try await lab.store.createBatch(batch, isRetry: false, now: now))
+      }
+      var states: [BatchState] = []
+      for batch in batches {
+        // Ten tokens of the prompt and 70 of the answer.
+        try await lab.store.appendRequests([lab.request(1, maxTokens: 70)], to: batch.id)
+        let judged = try await lab.store.finishValidation(
+          batch.id, model: lab.model.id, now: now)
+        states.append(judged.state)
+      }
+      // The second began below the limit; the others did not.
+      #expect(states == [.inProgress, .inProgress, .failed, .failed])
+      #expect(try await lab.batch(batches[2].id).errors.map(\.code) == ["token_limit_exceeded"])
+      #expect(try await lab.store.usage(ofKey: lab.key.id, now: now).tokens == 160)
+      await #expect(throws: QuotaRefusal.self) {
+        try await lab.store.createBatch(lab.newBatch(), isRetry: false, now: now)
+      }
+      // What a batch did not take is given back when it ends.
+      for batch in batches.prefix(2) {
+        _ = try await lab.store.cancelBatch(batch.id, key: lab.key.id, now: now)
+        _ = try await lab.store.finishBatch(batch.id, output: nil, errors: nil, now: now)
+      }
+      #expect(try await lab.store.usage(ofKey: lab.key.id, now: now).tokens == 0)
+    }
+  }
+
   @Test("the batch that the operator moves ahead is served next", arguments: StoreKind.allCases)
   func priority(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in

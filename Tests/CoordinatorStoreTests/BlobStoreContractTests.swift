@@ -1,3 +1,4 @@
+import CoordinatorCore
 import CoordinatorStore
 import Foundation
 import TestSupport
@@ -34,8 +35,10 @@ struct BlobStoreContractTests {
         await #expect {
           try await blobs.read(digest, range: 0..<count + 1)
         } throws: { ($0 as? StoreError)?.code == .invalid }
-        #expect(try await blobs.delete(digest))
-        #expect(try await !blobs.delete(digest))
+        let later = Timestamp(milliseconds: .max)
+        #expect(try await !blobs.remove(digest, unlessWrittenSince: Timestamp(milliseconds: 0)))
+        #expect(try await blobs.remove(digest, unlessWrittenSince: later))
+        #expect(try await !blobs.remove(digest, unlessWrittenSince: later))
         #expect(try await !blobs.contains(digest))
       }
     }

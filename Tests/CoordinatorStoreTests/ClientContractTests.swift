@@ -59,7 +59,7 @@ struct ClientContractTests {
       #expect(try await lab.store.file(file.id, key: lab.key.id, now: before) == file)
       #expect(try await lab.store.file(file.id, key: lab.key.id, now: end) == nil)
       #expect(try await lab.store.tick(now: before).nextDue == end)
-      #expect(try await lab.store.tick(now: end).deletedFiles == 1)
+      #expect(try await lab.store.tick(now: end).deletedFiles.count == 1)
     }
   }
 

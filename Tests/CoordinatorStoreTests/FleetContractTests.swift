@@ -149,7 +149,7 @@ struct FleetContractTests {
       let worker = try await lab.worker("a", account: "ann")
       let other = try await lab.worker("b", account: "bob")
       for name in ["old", "new"] {
-        try await lab.store.recordCertificate(certificate(name, worker))
+        #expect(try await lab.store.recordCertificate(certificate(name, worker), now: now))
       }
       #expect(try await admission(lab, "old", worker) == .admitted(worker))
       #expect(try await admission(lab, "new", worker) == .admitted(worker))
@@ -166,12 +166,51 @@ struct FleetContractTests {
   }
 
   @Test(
+    "a worker gets so many certificates a day, and those that ended are forgotten",
+    arguments: StoreKind.allCases)
+  func certificateRate(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let worker = try await lab.worker("a", account: "ann")
+      let other = try await lab.worker("b", account: "bob")
+      let life = 30 * 86_400
+      func record(_ name: String, of worker: WorkerRecord, at now: Timestamp) async throws -> Bool {
+        try await lab.store.recordCertificate(
+          CertificateRecord(
+            fingerprint: Laboratory.digest(name), workerID: worker.id,
+            notAfter: now.adding(seconds: life), der: Data(name.utf8)), now: now)
+      }
+      var now = Laboratory.start
+      var given = 0
+      for number in 0..<50 where try await record("\(number)", of: worker, at: now) { given += 1 }
+      #expect(given == StoreLimit.certificatesAtOnce)
+      #expect(try await record("other", of: other, at: now))
+      // It is known, whatever its key is.
+      #expect(try await admission(lab, "0", worker, key: "another's") == .admitted(worker))
+      // A worker that renews as it should is never refused.
+      for number in 0..<10 {
+        now = now.adding(seconds: life * 2 / 3)
+        #expect(try await record("later \(number)", of: worker, at: now))
+      }
+      // Nobody is admitted with one that ended long ago, so that it is not there any more.
+      #expect(try await admission(lab, "0", worker, key: "another's") == .unknown)
+      #expect(
+        try await admission(lab, "later 9", worker, key: "another's") == .admitted(worker))
+      // What it was given before the clock was set back does not count.
+      for number in 0..<StoreLimit.certificatesAtOnce {
+        #expect(try await record("earlier \(number)", of: worker, at: Laboratory.start))
+      }
+    }
+  }
+
+  @Test(
     "a certificate that is not known is good for a worker's own key, unless the worker was revoked",
     arguments: StoreKind.allCases)
   func restoredBackup(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let worker = try await lab.worker("a", account: "ann")
-      try await lab.store.recordCertificate(certificate("before the backup", worker))
+      #expect(
+        try await lab.store.recordCertificate(
+          certificate("before the backup", worker), now: Laboratory.start))
       #expect(try await admission(lab, "renewed", worker, key: "another's") == .unknown)
       #expect(try await admission(lab, "renewed", worker) == .admitted(worker))
       // It is noted, and revoked like every other.

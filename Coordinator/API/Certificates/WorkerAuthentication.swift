@@ -9,7 +9,7 @@ import Hummingbird
 /// it is good for `graceSeconds`, so that a worker that was away, or whose clock is wrong, can renew it.
 package struct WorkerAuthentication: Sendable {
   /// Seconds that a certificate is good after its end.
-  package static let graceSeconds = 90 * 86400
+  package static let graceSeconds = StoreLimit.certificateGraceSeconds
 
   private let store: any FleetStore
   private let now: @Sendable () -> Timestamp

@@ -7,7 +7,8 @@ import Logging
 import NIOCore
 import WireProtocol
 
-/// Outermost middleware: names each request and turns every error into OpenAI's error object.
+/// Outermost middleware: names each request, turns every error into OpenAI's error object, and sets the
+/// headers that every answer has.
 package struct ErrorMiddleware: RouterMiddleware {
   package typealias Context = CoordinatorRequestContext
 
@@ -24,6 +25,9 @@ package struct ErrorMiddleware: RouterMiddleware {
       response = try answer(to: error, request: request, context: context).response()
     }
     response.headers[.requestID] = context.requestID
+    response.headers[.xContentTypeOptions] = "nosniff"
+    // There is no port without TLS; browsers are told not to look for one.
+    response.headers[.strictTransportSecurity] = "max-age=31536000"
     return response
   }
 
@@ -91,6 +95,16 @@ package struct ErrorMiddleware: RouterMiddleware {
 }
 
 extension RouterMethods where Context == CoordinatorRequestContext {
+  /// What the HTTP parser takes for methods beside the usual ones.
+  private static var unusedMethods: [HTTPRequest.Method] {
+    [
+      "TRACE", "CONNECT", "ACL", "BIND", "CHECKOUT", "COPY", "LINK", "LOCK", "M-SEARCH", "MERGE",
+      "MKACTIVITY", "MKCALENDAR", "MKCOL", "MOVE", "NOTIFY", "PROPFIND", "PROPPATCH", "PURGE",
+      "REBIND", "REPORT", "SEARCH", "SOURCE", "SUBSCRIBE", "UNBIND", "UNLINK", "UNLOCK",
+      "UNSUBSCRIBE",
+    ].compactMap { HTTPRequest.Method($0) }
+  }
+
   /// Registers the handlers of one path and answers every other method with 405.
   package func route(
     _ path: RouterPath,
@@ -98,7 +112,7 @@ extension RouterMethods where Context == CoordinatorRequestContext {
   ) {
     let known: [HTTPRequest.Method] = [.get, .post, .put, .patch, .delete, .head, .options]
     let allowed = known.filter { handlers[$0] != nil }.map(\.rawValue).joined(separator: ", ")
-    for method in known {
+    for method in known + Self.unusedMethods {
       if let handler = handlers[method] {
         on(path, method: method, use: handler)
       } else {

@@ -71,19 +71,15 @@ struct ResultUpload {
     let body = try await ReceivedBody(
       // Incompressible content grows by a little under zstd.
       request.body, limit: claim.size + claim.size / 128 + 1024, environment)
-    let result: NewResult
+    let receipt: ResultReceipt
     do {
-      result = try await stored(body, claim, check, vocabularySize: vocabularySize)
+      receipt = try await submit(body, claim, check, vocabularySize: vocabularySize, of: lease)
     } catch {
       await body.discard()
       throw error
     }
     await body.discard()
-    return try await environment.store.submit(
-      ResultSubmission(
-        leaseID: lease.id, workerID: peer.worker.id, result: result, signature: claim.signature,
-        seconds: claim.seconds, energy: claim.energy),
-      now: environment.now())
+    return receipt
   }
 
   /// What results of the unit have to look like, and how many tokens its model knows.
@@ -101,11 +97,12 @@ struct ResultUpload {
     }
   }
 
-  /// Expands, compares, checks and stores what was received, once there is memory for it.
-  private func stored(
-    _ body: ReceivedBody, _ claim: Claim, _ check: ResultCheck, vocabularySize: Int
-  ) async throws -> NewResult {
-    let blobs = environment.blobs
+  /// Expands, compares, checks, stores and submits what was received, once there is memory for it.
+  private func submit(
+    _ body: ReceivedBody, _ claim: Claim, _ check: ResultCheck, vocabularySize: Int,
+    of lease: LeaseRecord
+  ) async throws -> ResultReceipt {
+    let (environment, worker) = (environment, peer.worker.id)
     return try await environment.heavy.run(bytes: claim.size, of: environment.resultMemory) {
       let data = try expanded(body, claim)
       let result: NewResult
@@ -115,8 +112,15 @@ struct ResultUpload {
       } catch {
         throw invalid("The result is not valid for its unit: \(error).")
       }
-      try blobs.persist([claim.digest: data])
-      return result
+      return try await environment.claims.naming(claim.digest) {
+        try environment.blobs.persist([claim.digest: data])
+      } name: {
+        try await environment.store.submit(
+          ResultSubmission(
+            leaseID: lease.id, workerID: worker, result: result, signature: claim.signature,
+            seconds: claim.seconds, energy: claim.energy),
+          now: environment.now())
+      }
     }
   }
 

@@ -21,17 +21,18 @@ struct BatchRoutes {
     let fields = try await request.jsonFields(limit: environment.limits.messageBytes)
     let creation = try BatchCreation(
       fields, maximumWindowSeconds: environment.limits.completionWindowSeconds)
+    let missing = APIError.noSuch("File object", creation.inputFileID, param: "input_file_id")
     guard
       let file = try await environment.store.file(
-        creation.inputFileID, key: key.id, now: environment.now()),
-      // The file may be deleted at this moment; the batch needs its bytes all the same.
-      try await environment.blobs.refresh(file.blob)
-    else { throw APIError.noSuch("File object", creation.inputFileID, param: "input_file_id") }
+        creation.inputFileID, key: key.id, now: environment.now())
+    else { throw missing }
     guard file.purpose == .batch else {
       throw APIError.invalid(
         "The file '\(file.id)' has purpose '\(file.purpose.rawValue)'; a batch needs 'batch'.",
         param: "input_file_id", code: "invalid_file_purpose")
     }
+    // The file may be deleted at this moment; the batch needs its bytes all the same.
+    guard try await environment.blobs.refresh(file.blob) else { throw missing }
     // Counted only where somebody limits them: it takes reading the file.
     let lines = key.quota.requestsPerDay == nil ? nil : try await lines(of: file)
     let retries = request.headers[.stainlessRetryCount].flatMap { Int($0) } ?? 0

@@ -75,10 +75,15 @@ struct EnrolmentRoutes {
     let issued = try environment.authority.issueWorkerCertificate(
       workerID: worker.id, request: request, now: now.date,
       validSeconds: Double(environment.limits.certificateSeconds))
-    try await environment.store.recordCertificate(
+    let isRecorded = try await environment.store.recordCertificate(
       CertificateRecord(
         fingerprint: BlobDigest.sha256(issued.der), workerID: worker.id,
-        notAfter: Timestamp(seconds: issued.notAfter), der: issued.der))
+        notAfter: Timestamp(seconds: issued.notAfter), der: issued.der), now: environment.now())
+    guard isRecorded else {
+      throw APIError(
+        .tooManyRequests, "This worker was given several certificates just now. Use one of them.",
+        code: "rate_limit_exceeded", headers: [.retryAfter: "3600"])
+    }
     return try .json(
       EnrolmentResponse(
         workerID: worker.id, accountName: worker.accountName, certificate: issued.pem,

@@ -17,15 +17,16 @@ struct FileRoutes {
   @Sendable private func create(
     _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
   ) async throws -> Response {
-    try environment.requireDisk()
     // What cannot be stored anyway is not read first; the form around the file takes a little.
     let announced = request.headers[.contentLength].flatMap { Int($0) } ?? 0
     try await environment.store.checkQuota(
       .file(bytes: max(0, announced - 65536)), key: key.id, now: environment.now())
-    var upload = FileUpload(
-      blobs: environment.blobs, limitBytes: environment.limits.uploadBytes)
-    let file = try await upload.receive(request, key: key.id, now: environment.now())
-    let record = try await environment.store.createFile(file, now: environment.now())
+    let record = try await environment.uploadBudget.withShare(of: key) {
+      try await environment.store.usage(ofKey: key.id, now: environment.now()).storedBytes
+    } _: { share in
+      var upload = FileUpload(environment: environment, share: share)
+      return try await upload.receive(request, key: key.id)
+    }
     return try .json(FileObject(record))
   }
 
@@ -58,8 +59,12 @@ struct FileRoutes {
     _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
   ) async throws -> Response {
     let id = try context.pathID()
+    let file = try await environment.store.file(id, key: key.id, now: environment.now())
     guard try await environment.store.deleteFile(id, key: key.id) else {
       throw APIError.noSuch("File object", id)
+    }
+    if let file {
+      await environment.claims.drop(file.blob, writtenUntil: file.createdAt)
     }
     return try .json(DeletedObject(id: id, object: "file"))
   }

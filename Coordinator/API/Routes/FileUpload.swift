@@ -5,31 +5,34 @@ import HTTPTypes
 import Hummingbird
 import WireProtocol
 
-/// Receives one multipart upload: small fields are collected, the file goes to a blob as it
-/// arrives.
+/// Receives one multipart upload: small fields are collected, the file is written as it arrives. It
+/// becomes a blob once everything about it was judged.
 struct FileUpload {
-  private let blobs: any BlobStore
-  private let limitBytes: Int
+  private let environment: APIEnvironment
+  private let share: UploadBudget.Share
   private var fields: [String: String] = [:]
   private var part: MultipartPart?
   private var fieldBytes = Data()
   private var writer: (any BlobWriter)?
   private var fileBytes = 0
   private var filename: String?
-  private var stored: (digest: Digest, bytes: Int)?
 
   private static let fieldLimitBytes = 1024
+  /// Bytes after which the disk's room is looked at again.
+  private static let diskLookBytes = 4 << 20
 
-  init(blobs: any BlobStore, limitBytes: Int) {
-    self.blobs = blobs
-    self.limitBytes = limitBytes
+  /// - Parameter share: what the file's bytes are taken from.
+  init(environment: APIEnvironment, share: UploadBudget.Share) {
+    self.environment = environment
+    self.share = share
   }
 
-  /// Reads the whole form; the file's blob is durable afterwards.
+  /// Reads the whole form and records the file.
   ///
-  /// - Throws: `APIError`; what was stored of the file is dropped.
-  mutating func receive(_ request: Request, key: String, now: Timestamp) async throws -> NewFile {
+  /// - Throws: `APIError`, `QuotaRefusal`; nothing is left of the file then.
+  mutating func receive(_ request: Request, key: String) async throws -> FileRecord {
     do {
+      try environment.requireDisk()
       // Delimiters and headers need room beside the file.
       if let length = request.headers[.contentLength].flatMap({ Int($0) }),
         length > limitBytes + 65536
@@ -42,7 +45,7 @@ struct FileUpload {
         for event in try parser.feed(piece.readableBytesView) { try await handle(event) }
       }
       try parser.finish()
-      return try newFile(key: key, now: now)
+      return try await record(key: key, now: environment.now())
     } catch {
       await writer?.cancel()
       writer = nil
@@ -51,11 +54,13 @@ struct FileUpload {
     }
   }
 
+  private var limitBytes: Int { environment.limits.uploadBytes }
+
   private mutating func handle(_ event: MultipartParser.Event) async throws {
     switch event {
     case .partBegan(let part): try await begin(part)
     case .bytes(let bytes): try await take(bytes)
-    case .partEnded: try await end()
+    case .partEnded: try end()
     }
   }
 
@@ -81,11 +86,11 @@ struct FileUpload {
     // Some clients send a path.
     let last = name.split(whereSeparator: { $0 == "/" || $0 == "\\" }).last.map(String.init)
     filename = Name.cleaned(last, limitBytes: 255) ?? "upload"
-    writer = try await blobs.makeWriter()
+    writer = try await environment.blobs.makeWriter()
   }
 
   private mutating func take(_ bytes: Data) async throws {
-    guard let writer else {
+    guard part?.name == "file", let writer else {
       guard fieldBytes.count + bytes.count <= Self.fieldLimitBytes else {
         throw APIError.invalid(
           "The field '\(part?.name ?? "")' is too long.", param: part?.name, code: "invalid_value")
@@ -94,25 +99,40 @@ struct FileUpload {
       return
     }
     guard fileBytes + bytes.count <= limitBytes else { throw tooLarge }
+    try share.take(bytes.count)
+    let looks = fileBytes / Self.diskLookBytes
     fileBytes += bytes.count
+    if fileBytes / Self.diskLookBytes > looks { try environment.requireDisk() }
     try await writer.write(bytes)
   }
 
-  private mutating func end() async throws {
-    if let writer {
-      stored = try await writer.finish()
-      self.writer = nil
-    } else if let part {
+  private mutating func end() throws {
+    if let part, part.name != "file" {
       fields[part.name] = String(decoding: fieldBytes, as: UTF8.self)
+      // What is wrong is told before the file comes, where the form says so first.
+      if part.name == "purpose" { _ = try purpose() }
     }
     part = nil
   }
 
-  private func newFile(key: String, now: Timestamp) throws -> NewFile {
-    guard let stored, let filename else {
+  private func record(key: String, now: Timestamp) async throws -> FileRecord {
+    guard let writer, let filename else {
       throw APIError.invalid(
         "Missing required parameter: 'file'.", param: "file", code: "missing_required_parameter")
     }
+    let file = NewFile(
+      keyID: key, purpose: try purpose(), filename: filename, bytes: fileBytes,
+      blob: try await writer.digest(), expiresAt: try expiry(now: now))
+    return try await share.commit {
+      try await environment.claims.naming(file.blob) {
+        _ = try await writer.finish(expected: file.blob)
+      } name: {
+        try await environment.store.createFile(file, now: environment.now())
+      }
+    }
+  }
+
+  private func purpose() throws -> FilePurpose {
     guard let word = fields["purpose"] else {
       throw APIError.invalid(
         "Missing required parameter: 'purpose'.", param: "purpose",
@@ -124,9 +144,7 @@ struct FileUpload {
         "'\(word.prefix(50))' is not one of ['batch', 'fine-tune'] - 'purpose'", param: "purpose",
         code: "invalid_value")
     }
-    return NewFile(
-      keyID: key, purpose: purpose, filename: filename, bytes: stored.bytes, blob: stored.digest,
-      expiresAt: try expiry(now: now))
+    return purpose
   }
 
   private func expiry(now: Timestamp) throws -> Timestamp? {

@@ -83,15 +83,16 @@ struct FineTuningRoutes {
   }
 
   private func file(_ id: String, _ key: KeyRecord, _ param: String) async throws -> FileRecord {
-    guard
-      let file = try await environment.store.file(id, key: key.id, now: environment.now()),
-      // The file may be deleted at this moment; the job needs its bytes all the same.
-      try await environment.blobs.refresh(file.blob)
+    guard let file = try await environment.store.file(id, key: key.id, now: environment.now())
     else { throw APIError.noSuch("File object", id, param: param) }
     guard file.purpose == .fineTune else {
       throw APIError.invalid(
         "The file '\(file.id)' has purpose '\(file.purpose.rawValue)'; fine-tuning needs 'fine-tune'.",
         param: param, code: "invalid_file_purpose")
+    }
+    // The file may be deleted at this moment; the job needs its bytes all the same.
+    guard try await environment.blobs.refresh(file.blob) else {
+      throw APIError.noSuch("File object", id, param: param)
     }
     return file
   }

@@ -21,7 +21,9 @@ struct StatisticsRoutes {
   @Sendable private func statistics(
     _ request: Request, _ context: CoordinatorRequestContext
   ) async throws -> Response {
-    try .json(StatisticsObject(await environment.store.statistics(now: environment.now())))
+    try await environment.statisticsCache.value(for: "stats") { [environment] in
+      try .json(StatisticsObject(await environment.store.statistics(now: environment.now())))
+    }
   }
 
   /// `?days=30&account=NAME`, or `team=NAME`, or neither for everyone.
@@ -38,13 +40,17 @@ struct StatisticsRoutes {
       }
       days = number
     }
-    let now = environment.now()
-    let today = Day(containing: now)
-    let scope = try await scope(
-      account: query["account"].map(String.init), team: query["team"].map(String.init), now: now)
-    let history = try await environment.store.history(
-      of: scope, from: today.adding(days: 1 - days), through: today)
-    return try .json(HistoryObject(history))
+    let account = query["account"].map(String.init)
+    let team = account == nil ? query["team"].map(String.init) : nil
+    let key = "history \(days) \(account.map { "account \($0)" } ?? "team \(team ?? "")")"
+    return try await environment.statisticsCache.value(for: key) { [days] in
+      let now = environment.now()
+      let today = Day(containing: now)
+      let scope = try await scope(account: account, team: team, now: now)
+      let history = try await environment.store.history(
+        of: scope, from: today.adding(days: 1 - days), through: today)
+      return try .json(HistoryObject(history))
+    }
   }
 
   private func scope(account: String?, team: String?, now: Timestamp) async throws -> HistoryScope {
@@ -77,24 +83,26 @@ struct StatisticsRoutes {
   @Sendable private func metrics(
     _ request: Request, _ context: CoordinatorRequestContext
   ) async throws -> Response {
-    var text = MetricsText()
-    text.metric(
-      "tally_build_info", .gauge, "The program's version.",
-      [([("version", ProtocolVersion.program)], 1)])
-    try await environment.store.gauges(now: environment.now()).write(to: &text)
-    environment.metrics.write(to: &text)
-    text.metric(
-      "tally_clock_jump_seconds", .gauge,
-      "Seconds that the system's clock is ahead by since it was set, until that is believed.",
-      environment.clockJumpSeconds() ?? 0)
-    if let end = environment.serverCertificateEnd() {
+    try await environment.statisticsCache.value(for: "metrics") { [environment] in
+      var text = MetricsText()
       text.metric(
-        "tally_server_certificate_end_timestamp_seconds", .gauge,
-        "When the server's certificate ends, in seconds since 1970.", Double(end.seconds))
+        "tally_build_info", .gauge, "The program's version.",
+        [([("version", ProtocolVersion.program)], 1)])
+      try await environment.store.gauges(now: environment.now()).write(to: &text)
+      environment.metrics.write(to: &text)
+      text.metric(
+        "tally_clock_jump_seconds", .gauge,
+        "Seconds that the system's clock is ahead by since it was set, until that is believed.",
+        environment.clockJumpSeconds() ?? 0)
+      if let end = environment.serverCertificateEnd() {
+        text.metric(
+          "tally_server_certificate_end_timestamp_seconds", .gauge,
+          "When the server's certificate ends, in seconds since 1970.", Double(end.seconds))
+      }
+      ProcessGauges.read().write(to: &text)
+      return Response(
+        status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+        body: ResponseBody(byteBuffer: ByteBuffer(string: text.text)))
     }
-    ProcessGauges.read().write(to: &text)
-    return Response(
-      status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
-      body: ResponseBody(byteBuffer: ByteBuffer(string: text.text)))
   }
 }

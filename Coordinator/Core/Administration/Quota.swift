@@ -2,8 +2,8 @@
 package struct Quota: Codable, Hashable, Sendable {
   /// Requests (lines of batches) in batches created within a day.
   package var requestsPerDay: Int?
-  /// Tokens, read and generated, of batches created within a day. A batch that began below the
-  /// limit runs to its end.
+  /// Tokens, read and generated, of batches created within a day; of one that runs, those that it may
+  /// take. A batch that begins below the limit runs to its end.
   package var tokensPerDay: Int?
   /// Batches and fine-tuning jobs that have not ended.
   package var openBatches: Int?
@@ -45,6 +45,8 @@ package struct Quota: Codable, Hashable, Sendable {
   package enum Demand: Hashable, Sendable {
     case batch(requests: Int)
     case file(bytes: Int)
+    /// A batch that was created and is about to run.
+    case tokens
   }
 
   /// Whether a demand is met.
@@ -67,7 +69,9 @@ package struct Quota: Codable, Hashable, Sendable {
       if let limit = requestsPerDay, Self.exceeds(usage.requests, requests, limit) {
         return refused(.requestsPerDay, limit, usage.requests, requests)
       }
-      // How many tokens a batch will take is known only afterwards.
+      // How many tokens a batch may take is known once it is validated.
+      return verdict(on: .tokens, usage: usage)
+    case .tokens:
       if let limit = tokensPerDay, usage.tokens >= limit {
         return refused(.tokensPerDay, limit, usage.tokens, 1)
       }
@@ -130,8 +134,8 @@ extension QuotaRefusal: CustomStringConvertible {
       "This API key may make \(limit) requests a day: \(used) were made in the last 24 hours, and "
         + "this batch has \(wanted). Try again later, or ask the operator for more."
     case .tokensPerDay:
-      "This API key may use \(limit) tokens a day, and the batches of the last 24 hours used "
-        + "\(used). Try again later, or ask the operator for more."
+      "This API key may use \(limit) tokens a day, and the batches of the last 24 hours used, or may "
+        + "use, \(used). Try again later, or ask the operator for more."
     case .openBatches:
       "This API key may have \(limit) batches open at the same time, and \(used) are. Wait until "
         + "one has ended, or cancel one."

@@ -5,9 +5,11 @@ import Hummingbird
 import ServiceLifecycle
 import Synchronization
 
-/// Sends the main part of pages to those who watch them, whenever it changes.
+/// Sends the main part of pages to those who watch them, whenever it changes, and keeps what those see
+/// who only load a page.
 ///
-/// However many watch a page, it is made once an interval at most.
+/// However many look at a page, it is made once an interval at most. All watched pages together take
+/// `share` of one processor at most: the more of them there are, the longer each stays as it is.
 package final class LivePages: Sendable {
   /// How often a watched page is looked at.
   let interval: Duration
@@ -16,37 +18,60 @@ package final class LivePages: Sendable {
   let silence: Duration
   /// Streams at once; who comes later has a page that does not change.
   let limit: Int
+  /// Those of one address.
+  let limitPerAddress: Int
 
-  private struct Made {
-    var at: ContinuousClock.Instant
-    var task: Task<String, any Error>
+  /// The part of a processor's time that making watched pages again may take.
+  private static let share = 0.1
+
+  /// A page's main part, and the event that says so.
+  fileprivate struct Main: Sendable {
+    let text: String
+    let event: String
   }
-
   private struct State {
     var streams = 0
-    var made: [String: Made] = [:]
+    var streamsOf: [ClientNetwork: Int] = [:]
+    /// What making a page took last.
+    var cost = Duration.zero
+    /// When the next page may be made again.
+    var turn = ContinuousClock.now
   }
 
   private let state = Mutex(State())
+  private let mains: ShortCache<Main>
+  private let wholes: ShortCache<String>
 
   package init(
-    interval: Duration = .seconds(2), silence: Duration = .seconds(15), limit: Int = 500
+    interval: Duration = .seconds(2), silence: Duration = .seconds(15), limit: Int = 500,
+    limitPerAddress: Int = 50
   ) {
     self.interval = interval
     self.silence = silence
     self.limit = limit
+    self.limitPerAddress = limitPerAddress
+    mains = ShortCache(interval: interval)
+    wholes = ShortCache(interval: interval)
+  }
+
+  /// A whole page, made now or within the last interval.
+  func whole(
+    key: String, _ make: @escaping @Sendable () async throws -> String
+  ) async throws -> String {
+    try await wholes.value(for: key, make)
   }
 
   /// An event stream of a page's main part, until the client goes away or the server ends.
   ///
   /// - Parameters:
   ///   - key: equal for requests that are shown the same.
+  ///   - network: where the client is.
   ///   - make: the main part as it is now.
   /// - Throws: `APIError` 503 when too many watch; what `make` throws at first.
-  func stream(
-    key: String, _ make: @escaping @Sendable () async throws -> String
+  package func stream(
+    key: String, from network: ClientNetwork, _ make: @escaping @Sendable () async throws -> String
   ) async throws -> Response {
-    guard state.withLock({ $0.streams < limit }) else {
+    guard let place = Place(network, in: self) else {
       throw APIError.unavailable("Too many watch already; load the page again now and then.")
     }
     // Who may not see the page is told before a stream begins; the first event is this same one.
@@ -57,8 +82,7 @@ package final class LivePages: Sendable {
     return Response(
       status: .ok, headers: headers,
       body: ResponseBody { [self] writer in
-        state.withLock { $0.streams += 1 }
-        defer { state.withLock { $0.streams -= 1 } }
+        defer { withExtendedLifetime(place) {} }
         var output = writer
         // Nothing is awaited beside the writes, so that a client that went away ends the stream.
         let sequence = events(key: key, make).cancelOnGracefulShutdown()
@@ -78,19 +102,60 @@ package final class LivePages: Sendable {
     return AsyncStream { await changes.next() }
   }
 
-  /// The page as it was made in the last two seconds, or made now.
+  /// The page as it was made within the last interval, or made now.
   fileprivate func current(
     _ key: String, _ make: @escaping @Sendable () async throws -> String
-  ) async throws -> String {
-    let task = state.withLock { state in
-      let now = ContinuousClock.now
-      state.made = state.made.filter { now - $0.value.at < interval }
-      if let made = state.made[key] { return made.task }
-      let task = Task { try await make() }
-      state.made[key] = Made(at: now, task: task)
-      return task
+  ) async throws -> Main {
+    try await mains.value(for: key) { [self] in
+      let began = ContinuousClock.now
+      let text = try await make()
+      state.withLock { $0.cost = .now - began }
+      // As JSON, since an event's data may hold no line end.
+      let data = String(decoding: try JSONEncoder().encode(text), as: UTF8.self)
+      return Main(text: text, event: "event: main\ndata: \(data)\n\n")
     }
-    return try await task.value
+  }
+
+  /// The same for who has seen the page, once it is its turn to be made again.
+  fileprivate func next(
+    _ key: String, _ make: @escaping @Sendable () async throws -> String
+  ) async throws -> Main {
+    if !mains.has(key) {
+      let turn = state.withLock { state in
+        let turn = max(state.turn, .now)
+        state.turn = turn + state.cost / Self.share
+        return turn
+      }
+      try await Task.sleep(until: turn)
+    }
+    return try await current(key, make)
+  }
+
+  /// One stream of those that there may be, as long as it exists.
+  private final class Place: Sendable {
+    private let network: ClientNetwork
+    private let pages: LivePages
+
+    init?(_ network: ClientNetwork, in pages: LivePages) {
+      let isFree = pages.state.withLock { state in
+        guard state.streams < pages.limit,
+          state.streamsOf[network, default: 0] < pages.limitPerAddress
+        else { return false }
+        state.streams += 1
+        state.streamsOf[network, default: 0] += 1
+        return true
+      }
+      guard isFree else { return nil }
+      (self.network, self.pages) = (network, pages)
+    }
+
+    deinit {
+      pages.state.withLock { state in
+        state.streams -= 1
+        let left = state.streamsOf[network, default: 0] - 1
+        state.streamsOf[network] = left > 0 ? left : nil
+      }
+    }
   }
 }
 
@@ -110,27 +175,23 @@ private actor Changes {
 
   /// Nil when the stream is to end: it was cancelled, or the page is no more.
   func next() async -> String? {
+    if isFirst {
+      isFirst = false
+      guard let main = try? await pages.current(key, make) else { return nil }
+      sent = main.text
+      // The page that was loaded a moment ago is the first one: the client compares.
+      return "retry: 3000\n" + main.event
+    }
     let began = ContinuousClock.now
     while true {
-      if !isFirst {
-        guard (try? await Task.sleep(for: pages.interval)) != nil else { return nil }
-      }
-      guard let main = try? await pages.current(key, make) else { return nil }
-      let hasChanged = main != sent
-      defer { isFirst = false }
-      if hasChanged {
-        sent = main
-        guard let event = Self.event(main) else { return nil }
-        // The page that was loaded a moment ago is the first one: the client compares.
-        return isFirst ? "retry: 3000\n" + event : event
+      guard (try? await Task.sleep(for: pages.interval)) != nil,
+        let main = try? await pages.next(key, make)
+      else { return nil }
+      if main.text != sent {
+        sent = main.text
+        return main.event
       }
       if ContinuousClock.now - began > pages.silence { return ": still here\n\n" }
     }
-  }
-
-  /// As JSON, since an event's data may hold no line end.
-  private static func event(_ main: String) -> String? {
-    guard let data = try? JSONEncoder().encode(main) else { return nil }
-    return "event: main\ndata: \(String(decoding: data, as: UTF8.self))\n\n"
   }
 }

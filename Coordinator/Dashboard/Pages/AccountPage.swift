@@ -130,11 +130,10 @@ extension DashboardRoutes {
     let id = try visit.pathID()
     guard let viewer = visit.visitor.account else { throw SignInNeeded() }
     guard viewer.account.id == id else { throw APIError.noSuch("account", id) }
-    let query = visit.request.uri.queryParameters
     var settings = AccountPage.Settings(viewer)
-    settings.saved = query["saved"] == "yes"
+    settings.saved = visit.query.saved
     return try await accountPage(
-      of: viewer, settings: settings, span: ChartSpan(query: query["days"]))
+      of: viewer, settings: settings, span: visit.query.span)
   }
 
   /// `POST /account`: what its owner wants known of an account.

@@ -103,7 +103,7 @@ extension DashboardRoutes {
 
   /// `GET /jobs?after=ID`.
   func jobs(_ visit: PageVisit) async throws -> JobsPage {
-    let after = visit.request.uri.queryParameters["after"].map(String.init)
+    let after = visit.query.after
     do {
       let page = try await environment.store.jobs(after: after, limit: Self.jobsOnAPage)
       let tunings =

@@ -176,11 +176,10 @@ extension LeaderboardPage.Team {
 extension DashboardRoutes {
   /// `GET /leaderboard?by=credit|average|tokens&page=2&days=30|90|365`; anything else is the default.
   func leaderboard(_ visit: PageVisit) async throws -> LeaderboardPage {
-    let query = visit.request.uri.queryParameters
     var choice = LeaderboardPage.Choice()
-    choice.order = query["by"].flatMap { RankingOrder(rawValue: String($0)) } ?? .credit
-    choice.page = max(1, query["page"].flatMap { Int($0) } ?? 1)
-    choice.span = ChartSpan(query: query["days"])
+    choice.order = visit.query.order
+    choice.page = visit.query.page
+    choice.span = visit.query.span
     let now = environment.now()
     let ranking = try await environment.store.ranking(now: now)
     let ranked = RankedAccount.all(ranking.accounts, by: choice.order)

@@ -81,7 +81,7 @@ extension DashboardRoutes {
     guard let id = Int(text), let team = ranking.teams.first(where: { $0.id == id }) else {
       throw APIError.noSuch("team", text)
     }
-    let span = ChartSpan(query: visit.request.uri.queryParameters["days"])
+    let span = visit.query.span
     return TeamPage(
       team, accounts: ranking.accounts.filter { $0.team == team.name }, span: span,
       viewer: visit.visitor.account?.account.id,

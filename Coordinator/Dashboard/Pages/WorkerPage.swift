@@ -59,7 +59,7 @@ extension DashboardRoutes {
     guard let worker, worker.isNamed || isOwner || visit.visitor.audience == .operator else {
       throw APIError.noSuch("worker", id)
     }
-    let span = ChartSpan(query: visit.request.uri.queryParameters["days"])
+    let span = visit.query.span
     return WorkerPage(
       worker, isOwner: isOwner, span: span,
       chart: try await creditChart(of: .worker(id: id), span: span, now: now), now: now)

@@ -55,6 +55,31 @@ extension CoordinatorSetting {
       "Open pages that are kept up to date at once; others show what was true when they were loaded.",
       .integer(\.livePages, 0...100_000)),
     .init(
+      "live_pages_per_address", "Such pages of one address (of IPv6, one network of 64 bits).",
+      .integer(\.livePagesPerAddress, 0...100_000)),
+    .init(
+      "connections",
+      "Connections at once; later ones wait. Half the file descriptors that the system allows are the most.",
+      .integer(\.connections.connections, 16...1_000_000)),
+    .init(
+      "connections_per_address",
+      "Connections at once from one address (of IPv6, one network of 64 bits); more are closed. A worker "
+        + "needs up to 4, and all that share one router share an address. At most half of all connections.",
+      .integer(\.connections.connectionsPerAddress, 8...1_000_000)),
+    .init(
+      "request_seconds",
+      "Seconds in which a request has to arrive, and a second more for every `request_bytes_per_second` "
+        + "of its body; a connection that is slower is closed.",
+      .integer(\.connections.requestSeconds, 1...86_400)),
+    .init(
+      "request_bytes_per_second",
+      "Bytes a second that the body of a request has to come with on average after `request_seconds`.",
+      .integer(\.connections.requestBytesPerSecond, 1...1_000_000_000)),
+    .init(
+      "stalled_seconds",
+      "Seconds after which a connection is closed whose client takes nothing of an answer.",
+      .integer(\.connections.stalledSeconds, 1...86_400)),
+    .init(
       "idle_connection_seconds", "Seconds after which a connection on which nothing happens is closed.",
       .integer(\.idleConnectionSeconds, 1...86_400)),
     .init(

@@ -1,3 +1,4 @@
+import CoordinatorCore
 import Foundation
 import WireProtocol
 
@@ -18,8 +19,8 @@ package protocol BlobStore: Sendable {
   func put(_ data: Data) async throws -> Digest
   /// Stores bytes that arrive in pieces, without holding them in memory.
   func makeWriter() async throws -> any BlobWriter
-  /// Removes a blob; false when there was none.
-  func delete(_ digest: Digest) async throws -> Bool
+  /// Removes a blob unless its bytes were stored at this time or later; tells whether it did.
+  func remove(_ digest: Digest, unlessWrittenSince youngest: Timestamp) async throws -> Bool
   /// Stores several blobs at once, blocking the calling thread: for a transaction that is about to
   /// name them.
   func persist(_ blobs: [Digest: Data]) throws
@@ -33,6 +34,8 @@ extension BlobStore {
 /// A blob in the making. Use from one task; end with `finish` or `cancel`.
 package protocol BlobWriter: AnyObject, Sendable {
   func write(_ data: Data) async throws
+  /// The name of what was written so far.
+  func digest() async throws -> Digest
   /// What was written from byte `offset` on, at most `count` bytes; empty at the end. Blocks the
   /// calling thread.
   func read(from offset: Int, count: Int) throws -> Data

@@ -87,15 +87,6 @@ package extension FolderBlobStore {
     }
   }
 
-  func delete(_ digest: Digest) async throws -> Bool {
-    let path = path(of: digest)
-    return try await FileIO.blocking(on: queue) {
-      if unlink(path) == 0 { return true }
-      guard errno == ENOENT else { throw FileIO.failure("delete", path) }
-      return false
-    }
-  }
-
   func persist(_ blobs: [Digest: Data]) throws {
     var shards: Set<String> = []
     for (digest, data) in blobs {
@@ -181,6 +172,13 @@ private final class FolderBlobWriter: BlobWriter {
     }
   }
 
+  func digest() async throws -> Digest {
+    try open.withLock { state in
+      guard let present = state else { throw StoreError(.conflict, "This blob is finished.") }
+      return present.hasher.finalize()
+    }
+  }
+
   func read(from offset: Int, count: Int) throws -> Data {
     try open.withLock { state in
       guard let state else { throw StoreError(.conflict, "This blob is finished.") }
@@ -198,6 +196,8 @@ private final class FolderBlobWriter: BlobWriter {
         if let expected, expected != digest {
           throw StoreError(.invalid, "The bytes have the digest \(digest), not \(expected).")
         }
+        // A blob counts as stored now, however long its bytes took to come.
+        _ = try FileIO.touch(self.path)
         try FileIO.sync(present.descriptor, self.path)
         try self.store.publishDurably(self.path, as: digest)
         close(present.descriptor)

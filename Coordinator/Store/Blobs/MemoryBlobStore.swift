@@ -1,3 +1,4 @@
+import CoordinatorCore
 import Foundation
 import Synchronization
 import WirePayloads
@@ -5,9 +6,18 @@ import WireProtocol
 
 /// Blobs in memory, for tests.
 package final class MemoryBlobStore: BlobStore {
-  private let blobs = Mutex<[Digest: Data]>([:])
+  private struct Blob {
+    var data: Data
+    var writtenAt: Timestamp
+  }
 
-  package init() {}
+  private let blobs = Mutex<[Digest: Blob]>([:])
+  private let now: @Sendable () -> Timestamp
+
+  /// - Parameter now: when blobs count as stored.
+  package init(now: @escaping @Sendable () -> Timestamp = { Timestamp(milliseconds: 0) }) {
+    self.now = now
+  }
 }
 
 package extension MemoryBlobStore {
@@ -16,13 +26,19 @@ package extension MemoryBlobStore {
   }
 
   func size(of digest: Digest) async throws -> Int? {
-    blobs.withLock { $0[digest]?.count }
+    blobs.withLock { $0[digest]?.data.count }
   }
 
-  func refresh(_ digest: Digest) async throws -> Bool { try await contains(digest) }
+  func refresh(_ digest: Digest) async throws -> Bool {
+    let now = now()
+    return blobs.withLock { blobs in
+      blobs[digest]?.writtenAt = now
+      return blobs[digest] != nil
+    }
+  }
 
   func read(_ digest: Digest, range: Range<Int>?) async throws -> Data {
-    guard let data = blobs.withLock({ $0[digest] }) else {
+    guard let data = blobs.withLock({ $0[digest]?.data }) else {
       throw StoreError(.notFound, "There is no blob \(digest).")
     }
     let range = range ?? 0..<data.count
@@ -38,12 +54,17 @@ package extension MemoryBlobStore {
     return digest
   }
 
-  func delete(_ digest: Digest) async throws -> Bool {
-    blobs.withLock { $0.removeValue(forKey: digest) != nil }
+  func remove(_ digest: Digest, unlessWrittenSince youngest: Timestamp) async throws -> Bool {
+    blobs.withLock { blobs in
+      guard let blob = blobs[digest], blob.writtenAt < youngest else { return false }
+      blobs[digest] = nil
+      return true
+    }
   }
 
   func persist(_ new: [Digest: Data]) throws {
-    blobs.withLock { $0.merge(new) { old, _ in old } }
+    let now = now()
+    blobs.withLock { $0.merge(new.mapValues { Blob(data: $0, writtenAt: now) }) { $1 } }
   }
 
   func makeWriter() async throws -> any BlobWriter { MemoryBlobWriter(store: self) }
@@ -60,6 +81,13 @@ private final class MemoryBlobWriter: BlobWriter {
       guard $0 != nil else { throw StoreError(.conflict, "This blob is finished.") }
       $0!.append(more)
     }
+  }
+
+  func digest() async throws -> Digest {
+    guard let written = data.withLock({ $0 }) else {
+      throw StoreError(.conflict, "This blob is finished.")
+    }
+    return BlobDigest.sha256(written)
   }
 
   func read(from offset: Int, count: Int) throws -> Data {

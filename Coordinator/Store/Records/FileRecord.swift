@@ -44,3 +44,9 @@ package struct FileRecord: Hashable, Sendable {
   package var createdAt: Timestamp
   package var expiresAt: Timestamp?
 }
+
+/// What a file leaves behind that expired or was deleted.
+package struct DeletedFile: Hashable, Sendable {
+  package var blob: Digest
+  package var createdAt: Timestamp
+}

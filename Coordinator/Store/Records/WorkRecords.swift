@@ -145,7 +145,7 @@ package struct FailedAudit: Hashable, Sendable {
 package struct TickReport: Hashable, Sendable {
   package var expiredLeases = 0
   package var expiredBatches = 0
-  package var deletedFiles = 0
+  package var deletedFiles: [DeletedFile] = []
   /// What could not be expired, and the first reason; it is tried again at the next tick.
   package var failures = 0
   package var firstFailure: String?

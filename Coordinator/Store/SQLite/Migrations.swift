@@ -39,6 +39,10 @@ enum Migrations {
     migrator.registerMigration("14: wanted accounts, audits, suspended accounts") {
       try $0.execute(sql: verdicts)
     }
+    migrator.registerMigration("15: reserved tokens") {
+      try $0.execute(
+        sql: "ALTER TABLE batch ADD COLUMN reserved_tokens INTEGER NOT NULL DEFAULT 0")
+    }
     return migrator
   }
 

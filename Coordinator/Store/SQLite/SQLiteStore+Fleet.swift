@@ -108,8 +108,27 @@ package extension SQLiteStore {
     }
   }
 
-  func recordCertificate(_ certificate: CertificateRecord) async throws {
-    try await write { try $0.record(certificate) }
+  func recordCertificate(_ certificate: CertificateRecord, now: Timestamp) async throws -> Bool {
+    try await write { transaction in
+      let db = transaction.db
+      // A revoked worker is known by its rows.
+      try db.run(
+        "DELETE FROM certificate WHERE worker = ? AND not_after <= ? AND revoked = 0",
+        [certificate.workerID, now.adding(seconds: -StoreLimit.certificateGraceSeconds)])
+      // All are given for the same time, so that the end of one tells when it was given; later ends
+      // are from before the clock was set back.
+      let window = min(86_400, Int(certificate.notAfter.seconds(since: now)) / 3)
+      let recent = try db.integer(
+        """
+        SELECT count(*) FROM certificate WHERE worker = ? AND not_after > ? AND not_after <= ?
+        """,
+        [
+          certificate.workerID, certificate.notAfter.adding(seconds: -window), certificate.notAfter,
+        ])
+      guard recent < StoreLimit.certificatesAtOnce else { return false }
+      try transaction.record(certificate)
+      return true
+    }
   }
 
   func admission(

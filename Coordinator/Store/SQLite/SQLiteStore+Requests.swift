@@ -28,14 +28,30 @@ package extension SQLiteStore {
       let total = try db.integer("SELECT count(*) FROM request WHERE batch = ?", [row.number])
       let failed = try db.integer(
         "SELECT count(*) FROM request WHERE batch = ? AND state = 'failed'", [row.number])
+      if row.record.state == .validating {
+        do {
+          // Others may have been created while this one's tokens were not known.
+          try transaction.requireQuota(.tokens, key: row.record.keyID, now: now)
+        } catch let refusal as QuotaRefusal {
+          try transaction.advance(&row, .invalid, now: now)
+          let error = BatchError(
+            code: "token_limit_exceeded", line: nil, message: refusal.description)
+          try transaction.record([error], of: &row)
+          return row.record
+        }
+      }
       try transaction.advance(
         &row, failed == total ? .allRequestsEnded : .validated, now: now)
       row.record.total = total
       row.record.failed = failed
       row.record.model = model
       try db.run(
-        "UPDATE batch SET total = ?, failed = ?, model = ? WHERE number = ?",
-        [total, failed, model, row.number])
+        """
+        UPDATE batch SET total = ?, failed = ?, model = ?, reserved_tokens =
+          (SELECT ifnull(sum(prompt_tokens + max_tokens), 0) FROM request WHERE batch = ?)
+        WHERE number = ?
+        """,
+        [total, failed, model, row.number, row.number])
       // The key's new queue starts where its active ones are, so that it neither waits for them nor
       // holds them up.
       try db.run(

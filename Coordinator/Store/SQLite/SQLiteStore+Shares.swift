@@ -72,7 +72,8 @@ extension Database {
 }
 
 extension Quota.Usage {
-  /// A batch counts by its lines before they are validated, and not at all once it failed.
+  /// A batch counts by its lines before they are validated, and not at all once it failed; while it
+  /// runs, by the tokens that it may take.
   fileprivate init(key: String, now: Timestamp, _ db: Database) throws {
     let day = now.adding(seconds: -Quota.daySeconds)
     self.init(
@@ -83,7 +84,9 @@ extension Quota.Usage {
         """, [key, day]),
       tokens: try db.integer(
         """
-        SELECT ifnull((SELECT sum(input_tokens + output_tokens) FROM batch
+        SELECT ifnull((SELECT sum(CASE WHEN state IN ('in_progress', 'cancelling')
+              THEN max(reserved_tokens, input_tokens + output_tokens)
+              ELSE input_tokens + output_tokens END) FROM batch
             WHERE key_id = ? AND created_at > ?), 0)
           + ifnull((SELECT sum(trained_tokens) FROM fine_tuning_job
             WHERE key_id = ? AND created_at > ?), 0)

@@ -3,7 +3,6 @@ import GRDB
 import WireProtocol
 
 package extension SQLiteStore {
-  /// What refers to each of these blobs, of one consistent view; blobs without uses are left out.
   func uses(of blobs: [Digest], now: Timestamp) async throws -> [Digest: [BlobUse]] {
     try await read { db in
       var uses: [Digest: [BlobUse]] = [:]

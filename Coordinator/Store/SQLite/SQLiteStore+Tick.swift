@@ -23,8 +23,11 @@ package extension SQLiteStore {
     }
     while try await write({ try $0.noteLateLeases(limit: 100, now: now) }) > 0 {}
     report.deletedFiles = try await write { transaction in
-      try transaction.db.run("DELETE FROM file WHERE expires_at <= ?", [now])
-      return transaction.db.changesCount
+      try transaction.db.all(
+        "DELETE FROM file WHERE expires_at <= ? RETURNING blob, created_at", [now]
+      ).map {
+        DeletedFile(blob: try $0.value("blob"), createdAt: try $0.value("created_at"))
+      }
     }
     report.nextDue = try await read { db in
       try [
