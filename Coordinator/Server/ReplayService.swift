@@ -187,14 +187,15 @@ final class ReplayMachine: Sendable {
         throw StoreError(.corrupt, "A \(specification.kind.rawValue) unit names no adapter.")
       }
       // What a worker could compute is replayed in any case, if need be with the least memory.
-      var planned = try? MemoryPlan.trainingLimits(
+      let planned = try? MemoryPlan.trainingLimits(
         DenseModel(model), Adapter(adapter), weightBytes: model.weightBytes,
         longest: examples.sequences.reduce(0) { max($0, $1.tokens.count) }, threads: threads,
         limitBytes: memory)
-      planned?.activationBytes = min(planned?.activationBytes ?? 0, Trainer.Limits().activationBytes)
       return try TrainingExecutor(
         specification, model: frozen(model), adapter: adapter, compute: compute,
-        limits: planned ?? Trainer.Limits(rows: 1, activationBytes: 0))
+        limits: Trainer.Limits(
+          rows: planned?.rows ?? 1,
+          activationBytes: min(planned?.activationBytes ?? 0, Trainer.Limits().activationBytes)))
     }
     switch work.inputs {
     case .train(let inputs):
