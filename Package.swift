@@ -116,7 +116,9 @@ let package = Package(
     module("Kernels", path: "Sources/Kernels", ["CKernels"]),
     module("ModelFormats", path: "Sources/ModelFormats", []),
     module("Tokenizers", path: "Sources/Tokenizers", ["CPCRE2", "ModelFormats"]),
-    module("Models", path: "Sources/Models", ["Kernels", "ModelFormats", crypto]),
+    // How much of the machine the process may use.
+    module("MachineLimits", path: "Sources/MachineLimits", []),
+    module("Models", path: "Sources/Models", ["Kernels", "MachineLimits", "ModelFormats", crypto]),
     module("Calibration", path: "Sources/Calibration", ["Kernels", "ModelFormats", "Models"]),
     module("FineTuning", path: "Sources/FineTuning", ["Kernels", "ModelFormats", "Models"]),
     module(
@@ -160,9 +162,14 @@ let package = Package(
       "CoordinatorServer", path: "Coordinator/Server",
       [
         "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics", "CoordinatorStore",
+<<<<<<< HEAD
         "Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1,
         crypto, hummingbird, hummingbirdCore, hummingbirdTLS, lifecycle, logging, nioCore, nioHTTP1,
         nioPosix, nioSSL, unixSignals, x509,
+=======
+        "Execution", "FineTuning", "Kernels", "MachineLimits", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1,
+        crypto, hummingbird, hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, unixSignals, x509,
+>>>>>>> limits
       ]),
 
     // The worker.
@@ -173,7 +180,7 @@ let package = Package(
     module(
       "WorkerDaemon", path: "Worker/Daemon",
       [
-        "BoundedWork", "COpenSSL", "WorkerCore", "WorkerEngine", "WireProtocol", "WirePayloads", asyncHTTPClient,
+        "BoundedWork", "COpenSSL", "MachineLimits", "WorkerCore", "WorkerEngine", "WireProtocol", "WirePayloads", asyncHTTPClient,
         crypto, hummingbird, lifecycle, logging, nioCore, nioHTTP1, nioPosix, nioSSL, unixSignals,
       ]),
 
@@ -182,7 +189,7 @@ let package = Package(
       name: "tally",
       dependencies: [
         "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
-        "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels", "ModelFormats", "Models",
+        "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels", "MachineLimits", "ModelFormats", "Models",
         "Tokenizers", "TrainingData", "WireProtocol", "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine", argumentParser,
         asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
       ],
@@ -193,6 +200,7 @@ let package = Package(
     module("ReaderProbes", path: "Sources/ReaderProbes", ["ModelFormats", "Models", "Tokenizers"]),
     tests("ReaderProbesTests", ["ReaderProbes", "TestSupport"]),
     tests("BoundedWorkTests", ["BoundedWork"]),
+    tests("MachineLimitsTests", ["MachineLimits", "TestSupport"]),
     tests("KernelsTests", ["CKernels", "Kernels", "TestSupport"]),
     tests("ModelFormatsTests", ["ModelFormats", "TestSupport"]),
     tests("TokenizersTests", ["Tokenizers", "TestSupport"]),
@@ -231,7 +239,7 @@ let package = Package(
     tests(
       "WorkerDaemonTests",
       [
-        "COpenSSL", "Execution", "FineTuning", "Kernels", "Models", "WireProtocol", "WirePayloads", "WorkerCore",
+        "COpenSSL", "Execution", "FineTuning", "Kernels", "MachineLimits", "Models", "WireProtocol", "WirePayloads", "WorkerCore",
         "WorkerDaemon", "WorkerEngine", "TestSupport", asn1, asyncHTTPClient, crypto, hummingbird,
         hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, x509,
       ]),

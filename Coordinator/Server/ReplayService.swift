@@ -6,6 +6,7 @@ import FineTuning
 import Foundation
 import Kernels
 import Logging
+import MachineLimits
 import ModelFormats
 import Models
 import ServiceLifecycle
@@ -175,25 +176,41 @@ final class ReplayMachine: Sendable {
   private func compute(_ work: Work, isCancelled: () -> Bool) throws -> Data {
     let specification = work.specification
     let model = try model(specification.model, manifest: work.manifest)
+    let limits = MachineLimits()
+    // The other half is the coordinator's own.
+    let memory = limits.memoryBytes / 2
+    let threads = min(self.threads, limits.threads)
     let compute = try Compute(
       kernels: .best(environment: ProcessInfo.processInfo.environment), threads: threads)
-    func learner() throws -> TrainingExecutor {
+    func learner(_ examples: LabelledSequences) throws -> TrainingExecutor {
       guard let adapter = work.adapter else {
         throw StoreError(.corrupt, "A \(specification.kind.rawValue) unit names no adapter.")
       }
+      // What a worker could compute is replayed in any case, if need be with the least memory.
+      let planned = try? MemoryPlan.trainingLimits(
+        DenseModel(model), Adapter(adapter), weightBytes: model.weightBytes,
+        longest: examples.sequences.reduce(0) { max($0, $1.tokens.count) }, threads: threads,
+        limitBytes: memory)
       return try TrainingExecutor(
-        specification, model: frozen(model), adapter: adapter, compute: compute)
+        specification, model: frozen(model), adapter: adapter, compute: compute,
+        limits: Trainer.Limits(
+          rows: planned?.rows ?? 1,
+          activationBytes: min(planned?.activationBytes ?? 0, Trainer.Limits().activationBytes)))
     }
     switch work.inputs {
     case .train(let inputs):
-      return try learner().train(inputs, isCancelled: isCancelled).encoded()
+      return try learner(inputs.examples).train(inputs, isCancelled: isCancelled).encoded()
     case .validate(let inputs):
-      return try learner().validate(inputs, isCancelled: isCancelled).encoded()
+      return try learner(inputs).validate(inputs, isCancelled: isCancelled).encoded()
     case .generate(let inputs):
       let adapted = try work.adapter.map { try model.adapted(by: Adapter($0)) } ?? model
+      let planned = try? MemoryPlan.batchLimits(
+        description: model.description, weightBytes: model.weightBytes, inputs: inputs,
+        cache: CacheElement(specification.cache), limitBytes: memory)
       return try UnitExecutor.run(
         specification, inputs: inputs, vocabulary: work.vocabulary,
         model: ExecutorModel(adapted, compute: compute), compute: compute,
+        limits: planned ?? BatchLimits(activeSequences: 1),
         isCancelled: isCancelled
       ).encoded()
     }

@@ -48,7 +48,7 @@ package enum ForeignText {
         for unit in String(scalar).utf16 {
           let digits = String(unit, radix: 16)
           let escape = "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-          result.append(contentsOf: escape.unicodeScalars)
+          for letter in escape.unicodeScalars { result.append(letter) }
         }
       }
     }

@@ -42,6 +42,7 @@ package final class HeavyWork: TaskExecutor {
     return try await run(work)
   }
 
+  /// Takes a job of a task that prefers this executor.
   package func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     let needsThread = state.withLock { state in

@@ -51,6 +51,8 @@ package enum ExecutionError: Error, Hashable, CustomStringConvertible {
   case kindMismatch(String)
   case cacheMismatch
   case learning(place: String, reason: String)
+  /// It needs more memory than there is for it.
+  case outOfMemory(String)
   case cancelled
 
   package var description: String {
@@ -69,6 +71,7 @@ package enum ExecutionError: Error, Hashable, CustomStringConvertible {
     case .kindMismatch(let kind): "units of kind \(kind) are not run here"
     case .cacheMismatch: "units that learn have a float32 cache"
     case .learning(let place, let reason): "\(place): \(reason)"
+    case .outOfMemory(let detail): detail
     case .cancelled: "the unit was cancelled"
     }
   }

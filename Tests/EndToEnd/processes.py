@@ -60,10 +60,10 @@ def free_port():
 class Process:
     """One running `tally`, with its output in a file."""
 
-    def __init__(self, log, *arguments, environment=None):
+    def __init__(self, log, *arguments, environment=None, within=()):
         self.log = Path(log)
         self.popen = subprocess.Popen(
-            [TALLY, *map(str, arguments)],
+            [*map(str, within), TALLY, *map(str, arguments)],
             stdout=self.log.open("ab"),
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -212,7 +212,8 @@ class Worker:
     """
 
     def __init__(
-        self, coordinator, folder, account, *, invite=(), environment=None, arguments=(), threads=1, considerate=False
+        self, coordinator, folder, account, *, invite=(), environment=None, arguments=(), threads=1, considerate=False,
+        within=()
     ):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -220,7 +221,9 @@ class Worker:
         self.account = account
         self.environment = environment or {}
         self.arguments = arguments
-        self.threads = threads
+        self.threads = () if threads is None else ("--threads", threads)
+        # A command that runs the worker, such as taskset.
+        self.within = within
         self.priority = () if considerate else ("--always", "--nice", "0")
         self.process = None
         invitation = coordinator.invitation(account, *invite)
@@ -233,11 +236,11 @@ class Worker:
             "run",
             "--data",
             self.data,
-            "--threads",
-            self.threads,
+            *self.threads,
             *self.priority,
             *self.arguments,
             environment=self.environment,
+            within=self.within,
         )
         return self
 

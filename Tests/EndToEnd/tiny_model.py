@@ -38,12 +38,12 @@ def safetensors_bytes(tensors):
     return len(spelled).to_bytes(8, "little") + spelled + body
 
 
-def write_tiny_model(folder, *, hidden=32, layers=2, context=512, seed=1):
+def write_tiny_model(folder, *, hidden=32, layers=2, context=512, seed=1, head=None):
     """Writes a Hugging Face folder: config.json, tokenizer files, model.safetensors."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     heads, key_value_heads, feed_forward = 2, 1, 2 * hidden
-    head = hidden // heads
+    head = head or hidden // heads
     tokenizer = FIXTURES / "tokenizers" / "gpt2-smollm" / "tokenizer.json"
     vocabulary = json.loads(tokenizer.read_text())
     ids = dict(vocabulary["model"]["vocab"])

@@ -59,36 +59,6 @@ import Testing
     }
   }
 
-  /// The figures of a machine, and of a control group of either version around the process.
-  @Test func aControlGroupLimitsWhatIsAvailable() throws {
-    func write(_ text: String, _ path: String) throws {
-      let url = folder.url.appendingPathComponent(path)
-      try FileManager.default.createDirectory(
-        at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
-      try Data(text.utf8).write(to: url)
-    }
-    func available() -> Int { SystemMemory.availableBytes(root: folder.url.path) }
-    #expect(available() == 0)
-    try write("MemTotal: 100 kB\nMemAvailable:   40 kB\n", "proc/meminfo")
-    #expect(available() == 40 << 10)
-    try write("4:memory:/a/b\n0::/\n", "proc/self/cgroup")
-    #expect(available() == 40 << 10)
-    try write("9223372036854771712\n", "sys/fs/cgroup/memory/a/b/memory.limit_in_bytes")
-    #expect(available() == 40 << 10)
-    try write("20480\n", "sys/fs/cgroup/memory/a/b/memory.limit_in_bytes")
-    try write("cache 9000\ntotal_rss 480\n", "sys/fs/cgroup/memory/a/b/memory.stat")
-    #expect(available() == 20000)
-    // The limit of a group around, also where the own one is out of sight.
-    try write("4:memory:/a/b/hidden\n", "proc/self/cgroup")
-    #expect(available() == 20000)
-    try write("0::/c\n", "proc/self/cgroup")
-    try write("max\n", "sys/fs/cgroup/c/memory.max")
-    #expect(available() == 40 << 10)
-    try write("10000\n", "sys/fs/cgroup/c/memory.max")
-    try write("anon 11000\nfile 5\n", "sys/fs/cgroup/c/memory.stat")
-    #expect(available() == 0)
-  }
-
   @Test(arguments: SameBitsTests.matrixTypes, [Model.LoadOptions.Weights.asStored, .float32])
   func theSecondStartHasTheSameBitsAndReadsNoWeights(
     _ type: ElementType, _ weights: Model.LoadOptions.Weights

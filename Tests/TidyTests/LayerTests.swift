@@ -23,7 +23,9 @@ private let layers = [
     mayImport: ["CZstd", "ModelFormats", "WireProtocol"]),
   Layer(
     name: "Tokenizers", folder: "Sources/Tokenizers/", mayImport: ["CPCRE2", "ModelFormats"]),
-  Layer(name: "Models", folder: "Sources/Models/", mayImport: ["Kernels", "ModelFormats"]),
+  Layer(name: "MachineLimits", folder: "Sources/MachineLimits/", mayImport: []),
+  Layer(
+    name: "Models", folder: "Sources/Models/", mayImport: ["Kernels", "MachineLimits", "ModelFormats"]),
   Layer(name: "Calibration", folder: "Sources/Calibration/", mayImport: engine),
   Layer(name: "FineTuning", folder: "Sources/FineTuning/", mayImport: engine),
   Layer(
@@ -50,7 +52,7 @@ private let layers = [
     name: "CoordinatorServer", folder: "Coordinator/Server/",
     mayImport: wire.union(engine).union([
       "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics",
-      "CoordinatorStore", "Execution", "FineTuning", "Tokenizers",
+      "CoordinatorStore", "Execution", "FineTuning", "MachineLimits", "Tokenizers",
     ])),
   Layer(name: "WorkerCore", folder: "Worker/Core/", mayImport: ["WireProtocol"]),
   Layer(
@@ -58,12 +60,14 @@ private let layers = [
     mayImport: wire.union(engine).union(["Execution", "FineTuning"])),
   Layer(
     name: "WorkerDaemon", folder: "Worker/Daemon/",
-    mayImport: wire.union(["BoundedWork", "COpenSSL", "WorkerCore", "WorkerEngine"])),
+    mayImport: wire.union([
+      "BoundedWork", "COpenSSL", "MachineLimits", "WorkerCore", "WorkerEngine",
+    ])),
   Layer(
     name: "tally", folder: "Sources/CommandLine/",
     mayImport: wire.union(engine).union([
       "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
-      "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Tokenizers",
+      "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "MachineLimits", "Tokenizers",
       "TrainingData", "WorkerCore", "WorkerDaemon", "WorkerEngine",
     ])),
   Layer(name: "TestSupport", folder: "Sources/TestSupport/", mayImport: []),

@@ -207,6 +207,16 @@ import WorkerCore
     (DiskLimits(), 500, .max, DiskSpace(totalBytes: .max, availableBytes: .max), 500),
   ])
   func theLeastHolds(limits: DiskLimits, started: Int, used: Int, space: DiskSpace?, limit: Int) {
-    #expect(limits.cacheBytes(startedBytes: started, usedBytes: used, space: space) == limit)
+    #expect(limits.cacheLimit(startedBytes: started, usedBytes: used, space: space).bytes == limit)
+  }
+
+  @Test(arguments: [
+    (DiskLimits(), nil, "--cache-size"), (DiskLimits(bytes: 4_000_000), disk, "disk_free_megabytes=0"),
+    (DiskLimits(bytes: 4_000_000), nil, "disk_megabytes=4"), (DiskLimits(percent: 20), disk, "disk_percent=20"),
+    (DiskLimits(freeBytes: 1_000_000_000), disk, "disk_free_megabytes=1000"),
+  ])
+  func itSaysWhichSettingIsTheLeast(limits: DiskLimits, space: DiskSpace?, words: String) {
+    let limit = limits.cacheLimit(startedBytes: 5_000_000, usedBytes: 100, space: space)
+    #expect(limit.setting.words == words)
   }
 }

@@ -70,6 +70,28 @@ import WorkerCore
     #expect(governor.decide(around, at: at(12)).computes)
   }
 
+  @Test func workersThatStoppedForEachOtherGoOnOneAfterTheOther() {
+    var loaded = quiet
+    loaded.otherLoad = 0.5
+    let ends = [10_000, 11_300].map { calm -> Int? in
+      var governor = Governor(preferences: WorkerPreferences(), calm: .milliseconds(calm))
+      _ = governor.decide(loaded, at: at(0))
+      return (1...20).first { governor.decide(quiet, at: at($0)).computes }
+    }
+    #expect(ends == [10, 12])
+  }
+
+  @Test func itTakesTheLeastOfTheOwnersThreadsAndTheMachines() {
+    var around = quiet
+    around.threads = 2
+    var governor = governor()
+    #expect(governor.decide(around, at: at(0)).threads == 2)
+    governor.preferences.threads = 1
+    #expect(governor.decide(around, at: at(1)).threads == 1)
+    governor.preferences.threads = 3
+    #expect(governor.decide(around, at: at(2)).threads == 2)
+  }
+
   @Test func coolsDownBeforeItGoesOn() {
     var governor = governor { $0.temperatureCelsius = 80 }
     var around = quiet

@@ -41,6 +41,7 @@ import WorkerDaemon
         preferences.diskFreeMegabytes = 1_000_000_000
         let none = try await socket.replace(preferences)
         #expect(none.limits.cache_bytes == 0)
+        #expect(none.limits.cache_because == "disk_free_megabytes=1000000000")
         #expect(none.cache_used_bytes == 0)
         let asked = await state.leaseRequests.count
         while await state.leaseRequests.count == asked {

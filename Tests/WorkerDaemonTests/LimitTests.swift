@@ -1,4 +1,5 @@
 import Foundation
+import MachineLimits
 import Synchronization
 import TestSupport
 import Testing
@@ -205,6 +206,49 @@ import WorkerEngine
     }
   }
 
+  /// As other workers and other volunteers' programs are.
+  @Test func programsOfLowPriorityAreNoReasonToStop() async throws {
+    let machine = machine
+    try machine.write("proc/self/stat", FakeMachine.process(user: 0, system: 0, niceness: 19))
+    try await withIdleWorker { socket, _ in
+      _ = try await Self.wait(socket) { $0.paused_because.isEmpty }
+      // 90 of 100 ticks niced, 45 of them its own; then people's programs come.
+      try machine.write("proc/self/stat", FakeMachine.process(user: 45, system: 2, niceness: 19))
+      try machine.write("proc/stat", FakeMachine.processors(busy: 4, niced: 90, idle: 6))
+      try await Task.sleep(for: .milliseconds(2500))
+      #expect(try await socket.status().paused_because.isEmpty)
+      try machine.write("proc/self/stat", FakeMachine.process(user: 65, system: 4, niceness: 19))
+      try machine.write("proc/stat", FakeMachine.processors(busy: 56, niced: 130, idle: 14))
+      let loaded = try await Self.wait(socket) { !$0.paused_because.isEmpty }
+      #expect(
+        loaded.paused_because == ["other programs take 50 % of the processors (limit 25 %)"])
+    }
+  }
+
+  @Test func limitsOfItsControlGroupsHoldLiveAndAreNamed() async throws {
+    let machine = machine
+    let whole = MachineLimits().threads
+    try machine.write("proc/meminfo", "MemTotal: 1000000 kB")
+    try machine.write("proc/self/cgroup", "2:cpu,cpuacct:/box/inner\n3:memory:/box/inner")
+    try await withIdleWorker { socket, state in
+      let free = try await Self.wait(socket) { _ in true }
+      #expect(free.limits.memory_because == nil)
+      try machine.write("sys/fs/cgroup/cpu/box/cpu.cfs_quota_us", "50000")
+      try machine.write("sys/fs/cgroup/cpu/box/cpu.cfs_period_us", "100000")
+      try machine.write("sys/fs/cgroup/memory/box/memory.limit_in_bytes", "200000000")
+      let held = try await Self.wait(socket) { $0.limits.memory_because != nil }
+      #expect(held.limits.threads == 1)
+      #expect(held.limits.threads_because == (whole > 1 ? "control group's quota" : nil))
+      #expect(held.limits.memory_bytes <= 180_000_000)
+      #expect(held.limits.memory_because == "control group's limit")
+      let asked = await state.leaseRequests.count
+      while await state.leaseRequests.count <= asked + 1 { try await Task.sleep(for: .milliseconds(20)) }
+      let request = try #require(await state.leaseRequests.last)
+      #expect(request.threads == 1)
+      #expect(request.memoryLimitBytes <= 180_000_000)
+    }
+  }
+
   @Test func ofTheConsolesTheOneWithTheKeyboardCounts() async throws {
     let machine = machine
     @Sendable func touch(_ console: String, secondsAgo: Int) throws {
@@ -394,12 +438,12 @@ struct FakeMachine: Sendable {
     try Data((text + "\n").utf8).write(to: file, options: .atomic)
   }
 
-  static func processors(busy: Int, idle: Int) -> String {
-    "cpu  \(1000 + busy) 0 0 \(5000 + idle) 0 0 0 0 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10"
+  static func processors(busy: Int, niced: Int = 0, idle: Int) -> String {
+    "cpu  \(1000 + busy) \(niced) 0 \(5000 + idle) 0 0 0 0 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10"
   }
 
   /// proc_pid_stat(5), with a name as bad as names may be.
-  static func process(user: Int, system: Int) -> String {
-    "42 (a ) (b) S 1 2 3 4 5 6 7 8 9 10 \(user) \(system) 0 0 20 0 3 0"
+  static func process(user: Int, system: Int, niceness: Int = 0) -> String {
+    "42 (a ) (b) S 1 2 3 4 5 6 7 8 9 10 \(user) \(system) 0 0 20 \(niceness) 3 0"
   }
 }

@@ -28,6 +28,9 @@ import WorkerDaemon
         + "model name\t: other\n",
       "/proc/cpuinfo")
     try write("MemTotal:       16384 kB\nMemFree:  1 kB\n", "/proc/meminfo")
+    try write("0::/box\n", "/proc/self/cgroup")
+    try write("50000 100000\n", "/sys/fs/cgroup/box/cpu.max")
+    try write("8192000\n", "/sys/fs/cgroup/box/memory.max")
     try write(
       "NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n", "/etc/os-release")
     let (place, authority) = (place, authority)
@@ -42,7 +45,7 @@ import WorkerDaemon
           told
             == MachineFacts(
               processorVendor: "GenuineIntel", processorModel: "Xeon E5",
-              processors: ProcessInfo.processInfo.processorCount, memoryBytes: 16384 * 1024,
+              processors: 1, memoryBytes: 8_192_000,
               systemName: "Linux", systemVersion: "Debian GNU/Linux 12 (bookworm)",
               programVersion: ProtocolVersion.program, kernels: "scalar"))
         var preferences = WorkerPreferences()

@@ -1,4 +1,5 @@
 import Foundation
+import MachineLimits
 import WireProtocol
 
 /// Everything that a volunteer can set.
@@ -14,13 +15,13 @@ package struct WorkerConfiguration: Sendable {
   package var workerName = ProcessInfo.processInfo.hostName
   /// Where the key file's passphrase comes from. Default: see `PassphraseSource.automatic`.
   package var passphrase = PassphraseSource.automatic
-  /// Threads to compute with. Default: one for each processor.
-  package var threads = ProcessInfo.processInfo.activeProcessorCount
+  /// Threads to compute with, at most. Default: one for each processor that the process may use.
+  package var threads = MachineLimits().threads
   /// Disk that models and inputs may take, in bytes. Default: 20 GiB.
   package var cacheLimitBytes = 20 << 30
   /// Memory that a unit may take, in bytes: weights, cache and scratch; the owner's preferences may
-  /// allow less. Default: the machine's.
-  package var memoryLimitBytes = Int(clamping: ProcessInfo.processInfo.physicalMemory)
+  /// allow less. Default: the machine's, or its control group's.
+  package var memoryLimitBytes = MachineLimits().memoryBytes
   /// Seconds of work to ask for at a time. Default: 60.
   package var secondsWanted = 60
   /// Units held at one time; with 2 or more the next one's blobs are fetched while one runs.

@@ -48,14 +48,16 @@ package struct WorkerReport: Hashable, Sendable {
 
 extension WorkerActivity {
   /// A sentence for people; `now` tells how long waits still are.
-  func summary(at now: Moment) -> String {
+  ///
+  /// - Parameter cacheSetting: the setting that limits the cache.
+  func summary(at now: Moment, cacheSetting: String?) -> String {
     func wait(_ until: Moment) -> String { Self.wait(until, at: now) }
     switch self {
     case .starting: return "starting"
     case .joining: return "joining the coordinator"
     case .leasing: return "asking for work"
     case .idle(let reasons, let until):
-      let words = reasons.isEmpty ? "no work" : Self.words(for: reasons)
+      let words = reasons.isEmpty ? "no work" : Self.words(for: reasons, cacheSetting)
       return "idle: \(words); asking again in \(wait(until))"
     case .backingOff(let failure, let until):
       return "\(ForeignText.line("\(failure)") ?? ""); trying again in \(wait(until))"
@@ -81,7 +83,9 @@ extension WorkerActivity {
     " (\(count) \(count == 1 ? "request or unit" : "requests or units"))"
   }
 
-  private static func words(for reasons: [IdleReason: Int]) -> String {
+  private static func words(
+    for reasons: [IdleReason: Int], _ cacheSetting: String?
+  ) -> String {
     reasons.sorted { ($1.value, $0.key.rawValue) < ($0.value, $1.key.rawValue) }
       .map { reason, count in
         switch reason {
@@ -89,7 +93,9 @@ extension WorkerActivity {
         case .sameAccount: "work waits for another account's machine\(amount(count))"
         case .otherPool: "work waits in other pools\(amount(count))"
         case .needsMoreMemory: "work waits that needs more memory\(amount(count))"
-        case .needsMoreDisk: "work waits that needs a larger cache\(amount(count))"
+        case .needsMoreDisk:
+          "work waits that needs a larger cache"
+            + (cacheSetting.map { " than \($0) leaves" } ?? "") + amount(count)
         case .suspended: "this worker is suspended after a wrong result"
         case .paused: "the coordinator is paused"
         case .banned: "the coordinator's operator has banned this worker"

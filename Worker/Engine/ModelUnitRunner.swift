@@ -236,6 +236,7 @@ package final class ModelUnitRunner: UnitRunning {
     switch error {
     case let failure as UnitFailure: failure
     case ExecutionError.cancelled: .cancelled
+    case ExecutionError.outOfMemory(let detail): .outOfMemory(detail)
     case let error as KernelError where error.code == .outOfResources:
       .outOfMemory("\(error)")
     // A file that this machine cannot read says nothing of the unit.

@@ -14,11 +14,7 @@ package enum NameLikeness {
   private static func skeleton(_ text: String) -> String {
     var view = String.UnicodeScalarView()
     for scalar in text.decomposedStringWithCompatibilityMapping.unicodeScalars {
-      if let prototype = prototypes[scalar] {
-        view.append(contentsOf: prototype)
-      } else {
-        view.append(scalar)
-      }
+      for shown in prototypes[scalar] ?? [scalar] { view.append(shown) }
     }
     return String(view).decomposedStringWithCompatibilityMapping
   }

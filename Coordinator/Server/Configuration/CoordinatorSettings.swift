@@ -33,7 +33,7 @@ extension CoordinatorSetting {
       .optionalText(\.certificateKey)),
     .init(
       "replay_threads",
-      "Threads for replaying units on which workers disagree, and for audits; 0 leaves that to another process.",
+      "Threads for replaying units on which workers disagree, and for audits, at most as many as the machine gives; 0 leaves that to another process.",
       .integer(\.replayThreads, 0...1024)),
     .init(
       "validations_at_once", "Batches that are validated side by side.",

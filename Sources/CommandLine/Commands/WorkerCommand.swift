@@ -151,7 +151,7 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "What statistics call this machine, if it joins; its host name when left out.")
     var name: String?
 
-    @Option(help: "Threads to compute with; every processor when left out.")
+    @Option(help: "Threads to compute with, at most; when left out, every processor that this process may use.")
     var threads: Int?
 
     @Option(help: "Memory for a unit, in GB, at most; the preferences may allow less.")

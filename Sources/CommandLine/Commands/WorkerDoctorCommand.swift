@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Kernels
+import MachineLimits
 import Models
 import WireProtocol
 import WorkerCore
@@ -30,8 +31,8 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
   @Option(help: "Memory to try, in GB; a quarter of what is free, at most 2, when left out.")
   var memory: Double?
 
-  @Option(help: "Threads; every processor when left out.")
-  var threads = ProcessInfo.processInfo.activeProcessorCount
+  @Option(help: "Threads; when left out, every processor that this process may use.")
+  var threads = MachineLimits().threads
 
   @Flag(help: "Print JSON.")
   var json = false
@@ -60,6 +61,7 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
       bar.clear()
       add(finding)
     }
+    add(limits())
     add(processor.speed())
     watched("trying the kernels") { processor.kernels(progress: $0) }
     add(processor.product())
@@ -76,6 +78,16 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
   private var memoryBytes: Int {
     if let memory { return Int(memory * 1e9) }
     return max(64 << 20, min(2 << 30, SystemMemory.availableBytes() / 4))
+  }
+
+  /// What a worker started like this may use.
+  private func limits() -> Finding {
+    let limits = MachineLimits()
+    func because(_ origin: MachineLimits.Origin?) -> String { origin.map { " (\($0.rawValue))" } ?? "" }
+    return .good(
+      "limits",
+      "\(limits.threads) \(limits.threads == 1 ? "thread" : "threads")" + because(limits.threadsOrigin)
+        + ", \(Spelled.bytes(limits.memoryBytes)) of memory" + because(limits.memoryOrigin))
   }
 
   /// Information, never a fault: without counters the worker's energy is an estimate that says so.

@@ -1,4 +1,5 @@
 import Foundation
+import MachineLimits
 
 /// What the demo does with its fleet, step by step, and what it says.
 struct DemoRun {
@@ -14,7 +15,7 @@ struct DemoRun {
     let coordinator = try await fleet.startCoordinator(
       model: command.model, name: command.modelName)
     terminal.line("coordinator  \(coordinator.url.absoluteString)  serving \(command.modelName)")
-    let threads = command.threads ?? max(1, ProcessInfo.processInfo.activeProcessorCount / 2)
+    let threads = command.threads ?? max(1, MachineLimits().threads / 2)
     for account in Self.accounts {
       try await fleet.startWorker(account: account, address: coordinator.url, threads: threads)
       terminal.line("worker       of account \(account), \(threads) \(threads == 1 ? "thread" : "threads")")

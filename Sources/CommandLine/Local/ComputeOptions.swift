@@ -1,13 +1,14 @@
 import ArgumentParser
 import Foundation
 import Kernels
+import MachineLimits
 import Models
 
 /// How much of this machine a local command uses. It decides speed, never what comes out.
 struct ComputeOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Threads to compute with; every processor when left out.",
+      "Threads to compute with; when left out, every processor that this process may use.",
       discussion: "TALLY_CPU=scalar|portable|avx2|avx512 forces a kernel variant. The answer is the same to the bit."))
   var threads: Int?
 
@@ -17,7 +18,7 @@ struct ComputeOptions: ParsableArguments {
     }
   }
 
-  var threadCount: Int { threads ?? ProcessInfo.processInfo.activeProcessorCount }
+  var threadCount: Int { threads ?? MachineLimits().threads }
 
   /// Kernels and threads as the options say.
   func makeCompute() throws -> Compute {

@@ -27,10 +27,12 @@ enum WorkerStatusText {
     let limits = status.limits
     add(
       "limits",
-      "\(limits.cpu_percent) % of \(limits.threads) threads, \(Spelled.bytes(limits.memory_bytes)) of memory"
-        + (limits.cgroup_weight.map { ", control group's weight \($0)" } ?? ""))
+      "\(limits.cpu_percent) % of \(limits.threads) \(limits.threads == 1 ? "thread" : "threads")"
+        + because(limits.threads_because) + ", \(Spelled.bytes(limits.memory_bytes)) of memory"
+        + because(limits.memory_because) + (limits.cgroup_weight.map { ", control group's weight \($0)" } ?? ""))
     add("attention", limits.cgroup_problem.map { "cgroup_weight has no effect: \($0)" })
-    add("cache", "\(Spelled.bytes(status.cache_used_bytes)) of \(Spelled.bytes(limits.cache_bytes))")
+    add("cache", "\(Spelled.bytes(status.cache_used_bytes)) of \(Spelled.bytes(limits.cache_bytes))"
+      + because(limits.cache_because))
     if let network = status.network { add("network", words(network)) }
     if let energy = status.energy { add("energy", words(energy)) }
     if let choices = status.choices { add("chosen", WorkChoicesText.words(choices)) }
@@ -47,6 +49,8 @@ enum WorkerStatusText {
     add("message", status.message)
     return lines
   }
+
+  private static func because(_ reason: String?) -> String { reason.map { " (\($0))" } ?? "" }
 
   private static func words(_ network: StatusDocument.Network) -> String {
     var words = network.paused_because

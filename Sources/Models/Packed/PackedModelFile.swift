@@ -1,6 +1,7 @@
 import Crypto
 import Foundation
 import Kernels
+import MachineLimits
 import ModelFormats
 
 /// Where a model's packed weights belong.

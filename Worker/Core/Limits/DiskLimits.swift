@@ -31,19 +31,43 @@ package struct DiskLimits: Hashable, Sendable {
       freeBytes: preferences.diskFreeMegabytes * 1_000_000)
   }
 
-  /// What the cache may take now: the least of all limits, in bytes.
+  /// The setting that leaves a cache the least.
+  package enum Setting: Hashable, Sendable {
+    case start
+    case megabytes(Int)
+    case percent(Int)
+    case free(megabytes: Int)
+
+    /// As the owner writes it.
+    package var words: String {
+      switch self {
+      case .start: "--cache-size"
+      case .megabytes(let megabytes): "disk_megabytes=\(megabytes)"
+      case .percent(let percent): "disk_percent=\(percent)"
+      case .free(let megabytes): "disk_free_megabytes=\(megabytes)"
+      }
+    }
+  }
+
+  /// What the cache may take now: the least of all limits, in bytes, and the setting that says so.
   ///
   /// - Parameters:
   ///   - startedBytes: the limit that the worker was started with.
   ///   - usedBytes: what the cache takes already, which is no free space.
   ///   - space: nil where it is not known.
-  package func cacheBytes(startedBytes: Int, usedBytes: Int, space: DiskSpace?) -> Int {
-    var limit = min(startedBytes, bytes ?? .max)
+  package func cacheLimit(
+    startedBytes: Int, usedBytes: Int, space: DiskSpace?
+  ) -> (bytes: Int, setting: Setting) {
+    var limits = [(bytes: startedBytes, setting: Setting.start)]
+    if let bytes { limits.append((bytes, .megabytes(bytes / 1_000_000))) }
     if let space {
-      limit = min(limit, space.totalBytes / 100 * percent)
+      limits.append((space.totalBytes / 100 * percent, .percent(percent)))
       let room = usedBytes.addingReportingOverflow(space.availableBytes - freeBytes)
-      if !room.overflow { limit = min(limit, room.partialValue) }
+      if !room.overflow {
+        limits.append((room.partialValue, .free(megabytes: freeBytes / 1_000_000)))
+      }
     }
-    return max(0, limit)
+    let least = limits.min { $0.bytes < $1.bytes } ?? limits[0]
+    return (max(0, least.bytes), least.setting)
   }
 }

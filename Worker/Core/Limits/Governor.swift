@@ -26,12 +26,16 @@ package struct Governor: Sendable {
     case memory
   }
 
-  /// How long load and temperature must be below their limits before computing goes on.
-  static let calm = Duration.seconds(10)
+  /// How long load and temperature must be below their limits before computing goes on, at least.
+  package static let calm = Duration.seconds(10)
   /// And by how much the temperature, in degrees: it falls at once when computing stops.
   static let coolerBy = 3.0
+  private let calm: Duration
 
-  package init(preferences: WorkerPreferences) { self.preferences = preferences }
+  /// - Parameter calm: this worker's own time of calm: workers that stop for each other must not go on in step.
+  package init(preferences: WorkerPreferences, calm: Duration = Self.calm) {
+    (self.preferences, self.calm) = (preferences, calm)
+  }
 
   /// What holds at `now`, which never decreases from call to call.
   package mutating func decide(_ around: Surroundings, at now: Moment) -> Allowance {
@@ -59,7 +63,8 @@ package struct Governor: Sendable {
     let memoryPercent = isIdle ? preferences.memoryIdlePercent : preferences.memoryInUsePercent
     var allowance = Allowance(
       pauses: pauses, cpuShare: Double(preferences.cpuPercent) / 100,
-      threads: preferences.threads, memoryBytes: around.memoryBytes / 100 * memoryPercent)
+      threads: [preferences.threads, around.threads].compactMap { $0 }.min(),
+      memoryBytes: around.memoryBytes / 100 * memoryPercent)
     allowance.network = NetworkAllowance(preferences, around, isAlways: order == .always)
     allowance.disk = DiskLimits(preferences)
     allowance.sharesMachine = preferences.sharesMachine
@@ -70,7 +75,7 @@ package struct Governor: Sendable {
     let limit = preferences.otherLoadPercent
     guard limit > 0, let load = around.otherLoad else { return nil }
     if load * 100 > Double(limit) { loadSeen = (now, Int((load * 100).rounded())) }
-    guard let loadSeen, Self.isRecent(loadSeen.at, at: now) else { return nil }
+    guard let loadSeen, isRecent(loadSeen.at, at: now) else { return nil }
     return .otherLoad(percent: loadSeen.percent, limit: limit)
   }
 
@@ -90,20 +95,20 @@ package struct Governor: Sendable {
   ) -> Int? {
     guard limit > 0, let percent else { return nil }
     if percent > Double(limit) { pressureSeen[resource] = (now, Int(percent.rounded(.up))) }
-    guard let seen = pressureSeen[resource], Self.isRecent(seen.at, at: now) else { return nil }
+    guard let seen = pressureSeen[resource], isRecent(seen.at, at: now) else { return nil }
     return seen.percent
   }
 
   private mutating func heat(_ around: Surroundings, at now: Moment) -> PauseReason? {
     guard let limit = preferences.temperatureCelsius, let celsius = around.temperatureCelsius
     else { return nil }
-    let isPaused = Self.isRecent(heatSeen, at: now)
+    let isPaused = isRecent(heatSeen, at: now)
     if celsius > Double(limit) - (isPaused ? Self.coolerBy : 0) { heatSeen = now }
-    guard Self.isRecent(heatSeen, at: now) else { return nil }
+    guard isRecent(heatSeen, at: now) else { return nil }
     return .temperature(celsius: Int(celsius.rounded()), limit: limit)
   }
 
-  private static func isRecent(_ seen: Moment?, at now: Moment) -> Bool {
+  private func isRecent(_ seen: Moment?, at now: Moment) -> Bool {
     seen.map { $0.duration(to: now) < calm } ?? false
   }
 }

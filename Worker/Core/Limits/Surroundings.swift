@@ -4,7 +4,7 @@ package struct Surroundings: Hashable, Sendable {
   /// Seconds since somebody last used keyboard, mouse or terminal.
   package var idleSeconds: Double?
   package var isOnBattery = false
-  /// The share of all processors that other programs took lately, 0 to 1.
+  /// The share of all processors that other programs of normal priority took lately, 0 to 1.
   package var otherLoad: Double?
   /// Of the warmest sensor, in degrees Celsius.
   package var temperatureCelsius: Double?
@@ -12,8 +12,10 @@ package struct Surroundings: Hashable, Sendable {
   package var weekday = 0
   /// Minutes since midnight in the machine's time zone.
   package var minuteOfDay = 0
-  /// The machine's memory, in bytes.
+  /// Memory that this process may have, in bytes: the machine's, or its control group's.
   package var memoryBytes = 0
+  /// Threads for which it has processors, where these are fewer than the machine's.
+  package var threads: Int?
   /// What this process has in memory that no file holds, in bytes.
   package var ownMemoryBytes: Int?
   /// The share of the last ten seconds, in per cent, in which something waited for a processor.
@@ -80,7 +82,7 @@ package struct Allowance: Hashable, Sendable {
   package var pauses: [PauseReason]
   /// Of its threads' time, 0 to 1.
   package var cpuShare: Double
-  /// Threads at most; nil: as it was started.
+  /// Threads at most, by the owner and by what the machine gives; nil: as it was started.
   package var threads: Int?
   /// What a unit may take, in bytes.
   package var memoryBytes: Int

@@ -29,7 +29,7 @@ final class StatusBoard: Sendable {
 
   func document(
     _ state: WorkerGovernor.State, _ configuration: WorkerConfiguration, coordinator: String?,
-    cache: (usedBytes: Int, limitBytes: Int), energy: EnergyRecorder.State, uptime: Duration,
+    cache: BlobCache.Usage, energy: EnergyRecorder.State, uptime: Duration,
     at now: Moment, unixSeconds: Int
   ) -> StatusDocument {
     let report = content.withLock { $0.report }
@@ -54,12 +54,7 @@ final class StatusBoard: Sendable {
       standing: report?.standing.map {
         StatusDocument.Standing($0, unixSeconds: unixSeconds)
       },
-      limits: StatusDocument.Limits(
-        cpu_percent: Int((state.allowance.cpuShare * 100).rounded()),
-        threads: min(configuration.threads, state.allowance.threads ?? .max),
-        memory_bytes: min(configuration.memoryLimitBytes, state.allowance.memoryBytes),
-        cache_bytes: cache.limitBytes, cgroup_weight: state.group.weight,
-        cgroup_problem: state.group.problem),
+      limits: StatusDocument.Limits(state, configuration, cache),
       results: report?.unitsDone ?? 0, tokens: report?.tokensDone ?? 0,
       resumed_sequences: report?.sequencesResumed ?? 0,
       waiting_results: report?.waitingResults ?? 0, cache_used_bytes: cache.usedBytes,
@@ -68,6 +63,24 @@ final class StatusBoard: Sendable {
       energy: StatusDocument.Energy(energy, wattsPerCore: state.preferences.wattsPerCore),
       message: report?.message, coordinator_problem: report?.coordinatorProblem,
       unit_problem: report?.unitProblem, choices: state.choices.isEmpty ? nil : state.choices)
+  }
+}
+
+extension StatusDocument.Limits {
+  fileprivate init(
+    _ state: WorkerGovernor.State, _ configuration: WorkerConfiguration, _ cache: BlobCache.Usage
+  ) {
+    let (allowance, machine) = (state.allowance, state.machine)
+    let threads = min(configuration.threads, allowance.threads ?? .max)
+    self.init(
+      cpu_percent: Int((allowance.cpuShare * 100).rounded()), threads: threads,
+      memory_bytes: min(configuration.memoryLimitBytes, allowance.memoryBytes),
+      cache_bytes: cache.limitBytes,
+      threads_because: threads == machine.threads ? machine.threadsOrigin?.rawValue : nil,
+      memory_because: configuration.memoryLimitBytes < allowance.memoryBytes
+        ? nil : machine.memoryOrigin?.rawValue,
+      cache_because: cache.reason, cgroup_weight: state.group.weight,
+      cgroup_problem: state.group.problem)
   }
 }
 

@@ -61,6 +61,12 @@ package struct StatusDocument: Codable, Hashable, Sendable {
     package var threads: Int
     package var memory_bytes: Int
     package var cache_bytes: Int
+    /// What leaves the worker fewer threads or less memory than the machine has, in words; nil where it
+    /// is not the machine, but what the owner said.
+    package var threads_because: String?
+    package var memory_because: String?
+    /// The setting that limits the cache, with its value.
+    package var cache_because: String?
     /// Of the worker's control group, where the preferences set one and it is in force, or why it is
     /// not.
     package var cgroup_weight: Int?

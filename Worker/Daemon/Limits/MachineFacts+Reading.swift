@@ -1,23 +1,21 @@
 import Foundation
+import MachineLimits
 import WireProtocol
 
 extension MachineFacts {
-  /// What this machine says of itself. What is missing or makes no sense is left out.
+  /// What this machine says of itself, its processors and memory as far as the worker may use them. What is missing or makes no sense is left out.
   ///
   /// - Parameters:
   ///   - kernels: the variant that computes.
   ///   - root: before every path; empty but in tests.
   static func read(kernels: String?, root: String) -> MachineFacts {
     let processor = fields("/proc/cpuinfo", root, separator: ":")
-    let memory = fields("/proc/meminfo", root, separator: ":")["MemTotal"]
+    let limits = MachineLimits(root: root)
     let system = fields("/etc/os-release", root, separator: "=")
     let facts = MachineFacts(
       processorVendor: processor["vendor_id"] ?? processor["CPU implementer"],
       processorModel: processor["model name"] ?? processor["CPU part"],
-      processors: ProcessInfo.processInfo.processorCount,
-      memoryBytes: memory.flatMap { Int($0.prefix { $0.isNumber }) }.flatMap {
-        $0 < 1 << 40 ? $0 * 1024 : nil
-      },
+      processors: limits.threads, memoryBytes: limits.memoryBytes,
       systemName: "Linux",
       systemVersion: system["PRETTY_NAME"].map {
         $0.trimmingCharacters(in: CharacterSet(charactersIn: "\"'"))

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import MachineLimits
 import WorkerCore
 
 /// Reads what the governor wants to know from `/proc`, `/sys` and `/dev`. What is missing or makes no
@@ -9,12 +10,17 @@ struct MachineSensors: Sendable {
   let root: String
   private var previous: ProcessorTimes?
   private var otherLoad: Double?
+  /// How much of the machine the process may use, as it was seen last.
+  private(set) var limits: MachineLimits
   /// What the login manager answered last, and when, in seconds since 1970.
   private var sessions: (answer: String, at: Double)?
   /// An answer that is older is none.
   private static let answerSeconds = 90.0
 
-  init(root: String = "") { self.root = root }
+  init(root: String = "") {
+    self.root = root
+    limits = MachineLimits(root: root)
+  }
 
   /// What is seen now; load is that since the call before, if that was a moment ago.
   ///
@@ -35,7 +41,9 @@ struct MachineSensors: Sendable {
       .flatMap { Pressure.averageOf10("full", in: $0) }
     around.month = CalendarMonth(
       year: Int(local.tm_year) + 1900, month: Int(local.tm_mon) + 1)
-    around.memoryBytes = memoryBytes
+    limits = MachineLimits(root: root)
+    around.threads = limits.threadsOrigin.map { _ in limits.threads }
+    around.memoryBytes = limits.memoryBytes
     return around
   }
 
@@ -60,7 +68,7 @@ struct MachineSensors: Sendable {
     let total = load.total - before.total
     // Nearly a second of every processor: in less, the owner's own command is a high load.
     guard total >= 90 * load.processors else { return otherLoad }
-    let other = (load.busy - before.busy) - (load.own - before.own)
+    let other = load.others - before.others
     previous = load
     otherLoad = max(0, min(1, other / total))
     return otherLoad
@@ -94,15 +102,6 @@ struct MachineSensors: Sendable {
     }
     return (zones + chips).compactMap { word($0).flatMap { Double($0) } }.map { $0 / 1000 }
       .filter { (-50...200).contains($0) }.max()
-  }
-
-  /// In bytes.
-  private var memoryBytes: Int {
-    let line = text("/proc/meminfo")?.split(separator: "\n").first { $0.hasPrefix("MemTotal:") }
-    let kibibytes = line?.split(separator: " ").dropFirst().first.flatMap { Int($0) }
-    return kibibytes.map { Int(clamping: $0).multipliedReportingOverflow(by: 1024) }
-      .flatMap { $0.overflow ? nil : $0.partialValue }
-      ?? Int(clamping: ProcessInfo.processInfo.physicalMemory)
   }
 
   /// Anonymous memory of this process, in bytes: models that are mapped from files do not count,

@@ -7,6 +7,9 @@ struct ProcessorTimes: Sendable {
   var busy: Double
   /// Of `busy`, for this process.
   var own: Double
+  /// Of `busy`, for other programs of normal priority. What gives way by its niceness, as other
+  /// volunteers' programs and other workers do, takes nothing from people.
+  var others: Double
 
   /// - Parameters:
   ///   - machine: the text of `/proc/stat`.
@@ -28,5 +31,8 @@ struct ProcessorTimes: Sendable {
     total = ticks.reduce(0, +)
     busy = total - idle
     own = user + system
+    // A niced program's time in user mode is in the second figure, whoever's it is.
+    let isNiced = fields.count > 16 && (Int(fields[16]) ?? 0) > 0
+    others = busy - ticks[1] - (isNiced ? system : own)
   }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import MachineLimits
 import WireProtocol
 import WorkerCore
 import WorkerEngine
@@ -18,6 +19,8 @@ actor WorkerGovernor {
     var choices: WorkChoices
     /// Why what a file says is not in force.
     var problem: String?
+    /// How much of the machine the worker may use, whatever its owner says.
+    var machine: MachineLimits
     /// The weight of the worker's control group.
     var group: ControlGroup
   }
@@ -59,6 +62,7 @@ actor WorkerGovernor {
   private static let askIntervals = (working: Duration.seconds(2), idle: Duration.seconds(30))
 
   /// - Parameters:
+  ///   - seed: of the time of calm that is this worker's own.
   ///   - isAlways: start with the order to compute whatever else happens.
   ///   - hasUnit: whether the worker has something to compute.
   ///   - memoryBytes: the limit that the worker was started with.
@@ -70,8 +74,7 @@ actor WorkerGovernor {
   init(
     folder: WorkerFolder, sensors: MachineSensors, runner: any UnitRunning,
     traffic: TrafficMeter, energy: EnergyRecorder, cache: BlobCache, clock: WorkerClock,
-    isAlways: Bool,
-    memoryBytes: Int, hasUnit: @escaping @Sendable () -> Bool, logger: Logger,
+    seed: UInt64, isAlways: Bool, memoryBytes: Int, hasUnit: @escaping @Sendable () -> Bool, logger: Logger,
     changed: @escaping @Sendable (Allowance) -> Void,
     chose: @escaping @Sendable (WorkChoices) -> Void,
     exceeded: @escaping @Sendable (_ usedBytes: Int, _ limitBytes: Int) -> Void
@@ -82,7 +85,8 @@ actor WorkerGovernor {
     choicesFile = ChoicesFile(in: folder)
     choicesVersion = choicesFile.version
     choices = try choicesFile.load()
-    governor = Governor(preferences: try file.load())
+    governor = Governor(
+      preferences: try file.load(), calm: Governor.calm + .milliseconds(Int(seed % 3000)))
     let stored = try pauseFile.load()
     storedPauseEnd = stored?.until
     if let stored {
@@ -145,7 +149,7 @@ actor WorkerGovernor {
       allowance: last ?? Allowance(pauses: [], cpuShare: 1, threads: nil, memoryBytes: 0),
       preferences: governor.preferences, order: governor.order,
       transferredBytes: traffic.bytes(in: month), choices: choices,
-      problem: problem ?? choicesProblem, group: group)
+      problem: problem ?? choicesProblem, machine: sensors.limits, group: group)
   }
 
   private func look() {

@@ -106,9 +106,11 @@ extension WorkerLoop {
 
   private func leaseRequest(_ maximum: Int) async -> LeaseRequest {
     let (configuration, limits) = (equipment.configuration, unitLimits)
+    let cacheFreeBytes = await equipment.cache.freeBytes
+    cacheSetting = await equipment.cache.usage.reason
     return LeaseRequest(
       threads: limits.threads, memoryLimitBytes: limits.memoryBytes,
-      cacheFreeBytes: await equipment.cache.freeBytes, cachedModels: await cachedModels(),
+      cacheFreeBytes: cacheFreeBytes, cachedModels: await cachedModels(),
       measuredFlopsPerSecond: tallies.flopsPerSecond, secondsWanted: configuration.secondsWanted,
       maximumUnits: maximum, choices: choices.isEmpty ? nil : choices,
       machine: equipment.allowance()?.sharesMachine == true ? equipment.machine : nil, run: runName)

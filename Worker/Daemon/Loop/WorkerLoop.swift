@@ -53,6 +53,8 @@ actor WorkerLoop {
   var choices: WorkChoices
   /// What the coordinator's operator said last.
   var operatorMessage: String?
+  /// What limits the cache, as the last lease request found it.
+  var cacheSetting: String?
   /// Names this process for the coordinator.
   let runName = String(UInt64.random(in: .min ... .max), radix: 36)
   private var reportedAt: Moment?
@@ -244,7 +246,7 @@ actor WorkerLoop {
     }
     equipment.observer(
       WorkerReport(
-        activity: activity, summary: activity.summary(at: now),
+        activity: activity, summary: activity.summary(at: now, cacheSetting: cacheSetting),
         workerID: membership?.record.workerID, accountName: membership?.record.accountName,
         unit: unit, unitsDone: tallies.unitsDone, tokensDone: tallies.tokensDone,
         sequencesResumed: tallies.sequencesResumed, waitingResults: lifecycle.waitingResults,

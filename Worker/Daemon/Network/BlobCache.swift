@@ -15,6 +15,8 @@ actor BlobCache {
   /// The limit that the worker was started with.
   private let startedBytes: Int
   private var limits = DiskLimits()
+  /// What the limit comes from.
+  private var setting = DiskLimits.Setting.start
   /// Blobs whose bytes were hashed since this process started: what a disk did to older ones is
   /// found at first use.
   private var verified: Set<Digest> = []
@@ -61,8 +63,21 @@ actor BlobCache {
     unlink(packedPath(of: digest, in: folder))
   }
 
-  /// Bytes of all blobs and packed models, and what they may take at most.
-  var usage: (usedBytes: Int, limitBytes: Int) { (index.totalBytes, index.limitBytes) }
+  /// What the cache takes.
+  struct Usage: Sendable {
+    /// Of all blobs and packed models.
+    var usedBytes: Int
+    /// And what they may take at most.
+    var limitBytes: Int
+    /// The setting that the limit comes from.
+    var reason: String
+  }
+
+  /// How the cache stands.
+  var usage: Usage {
+    Usage(
+      usedBytes: index.totalBytes, limitBytes: index.limitBytes, reason: setting.words)
+  }
 
   /// Room for another model, in bytes: what the limit leaves, and the disk with what can be
   /// evicted.
@@ -81,7 +96,8 @@ actor BlobCache {
 
   /// Works out the limit anew, and deletes what exceeds it and is not in use.
   private func makeUpLimit() {
-    let limit = limits.cacheBytes(
+    let limit: Int
+    (limit, setting) = limits.cacheLimit(
       startedBytes: startedBytes, usedBytes: index.presentBytes + partBytes, space: space)
     guard limit != index.limitBytes else { return }
     let evicted = index.limit(to: limit)
@@ -169,7 +185,7 @@ actor BlobCache {
     case .reserved(let evicted): drop(evicted)
     case .refused(let refusal):
       logger.info(
-        "no room for a packed model", metadata: ["reason": "\(refusal)"])
+        "no room for a packed model", metadata: ["reason": "\(refusal)", "limit": "\(setting.words)"])
       return nil
     }
     index.pin([packed.digest])
@@ -279,7 +295,7 @@ actor BlobCache {
     case .present, .underway: break
     case .reserved(let evicted): drop(evicted)
     case .refused(let refusal):
-      throw .permanent(.blobUnavailable, detail: "blob \(digest): \(refusal)")
+      throw .permanent(.blobUnavailable, detail: "blob \(digest): \(refusal) (\(setting.words))")
     }
   }
 

@@ -1,4 +1,3 @@
-import Execution
 import FineTuning
 import Kernels
 import Models
@@ -8,36 +7,51 @@ import WirePayloads
 ///
 /// Counts a cache as if it shared nothing: what sequences share of a common prefix is less than
 /// that, and a prefix that is held for sequences to come counts as one of them.
-enum MemoryPlan {
+package enum MemoryPlan {
+  /// For the program itself and for what passes need beside the weights' twentieth. A little less than
+  /// the coordinator counts (`UnitMemory`), whose caches are not rounded to blocks: what it gives fits.
+  private static let reservedBytes = 48 << 20
   /// At most this many sequences run together: more bring no speed.
   private static let mostSequences = 32
 
-  /// How many sequences of a `generate` unit run together.
+  /// How many sequences of a `generate` unit run together, each grown to its full length.
   ///
-  /// - Throws: `UnitFailure.outOfMemory` when not even one sequence fits beside the weights.
-  static func batchLimits(
+  /// - Throws: `ExecutionError.outOfMemory` when not even one sequence fits beside the weights.
+  package static func batchLimits(
     description: ModelDescription, weightBytes: Int, inputs: GenerateInputs, cache: CacheElement,
     limitBytes: Int
   ) throws -> BatchLimits {
     let longest = inputs.sequences.reduce(0) { longest, sequence in
       max(longest, sequence.promptTokens.count + sequence.maxTokens)
     }
+    let outputs = inputs.sequences.reduce(0) { sum, sequence in
+      sum + outputBytes(sequence, contextLength: description.contextLength)
+    }
     let positions = max(1, min(longest, description.contextLength))
     let cacheBytes = max(1, description.cacheBytes(tokens: positions, element: cache))
     let room = room(weightBytes, limitBytes)
     guard room >= cacheBytes else {
-      throw UnitFailure.outOfMemory(
+      throw ExecutionError.outOfMemory(
         "\(weightBytes) bytes of weights and \(cacheBytes) bytes of cache exceed the limit of "
           + "\(limitBytes)")
     }
-    return BatchLimits(activeSequences: min(mostSequences, room / cacheBytes))
+    // What sequences give is most often less than they may: for it alone no unit is refused.
+    return BatchLimits(activeSequences: min(mostSequences, (room - outputs) / cacheBytes))
+  }
+
+  /// What a sequence may give at most: it is there in arrays that grow by doubling, and as a file.
+  private static func outputBytes(
+    _ sequence: GenerateInputs.Sequence, contextLength: Int
+  ) -> Int {
+    let tokens = max(0, min(sequence.maxTokens, contextLength - sequence.promptTokens.count))
+    return 3 * tokens * 8 * (1 + (sequence.topLogprobs ?? 0))
   }
 
   /// Checks that a `stage_forward` unit fits: the weights of its part, the caches of one pass, and
   /// its activations, which are there as they came, as values, and as they go.
   ///
-  /// - Throws: `UnitFailure.outOfMemory`.
-  static func checkStage(
+  /// - Throws: `ExecutionError.outOfMemory`.
+  package static func checkStage(
     _ part: Model, inputs: StageActivations, inputBytes: Int, cache: CacheElement, limitBytes: Int
   ) throws {
     let rows = StageExecutor.rowLimit(of: part.part, part.description)
@@ -61,7 +75,7 @@ enum MemoryPlan {
     let outputBytes = part.part.hasHead ? 0 : inputs.tokenCount * columns * 4
     let activations = 2 * inputBytes + 4 * outputBytes
     guard room(part.weightBytes, limitBytes) >= caches + activations else {
-      throw UnitFailure.outOfMemory(
+      throw ExecutionError.outOfMemory(
         "\(part.weightBytes) bytes of weights, \(caches) bytes of cache and \(activations) bytes "
           + "of activations exceed the limit of \(limitBytes)")
     }
@@ -70,9 +84,9 @@ enum MemoryPlan {
   /// What a `train` or `validate` unit may keep of its activations, and how many rows share a pass.
   ///
   /// - Parameter longest: tokens of the longest sequence.
-  /// - Throws: `UnitFailure.outOfMemory` when not even one sequence fits beside the weights and their
+  /// - Throws: `ExecutionError.outOfMemory` when not even one sequence fits beside the weights and their
   ///   transposes; `KernelError.invalidWeights` for impossible dimensions.
-  static func trainingLimits(
+  package static func trainingLimits(
     _ model: DenseModel, _ adapter: Adapter, weightBytes: Int, longest: Int, threads: Int,
     limitBytes: Int
   ) throws -> Trainer.Limits {
@@ -81,7 +95,7 @@ enum MemoryPlan {
     let room = room(weightBytes, limitBytes) - fixed
     let least = max(1, longest) * row
     guard room >= least else {
-      throw UnitFailure.outOfMemory(
+      throw ExecutionError.outOfMemory(
         "\(weightBytes) bytes of weights, \(fixed) of their transposes and the adapter, and \(least) of "
           + "activations exceed the limit of \(limitBytes)")
     }
@@ -89,8 +103,8 @@ enum MemoryPlan {
     return Trainer.Limits(rows: rows, activationBytes: max(0, room - rows * row))
   }
 
-  /// Scratch and the program itself take about a twentieth of the weights.
+  /// Scratch takes about a twentieth of the weights.
   private static func room(_ weightBytes: Int, _ limitBytes: Int) -> Int {
-    limitBytes - weightBytes - weightBytes / 20
+    limitBytes - weightBytes - weightBytes / 20 - reservedBytes
   }
 }
