@@ -162,14 +162,9 @@ let package = Package(
       "CoordinatorServer", path: "Coordinator/Server",
       [
         "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics", "CoordinatorStore",
-<<<<<<< HEAD
-        "Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1,
-        crypto, hummingbird, hummingbirdCore, hummingbirdTLS, lifecycle, logging, nioCore, nioHTTP1,
-        nioPosix, nioSSL, unixSignals, x509,
-=======
-        "Execution", "FineTuning", "Kernels", "MachineLimits", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1,
-        crypto, hummingbird, hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, unixSignals, x509,
->>>>>>> limits
+        "Execution", "FineTuning", "Kernels", "MachineLimits", "ModelFormats", "Models", "WireProtocol",
+        "WirePayloads", asn1, crypto, hummingbird, hummingbirdCore, hummingbirdTLS, lifecycle, logging,
+        nioCore, nioHTTP1, nioPosix, nioSSL, unixSignals, x509,
       ]),
 
     // The worker.
