@@ -234,7 +234,7 @@ let package = Package(
     tests(
       "WorkerDaemonTests",
       [
-        "COpenSSL", "Execution", "FineTuning", "Kernels", "MachineLimits", "Models", "WireProtocol", "WirePayloads", "WorkerCore",
+        "COpenSSL", "Execution", "FineTuning", "Kernels", "Models", "WireProtocol", "WirePayloads", "WorkerCore",
         "WorkerDaemon", "WorkerEngine", "TestSupport", asn1, asyncHTTPClient, crypto, hummingbird,
         hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, x509,
       ]),

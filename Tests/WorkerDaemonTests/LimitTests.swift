@@ -1,5 +1,4 @@
 import Foundation
-import MachineLimits
 import Synchronization
 import TestSupport
 import Testing
@@ -212,22 +211,31 @@ import WorkerEngine
     try machine.write("proc/self/stat", FakeMachine.process(user: 0, system: 0, niceness: 19))
     try await withIdleWorker { socket, _ in
       _ = try await Self.wait(socket) { $0.paused_because.isEmpty }
-      // 90 of 100 ticks niced, 45 of them its own; then people's programs come.
-      try machine.write("proc/self/stat", FakeMachine.process(user: 45, system: 2, niceness: 19))
-      try machine.write("proc/stat", FakeMachine.processors(busy: 4, niced: 90, idle: 6))
-      try await Task.sleep(for: .milliseconds(2500))
-      #expect(try await socket.status().paused_because.isEmpty)
-      try machine.write("proc/self/stat", FakeMachine.process(user: 65, system: 4, niceness: 19))
-      try machine.write("proc/stat", FakeMachine.processors(busy: 56, niced: 130, idle: 14))
+      // Of 100 ticks 40 are niced, half of them its own, and 2 more are its own.
+      try machine.write("proc/self/stat", FakeMachine.process(user: 20, system: 2, niceness: 19))
+      try machine.write("proc/stat", FakeMachine.processors(busy: 52, niced: 40, idle: 8))
       let loaded = try await Self.wait(socket) { !$0.paused_because.isEmpty }
       #expect(
         loaded.paused_because == ["other programs take 50 % of the processors (limit 25 %)"])
     }
   }
 
+  @Test func itsOwnTimeIsNoOthersWhereNicedTimeIsNotShown() async throws {
+    let machine = machine
+    try machine.write("proc/self/stat", FakeMachine.process(user: 0, system: 0, niceness: 19))
+    try await withIdleWorker { socket, _ in
+      _ = try await Self.wait(socket) { $0.paused_because.isEmpty }
+      try machine.write("proc/self/stat", FakeMachine.process(user: 50, system: 0, niceness: 19))
+      try machine.write("proc/stat", FakeMachine.processors(busy: 90, idle: 10))
+      let loaded = try await Self.wait(socket) { !$0.paused_because.isEmpty }
+      #expect(
+        loaded.paused_because == ["other programs take 40 % of the processors (limit 25 %)"])
+    }
+  }
+
   @Test func limitsOfItsControlGroupsHoldLiveAndAreNamed() async throws {
     let machine = machine
-    let whole = MachineLimits().threads
+    try machine.write("sys/devices/system/cpu/online", "0-3")
     try machine.write("proc/meminfo", "MemTotal: 1000000 kB")
     try machine.write("proc/self/cgroup", "2:cpu,cpuacct:/box/inner\n3:memory:/box/inner")
     try await withIdleWorker { socket, state in
@@ -238,11 +246,13 @@ import WorkerEngine
       try machine.write("sys/fs/cgroup/memory/box/memory.limit_in_bytes", "200000000")
       let held = try await Self.wait(socket) { $0.limits.memory_because != nil }
       #expect(held.limits.threads == 1)
-      #expect(held.limits.threads_because == (whole > 1 ? "control group's quota" : nil))
+      #expect(held.limits.threads_because == "control group's quota")
       #expect(held.limits.memory_bytes <= 180_000_000)
       #expect(held.limits.memory_because == "control group's limit")
       let asked = await state.leaseRequests.count
-      while await state.leaseRequests.count <= asked + 1 { try await Task.sleep(for: .milliseconds(20)) }
+      while await state.leaseRequests.count <= asked + 1 {
+        try await Task.sleep(for: .milliseconds(20))
+      }
       let request = try #require(await state.leaseRequests.last)
       #expect(request.threads == 1)
       #expect(request.memoryLimitBytes <= 180_000_000)

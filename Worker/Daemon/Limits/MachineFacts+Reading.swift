@@ -3,7 +3,8 @@ import MachineLimits
 import WireProtocol
 
 extension MachineFacts {
-  /// What this machine says of itself, its processors and memory as far as the worker may use them. What is missing or makes no sense is left out.
+  /// What this machine says of itself, its processors and memory as far as the worker may use them.
+  /// What is missing or makes no sense is left out.
   ///
   /// - Parameters:
   ///   - kernels: the variant that computes.

@@ -68,7 +68,7 @@ struct MachineSensors: Sendable {
     let total = load.total - before.total
     // Nearly a second of every processor: in less, the owner's own command is a high load.
     guard total >= 90 * load.processors else { return otherLoad }
-    let other = load.others - before.others
+    let other = load.others(since: before)
     previous = load
     otherLoad = max(0, min(1, other / total))
     return otherLoad

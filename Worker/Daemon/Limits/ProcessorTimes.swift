@@ -7,9 +7,10 @@ struct ProcessorTimes: Sendable {
   var busy: Double
   /// Of `busy`, for this process.
   var own: Double
-  /// Of `busy`, for other programs of normal priority. What gives way by its niceness, as other
-  /// volunteers' programs and other workers do, takes nothing from people.
-  var others: Double
+  /// Of `busy`, in user mode for niced programs.
+  private var niced: Double
+  /// Of `own`, the part that belongs to `niced`.
+  private var ownNiced: Double
 
   /// - Parameters:
   ///   - machine: the text of `/proc/stat`.
@@ -31,8 +32,17 @@ struct ProcessorTimes: Sendable {
     total = ticks.reduce(0, +)
     busy = total - idle
     own = user + system
-    // A niced program's time in user mode is in the second figure, whoever's it is.
+    niced = ticks[1]
     let isNiced = fields.count > 16 && (Int(fields[16]) ?? 0) > 0
-    others = busy - ticks[1] - (isNiced ? system : own)
+    ownNiced = isNiced ? user : 0
+  }
+
+  /// Time since `before` for other programs of normal priority. What gives way by its niceness, as
+  /// other volunteers' programs and other workers do, takes nothing from people.
+  func others(since before: ProcessorTimes) -> Double {
+    // Some containers show niced time as any other: the own part is known nevertheless.
+    let niced = max(niced - before.niced, ownNiced - before.ownNiced)
+    let own = (own - ownNiced) - (before.own - before.ownNiced)
+    return busy - before.busy - niced - own
   }
 }

@@ -74,7 +74,8 @@ actor WorkerGovernor {
   init(
     folder: WorkerFolder, sensors: MachineSensors, runner: any UnitRunning,
     traffic: TrafficMeter, energy: EnergyRecorder, cache: BlobCache, clock: WorkerClock,
-    seed: UInt64, isAlways: Bool, memoryBytes: Int, hasUnit: @escaping @Sendable () -> Bool, logger: Logger,
+    seed: UInt64, isAlways: Bool, memoryBytes: Int, hasUnit: @escaping @Sendable () -> Bool,
+    logger: Logger,
     changed: @escaping @Sendable (Allowance) -> Void,
     chose: @escaping @Sendable (WorkChoices) -> Void,
     exceeded: @escaping @Sendable (_ usedBytes: Int, _ limitBytes: Int) -> Void
