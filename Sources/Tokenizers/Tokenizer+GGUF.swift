@@ -66,7 +66,7 @@ package struct GGUFTokenizerDescription: Sendable {
       ("unk_token", "unknown_token_id"), ("sep_token", "seperator_token_id"),
       ("sep_token", "separator_token_id"), ("pad_token", "padding_token_id"),
       ("cls_token", "cls_token_id"), ("mask_token", "mask_token_id"),
-    ].compactMap { name, key in value(key)?.intValue.map { (name, $0) } }
+    ].compactMap { name, key in value(key)?.intValue.map { (name: name, id: $0) } }
     addsBeginning = value("add_bos_token")?.boolValue
     addsEnd = value("add_eos_token")?.boolValue
     addsSpacePrefix = value("add_space_prefix")?.boolValue

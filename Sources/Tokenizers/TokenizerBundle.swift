@@ -98,7 +98,8 @@ package struct TokenizerBundle: Sendable {
 
   // MARK: Hugging Face
 
-  /// Reads `tokenizer.json`, or `tokenizer.model` where there is none, and, where they are, `tokenizer_config.json`, `chat_template.jinja`,
+  /// Reads `tokenizer.json`, or `tokenizer.model` where there is none, and, where they are,
+  /// `tokenizer_config.json`, `special_tokens_map.json`, `chat_template.jinja`,
   /// `chat_template.json` and the end tokens of `generation_config.json` or `config.json`.
   ///
   /// - Throws: `TokenizerError`.

@@ -43,9 +43,9 @@ import Tokenizers
     for (template, words) in [
       ("{{ a }", "line 1: unexpected '}'"), ("{{ a | nothing }}", "No filter named 'nothing'."),
     ] {
-      let folder = try folder(template)
+      let broken = try folder(template)
       let error = await #expect(throws: TokenizerError.self) {
-        try await add(folder, to: coordinator)
+        try await add(broken, to: coordinator)
       }
       let text = String(describing: error)
       #expect(text.contains("tokenizer_config.json") && text.contains("chat template"), "\(text)")
@@ -64,9 +64,9 @@ import Tokenizers
           "pad_token": "<pad>", "extra_special_tokens": ["own_token": "<own>"],
           "additional_special_tokens": ["<a>", "<b>"],
         ]), to: coordinator)
-    let failure = try await failure(of: BatchRouteTests.line("a"), coordinator)
-    #expect(failure[0] == "chat_template_error")
-    #expect(failure[1].hasSuffix("refuses the messages: <|im_end|><pad><own><b>"), "\(failure)")
+    let words = try await failure(of: BatchRouteTests.line("a"), coordinator)
+    #expect(words[0] == "chat_template_error")
+    #expect(words[1].hasSuffix("refuses the messages: <|im_end|><pad><own><b>"), "\(words)")
   }
 
   /// A limit of ours does not read as if the template had refused the conversation.
@@ -75,9 +75,9 @@ import Tokenizers
     let endless =
       "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
     try await add(try folder(endless), to: coordinator)
-    let failure = try await failure(of: BatchRouteTests.line("a"), coordinator)
-    #expect(failure[0] == "chat_template_limit")
-    #expect(failure[1].contains("more than this server renders"), "\(failure)")
+    let words = try await failure(of: BatchRouteTests.line("a"), coordinator)
+    #expect(words[0] == "chat_template_limit")
+    #expect(words[1].contains("more than this server renders"), "\(words)")
   }
 
   /// Blobs of models that were added before there were lists of tokens.

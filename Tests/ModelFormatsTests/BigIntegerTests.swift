@@ -20,8 +20,9 @@ import Testing
       guard b != 0 else { continue }
       let (quotient, rest) = x.dividedDown(by: y)
       let isAdjusted = a % b != 0 && (a < 0) != (b < 0)
-      #expect(quotient.description == "\(a / b - (isAdjusted ? 1 : 0))", "seed \(seed): \(a) / \(b)")
-      #expect(rest.description == "\(a % b + (isAdjusted ? b : 0))", "seed \(seed): \(a) % \(b)")
+      let (down, left) = (a / b - (isAdjusted ? 1 : 0), a % b + (isAdjusted ? b : 0))
+      #expect(quotient.description == "\(down)", "seed \(seed): \(a) / \(b)")
+      #expect(rest.description == "\(left)", "seed \(seed): \(a) % \(b)")
       #expect((quotient * y + rest) == x, "seed \(seed): \(a) / \(b)")
     }
   }

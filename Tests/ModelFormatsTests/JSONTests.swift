@@ -21,7 +21,8 @@ import Testing
 
   /// Rust's `u64::MAX` and larger integers stay integers; a bound keeps them from costing much.
   @Test func integersBeyond64BitsStayIntegers() throws {
-    for text in ["9223372036854775808", "-18446744073709551615", "1" + String(repeating: "0", count: 300)] {
+    let long = "1" + String(repeating: "0", count: 300)
+    for text in ["9223372036854775808", "-18446744073709551615", long] {
       guard case .bigInt(let value) = try parse(text) else {
         Issue.record("\(text) is no integer")
         continue
@@ -31,8 +32,8 @@ import Testing
       #expect(try parse(text).intValue == nil)
     }
     #expect(try parse("-9223372036854775808").intValue == .min)
-    let long = String(repeating: "9", count: 5000)
-    #expect(try #require(throws: FormatError.self) { try parse(long) }.code == .limitExceeded)
+    let longer = String(repeating: "9", count: 5000)
+    #expect(try #require(throws: FormatError.self) { try parse(longer) }.code == .limitExceeded)
   }
 
   @Test(arguments: [

@@ -40,7 +40,11 @@ import Tokenizers
     ("{{ 1 / 0 }}", "division by zero"), ("{{ nothing() }}", "'nothing' is undefined"),
     ("{{ 'a' < 1 }}", "'<' not supported between instances of 'str' and 'int'"),
     ("{{ 2 ** 5000 }}", "integers of more than 4096 bits are not supported"),
-    ("{{ 'a' | random }}", "The filter 'random' is not supported: it draws by chance, so a prompt would not be the same twice."),
+    (
+      "{{ 'a' | random }}",
+      "The filter 'random' is not supported: it draws by chance, so a prompt would not be the "
+        + "same twice."
+    ),
     ("{{ 'a'.encode() }}", "the method 'encode' of 'str' is not supported in chat templates"),
     (
       "{{ range(1000000) }}",
@@ -78,10 +82,11 @@ import Tokenizers
     "\(String(repeating: "{% if 1 %}", count: 20_000))",
     "{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}",
     "{% set ns = namespace(a=[]) %}{% for i in range(5000) %}{% set ns.a = [ns.a] %}{% endfor %}",
-    Self.nesting("[ns.a].index"), Self.nesting("[ns.a] | map('list')"), Self.nesting("cycler(ns.a)"),
-    Self.nesting("{1: ns.a}.items()"),
-    "{% set ns = namespace(a=1) %}{% for i in range(5000) %}{% for j in [ns.a] %}{% set ns.a = loop %}"
-      + "{% endfor %}{% endfor %}",
+    Self.nesting("[ns.a].index"), Self.nesting("[ns.a] | map('list')"),
+    Self.nesting("cycler(ns.a)"), Self.nesting("{1: ns.a}.items()"),
+    "{{ ['x' * 30000000] * 1000000 }}",
+    "{% set ns = namespace(a=1) %}{% for i in range(5000) %}{% for j in [ns.a] %}"
+      + "{% set ns.a = loop %}{% endfor %}{% endfor %}",
     "{% set ns = namespace(a=1) %}{% for i in range(5000) %}{% for j in [1] %}"
       + "{% if loop.changed(ns.a) %}{% set ns.a = loop %}{% endif %}{% endfor %}{% endfor %}",
   ])
@@ -109,6 +114,8 @@ import Tokenizers
     "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
     "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
     "{% set big = 3 ** 2500 %}{% for i in range(99999) %}{% set x = big // 7 %}{% endfor %}",
+    "{% set ns = namespace(a=[]) %}{% for i in range(99) %}{% set ns.a = [ns.a, ns.a] %}{% endfor %}",
+    "{% set s = 'x' * 30000000 %}{% for i in range(99999) %}{{ (s | upper)[0] }}{% endfor %}",
   ])
   func stepsAreBounded(source: String) {
     let error = #expect(throws: TemplateError.self) { try render(source) }
@@ -159,10 +166,13 @@ import Tokenizers
       ("{{ x.nothing() }}", "line 1: No method named 'nothing'."),
       ("{{ x.encode() }}", "line 1: The method 'encode' is not supported."),
       (
-        "{{ lipsum() }}", "line 1: The function 'lipsum' is not supported: its text is drawn by chance."
+        "{{ lipsum() }}",
+        "line 1: The function 'lipsum' is not supported: its text is drawn by chance."
       ),
     ] {
-      let error = #expect(throws: TemplateError.self) { try ChatTemplate(source: source).checkNames() }
+      let error = #expect(throws: TemplateError.self) {
+        try ChatTemplate(source: source).checkNames()
+      }
       #expect(error?.description == message, "\(source)")
     }
     try ChatTemplate(
@@ -173,6 +183,15 @@ import Tokenizers
         {{ x.append(1) if x }}{{ raise_exception('a') if strftime_now is defined }}
         """
     ).checkNames()
+  }
+
+  @Test func methodsTakeAllTheirArguments() throws {
+    let text = try render(
+      #"{{ s.startswith("b", 1) }} {{ s.endswith("b", 0, 2) }} {{ s.count("b", 2) }} "#
+        + #"{{ [1,2,1].index(1, 1) }} {% for g in [{"r":"u"}]|groupby("r") %}{{ g.grouper }}"#
+        + #"{% endfor %} {{ "0x10"|int }} {{ 1e22|int }} {{ 1234|round(-2) }} {{ "ΟΔΟΣ"|lower }}"#,
+      ["s": .string("abc")])
+    #expect(text == "True True 0 2 u 0 10000000000000000000000 1200 οδος")
   }
 
   /// Whole numbers of any JSON keep their digits.

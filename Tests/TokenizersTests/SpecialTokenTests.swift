@@ -17,7 +17,7 @@ import Tokenizers
   }
 
   @Test func foldersNameThem() throws {
-    let bundle = try bundle([
+    let made = try bundle([
       "tokenizer_config.json": #"""
       {"added_tokens_decoder": {}, "bos_token": {"content": "<s>", "special": true},
        "eos_token": "</s>", "pad_token": "<pad>", "unk_token": null, "cls_token": "<cls>",
@@ -28,7 +28,7 @@ import Tokenizers
       "special_tokens_map.json": #"{"pad_token": "<other>"}"#,
     ])
     #expect(
-      bundle.specialTokens.dictionary == [
+      made.specialTokens.dictionary == [
         "bos_token": .string("<s>"), "eos_token": .string("</s>"), "pad_token": .string("<pad>"),
         "cls_token": .string("<cls>"), "sep_token": .string("<sep>"),
         "mask_token": .string("<mask>"), "image_token": .string("<image>"),
@@ -37,12 +37,12 @@ import Tokenizers
   }
 
   @Test func olderFoldersHaveAMap() throws {
-    let bundle = try bundle([
+    let made = try bundle([
       "tokenizer_config.json": #"{"bos_token": "<s>", "eos_token": "</s>"}"#,
       "special_tokens_map.json": #"{"eos_token": "<end>", "pad_token": {"content": "<pad>"}}"#,
     ])
     #expect(
-      bundle.specialTokens.dictionary == [
+      made.specialTokens.dictionary == [
         "bos_token": .string("<s>"), "eos_token": .string("<end>"), "pad_token": .string("<pad>"),
       ])
   }
@@ -51,7 +51,7 @@ import Tokenizers
     let metadata: ExactDictionary<GGUFValue> = [
       "tokenizer.ggml.model": .string("gpt2"), "tokenizer.ggml.pre": .string("smollm"),
       "tokenizer.ggml.tokens": .strings(["<s>", "</s>", "<pad>", "<unk>", "a"]),
-      "tokenizer.ggml.merges": .strings([]), "tokenizer.ggml.token_type": .integers([3, 3, 3, 2, 1]),
+      "tokenizer.ggml.token_type": .integers([3, 3, 3, 2, 1]),
       "tokenizer.ggml.bos_token_id": .integer(0), "tokenizer.ggml.eos_token_id": .integer(1),
       "tokenizer.ggml.padding_token_id": .integer(2), "tokenizer.ggml.unknown_token_id": .integer(3),
       "tokenizer.ggml.mask_token_id": .integer(99),
@@ -72,8 +72,8 @@ import Tokenizers
     ("chat_template.json", #"{"chat_template": "{{ nothing() }}"}"#, "No function named 'nothing'."),
   ])
   func brokenTemplatesAreNamed(file: String, text: String, words: String) throws {
-    let bundle = try bundle([file: text])
-    let error = #expect(throws: TokenizerError.self) { try bundle.checkChatTemplate() }
+    let broken = try bundle([file: text])
+    let error = #expect(throws: TokenizerError.self) { try broken.checkChatTemplate() }
     #expect(error?.description.contains("/\(file): ") == true, "\(String(describing: error))")
     #expect(error?.description.contains(words) == true, "\(String(describing: error))")
   }

@@ -8,8 +8,8 @@ import Tokenizers
 /// - `tokenizer.gguf`: the metadata of a GGUF file, without tensors; or
 /// - `tokenizer.json`: as the Hugging Face hub keeps it; or
 /// - `tokenizer.model`: a SentencePiece file;
-/// - `special_tokens.json`: an object from names such as `bos_token` to their spelling, or to a list
-///   of spellings, for the chat template.
+/// - `special_tokens.json`: an object from names such as `bos_token` to their spelling, or to a
+///   list of spellings, for the chat template.
 package struct TokenizerBlob: Sendable {
   private enum Source: Sendable {
     case gguf(Data)

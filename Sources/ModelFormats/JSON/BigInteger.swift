@@ -117,7 +117,7 @@ package struct BigInteger: Hashable, Sendable, Comparable, CustomStringConvertib
 
   package var absolute: BigInteger { BigInteger(isNegative: false, magnitude) }
 
-  /// The sum.
+  /// The exact sum, which may exceed `bitLimit`.
   package static func + (left: BigInteger, right: BigInteger) -> BigInteger {
     if left.isNegative == right.isNegative {
       return BigInteger(isNegative: left.isNegative, sum(left.magnitude, right.magnitude))
@@ -129,10 +129,10 @@ package struct BigInteger: Hashable, Sendable, Comparable, CustomStringConvertib
     return BigInteger(isNegative: left.isNegative, difference(left.magnitude, right.magnitude))
   }
 
-  /// The difference.
+  /// The exact difference, which may exceed `bitLimit`.
   package static func - (left: BigInteger, right: BigInteger) -> BigInteger { left + -right }
 
-  /// The product.
+  /// The exact product, which may exceed `bitLimit`.
   package static func * (left: BigInteger, right: BigInteger) -> BigInteger {
     var words = [UInt32](repeating: 0, count: left.magnitude.count + right.magnitude.count)
     for (i, a) in left.magnitude.enumerated() {

@@ -1,7 +1,8 @@
 import Foundation
 import ModelFormats
 
-/// Python's format specification: `[[fill]align][sign][z][#][0][width][grouping][.precision][type]`.
+/// Python's format specification:
+/// `[[fill]align][sign][z][#][0][width][grouping][.precision][type]`.
 struct PythonFormatSpecification {
   var fill: Unicode.Scalar = " "
   /// `<`, `>`, `^`, `=`, or nil for the type's own.

@@ -9,36 +9,57 @@ enum PythonText {
     }
   }
 
+  /// What a text of a value may have before it is cut: more than `TemplateLimits.outputBytes`, so
+  /// that no template can write it. A list may hold a long text a million times.
+  private static let limitBytes = 33 << 20
+
   /// `repr(value)`.
   static func representation(_ value: RuntimeValue) -> String {
+    var text = ""
+    append(value, to: &text)
+    return text
+  }
+
+  private static func append(_ value: RuntimeValue, to text: inout String) {
     switch value {
-    case .undefined: return "Undefined"
-    case .none: return "None"
-    case .bool(let value): return value ? "True" : "False"
-    case .int(let value): return String(value)
-    case .bigInt(let value): return value.description
-    case .double(let value): return pythonRepresentation(value)
-    case .string(let text): return quoted(text)
-    case .list(let elements):
-      return "[" + elements.map(representation).joined(separator: ", ") + "]"
+    case .undefined: text += "Undefined"
+    case .none: text += "None"
+    case .bool(let value): text += value ? "True" : "False"
+    case .int(let value): text += String(value)
+    case .bigInt(let value): text += value.description
+    case .double(let value): text += pythonRepresentation(value)
+    case .string(let string): text += quoted(string)
+    case .list(let elements): append("[", elements, "]", to: &text)
     case .tuple(let elements), .group(let elements):
-      let inside = elements.map(representation).joined(separator: ", ")
-      return elements.count == 1 ? "(\(inside),)" : "(\(inside))"
+      append("(", elements, elements.count == 1 ? ",)" : ")", to: &text)
     case .range(let range):
       let step = range.step == 1 ? "" : ", \(range.step)"
-      return "range(\(range.start), \(range.stop)\(step))"
+      text += "range(\(range.start), \(range.stop)\(step))"
     case .dictionary(let dictionary):
-      let members = zip(dictionary.keys, dictionary.values).map {
-        "\(representation($0)): \(representation($1))"
+      text += "{"
+      for (index, key) in dictionary.keys.enumerated() where text.utf8.count < limitBytes {
+        if index > 0 { text += ", " }
+        append(key, to: &text)
+        text += ": "
+        append(dictionary.values[index], to: &text)
       }
-      return "{" + members.joined(separator: ", ") + "}"
-    case .view(let view):
-      let inside = view.elements.map(representation).joined(separator: ", ")
-      return "\(value.typeName)([\(inside)])"
-    case .generator: return "<generator object>"
-    case .function(let function): return "<function \(function.name)>"
-    case .object(let object): return "<\(object.typeName)>"
+      text += "}"
+    case .view(let view): append("\(value.typeName)([", view.elements, "])", to: &text)
+    case .generator: text += "<generator object>"
+    case .function(let function): text += "<function \(function.name)>"
+    case .object(let object): text += "<\(object.typeName)>"
     }
+  }
+
+  private static func append(
+    _ open: String, _ elements: [RuntimeValue], _ close: String, to text: inout String
+  ) {
+    text += open
+    for (index, element) in elements.enumerated() where text.utf8.count < limitBytes {
+      if index > 0 { text += ", " }
+      append(element, to: &text)
+    }
+    text += close
   }
 
   /// `ascii(value)`: `repr` with escapes for what is beyond ASCII.

@@ -119,7 +119,8 @@ struct BoundArguments {
   }
 }
 
-/// A method, filter or test: what it takes beside the value that it is applied to, and what it does.
+/// A method, filter or test: what it takes beside the value that it is applied to, and what it
+/// does.
 struct TemplateFunction<Receiver, Result>: Sendable {
   typealias Work = @Sendable (TemplateInterpreter, Receiver, BoundArguments) throws -> Result
   typealias OpenWork = @Sendable (TemplateInterpreter, Receiver, RuntimeArguments) throws -> Result

@@ -73,7 +73,9 @@ extension TemplateFilters {
       (letter(end - 2) && letter(end - 3))
       || (letter(end - 2) && end >= 4 && scalars[end - 3] == "-" && letter(end - 4))
     let beforeLetters =
-      letter(end) && (letter(end + 1) || (end + 2 < scalars.count && scalars[end + 1] == "-" && letter(end + 2)))
+      letter(end)
+      && (letter(end + 1)
+        || (end + 2 < scalars.count && scalars[end + 1] == "-" && letter(end + 2)))
     return afterLetters && beforeLetters
   }
 

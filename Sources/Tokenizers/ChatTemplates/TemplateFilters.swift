@@ -158,7 +158,9 @@ extension TemplateInterpreter {
     guard let filter = TemplateFilters.all[name] else {
       throw TemplateOperators.fail(TemplateFilters.objection(name) ?? "")
     }
-    return try filter.apply(name, value, arguments, self)
+    let result = try filter.apply(name, value, arguments, self)
+    try spendOnResult(result)
+    return result
   }
 
   /// Counts the work of a filter that reads its whole operand.

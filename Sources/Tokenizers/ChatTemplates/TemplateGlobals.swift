@@ -37,7 +37,6 @@ enum TemplateGlobals {
       let namespace = try interpreter.makeNamespace()
       let members = try dictionary(arguments)
       for (key, value) in zip(members.keys, members.values) {
-        try interpreter.checkDepth(of: value)
         namespace.set(PythonText.string(key), value)
       }
       return .object(namespace)

@@ -7,7 +7,18 @@ extension TemplateInterpreter {
     try spend()
     try enter()
     defer { leave() }
-    return try value(of: expression, scope)
+    let value = try self.value(of: expression, scope)
+    try spendOnResult(value)
+    return value
+  }
+
+  /// Large texts and integers count wherever they come up, since whatever takes them reads them.
+  func spendOnResult(_ value: RuntimeValue) throws {
+    switch value {
+    case .string(let text): try spend(text.utf8.count / 1024)
+    case .bigInt: try spend(100)
+    default: break
+    }
   }
 
   private func value(
@@ -83,7 +94,7 @@ extension TemplateInterpreter {
       switch value {
       case .string(let text): try spend(text.utf8.count / 256)
       case .list(let elements), .tuple(let elements): try spend(elements.count / 64)
-      case .bigInt: try spend(64)
+      case .bigInt: try spend(1000)
       default: break
       }
     }
@@ -314,7 +325,9 @@ extension TemplateInterpreter {
       min(max(index < 0 ? index + count : index, low), high)
     }
     if step > 0 {
-      return (start.map { clamp($0, 0, count) } ?? 0, stop.map { clamp($0, 0, count) } ?? count, step)
+      return (
+        start.map { clamp($0, 0, count) } ?? 0, stop.map { clamp($0, 0, count) } ?? count, step
+      )
     }
     return (
       start.map { clamp($0, -1, count - 1) } ?? count - 1,
@@ -329,16 +342,16 @@ extension TemplateInterpreter {
   ) throws -> RuntimeArguments {
     var result = RuntimeArguments()
     if !given.positional.isEmpty {
-      result.positional = try given.positional.map { try evaluate($0, scope) }
+      result.positional = try given.positional.map { try argument($0, scope) }
     }
     if !given.named.isEmpty {
-      result.named = try given.named.map { ($0.name, try evaluate($0.value, scope)) }
+      result.named = try given.named.map { ($0.name, try argument($0.value, scope)) }
     }
     if let spread = given.spreadList {
-      result.positional += try TemplateOperators.elements(try evaluate(spread, scope))
+      result.positional += try TemplateOperators.elements(try argument(spread, scope))
     }
     if let spread = given.spreadDictionary {
-      guard case .dictionary(let members) = try evaluate(spread, scope) else {
+      guard case .dictionary(let members) = try argument(spread, scope) else {
         throw TemplateOperators.fail("argument after ** must be a mapping")
       }
       for (key, value) in zip(members.keys, members.values) {
@@ -346,6 +359,15 @@ extension TemplateInterpreter {
       }
     }
     return result
+  }
+
+  /// The value of an argument, which a namespace or another object may keep.
+  private func argument(
+    _ expression: TemplateExpression, _ scope: TemplateScope
+  ) throws -> RuntimeValue {
+    let value = try evaluate(expression, scope)
+    if Self.mayNest(expression) { try checkDepth(of: value) }
+    return value
   }
 
   func call(_ callee: RuntimeValue, _ arguments: RuntimeArguments) throws -> RuntimeValue {

@@ -188,11 +188,22 @@ final class TemplateInterpreter {
     }
   }
 
+  /// Filters that give their operand, a part of it or an argument.
+  private static let partialFilters: Set<String> = ["d", "default", "first", "last", "max", "min"]
+
   /// Whether a value may be nested deeper than those that its expression reads.
-  private static func mayNest(_ expression: TemplateExpression) -> Bool {
+  static func mayNest(_ expression: TemplateExpression) -> Bool {
     switch expression {
     case .constant, .name, .test, .not, .comparison, .concatenation: false
+    case .list(let elements), .tuple(let elements): !elements.isEmpty
+    case .dictionary(let pairs): !pairs.isEmpty
     case .attribute(let base, _), .item(let base, _), .slice(let base, _, _, _): mayNest(base)
+    case .and(let left, let right), .or(let left, let right): mayNest(left) || mayNest(right)
+    case .condition(_, let then, let otherwise, _):
+      mayNest(then) || (otherwise.map(mayNest) ?? false)
+    case .filter(let base, let name, let given) where partialFilters.contains(name):
+      mayNest(base) || given.positional.contains(where: mayNest)
+        || given.named.contains { mayNest($0.value) }
     default: true
     }
   }
@@ -215,7 +226,8 @@ final class TemplateInterpreter {
     case .object(let object): elements = object.parts
     default: return
     }
-    try spend(elements.count / 16)
+    // What holds the same value many times is walked as often.
+    try spend(1 + elements.count / 16)
     for element in elements { try checkDepth(of: element, levelsLeft - 1) }
   }
 

@@ -104,7 +104,9 @@ enum TemplateMethods {
     "items": Method(.nothing) { _, dictionary, _ in
       .view(RuntimeView(kind: .items, dictionary: dictionary))
     },
-    "keys": Method(.nothing) { _, dictionary, _ in .view(RuntimeView(kind: .keys, dictionary: dictionary)) },
+    "keys": Method(.nothing) { _, dictionary, _ in
+      .view(RuntimeView(kind: .keys, dictionary: dictionary))
+    },
     "values": Method(.nothing) { _, dictionary, _ in
       .view(RuntimeView(kind: .values, dictionary: dictionary))
     },

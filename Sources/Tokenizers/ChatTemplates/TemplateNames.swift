@@ -171,7 +171,9 @@ struct TemplateNames {
     let words = arguments.positional.map { argument -> String? in
       if case .constant(.string(let word)) = argument { word } else { nil }
     }
-    if name == "map", let word = words.first ?? nil, let objection = TemplateFilters.objection(word) {
+    if name == "map", let word = words.first ?? nil,
+      let objection = TemplateFilters.objection(word)
+    {
       throw TemplateError(.syntax, objection)
     }
     let position = ["select": 0, "reject": 0, "selectattr": 1, "rejectattr": 1][name]

@@ -145,7 +145,8 @@ enum RuntimeValue {
 
   /// An integer for an index, those beyond 64 bits at the ends of the range.
   var index: Int? {
-    if case .bigInt(let value) = self { value.isNegative ? Int.min / 2 : Int.max / 2 } else { integer }
+    guard case .bigInt(let value) = self else { return integer }
+    return value.isNegative ? Int.min / 2 : Int.max / 2
   }
 
   var text: String? {

@@ -35,7 +35,9 @@ enum TemplateTests {
     "float": Test(.nothing) { _, value, _ in if case .double = value { true } else { false } },
     "number": Test(.nothing) { _, value, _ in value.number != nil },
     "string": Test(.nothing) { _, value, _ in value.text != nil },
-    "mapping": Test(.nothing) { _, value, _ in if case .dictionary = value { true } else { false } },
+    "mapping": Test(.nothing) { _, value, _ in
+      if case .dictionary = value { true } else { false }
+    },
     "sequence": Test(.nothing) { _, value, _ in isSequence(value) },
     "iterable": Test(.nothing) { _, value, _ in
       switch value {
@@ -57,8 +59,12 @@ enum TemplateTests {
       let other = arguments[0] ?? .none
       return value.typeName == other.typeName && TemplateOperators.equal(value, other)
     },
-    "even": Test(.nothing) { interpreter, value, _ in try rest(value, .int(2), interpreter, is: 0) },
-    "odd": Test(.nothing) { interpreter, value, _ in try rest(value, .int(2), interpreter, is: 1) },
+    "even": Test(.nothing) { interpreter, value, _ in
+      try rest(value, .int(2), interpreter, is: 0)
+    },
+    "odd": Test(.nothing) { interpreter, value, _ in
+      try rest(value, .int(2), interpreter, is: 1)
+    },
     "divisibleby": Test(.named("num")) { interpreter, value, arguments in
       try rest(value, arguments[0] ?? .none, interpreter, is: 0)
     },
