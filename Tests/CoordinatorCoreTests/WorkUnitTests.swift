@@ -267,7 +267,7 @@ struct WorkUnitTests {
     lose(&small, 2, by: ["ann", "bob"], as: [.abandoned(.invalidUnit)], among: 2)
     #expect(small.state == .failed(reason: ""))
 
-    var computed = unit("zoe")
+    var computed = self.unit("zoe")
     _ = computed.submit(1, result: truth, policy)
     lose(
       &computed, 5, by: ["a", "b", "c", "d", "e"], as: [.abandoned(.invalidUnit)], among: 9)
