@@ -177,11 +177,14 @@ struct AuditContractTests {
       let liar = try await lab.worker("l", account: "liar")
       let lie = try #require(try await lab.lease(liar).first)
       try await lab.submit(lie, by: liar, lyingAs: "liar")
-      let other = try #require(try await lab.lease(honest[0]).first { $0.unit == lie.unit })
-      try await lab.submit(other, by: honest[0])
+      // By then whoever asks is drawn.
+      let now = Laboratory.start.adding(seconds: 300)
+      let other = try #require(
+        try await lab.lease(honest[0], now: now).first { $0.unit == lie.unit })
+      try await lab.submit(other, by: honest[0], now: now)
       let jobs = [
-        try await lab.store.takeReplay(now: later), try await lab.store.takeReplay(now: later),
-        try await lab.store.takeReplay(now: later),
+        try await lab.store.takeReplay(now: now), try await lab.store.takeReplay(now: now),
+        try await lab.store.takeReplay(now: now),
       ]
       #expect(jobs.map { $0?.reason } == ["disagreement", "audit", nil])
     }

@@ -59,28 +59,10 @@ struct QuorumChangeTests {
     #expect(try await lab.batch(late.id).state == .finalizing(.expired))
   }
 
-  /// A database as the version before had it, with counts that a changed quorum left behind.
-  private func makeOld(_ change: String) throws {
-    try DatabaseQueue(path: try folder.get().path("coordinator.sqlite")).write { db in
-      try db.execute(
-        sql: """
-          DROP INDEX unit_audit; DROP INDEX replica_rejected; DROP INDEX receipt_of_replica;
-          ALTER TABLE unit DROP COLUMN wanted; ALTER TABLE unit DROP COLUMN audit;
-          ALTER TABLE unit DROP COLUMN audited_at; ALTER TABLE unit DROP COLUMN delivered;
-          ALTER TABLE account DROP COLUMN suspended_until;
-          ALTER TABLE account DROP COLUMN no_enrolment_until;
-          ALTER TABLE account DROP COLUMN replay_day; ALTER TABLE account DROP COLUMN replay_flops;
-          DROP TABLE confirmation;
-          DELETE FROM grdb_migrations
-          WHERE identifier = 'wanted accounts, audits, suspended accounts';
-          """)
-      try db.execute(sql: change)
-    }
-  }
-
   @Test(
     "a database whose counts of missing replicas are wrong is put right when it is opened",
-    arguments: ["UPDATE queue SET missing = 0", "UPDATE queue SET missing = missing + 1"], [true, false])
+    arguments: ["UPDATE queue SET missing = 0", "UPDATE queue SET missing = missing + 1"],
+    [true, false])
   func recounted(change: String, isOld: Bool) async throws {
     let (store, blobs) = try open(quorum: 2)
     var lab = try await Laboratory(store, blobs)
@@ -93,12 +75,10 @@ struct QuorumChangeTests {
     try await lab.store.abandon(
       lease: gone.id, worker: workers[0].id, reason: .shuttingDown, detail: "", now: later(1))
     try store.close()
-    if isOld {
-      try makeOld(change + "; UPDATE unit SET missing = 0")
-    } else {
-      try await DatabaseQueue(path: try folder.get().path("coordinator.sqlite")).write { db in
-        try db.execute(sql: change)
-      }
+    let path = try folder.get().path("coordinator.sqlite")
+    if isOld { try makeReleased(path) }
+    try await DatabaseQueue(path: path).write { db in
+      try db.execute(sql: isOld ? change + "; UPDATE unit SET missing = 0" : change)
     }
     lab = lab.moved(to: try open(quorum: 2).0, blobs)
     #expect(try await lab.store.gauges(now: later(2)).missingReplicas > 0)
@@ -107,6 +87,48 @@ struct QuorumChangeTests {
     #expect(try await lab.batch(batch.id).completed == 8)
     try await expectTrueAnswers(lab, batch.id)
     #expect(try await lab.store.gauges(now: later(2)).missingReplicas == 0)
+  }
+
+  @Test("a released database opens with all it has, and its lost units find volunteers again")
+  func released() async throws {
+    let (store, blobs) = try open(quorum: 2)
+    var lab = try await Laboratory(store, blobs)
+    let done = try await lab.runningBatch(lines: 4)
+    let workers = [
+      try await lab.worker("a", account: "ann"), try await lab.worker("b", account: "bob"),
+    ]
+    try await lab.drain(workers)
+    try await lab.finalizeAll(now: later(1_000))
+    let before = try await lab.store.statistics(now: later(1_000))
+    let lost = try await lab.runningBatch(lines: 8)
+    let lease = try #require(try await lab.lease(workers[0], now: later(1_000)).first)
+    try await lab.store.abandon(
+      lease: lease.id, worker: workers[0].id, reason: .failed, detail: "", now: later(1_001))
+    try store.close()
+    let path = try folder.get().path("coordinator.sqlite")
+    try makeReleased(path)
+    try await DatabaseQueue(path: path).write { db in
+      try db.execute(
+        sql: """
+          UPDATE queue SET missing = 0;
+          UPDATE unit SET state = 'awaiting_replay', reason = 'lostReplicas', missing = 0
+          WHERE state = 'open';
+          """)
+    }
+    lab = lab.moved(to: try open(quorum: 2).0, blobs)
+    #expect(try await lab.batch(done.id).state == .completed)
+    let after = try await lab.store.statistics(now: later(1_000))
+    #expect(after.totals == before.totals && after.unitsAccepted == before.unitsAccepted)
+    guard case .intact = try await lab.store.verifyReceiptChain() else {
+      Issue.record("receipts are as they were")
+      return
+    }
+    let again = try await lab.lease(workers[1], now: later(1_100))
+    #expect(again.map(\.unit) == [lease.unit])
+    try await lab.submit(try #require(again.first), by: workers[1], now: later(1_110))
+    try await lab.drain(workers, now: later(20_000))
+    #expect(try await lab.batch(lost.id).completed == 8)
+    try await expectTrueAnswers(lab, lost.id)
   }
 
   @Test("a batch that cannot be expired is told and does not hold up the later ones")

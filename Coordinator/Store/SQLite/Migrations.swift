@@ -6,8 +6,9 @@ import GRDB
 /// Times are milliseconds since 1970, digests 64 hexadecimal digits, credit millionths. What a
 /// worker's lease has to find in a large batch has a partial index over just the rows that matter
 /// now.
-enum Migrations {
-  static var migrator: DatabaseMigrator {
+package enum Migrations {
+  /// All of them, in order.
+  package static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("1: keys, files, models") { try $0.execute(sql: clients) }
     migrator.registerMigration("2: accounts, workers") { try $0.execute(sql: fleet) }
