@@ -11,7 +11,7 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Sequences in a unit for a worker that has not finished any yet.
   package var firstUnitSequences = 4
   /// Speed assumed of such a worker, in floating-point operations a second for each core, of which
-  /// 16 count at most.
+  /// `assumedCores` count at most.
   package var assumedFlopsPerCore = 1e9
   /// Units that one lease call gives at most.
   package var maximumUnitsPerLease = 16
@@ -79,6 +79,15 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   package var activeSeconds = 600
   /// Seconds after which an idle worker may ask again.
   package var retryAfterSeconds = 5
+
+  /// Speed that is believed of a stranger's machine after its first accepted unit, at most: twice
+  /// what is assumed of one with many cores.
+  package var fastestFirstSpeed: Double {
+    2 * assumedFlopsPerCore * Double(Self.assumedCores)
+  }
+
+  /// Cores that count for the speed assumed of a worker, at most.
+  package static let assumedCores = 16
 
   /// Seconds for which only those accounts are given the second replica of a unit that were drawn
   /// first; after each such time twice as many are. Shorter when nothing else waits, so that the end

@@ -286,6 +286,7 @@ struct LeaseTermsTests {
   @Test("measured speed moves by a quarter, and at most doubles with a unit")
   func speed() {
     #expect(MeasuredSpeed.updated(nil, flops: 1e12, seconds: 20) == 5e10)
+    #expect(MeasuredSpeed.updated(nil, flops: 1e12, seconds: 1e-3, first: 3e10) == 3e10)
     #expect(MeasuredSpeed.updated(1e11, flops: 1e12, seconds: 5) == 1.25e11)
     #expect(MeasuredSpeed.updated(1e11, flops: 0, seconds: 5) == 1e11)
     #expect(MeasuredSpeed.updated(1e11, flops: 1e12, seconds: 1e-12) == 2e11)
@@ -361,7 +362,7 @@ struct ShareTests {
     #expect(abs(drawn(after: 10) - 2) < 0.3)
     #expect(abs(drawn(after: 0, places: 2) - 2) < 0.3)
     #expect(abs(drawn(after: 30) - 8) < 0.6)
-    #expect(drawn(after: 40) == 16 && drawn(after: .max / 2000) == 16)
+    #expect(drawn(after: 40) == 16 && drawn(after: Int.max / 2000) == 16)
     #expect(drawn(after: 0, candidates: 1) == 1, "with one other account nobody waits")
   }
 

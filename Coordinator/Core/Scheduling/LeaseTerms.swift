@@ -75,11 +75,14 @@ package enum MeasuredSpeed {
   /// - Parameters:
   ///   - flops: operations of the accepted unit.
   ///   - seconds: those that count for it.
+  ///   - first: at most so much is believed of the first unit.
   /// - Returns: operations a second; `old` when the figures show nothing.
-  package static func updated(_ old: Double?, flops: Double, seconds: Double) -> Double? {
+  package static func updated(
+    _ old: Double?, flops: Double, seconds: Double, first: Double = .infinity
+  ) -> Double? {
     let speed = flops / seconds
     guard speed.isFinite, speed > 0 else { return old }
-    guard let old else { return speed }
+    guard let old else { return min(speed, first) }
     return min(2 * old, old * 0.75 + speed * 0.25)
   }
 }

@@ -97,6 +97,7 @@ package struct WorkerProfile: Hashable, Sendable {
   /// The speed to plan with.
   package func speed(_ policy: CoordinatorPolicy) -> Double {
     if let flopsPerSecond, flopsPerSecond.isFinite, flopsPerSecond > 0 { return flopsPerSecond }
-    return policy.assumedFlopsPerCore * Double(min(max(threads, 1), 16))
+    return policy.assumedFlopsPerCore
+      * Double(min(max(threads, 1), CoordinatorPolicy.assumedCores))
   }
 }

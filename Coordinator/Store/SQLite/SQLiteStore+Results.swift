@@ -67,14 +67,17 @@ extension Transaction {
     guard let flops = unit.flops,
       let row = try db.first(
         """
-        SELECT replica.worker, replica.account, replica.measured_seconds, worker.speed
+        SELECT replica.worker, replica.account, replica.measured_seconds, worker.speed,
+          worker.trusted
         FROM replica JOIN worker ON worker.id = replica.worker WHERE replica.number = ?
         """, [replica])
     else { throw Row.damaged("replica.number") }
     let old: Double? = try row.optional("speed")
     var speed = old
     if let seconds: Double = try row.optional("measured_seconds") {
-      speed = MeasuredSpeed.updated(old, flops: flops, seconds: seconds)
+      speed = MeasuredSpeed.updated(
+        old, flops: flops, seconds: seconds,
+        first: try row.value("trusted") ? .infinity : policy.fastestFirstSpeed)
     }
     try db.run(
       "UPDATE worker SET speed = ?, failures = 0, backoff_until = NULL WHERE id = ?",

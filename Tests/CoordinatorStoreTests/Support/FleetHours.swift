@@ -84,7 +84,7 @@ final class FleetHours {
     case .tick:
       _ = try await lab.store.tick(now: now)
       if try await lab.store.takeReplay(now: now) != nil { replays += 1 }
-      later(.tick, in: 2)
+      later(.tick, in: 5)
     case .ask(let index): try await ask(index)
     case .finish(let index, let lease):
       try await lab.submit(lease, by: machines[index].record, seconds: nil, now: now)

@@ -221,13 +221,17 @@ extension Laboratory {
     var now = now
     var idleMinutes = 0
     while idleMinutes < 6 {
-      var isBusy = false
+      var (isBusy, isWaiting) = (false, false)
       for worker in workers {
-        for lease in try await lease(worker, units: 4, now: now) {
+        let answer = try await store.lease(
+          worker: worker.id, request: Self.leaseRequest(units: 4), now: now)
+        for lease in answer.leases {
           try await submit(lease, by: worker, now: now.adding(seconds: 1))
           isBusy = true
         }
+        if answer.reasons[.sameAccount] != nil { isWaiting = true }
       }
+      guard isBusy || isWaiting else { return }
       idleMinutes = isBusy ? 0 : idleMinutes + 1
       if !isBusy { now = now.adding(seconds: 60) }
     }
