@@ -230,6 +230,9 @@ struct ResultContractTests {
         #expect(try await lab.store.takeReplay(now: now) == nil)
         now = now.adding(seconds: 10_000)
         _ = try await lab.store.tick(now: now)
+        // Both failed at the unit: they wait before they may try it again.
+        #expect(try await lab.lease(a, now: now).isEmpty)
+        now = now.adding(seconds: 600)
       }
       #expect(try await lab.replayAll(now: now) == 1)
       let outcomes = try await lab.store.outcomes(of: batch.id, afterLine: 0, limit: 10)

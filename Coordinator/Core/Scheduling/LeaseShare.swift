@@ -1,8 +1,9 @@
 /// How much of a queue one worker or account may hold at a time, so that none can keep the rest
 /// waiting.
 package enum LeaseShare {
-  /// Leases of a queue that anyone may hold: the one that runs, and the next.
-  package static let freeLeases = 2
+  /// Leases of a queue that anyone may hold: one that runs and a few to come, which may be all of a
+  /// small queue.
+  package static let freeLeases = 4
 
   /// The share of one worker of so many: all alone, two thirds of two, twice an equal part of many.
   package static func ofWorker(among workers: Int) -> Double { 2 / Double(max(1, workers) + 1) }

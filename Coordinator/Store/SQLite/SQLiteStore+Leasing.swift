@@ -407,11 +407,12 @@ private struct HeldWork {
     flops += unit.estimatedFlops
   }
 
-  /// Requests or replicas that worker and account may still take of a queue.
+  /// Requests or replicas that worker and account may still take of a queue; without a bound as long
+  /// as they hold little of it, so that units are filled up from other queues.
   func room(for measure: Measure, in queue: WorkQueue, _ fleet: FleetPresence) -> Int {
     let left = measure == .requests ? queue.waitingRequests : queue.missingReplicas
     func room(_ part: Part?, share: Double) -> Int {
-      guard let part, part.leases >= LeaseShare.freeLeases else { return left }
+      guard let part, part.leases >= LeaseShare.freeLeases else { return .max }
       let held = measure == .requests ? part.sequences : part.leases
       return LeaseShare.room(held: held, left: left, share: share)
     }
