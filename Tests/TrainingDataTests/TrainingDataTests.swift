@@ -147,10 +147,10 @@ import TrainingData
   }
 
   @Test func templatesThatRewriteThePastAreRefused() throws {
-    // Only the last turn keeps its content.
+    // Only the last turn keeps its content as it is.
     let forgetful = """
       {%- for message in messages -%}<|im_start|>{{ message['role'] }}
-      {{ message['content'] if loop.last else '...' }}<|im_end|>{%- endfor -%}
+      {{ message['content'] }}{{ '' if loop.last else '...' }}<|im_end|>{%- endfor -%}
       {%- if add_generation_prompt -%}<|im_start|>assistant
       {% endif -%}
       """
