@@ -74,7 +74,8 @@ package extension SQLiteStore {
     try await write { transaction in
       let replica = try ReplicaRow.require(lease, worker: worker, transaction.db)
       guard case .running = replica.state else { return }
-      let detail = String(detail.prefix(1000))
+      // The line of a batch that fails for it, and its log, show the words.
+      let detail = ForeignText.line(detail) ?? ""
       try transaction.db.run(
         "UPDATE replica SET detail = ? WHERE number = ?", [detail, replica.number])
       try transaction.lose(
