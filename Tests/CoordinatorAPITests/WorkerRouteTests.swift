@@ -254,7 +254,8 @@ struct TestWorker {
         return try await group.reduce(into: []) { $0.append($1) }
       }
       #expect(statuses.count { $0 == 200 } == 1)
-      #expect(Set(statuses) == [200, 409])
+      // The others waited behind it, or came while it was read: one upload of a worker at a time.
+      #expect(Set(statuses).subtracting([200]).isSubset(of: [409, 429]))
       var stored = 0
       for result in results where try await coordinator.blobs.contains(BlobDigest.sha256(result)) {
         stored += 1

@@ -159,12 +159,12 @@ def test_names_from_before_there_was_a_rule_harm_no_terminal_page_or_file(counte
     ]
     with renamed(counted, EVIL):
         shown = [tally(*command, environment=environment).stdout for command in commands]
-        for path in ("/", "/leaderboard?names"):
-            shown.append(counted.coordinator.get(path, parse=False).decode())
-    for text in shown:
+        pages = [counted.coordinator.get(path, parse=False).decode() for path in ("/", "/leaderboard?names")]
+    for text in shown + pages:
         assert not [letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf") and letter != "\n"], text
+    for text in shown:
         assert not [line for line in text.splitlines() if line.startswith("SECOND")], text
-    assert sum("pwned" in text for text in shown) >= len(commands)
+    assert sum("pwned" in text for text in shown + pages) >= len(commands)
     assert all(account["name"].endswith(EVIL) for account in json.loads(shown[0])["accounts"])
 
 

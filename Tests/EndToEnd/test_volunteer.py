@@ -30,13 +30,13 @@ def test_consent_is_the_volunteers_own(fresh_fleet):
     assert "ada is private" in shown.stdout and "account set --public" in shown.stderr
     changed = answer(worker, "account", "set", "--public", "--team", "Engines", "--country", "Ireland")
     assert changed == {"name": "ada", "public": True, "team": "Engines", "country": "Ireland"}
-    assert [one["name"] for one in fleet.coordinator.statistics()["accounts"]] == ["ada"]
+    eventually(lambda: [one["name"] for one in fleet.coordinator.statistics()["accounts"]] == ["ada"], "it is named", 10)
     assert answer(worker, "account", "set", "--private", "--team", "") == {
         "name": "ada",
         "public": False,
         "country": "Ireland",
     }
-    assert fleet.coordinator.statistics()["accounts"] == []
+    eventually(lambda: fleet.coordinator.statistics()["accounts"] == [], "it is nameless again", 10)
     refused = worker_command(worker, "account", "set", "--url", "javascript:alert(1)", check=False)
     assert refused.returncode == 1 and "https://" in refused.stderr
 

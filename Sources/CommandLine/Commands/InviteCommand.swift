@@ -62,9 +62,6 @@ struct InviteCommand: AsyncParsableCommand {
   func validate() throws {
     guard (1...10000).contains(uses) else { throw ValidationError("--uses takes 1 to 10000") }
     guard (1...365).contains(days) else { throw ValidationError("--days takes 1 to 365") }
-    guard !account.isEmpty, account.count <= 100 else {
-      throw ValidationError("an account's name has 1 to 100 characters")
-    }
   }
 
   func run() async throws {
