@@ -47,7 +47,7 @@ def test_a_clock_that_is_set_for_seconds_ends_nothing(fresh_fleet):
     set_clock("0")
     fleet.coordinator.variables = {"LD_PRELOAD": str(library), "CALENDAR_OFFSET": str(offset)}
     fleet.coordinator.start()
-    workers = [fleet.worker(account) for account in ("ada", "grace", "edsger")]
+    workers = [fleet.worker(account) for account in ("ada", "grace", "edsger", "alan", "barbara", "donald")]
     client = fleet.client()
     for jump in ("-7300", "3456000"):
         batch = submit(client, lines(400))
