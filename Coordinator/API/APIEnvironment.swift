@@ -76,13 +76,31 @@ package struct APIEnvironment: Sendable {
   package func progress(ofBatch id: String, key: String?) async throws -> BatchProgress {
     var progress = try await store.progress(of: id, key: key, now: now())
     guard !progress.batch.state.hasEnded else { return progress }
-    if let diskShortage { progress.waitReasons.insert(diskShortage, at: 0) }
-    if progress.units.awaitingReplay > 0, !replays {
-      progress.waitReasons.append(
+    progress.waitReasons = reasons(
+      progress.waitReasons, awaitingReplay: progress.units.awaitingReplay)
+    return progress
+  }
+
+  /// Why a fine-tuning job waits; empty when it does not run.
+  ///
+  /// - Parameter key: the asking API key; nil for everyone's pages.
+  /// - Throws: `StoreError.notFound`.
+  package func waitReasons(ofFineTuningJob id: String, key: String?) async throws -> [String] {
+    guard
+      let stored = try await store.waitReasons(ofFineTuningJob: id, key: key, now: now())
+    else { return [] }
+    return reasons(stored.sentences(), awaitingReplay: stored.awaitingReplay)
+  }
+
+  /// What the store knows, and what only the process does.
+  private func reasons(_ stored: [String], awaitingReplay: Int) -> [String] {
+    var sentences = (diskShortage.map { [$0] } ?? []) + stored
+    if awaitingReplay > 0, !replays {
+      sentences.append(
         "This coordinator replays nothing itself (`replay_threads` is 0): disputed units wait until "
           + "its operator changes that, or another process replays them.")
     }
-    return progress
+    return sentences
   }
 
   /// The system's clock.

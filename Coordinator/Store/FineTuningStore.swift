@@ -39,6 +39,12 @@ package protocol FineTuningStore: Sendable {
   func fineTuningRounds(
     of id: String, key: String?, openOnly: Bool
   ) async throws -> [FineTuningRoundRecord]
+  /// What keeps a job's units from being computed; nil when it does not run.
+  ///
+  /// - Throws: `StoreError.notFound`.
+  func waitReasons(
+    ofFineTuningJob id: String, key: String?, now: Timestamp
+  ) async throws -> WaitReasons?
   /// Whether a blob is one that a job's transcript names, or of its model.
   func isOfFineTuningJob(_ id: String, blob: Digest) async throws -> Bool
 

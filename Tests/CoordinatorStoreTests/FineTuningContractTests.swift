@@ -73,6 +73,36 @@ struct FineTuningContractTests {
         signature: Data([1]), seconds: 5), now: Self.at(seconds))
   }
 
+  @Test("a job says why it waits", arguments: StoreKind.allCases)
+  func waiting(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let record = try await lab.store.createFineTuningJob(
+        Self.job(lab), isRetry: false, now: Self.start)
+      func reasons() async throws -> WaitReasons? {
+        try await lab.store.waitReasons(
+          ofFineTuningJob: record.id, key: lab.key.id, now: Self.start)
+      }
+      #expect(try await reasons() == nil, "its files are being read")
+      try await lab.store.beginFineTuning(
+        record.id, plan: Self.plan(lab), base: lab.model, Self.round(0, lab), now: Self.start)
+      #expect(
+        try await reasons()?.sentences()
+          == ["No worker of the trusted pool has asked for work in the last 10 minutes."])
+      let worker = try await lab.worker("w", account: "ada", trusted: true)
+      _ = try await lab.store.lease(
+        worker: worker.id, request: Laboratory.leaseRequest(memory: 1 << 20), now: Self.start)
+      #expect(try await reasons()?.sentences().first?.contains("1 offers too little memory") == true)
+      _ = try #require(try await lab.lease(worker, now: Self.start).first)
+      #expect(try await reasons()?.sentences() == [], "it computes")
+      try await lab.store.setLeasing(.paused)
+      #expect(try await reasons()?.sentences().first?.contains("has paused") == true)
+      await #expect {
+        try await lab.store.waitReasons(
+          ofFineTuningJob: record.id, key: "another", now: Self.start)
+      } throws: { ($0 as? StoreError)?.code == .notFound }
+    }
+  }
+
   @Test("a job's units are leased, verified and credited like any other; rounds follow one another",
     arguments: StoreKind.allCases)
   func lifeOfAJob(kind: StoreKind) async throws {

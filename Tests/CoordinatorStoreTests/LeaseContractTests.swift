@@ -394,6 +394,33 @@ struct LeaseContractTests {
   }
 
   @Test(
+    "machines that may be given nothing are nobody whom a unit waits for",
+    arguments: StoreKind.allCases)
+  func heldBackIsNobody(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 4)
+      let a = try await lab.worker("a", account: "ann")
+      let c = try await lab.worker("c", account: "carl")
+      let failed = try #require(try await lab.lease(c).first)
+      try await lab.store.abandon(
+        lease: failed.id, worker: c.id, reason: .failed, detail: "", now: now)
+      let lease = try #require(try await lab.lease(a).first)
+      try await lab.store.abandon(
+        lease: lease.id, worker: a.id, reason: .shuttingDown, detail: "", now: now)
+      // The account waits after its failure, and so does its other machine.
+      let twin = try await lab.worker("twin", account: "carl")
+      #expect(try await reasons(lab, twin) == [.failedLately: 1])
+      let banned = try await lab.worker("b", account: "bob")
+      _ = try await lab.store.lease(
+        worker: banned.id, request: Laboratory.leaseRequest(memory: 1), now: now)
+      #expect(try await reasons(lab, a) == [.sameAccount: 2])
+      try await lab.store.ban(.worker(banned.id), reason: "", now: now)
+      #expect(try await lab.lease(a).first?.unit == lease.unit)
+    }
+  }
+
+  @Test(
     "more units given back than restarts explain hold an account back",
     arguments: StoreKind.allCases)
   func givingBack(kind: StoreKind) async throws {

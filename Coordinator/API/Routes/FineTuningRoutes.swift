@@ -217,7 +217,9 @@ struct FineTuningRoutes {
   ) async throws -> Response {
     let job = try await record(context, key)
     let rounds = try await environment.store.fineTuningRounds(of: job.id, key: key.id)
-    return try .json(FineTuningProgressObject(job, rounds, now: environment.now()))
+    let reasons = try await environment.waitReasons(ofFineTuningJob: job.id, key: key.id)
+    return try .json(
+      FineTuningProgressObject(job, rounds, waitReasons: reasons, now: environment.now()))
   }
 
   @Sendable private func transcript(

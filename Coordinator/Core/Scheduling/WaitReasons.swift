@@ -36,8 +36,14 @@ package struct PresentWorker: Hashable, Sendable {
   }
 }
 
-/// Says in words why a batch does not get on.
-package struct WaitReasons: Sendable {
+/// Says in words why a batch or a fine-tuning job does not get on.
+package struct WaitReasons: Hashable, Sendable {
+  /// What its units are made of.
+  package enum Work: Hashable, Sendable {
+    case requests
+    case training
+  }
+
   /// Units that want a replica, which one account alone takes part in.
   package struct Alone: Hashable, Sendable {
     package var account: String
@@ -58,7 +64,7 @@ package struct WaitReasons: Sendable {
   package var activeMinutes: Int
   /// The pool's workers that are not away.
   package var workers: [PresentWorker]
-  /// The batch's queues with anything to hand out.
+  /// Its queues with anything to hand out.
   package var queues: [WorkQueue]
   package var alone: [Alone] = []
   /// Units that are open, and requests in none.
@@ -67,9 +73,10 @@ package struct WaitReasons: Sendable {
   /// Those of workers that say nothing any more.
   package var silentReplicas = 0
   package var awaitingReplay = 0
+  package var work = Work.requests
   /// What runs, for a sentence.
   package var model = "this batch"
-  /// Units that workers called invalid, when none of the batch was computed.
+  /// Units that workers called invalid, when none was computed.
   package var refusedUnits = 0
 
   package init(
@@ -84,7 +91,7 @@ package struct WaitReasons: Sendable {
 
   private var free: [PresentWorker] { workers.filter { $0.standing == .free } }
 
-  /// Empty when the batch does not wait.
+  /// Empty when nothing waits.
   package func sentences() -> [String] {
     var sentences = pending > 0 ? stopped().map { [$0] } ?? handedOut() : []
     if silentReplicas > 0, silentReplicas == runningReplicas {
@@ -95,7 +102,7 @@ package struct WaitReasons: Sendable {
     if refusedUnits > 0 {
       sentences.append(
         "No unit of \(model) could be computed so far: workers called \(refusedUnits) of them "
-          + "invalid. Lines that failed say why.")
+          + (work == .requests ? "invalid. Lines that failed say why." : "invalid."))
     }
     if awaitingReplay > 0 {
       sentences.append(
@@ -188,8 +195,10 @@ package struct WaitReasons: Sendable {
     }
     if asked.contains(where: { !$0.isBusy && ($0.passedOver[.needsMoreMemory] ?? 0) > 0 }) {
       let offered = asked.filter { !$0.isBusy }.compactMap { $0.profile?.memoryLimitBytes }.max() ?? 0
-      return "Its requests are too long for the memory of the workers that are free: the most that "
-        + "one offers is \(Self.megabytes(offered))."
+      let needed =
+        work == .requests ? "Its requests are too long for" : "One of its units needs more than"
+      return "\(needed) the memory of the workers that are free: the most that one offers is "
+        + "\(Self.megabytes(offered))."
     }
     return nil
   }

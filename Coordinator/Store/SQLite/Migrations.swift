@@ -415,7 +415,7 @@ package enum Migrations {
     CREATE INDEX replica_refused ON replica (worker, issued_at) WHERE reason = 'invalidUnit';
     DROP INDEX worker_seen;
     CREATE INDEX worker_seen ON worker
-      (last_seen, suspended_until, backoff_until, trusted, account);
+      (last_seen, suspended_until, backoff_until, banned_at, trusted, account);
     UPDATE worker SET speed = (
       SELECT avg(unit.flops * 1000.0 / max(1, replica.submitted_at - replica.issued_at))
       FROM replica JOIN unit ON unit.number = replica.unit
@@ -460,6 +460,10 @@ package enum Migrations {
     CREATE TABLE confirmation (
       account TEXT NOT NULL REFERENCES account, by TEXT NOT NULL, PRIMARY KEY (account, by)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX account_suspended ON account (suspended_until) WHERE suspended_until IS NOT NULL;
+    CREATE INDEX account_backoff ON account (backoff_until) WHERE backoff_until IS NOT NULL;
+    CREATE INDEX account_banned ON account (banned_at) WHERE banned_at IS NOT NULL;
+    CREATE INDEX account_returns ON account (returns_until) WHERE returns_until IS NOT NULL;
     CREATE INDEX replica_rejected ON replica (account, submitted_at) WHERE state = 'rejected';
     CREATE TABLE new_receipt (
       sequence INTEGER PRIMARY KEY, previous TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL,

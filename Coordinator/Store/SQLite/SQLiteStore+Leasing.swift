@@ -84,7 +84,7 @@ private struct LeaseCall {
     self.transaction = transaction
     self.request = request
     self.now = now
-    fleet = try FleetPresence(since: now.adding(seconds: -policy.activeSeconds), now: now, db)
+    fleet = try FleetPresence(now: now, policy, db)
     draw = try transaction.draw()
     held = try HeldWork(of: worker, db)
     queues = try QueueRow.active(db)
@@ -251,15 +251,12 @@ private struct LeaseCall {
     let isTrusted = unit.unit.pool == .trusted
     return try db.first(
       """
-      SELECT 1 FROM worker WHERE last_seen >= ? AND ifnull(suspended_until <= ?, 1)
-        AND ifnull(backoff_until <= ?, 1) AND (trusted = 1 OR NOT ?)
-        AND CASE WHEN ? THEN id ELSE account END NOT IN (
-          SELECT CASE WHEN ? THEN worker ELSE account END FROM replica WHERE unit = ?) LIMIT 1
+      SELECT 1 FROM worker WHERE \(FleetPresence.condition) AND (trusted = 1 OR NOT :trusted)
+        AND CASE WHEN :trusted THEN id ELSE account END NOT IN (
+          SELECT CASE WHEN :trusted THEN worker ELSE account END FROM replica WHERE unit = :unit)
+      LIMIT 1
       """,
-      [
-        now.adding(seconds: -policy.activeSeconds), now, now, isTrusted, isTrusted, isTrusted,
-        unit.number,
-      ]) == nil
+      FleetPresence.arguments(now: now, policy, ["trusted": isTrusted, "unit": unit.number])) == nil
   }
 
   private mutating func freshUnit(
@@ -336,29 +333,6 @@ private struct LeaseCall {
       [queues[index].queue.virtualTime, queue.id])
     try transaction.setVirtualTime(present)
   }
-}
-
-/// Who is there: workers that asked for work of late and are not held back.
-private struct FleetPresence {
-  private let counts: [WorkPool: (workers: Int, accounts: Int)]
-
-  init(since: Timestamp, now: Timestamp, _ db: Database) throws {
-    let row = try db.first(
-      """
-      SELECT count(*) AS workers, count(DISTINCT account) AS accounts,
-        count(CASE WHEN trusted THEN 1 END) AS trusted_workers,
-        count(DISTINCT CASE WHEN trusted THEN account END) AS trusted_accounts
-      FROM worker WHERE last_seen >= ? AND ifnull(suspended_until <= ?, 1)
-        AND ifnull(backoff_until <= ?, 1)
-      """, [since, now, now])
-    counts = [
-      .public: (try row?.value("workers") ?? 0, try row?.value("accounts") ?? 0),
-      .trusted: (try row?.value("trusted_workers") ?? 0, try row?.value("trusted_accounts") ?? 0),
-    ]
-  }
-
-  func workers(_ pool: WorkPool) -> Int { counts[pool]?.workers ?? 0 }
-  func accounts(_ pool: WorkPool) -> Int { counts[pool]?.accounts ?? 0 }
 }
 
 /// What a worker and its account hold now, queue by queue.

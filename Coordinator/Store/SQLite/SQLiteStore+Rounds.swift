@@ -8,13 +8,12 @@ package extension SQLiteStore {
   func activeMachines(
     pool: WorkPool, now: Timestamp
   ) async throws -> (count: Int, flopsPerSecond: Double) {
-    let since = now.adding(seconds: -policy.activeSeconds)
-    return try await read { db in
+    try await read { [policy] db in
       let row = try db.first(
         """
         SELECT count(*) AS count, ifnull(sum(speed), 0.0) AS speed FROM worker
-        WHERE last_seen >= ? AND ifnull(suspended_until <= ?, 1) AND (trusted = 1 OR ?)
-        """, [since, now, pool == .public])
+        WHERE \(FleetPresence.condition) AND (trusted = 1 OR :all)
+        """, FleetPresence.arguments(now: now, policy, ["all": pool == .public]))
       return (try row?.value("count") ?? 0, try row?.value("speed") ?? 0)
     }
   }

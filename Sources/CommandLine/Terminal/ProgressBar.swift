@@ -49,6 +49,14 @@ struct ProgressBar {
     isDrawn = false
   }
 
+  /// Writes each sentence that was not told before, above the line.
+  mutating func tell(_ sentences: [String], told: inout Set<String>) {
+    for sentence in sentences where told.insert(sentence).inserted {
+      clear()
+      terminal.line(terminal.styled(sentence, .yellow))
+    }
+  }
+
   /// Takes the line away, so that a message can be written.
   mutating func clear() {
     if isDrawn { terminal.write("\r\u{1b}[K") }
