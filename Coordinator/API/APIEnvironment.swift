@@ -31,6 +31,8 @@ package struct APIEnvironment: Sendable {
   package let resultMemory = ByteBudget(limitBytes: 320 << 20, waiting: 512)
   /// For datasets and adapters.
   package let tuningMemory = ByteBudget(limitBytes: 512 << 20, waiting: 16)
+  /// What this process failed at and tries again.
+  package let setbacks = Setbacks()
   /// Who may send a result.
   package let uploads = UploadAdmission()
   /// Bytes that are free where blobs and database are; nil where nobody can tell.
@@ -77,24 +79,24 @@ package struct APIEnvironment: Sendable {
     var progress = try await store.progress(of: id, key: key, now: now())
     guard !progress.batch.state.hasEnded else { return progress }
     progress.waitReasons = reasons(
-      progress.waitReasons, awaitingReplay: progress.units.awaitingReplay)
+      id, progress.waitReasons, awaitingReplay: progress.units.awaitingReplay)
     return progress
   }
 
-  /// Why a fine-tuning job waits; empty when it does not run.
+  /// Why a fine-tuning job waits; empty when it does not, or is not there.
   ///
   /// - Parameter key: the asking API key; nil for everyone's pages.
-  /// - Throws: `StoreError.notFound`.
   package func waitReasons(ofFineTuningJob id: String, key: String?) async throws -> [String] {
-    guard
-      let stored = try await store.waitReasons(ofFineTuningJob: id, key: key, now: now())
-    else { return [] }
-    return reasons(stored.sentences(), awaitingReplay: stored.awaitingReplay)
+    guard let job = try await store.fineTuningJob(id, key: key), !job.state.hasEnded else {
+      return []
+    }
+    let stored = try await store.waitReasons(ofFineTuningJob: id, key: key, now: now())
+    return reasons(id, stored?.sentences() ?? [], awaitingReplay: stored?.awaitingReplay ?? 0)
   }
 
   /// What the store knows, and what only the process does.
-  private func reasons(_ stored: [String], awaitingReplay: Int) -> [String] {
-    var sentences = (diskShortage.map { [$0] } ?? []) + stored
+  private func reasons(_ id: String, _ stored: [String], awaitingReplay: Int) -> [String] {
+    var sentences = [diskShortage, setbacks[id]].compactMap(\.self) + stored
     if awaitingReplay > 0, !replays {
       sentences.append(
         "This coordinator replays nothing itself (`replay_threads` is 0): disputed units wait until "

@@ -66,7 +66,9 @@ package struct FineTuningService: Service {
   private func validate(_ job: FineTuningJobRecord) async {
     do {
       try await FineTuningValidation(environment: environment, job: job, logger: logger).run()
+      environment.setbacks.clear(job.id)
     } catch {
+      environment.setbacks.note(job.id, couldNot: "read its files")
       log(error, ["job": "\(job.id)"])
       // Not at once again: the failure may last.
       try? await Task.sleep(for: .seconds(pollSeconds))
@@ -77,10 +79,13 @@ package struct FineTuningService: Service {
   /// - Returns: when the round's stragglers have had their time.
   private func advance(_ job: FineTuningJobRecord, _ running: Timestamp) async -> Timestamp? {
     do {
-      return try await FineTuningAdvance(
+      let stragglers = try await FineTuningAdvance(
         environment: environment, job: job, rule: rule, running: running, logger: logger
       ).run()
+      environment.setbacks.clear(job.id)
+      return stragglers
     } catch {
+      environment.setbacks.note(job.id, couldNot: "join its round")
       log(error, ["job": "\(job.id)"])
       return nil
     }

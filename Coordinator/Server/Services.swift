@@ -51,7 +51,9 @@ package struct ValidationService: Service {
   private func validate(_ batch: BatchRecord) async {
     do {
       try await BatchValidation(environment: environment, batch: batch, logger: logger).run()
+      environment.setbacks.clear(batch.id)
     } catch {
+      environment.setbacks.note(batch.id, couldNot: "read its file")
       log(error, "batch cannot be validated now", ["batch": "\(batch.id)"])
       // Not at once again: the failure may last.
       try? await Task.sleep(for: .seconds(pollSeconds))
@@ -102,8 +104,10 @@ package struct FinalisationService: Service {
       for batch in try await environment.store.batchesToFinalize(limit: 64) {
         do {
           try await BatchFinalisation(environment: environment, batch: batch).run()
+          environment.setbacks.clear(batch.id)
           logger.info("batch ended", metadata: ["batch": "\(batch.id)"])
         } catch {
+          environment.setbacks.note(batch.id, couldNot: "write its answers")
           log(error, ["batch": "\(batch.id)"])
         }
       }

@@ -53,6 +53,28 @@ struct WaitReasonsTests {
     #expect(paused.sentences().count == 1 && paused.sentences()[0].contains("maintenance"))
   }
 
+  @Test("every machine that is there could not compute the model lately")
+  func refused() {
+    var profile = profile()
+    profile.refusedModels = [digest("d")]
+    let sentences = reasons([worker("a", .free, profile), worker("b", .free, profile)]).sentences()
+    #expect(
+      sentences == [
+        "No worker of the public pool can take tiny now: 2 could not compute units of it lately."
+      ])
+  }
+
+  @Test("a quorum of three waits for a third account")
+  func exhausted() {
+    var waiting = reasons([worker("a"), worker("b")])
+    waiting.exhaustedUnits = 2
+    #expect(
+      waiting.sentences() == [
+        "Too few accounts: 2 units run by several accounts wait for a worker of another one, and no "
+          + "other account of the public pool is active."
+      ])
+  }
+
   @Test("all who are there are held off, each for its reason")
   func heldOff() {
     #expect(

@@ -67,6 +67,8 @@ package struct WaitReasons: Hashable, Sendable {
   /// Its queues with anything to hand out.
   package var queues: [WorkQueue]
   package var alone: [Alone] = []
+  /// Units that want a replica and that every account of the pool has taken part in, of several.
+  package var exhaustedUnits = 0
   /// Units that are open, and requests in none.
   package var pending: Int
   package var runningReplicas = 0
@@ -148,6 +150,11 @@ package struct WaitReasons: Hashable, Sendable {
           + "of a second account, and no other account of the \(pool.rawValue) pool "
           + (free.count == fitting.count ? "is active." : "is active with a machine that can take it."))
     }
+    if exhaustedUnits > 0 {
+      sentences.append(
+        "Too few accounts: \(Self.units(exhaustedUnits, "run by several accounts")) for a worker of "
+          + "another one, and no other account of the \(pool.rawValue) pool is active.")
+    }
     if sentences.isEmpty, runningReplicas == 0, let reason = turn(fitting) {
       sentences.append(reason)
     }
@@ -180,6 +187,9 @@ package struct WaitReasons: Hashable, Sendable {
           reasons[.notChosen] ?? 0, "takes other work by its owner's choice",
           "take other work by their owners' choice"),
         Self.count(reasons[.otherPool] ?? 0, "serves another pool", "serve another pool"),
+        Self.count(
+          reasons[.failedLately] ?? 0, "could not compute units of it lately",
+          "could not compute units of it lately"),
       ]) + "."
   }
 

@@ -90,6 +90,15 @@ extension SQLiteStore {
       WaitReasons.Alone(
         account: try $0.value("id"), name: try $0.optional("name"), units: try $0.value("units"))
     }
+    if pool == .public {
+      reasons.exhaustedUnits = try db.integer(
+        """
+        SELECT count(*) FROM unit JOIN queue ON queue.number = unit.queue
+        WHERE queue.\(owner.column) = :owner AND unit.missing > 0 AND unit.parties > 1
+          AND NOT EXISTS (SELECT 1 FROM worker WHERE \(FleetPresence.condition)
+            AND account NOT IN (SELECT account FROM replica WHERE replica.unit = unit.number))
+        """, FleetPresence.arguments(now: now, policy, ["owner": owner.number]))
+    }
     return reasons
   }
 
