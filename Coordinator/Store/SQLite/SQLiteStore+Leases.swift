@@ -175,15 +175,16 @@ extension Transaction {
     try settle(row, before: before, actions, summaries: [], now: now)
   }
 
-  /// Accounts with a worker that was there within a day; in the trusted pool its machines.
+  /// Accounts with a worker that was there within a day and is not banned; in the trusted pool its
+  /// machines.
   private func parties(of pool: WorkPool, now: Timestamp) throws -> Int {
-    let since = now.adding(seconds: -86_400)
-    return switch pool {
-    case .public:
-      try db.integer("SELECT count(DISTINCT account) FROM worker WHERE last_seen >= ?", [since])
-    case .trusted:
-      try db.integer("SELECT count(*) FROM worker WHERE last_seen >= ? AND trusted = 1", [since])
-    }
+    let counted = pool == .public ? "count(DISTINCT account)" : "count(*)"
+    return try db.integer(
+      """
+      SELECT \(counted) FROM worker WHERE last_seen >= ? AND (trusted = 1 OR ?)
+        AND banned_at IS NULL
+        AND account NOT IN (SELECT id FROM account WHERE banned_at IS NOT NULL)
+      """, [now.adding(seconds: -86_400), pool == .public])
   }
 
   /// A worker failed at a unit: it waits before it gets another, longer each time in a row. So does
