@@ -13,7 +13,6 @@ package struct TrainResult: Equatable, Sendable {
   package var losses: [Double]
   package var norms: [Double]
 
-  /// See the properties.
   package init(
     changes: [AdapterPayload.Site: AdapterPayload.Pair], losses: [Double], norms: [Double]
   ) {
@@ -130,7 +129,6 @@ package struct ValidateResult: Equatable, Sendable {
   package var lossSums: [Double]
   package var labels: [Int]
 
-  /// See the properties.
   package init(lossSums: [Double], labels: [Int]) {
     (self.lossSums, self.labels) = (lossSums, labels)
   }

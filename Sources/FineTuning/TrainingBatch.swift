@@ -7,7 +7,6 @@ package struct TrainingBatch: Sendable, Equatable {
     /// nothing comes before it.
     package var labels: [Int32]
 
-    /// See the properties.
     package init(tokens: [Int32], labels: [Int32]) {
       (self.tokens, self.labels) = (tokens, labels)
     }

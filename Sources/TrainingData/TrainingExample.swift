@@ -16,7 +16,6 @@ package enum TrainingExample: Sendable, Equatable {
     /// Whether it is learnt: the assistant's turns without `"weight": 0`.
     package var isLearnt: Bool
 
-    /// See the properties.
     package init(role: String, content: ChatContent, name: String? = nil, isLearnt: Bool) {
       (self.role, self.content) = (role, content)
       (self.name, self.isLearnt) = (name, isLearnt)
@@ -30,7 +29,6 @@ package struct DatasetError: Error, Hashable, Sendable, CustomStringConvertible 
   package var line: Int?
   package var message: String
 
-  /// See the properties.
   package init(line: Int?, _ message: String) {
     (self.line, self.message) = (line, message)
   }
