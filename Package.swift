@@ -6,7 +6,8 @@ import PackageDescription
 
 let unoptimised: [SwiftSetting] = [.unsafeFlags(["-Onone"])]
 
-/// `TALLY_QUICK_BUILD=1` compiles the project's own Swift without optimisation, for the time in which it changes often.
+/// `TALLY_QUICK_BUILD=1` compiles the project's own Swift without optimisation, for the time in
+/// which it changes often.
 let swiftSettings: [SwiftSetting] =
   [.swiftLanguageMode(.v6)]
   + (Context.environment["TALLY_QUICK_BUILD"] == nil ? [] : unoptimised)
@@ -22,7 +23,8 @@ func module(
     resources: resources.map { .embedInCode($0) }, swiftSettings: swiftSettings)
 }
 
-/// A test target. What it tests is optimised; compiling the tests so as well would take longer than they run.
+/// A test target. What it tests is optimised; compiling the tests so as well would take longer than
+/// they run.
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(
     name: name, dependencies: dependencies, path: "Tests/\(name)",

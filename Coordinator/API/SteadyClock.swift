@@ -1,7 +1,8 @@
 import CoordinatorCore
 import Synchronization
 
-/// A coordinator's clock: `SteadyTime` over the calendar and a monotonic clock, which a test passes.
+/// A coordinator's clock: `SteadyTime` over the calendar and a monotonic clock, which a test
+/// passes.
 package final class SteadyClock: Sendable {
   private let calendar: @Sendable () -> Timestamp
   private let elapsed: @Sendable () -> Duration

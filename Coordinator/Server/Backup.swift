@@ -60,8 +60,8 @@ package struct Backup: Codable, Hashable, Sendable {
     let blobs = try FolderBlobStore(folder: target.appending(path: "blobs"))
     let all = backup.blobBytes + backup.databaseBytes
     var done = 0
-    // What is stored while the database is copied may be named in the copy, so blobs are looked through
-    // before and after. A sweep takes nothing away that was new a day ago.
+    // What is stored while the database is copied may be named in the copy, so blobs are looked
+    // through before and after. A sweep takes nothing away that was new a day ago.
     backup.copiedBytes += try await take(folder.blobs, into: blobs) { bytes in
       done += bytes
       progress(done, all)
@@ -109,7 +109,8 @@ package struct Backup: Codable, Hashable, Sendable {
   ///
   /// - Parameters:
   ///   - source: where the backup is.
-  ///   - target: a folder that is missing or no coordinator's; a `coordinator.json` that is there stays.
+  ///   - target: a folder that is missing or no coordinator's; a `coordinator.json` that is there
+  ///     stays.
   ///   - leavesOutDamaged: whether blobs that are damaged are left out, else nothing is restored.
   /// - Returns: the damaged blobs.
   /// - Throws: `BackupError`; `FileIOError`.

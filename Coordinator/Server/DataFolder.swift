@@ -35,8 +35,8 @@ package struct DataFolder: Sendable {
       path: url.appendingPathComponent("coordinator.sqlite").path, blobs: blobs, policy: policy)
   }
 
-  /// Lets nobody but the owner read the database's files. SQLite gives those that it makes later the
-  /// database's own permissions.
+  /// Lets nobody but the owner read the database's files. SQLite gives those that it makes later
+  /// the database's own permissions.
   private static func closeDatabase(_ database: URL) throws {
     let descriptor = open(database.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else {
@@ -95,8 +95,8 @@ package struct DataFolder: Sendable {
   ///
   /// - Parameters:
   ///   - now: the time that the coordinator goes by.
-  ///   - calendar: what the system's clock says. After it jumped nobody knows which of both is right, so
-  ///     the certificate is valid at both: clients look at clocks of their own.
+  ///   - calendar: what the system's clock says. After it jumped nobody knows which of both is
+  ///     right, so the certificate is valid at both: clients look at clocks of their own.
   package func serverCertificate(
     hosts: [String], now: Date = Date(), calendar: Date? = nil
   ) throws -> (chainPEM: String, keyPEM: String) {

@@ -17,7 +17,6 @@ package struct TrainingBatch: Sendable, Equatable {
 
   package var sequences: [Sequence]
 
-  /// See the property.
   package init(sequences: [Sequence]) { self.sequences = sequences }
 
   /// Tokens that count.

@@ -94,7 +94,6 @@ package struct QueryGrowth: Sendable {
   package var beta: Double
   package var length: Double
 
-  /// See the type.
   package init(beta: Double, length: Double) {
     precondition(length > 0)
     (self.beta, self.length) = (beta, length)

@@ -106,7 +106,8 @@ package struct SafetensorsHeader: Sendable {
 
   /// The tensor called `tensor`, whose type and shape must be exactly as given.
   ///
-  /// - Parameter shape: nil stands for any length of that dimension, and a nil `shape` for any shape.
+  /// - Parameter shape: nil stands for any length of that dimension, and a nil `shape` for any
+  ///   shape.
   /// - Throws: `FormatError` with code `missing`, `badType` or `badLayout`.
   package func record(_ tensor: String, _ type: ElementType, shape: [Int?]?) throws -> TensorRecord {
     let record = try record(tensor)

@@ -85,7 +85,6 @@ extension ModelDescription {
     package var beta: Double
     package var length: Double
 
-    /// See the type.
     package init(beta: Double, length: Double) {
       self.beta = beta
       self.length = length

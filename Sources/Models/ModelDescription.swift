@@ -144,7 +144,6 @@ package struct ModelDescription: Codable, Hashable, Sendable {
       package var period: Int
       package var repeats: Int
 
-      /// See the type.
       package init(start: Int, count: Int, period: Int, repeats: Int) {
         self.start = start
         self.count = count

@@ -122,9 +122,9 @@ extension WorkerLifecycle {
 
   // MARK: Being turned away
 
-  /// True when the failure ends the worker, which it then has: a coordinator that turns it away before
-  /// it ever answered a member, with a person there to read why. Any other time key, membership and
-  /// results stay, and it is asked again.
+  /// True when the failure ends the worker, which it then has: a coordinator that turns it away
+  /// before it ever answered a member, with a person there to read why. Any other time key,
+  /// membership and results stay, and it is asked again.
   mutating func ended(
     by failure: RequestFailure, at now: Moment, _ actions: inout [WorkerAction]
   ) -> Bool {

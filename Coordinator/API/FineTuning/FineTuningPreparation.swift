@@ -40,7 +40,8 @@ struct FineTuningPreparation {
 
   private typealias Automatic = FineTuningOptions.Automatic
 
-  /// Bytes of memory that the files take: those of whoever keeps them as tokens are some times larger.
+  /// Bytes of memory that the files take: those of whoever keeps them as tokens are some times
+  /// larger.
   func memoryBytes() async throws -> Int {
     var bytes = 0
     for blob in [job.trainingBlob, job.validationBlob].compactMap({ $0 }) {

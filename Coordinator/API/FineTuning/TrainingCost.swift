@@ -4,8 +4,8 @@ import Execution
 import Models
 import WirePayloads
 
-/// Tokens of examples, and how many of them are learnt: what an estimate needs, in a hundredth of the
-/// memory.
+/// Tokens of examples, and how many of them are learnt: what an estimate needs, in a hundredth of
+/// the memory.
 struct ExampleSizes: Sendable {
   var tokens: [Int32] = []
   var labels: [Int32] = []

@@ -2,8 +2,8 @@
 package struct Quota: Codable, Hashable, Sendable {
   /// Requests (lines of batches) in batches created within a day.
   package var requestsPerDay: Int?
-  /// Tokens, read and generated, of batches created within a day; of one that runs, those that it may
-  /// take. A batch that begins below the limit runs to its end.
+  /// Tokens, read and generated, of batches created within a day; of one that runs, those that it
+  /// may take. A batch that begins below the limit runs to its end.
   package var tokensPerDay: Int?
   /// Batches and fine-tuning jobs that have not ended.
   package var openBatches: Int?

@@ -12,8 +12,8 @@ package struct ConnectionLimits: Hashable, Sendable {
   package var requestSeconds = 60
   /// and one more for this many bytes of its body.
   package var requestBytesPerSecond = 256
-  /// Seconds without progress after which an answer that the client does not take is given up: enough for
-  /// a worker that is allowed a kilobyte a second to empty the buffers on the way.
+  /// Seconds without progress after which an answer that the client does not take is given up:
+  /// enough for a worker that is allowed a kilobyte a second to empty the buffers on the way.
   package var stalledSeconds = 900
 
   /// Bytes of a refused request that are still read, so that the client sees the answer.

@@ -1,7 +1,7 @@
 import NIOCore
 
-/// How a request arrives: what came, and how long the client was waited for. Time in which the server
-/// does not read is not the client's.
+/// How a request arrives: what came, and how long the client was waited for. Time in which the
+/// server does not read is not the client's.
 struct RequestArrival {
   private let limits: ConnectionLimits
   private let announcedBytes: Int?

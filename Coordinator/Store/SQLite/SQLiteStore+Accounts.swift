@@ -151,8 +151,8 @@ extension StoreError {
 }
 
 extension Database {
-  /// The account with this name as it is given or as it would be stored: names that were admitted before
-  /// there was a rule are found as they are.
+  /// The account with this name as it is given or as it would be stored: names that were admitted
+  /// before there was a rule are found as they are.
   fileprivate func accountID(named name: String) throws -> String? {
     let row = try first(
       "SELECT id FROM account WHERE name IN (?, ?) AND deleted_at IS NULL ORDER BY name = ? DESC",

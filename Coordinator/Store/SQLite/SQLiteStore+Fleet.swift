@@ -222,7 +222,8 @@ extension Transaction {
 
   /// The account with this name, made when it is new.
   ///
-  /// - Throws: `StoreError.invalid` for what is no name; `.conflict` for a new one that looks like another's.
+  /// - Throws: `StoreError.invalid` for what is no name; `.conflict` for a new one that looks like
+  ///   another's.
   fileprivate func account(named name: String, now: Timestamp) throws -> AccountRecord {
     if let known = try db.first("SELECT * FROM account WHERE name = ?", [name]) {
       return try AccountRecord(row: known)

@@ -187,8 +187,8 @@ extension Transaction {
   }
 
   /// A worker failed at a unit: it waits before it gets another, longer each time in a row. So does
-  /// its account when as many failed in a row as it has workers. Leases from before the last failure
-  /// are part of it: a machine that went away with several failed once.
+  /// its account when as many failed in a row as it has workers. Leases from before the last
+  /// failure are part of it: a machine that went away with several failed once.
   ///
   /// - Parameter leased: when the worker was given the unit.
   func noteFailure(of worker: String, leased: Timestamp, now: Timestamp) throws {

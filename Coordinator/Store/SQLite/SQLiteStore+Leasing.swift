@@ -116,8 +116,8 @@ private struct LeaseCall {
       nextAddress: administration.nextAddress)
   }
 
-  /// Units that this call may give. A worker without a measured speed gets one small unit first; one
-  /// that failed has one at a time until a result of it is accepted.
+  /// Units that this call may give. A worker without a measured speed gets one small unit first;
+  /// one that failed has one at a time until a result of it is accepted.
   private func unitLimit() -> Int {
     let wanted =
       profile.flopsPerSecond == nil
@@ -241,8 +241,8 @@ private struct LeaseCall {
       epochSeconds: policy.drawSeconds(isBusy: queue.waitingRequests > 0))
   }
 
-  /// Whether a unit that was given up here may come back: when nobody else is there, or has taken it
-  /// for long.
+  /// Whether a unit that was given up here may come back: when nobody else is there, or has taken
+  /// it for long.
   private func mayReturn(_ unit: UnitRow) throws -> Bool {
     if let since = unit.wantedSince, now.seconds(since: since) >= Double(policy.activeSeconds) {
       return true
@@ -407,8 +407,8 @@ private struct HeldWork {
     flops += unit.estimatedFlops
   }
 
-  /// Requests or replicas that worker and account may still take of a queue; without a bound as long
-  /// as they hold little of it, so that units are filled up from other queues.
+  /// Requests or replicas that worker and account may still take of a queue; without a bound as
+  /// long as they hold little of it, so that units are filled up from other queues.
   func room(for measure: Measure, in queue: WorkQueue, _ fleet: FleetPresence) -> Int {
     let left = measure == .requests ? queue.waitingRequests : queue.missingReplicas
     func room(_ part: Part?, share: Double) -> Int {
@@ -434,8 +434,8 @@ extension Transaction {
     return Sortition(secret: secret)
   }
 
-  /// Manifests of which a worker called several units invalid of late: it gets no more of them for a
-  /// while.
+  /// Manifests of which a worker called several units invalid of late: it gets no more of them for
+  /// a while.
   fileprivate func refusedModels(of worker: String, now: Timestamp) throws -> Set<Digest> {
     Set(
       try db.all(

@@ -56,7 +56,8 @@ struct BatchFile {
   /// Validates every line as the coordinator will.
   ///
   /// - Parameter models: that may be asked for.
-  /// - Throws: `CommandError` for an endpoint that no coordinator serves, and for too many requests.
+  /// - Throws: `CommandError` for an endpoint that no coordinator serves, and for too many
+  ///   requests.
   func check(endpoint: String, models: [String]) async throws -> Check {
     guard let served = GenerationEndpoint(rawValue: endpoint) else {
       let names = GenerationEndpoint.allCases.map(\.rawValue).joined(separator: " or ")

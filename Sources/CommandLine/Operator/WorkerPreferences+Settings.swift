@@ -57,8 +57,8 @@ extension WorkerPreferences {
     }
   }
 
-  /// Changes the settings of a preferences file and leaves what it does not name alone, so that a later
-  /// default holds there. An empty value or `none` brings a default back.
+  /// Changes the settings of a preferences file and leaves what it does not name alone, so that a
+  /// later default holds there. An empty value or `none` brings a default back.
   ///
   /// - Parameter stored: the file's bytes; nil where there is no file.
   /// - Returns: the file's new bytes, and the preferences that they mean.
