@@ -7,10 +7,12 @@ struct AdminAnnounceAddressCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "announce-address", abstract: "Tell workers the address to which the coordinator will move.",
     discussion: """
-      Workers learn it when they ask for work the next time, remember it over restarts, and try it every few minutes. \
-      Each takes it up once this coordinator's authority (ca.pem) answers there and knows the worker; until then it stays \
-      with the old address. So: announce some days ahead, stop the coordinator, start it on the moved data folder at the \
-      new address (--host names it in the certificate). Workers that were away meanwhile follow with `tally worker move`.
+      Workers learn it when they ask for work the next time, remember it over restarts, and try it \
+      every few minutes. Each takes it up once this coordinator's authority (ca.pem) answers there \
+      and knows the worker; until then it stays with the old address. So: announce some days \
+      ahead, stop the coordinator, start it on the moved data folder at the new address (--host \
+      names it in the certificate). Workers that were away meanwhile follow with `tally worker \
+      move`.
 
       EXAMPLES:
         tally admin announce-address https://tally.example.org

@@ -8,11 +8,13 @@ struct AdminBackupCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "backup", abstract: "Copy everything the coordinator knows into a folder, while it runs.",
     discussion: """
-      The backup is of one moment: the database, the blobs (models, files, inputs and results), the authority with its \
-      key, and coordinator.json. On the disk of the data folder the blobs are second names of the same files and take no \
-      room but that of the database; on another disk it is as large as the data folder (--dry-run says how large). Copy it \
-      to another machine: a disk that fails takes both. It holds the authority's key, so only its owner may read it. \
-      Options of the command line or in /etc/default, and a certificate of your own, are not in it.
+      The backup is of one moment: the database, the blobs (models, files, inputs and results), \
+      the authority with its key, and coordinator.json. On the disk of the data folder the blobs \
+      are second names of the same files and take no room but that of the database; on another \
+      disk it is as large as the data folder (--dry-run says how large). Copy it to another \
+      machine: a disk that fails takes both. It holds the authority's key, so only its owner may \
+      read it. Options of the command line or in /etc/default, and a certificate of your own, are \
+      not in it.
 
       `tally admin restore` makes a data folder of it again.
 
@@ -115,13 +117,15 @@ struct AdminRestoreCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "restore", abstract: "Make a data folder of a backup.",
     discussion: """
-      Every byte is compared with its digest first. A folder that holds a coordinator's data is never overwritten: stop \
-      the coordinator and move the folder away before. Start the coordinator afterwards as before.
+      Every byte is compared with its digest first. A folder that holds a coordinator's data is \
+      never overwritten: stop the coordinator and move the folder away before. Start the \
+      coordinator afterwards as before.
 
-      What happened since the backup is unknown to the restored coordinator. Workers that had joined by then go on by \
-      themselves, also with certificates that were renewed later; units that they hold are dropped and handed out again. \
-      Machines that joined later need a new invitation. Batches, files, keys, credit, bans and revocations since then are \
-      gone: ban and revoke again whom you had banned or revoked.
+      What happened since the backup is unknown to the restored coordinator. Workers that had \
+      joined by then go on by themselves, also with certificates that were renewed later; units \
+      that they hold are dropped and handed out again. Machines that joined later need a new \
+      invitation. Batches, files, keys, credit, bans and revocations since then are gone: ban and \
+      revoke again whom you had banned or revoked.
 
       EXAMPLES:
         tally admin restore /var/backups/tally-monday

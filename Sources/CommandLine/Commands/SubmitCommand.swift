@@ -12,12 +12,13 @@ struct SubmitCommand: AsyncParsableCommand {
         {"custom_id": "a1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "smollm2-135m-instruct", \
       "messages": [{"role": "user", "content": "What is the capital of France?"}], "max_tokens": 32}}
 
-      Every line is checked before anything runs; mistakes are reported by line number, and one mistake fails the \
-      batch. --check reports them all and submits nothing. With --skip-bad-lines a bad line fails alone: it is reported, \
-      stands among the errors at the end, and the others run.
+      Every line is checked before anything runs; mistakes are reported by line number, and one \
+      mistake fails the batch. --check reports them all and submits nothing. With --skip-bad-lines \
+      a bad line fails alone: it is reported, stands among the errors at the end, and the others \
+      run.
 
-      With --wait or --output the exit code is 0 when there are answers (lines that failed are told), 3 when every line \
-      failed, 1 when the batch as a whole failed or ended early.
+      With --wait or --output the exit code is 0 when there are answers (lines that failed are \
+      told), 3 when every line failed, 1 when the batch as a whole failed or ended early.
 
       Two pools do the work. In the public pool, volunteers' machines run your prompts: their owners can read them, and \
       every result is verified by a second, independent account. In the trusted pool, only machines that the operator \
