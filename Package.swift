@@ -150,7 +150,8 @@ let package = Package(
     module(
       "CoordinatorAPI", path: "Coordinator/API",
       [
-        "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning",
+        "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution",
+        "FineTuning",
         "ModelFormats", "Models", "Tokenizers", "TrainingData", "WirePayloads", "WireProtocol", asn1, crypto, hummingbird, logging, nioCore,
         nioSSL, x509,
       ]),
@@ -163,9 +164,12 @@ let package = Package(
     module(
       "CoordinatorServer", path: "Coordinator/Server",
       [
-        "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics", "CoordinatorStore",
-        "Execution", "FineTuning", "Kernels", "MachineLimits", "ModelFormats", "Models", "WireProtocol",
-        "WirePayloads", asn1, crypto, hummingbird, hummingbirdCore, hummingbirdTLS, lifecycle, logging,
+        "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard",
+        "CoordinatorStatistics", "CoordinatorStore",
+        "Execution", "FineTuning", "Kernels", "MachineLimits", "ModelFormats", "Models",
+        "WireProtocol",
+        "WirePayloads", asn1, crypto, hummingbird, hummingbirdCore, hummingbirdTLS, lifecycle,
+        logging,
         nioCore, nioHTTP1, nioPosix, nioSSL, unixSignals, x509,
       ]),
 
@@ -177,7 +181,8 @@ let package = Package(
     module(
       "WorkerDaemon", path: "Worker/Daemon",
       [
-        "BoundedWork", "COpenSSL", "MachineLimits", "WorkerCore", "WorkerEngine", "WireProtocol", "WirePayloads", asyncHTTPClient,
+        "BoundedWork", "COpenSSL", "MachineLimits", "WorkerCore", "WorkerEngine", "WireProtocol",
+        "WirePayloads", asyncHTTPClient,
         crypto, hummingbird, lifecycle, logging, nioCore, nioHTTP1, nioPosix, nioSSL, unixSignals,
       ]),
 
@@ -186,7 +191,8 @@ let package = Package(
       name: "tally",
       dependencies: [
         "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
-        "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels", "MachineLimits", "ModelFormats", "Models",
+        "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels",
+        "MachineLimits", "ModelFormats", "Models",
         "Tokenizers", "TrainingData", "WireProtocol", "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine", argumentParser,
         asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
       ],
@@ -221,7 +227,8 @@ let package = Package(
     tests(
       "CoordinatorAPITests",
       [
-        "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStore", "TestSupport",
+        "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStore",
+        "TestSupport",
         "WirePayloads", "WireProtocol", asn1, crypto, hummingbirdTesting, nioCore, nioEmbedded,
         nioHTTP1, nioPosix, nioSSL, x509,
       ]),

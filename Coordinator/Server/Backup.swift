@@ -168,7 +168,8 @@ package struct Backup: Codable, Hashable, Sendable {
 
   /// - Throws: `BackupError.inUse`.
   package static func requireNoCoordinator(_ target: URL) throws {
-    for name in vital where FileManager.default.fileExists(atPath: target.appending(path: name).path) {
+    for name in vital
+    where FileManager.default.fileExists(atPath: target.appending(path: name).path) {
       throw BackupError.inUse(target.path)
     }
   }
@@ -193,7 +194,8 @@ extension Backup {
   package init(at folder: URL) throws {
     let file = folder.appending(path: Self.name)
     guard let data = try? Data(contentsOf: file) else {
-      throw BackupError.notWhole(folder.path, reason: "there is no \(Self.name) in it that can be read")
+      throw BackupError.notWhole(
+        folder.path, reason: "there is no \(Self.name) in it that can be read")
     }
     do {
       self = try CanonicalJSON.decode(Backup.self, from: data)
@@ -230,7 +232,8 @@ package enum BackupError: Error, Hashable, CustomStringConvertible {
     case .damagedBlobs(let digests):
       "\(digests.count) of the backup's blobs are damaged, and nothing was restored; "
         + "--leave-out-damaged goes on without them: "
-        + digests.prefix(10).map(\.hex).joined(separator: ", ") + (digests.count > 10 ? ", ..." : "")
+        + digests.prefix(10).map(\.hex).joined(separator: ", ")
+        + (digests.count > 10 ? ", ..." : "")
     case .inUse(let path):
       "\(path) holds a coordinator's data already: stop that coordinator and move the folder away first "
         + "(mv \(path) \(path).old)"

@@ -9,7 +9,9 @@ package struct CoordinatorConfiguration: Sendable {
   package var dataFolder: URL
   /// The address to listen on. An IPv6 address may stand in brackets, as in a URL.
   package var host = "127.0.0.1" {
-    didSet { if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) } }
+    didSet {
+      if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+    }
   }
   /// The port to listen on; 0 takes a free one.
   package var port = 8787

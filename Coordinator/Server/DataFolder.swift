@@ -141,7 +141,8 @@ package enum ServerError: Error, Hashable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .alreadyRunning(let path): "another coordinator is running on \(path)"
-    case .invalidCertificate(let path, let reason), .file(let path, let reason): "\(path): \(reason)"
+    case .invalidCertificate(let path, let reason), .file(let path, let reason):
+      "\(path): \(reason)"
     case .cannotListen(let host, let port, let reason):
       "cannot listen on \(host) port \(port): \(reason)"
     }

@@ -104,7 +104,8 @@ package enum Name {
       case .spaceSeparator:
         blank()
         return .kept
-      case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned:
+      case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse,
+        .unassigned:
         return .invisible
       case .nonspacingMark, .enclosingMark:
         // Variation selectors 15 and 16 choose between two drawings of one emoji.
@@ -118,7 +119,9 @@ package enum Name {
       default:
         // Fillers are letters by category; a blank Braille pattern and the sign for undecodable
         // bytes are symbols.
-        if scalar.properties.isDefaultIgnorableCodePoint || scalar == "\u{2800}" || scalar == "\u{FFFD}" {
+        if scalar.properties.isDefaultIgnorableCodePoint || scalar == "\u{2800}"
+          || scalar == "\u{FFFD}"
+        {
           return .invisible
         }
         marks = 0

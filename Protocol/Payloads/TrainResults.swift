@@ -78,7 +78,8 @@ package struct TrainResult: Equatable, Sendable {
       file.tensors.count == 2 + 2 * shapes.count, "layers", "not the matrices that the adapter has")
     for (site, shape) in shapes {
       for (name, expected) in [
-        ("\(site.name).a", [shape.rank, shape.inputs]), ("\(site.name).b", [shape.outputs, shape.rank]),
+        ("\(site.name).a", [shape.rank, shape.inputs]),
+        ("\(site.name).b", [shape.outputs, shape.rank]),
       ] {
         let record = try file.record(name)
         try require(

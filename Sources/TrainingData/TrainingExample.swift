@@ -99,7 +99,8 @@ extension TrainingExample.Message {
     guard let members = value.objectValue?.withoutNulls else {
       throw Wrong(reason: "is no object")
     }
-    for key in members.keys.sorted(by: utf8Order) where !["role", "content", "name", "weight"].contains(key) {
+    for key in members.keys.sorted(by: utf8Order)
+    where !["role", "content", "name", "weight"].contains(key) {
       throw Wrong(reason: "\(quoted(key)) is not known here")
     }
     guard let role = members["role"]?.stringValue else { throw Wrong(reason: "\"role\" is missing") }

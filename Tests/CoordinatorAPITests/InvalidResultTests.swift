@@ -16,7 +16,9 @@ import WireProtocol
     _ worker: TestWorker, _ coordinator: TestCoordinator, _ client: any TestClientProtocol
   ) async throws -> (lease: Lease, good: Data) {
     try await worker.enrol(coordinator, client, account: "account of \(worker.name)")
-    _ = try await client.createBatch([BatchRouteTests.line("a", ",\"logprobs\":true,\"top_logprobs\":3")])
+    _ = try await client.createBatch([
+      BatchRouteTests.line("a", ",\"logprobs\":true,\"top_logprobs\":3")
+    ])
     try await coordinator.validate()
     let lease = try #require(try await worker.lease(client).leases.first)
     let inputs = try await WorkerRouteTests.inputs(lease, worker, client)

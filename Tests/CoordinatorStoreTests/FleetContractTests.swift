@@ -103,7 +103,8 @@ struct FleetContractTests {
         #expect(try await invite(spelling) == "Zoë café")
       }
       #expect(try await lab.store.accounts().count == 1)
-      #expect(try await lab.store.account(named: "Zoe\u{308} cafe\u{301}")?.account.name == "Zoë café")
+      #expect(
+        try await lab.store.account(named: "Zoe\u{308} cafe\u{301}")?.account.name == "Zoë café")
       for (name, code) in [
         ("Zоë café", StoreError.Code.conflict), ("ZOË CAFÉ", .conflict), ("", .invalid),
         (" ", .invalid), ("a\nb", .invalid), ("N\u{1}ul", .invalid), ("\u{202e}x", .invalid),

@@ -25,7 +25,8 @@ private let layers = [
     name: "Tokenizers", folder: "Sources/Tokenizers/", mayImport: ["CPCRE2", "ModelFormats"]),
   Layer(name: "MachineLimits", folder: "Sources/MachineLimits/", mayImport: []),
   Layer(
-    name: "Models", folder: "Sources/Models/", mayImport: ["Kernels", "MachineLimits", "ModelFormats"]),
+    name: "Models", folder: "Sources/Models/",
+    mayImport: ["Kernels", "MachineLimits", "ModelFormats"]),
   Layer(name: "Calibration", folder: "Sources/Calibration/", mayImport: engine),
   Layer(name: "FineTuning", folder: "Sources/FineTuning/", mayImport: engine),
   Layer(
@@ -42,7 +43,8 @@ private let layers = [
   Layer(
     name: "CoordinatorAPI", folder: "Coordinator/API/",
     mayImport: wire.union([
-      "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning",
+      "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution",
+      "FineTuning",
       "ModelFormats", "Models", "Tokenizers", "TrainingData",
     ])),
   Layer(
@@ -51,7 +53,8 @@ private let layers = [
   Layer(
     name: "CoordinatorServer", folder: "Coordinator/Server/",
     mayImport: wire.union(engine).union([
-      "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics",
+      "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard",
+      "CoordinatorStatistics",
       "CoordinatorStore", "Execution", "FineTuning", "MachineLimits", "Tokenizers",
     ])),
   Layer(name: "WorkerCore", folder: "Worker/Core/", mayImport: ["WireProtocol"]),
@@ -67,7 +70,8 @@ private let layers = [
     name: "tally", folder: "Sources/CommandLine/",
     mayImport: wire.union(engine).union([
       "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
-      "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "MachineLimits", "Tokenizers",
+      "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "MachineLimits",
+      "Tokenizers",
       "TrainingData", "WorkerCore", "WorkerDaemon", "WorkerEngine",
     ])),
   Layer(name: "TestSupport", folder: "Sources/TestSupport/", mayImport: []),

@@ -131,7 +131,8 @@ import Tokenizers
 
   @Test func reasoningIsHandedOverUnderBothNames() throws {
     let message = ChatTemplate.message(role: "assistant", content: "a", reasoning: "why")
-    let source = "{% for m in messages %}{{ m.reasoning }} {{ m.reasoning_content }} {{ m.content }}{% endfor %}"
+    let source =
+      "{% for m in messages %}{{ m.reasoning }} {{ m.reasoning_content }} {{ m.content }}{% endfor %}"
     let rendered = try renderer(source).render([message], addGenerationPrompt: false)
     #expect(rendered == RenderedConversation(text: "why why a", ignored: []))
   }

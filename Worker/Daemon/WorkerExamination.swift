@@ -80,7 +80,8 @@ package struct WorkerExamination: Sendable {
   /// - Returns: nil where nobody answers or the answer has no time.
   package func unverifiedClockAhead(of member: Membership) async -> Double? {
     let url = member.record.url
-    guard let http = try? CoordinatorClient.makeHTTPClient(for: url, environment: environment) else {
+    guard let http = try? CoordinatorClient.makeHTTPClient(for: url, environment: environment)
+    else {
       return nil
     }
     let evidence = await ConnectionTrouble.Evidence.gather(from: url, over: http)

@@ -42,7 +42,8 @@ struct LogprobsWriter<Decoder: TokenDecoder> {
     try await writeList(emit) { index in
       let token = token(result.tokens[index])
       return ChatLogprobsEntry(
-        token: token.text, logprob: finite(result.logprobs[index]), bytes: token.bytes.map(Int.init),
+        token: token.text, logprob: finite(result.logprobs[index]),
+        bytes: token.bytes.map(Int.init),
         topLogprobs: alternatives(index).map { alternative in
           let token = self.token(alternative.id)
           return ChatLogprobsEntry.Alternative(

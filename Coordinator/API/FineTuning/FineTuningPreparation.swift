@@ -222,7 +222,8 @@ struct FineTuningPreparation {
     let round = Automatic.round(options, batches: epochs * perEpoch, machines: machines)
     let rank = options.rank ?? Automatic.rank
     var plan = FineTuningPlan(
-      model: base.manifest, training: blobs.training, validation: held.flatMap { _ in blobs.validation },
+      model: base.manifest, training: blobs.training,
+      validation: held.flatMap { _ in blobs.validation },
       trainingExamples: examples.count, validationExamples: held?.count ?? 0,
       seed: job.seed, rank: rank, alpha: options.alpha ?? Double(2 * rank),
       isRankStabilised: options.isRankStabilised ?? false,

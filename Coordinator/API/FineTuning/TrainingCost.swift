@@ -32,7 +32,8 @@ struct ExampleSizes: Sendable {
     let chosen = Set(places)
     var result = (chosen: ExampleSizes(), rest: ExampleSizes())
     for index in tokens.indices {
-      let path = chosen.contains(index) ? \(chosen: ExampleSizes, rest: ExampleSizes).chosen : \.rest
+      let path =
+        chosen.contains(index) ? \(chosen: ExampleSizes, rest: ExampleSizes).chosen : \.rest
       result[keyPath: path].tokens.append(tokens[index])
       result[keyPath: path].labels.append(labels[index])
     }

@@ -110,7 +110,8 @@ package struct WaitReasons: Sendable {
     switch leasing {
     case .paused: return "The coordinator's operator has paused the handing out of units."
     case .draining:
-      return "The coordinator's operator prepares maintenance: no units are handed out until it is over."
+      return
+        "The coordinator's operator prepares maintenance: no units are handed out until it is over."
     case .open: break
     }
     if workers.isEmpty {
@@ -121,7 +122,9 @@ package struct WaitReasons: Sendable {
     return "No worker of the \(pool.rawValue) pool may be given work: "
       + Self.list([
         Self.count(held(.banned), "is banned", "are banned"),
-        Self.count(held(.suspended), "is suspended after a wrong result", "are suspended after wrong results"),
+        Self.count(
+          held(.suspended), "is suspended after a wrong result", "are suspended after wrong results"
+        ),
         Self.count(held(.heldOff), "waits after a failed unit", "wait after failed units"),
       ]) + "."
   }
@@ -139,7 +142,8 @@ package struct WaitReasons: Sendable {
       sentences.append(
         "Too few accounts: \(Self.units(group.units, "run by \(runner)")) for a worker "
           + "of a second account, and no other account of the \(pool.rawValue) pool "
-          + (free.count == fitting.count ? "is active." : "is active with a machine that can take it."))
+          + (free.count == fitting.count
+            ? "is active." : "is active with a machine that can take it."))
     }
     if sentences.isEmpty, runningReplicas == 0, let reason = turn(fitting) {
       sentences.append(reason)
@@ -159,7 +163,8 @@ package struct WaitReasons: Sendable {
     let memory = UnitMemory.leastBytes(queue.cost, queue.cache)
     let offered = free.compactMap { $0.profile?.memoryLimitBytes }.max() ?? 0
     let room = free.compactMap { $0.profile?.cacheFreeBytes }.max() ?? 0
-    return "No worker of the \(pool.rawValue) pool can take \(queue.models.first ?? "the model") now: "
+    return
+      "No worker of the \(pool.rawValue) pool can take \(queue.models.first ?? "the model") now: "
       + Self.list([
         Self.count(reasons[.needsMoreMemory] ?? 0, "offers", "offer").map {
           "\($0) too little memory (it needs \(Self.megabytes(memory)), the most that one offers is "
@@ -187,7 +192,8 @@ package struct WaitReasons: Sendable {
         + " other units."
     }
     if asked.contains(where: { !$0.isBusy && ($0.passedOver[.needsMoreMemory] ?? 0) > 0 }) {
-      let offered = asked.filter { !$0.isBusy }.compactMap { $0.profile?.memoryLimitBytes }.max() ?? 0
+      let offered =
+        asked.filter { !$0.isBusy }.compactMap { $0.profile?.memoryLimitBytes }.max() ?? 0
       return "Its requests are too long for the memory of the workers that are free: the most that "
         + "one offers is \(Self.megabytes(offered))."
     }

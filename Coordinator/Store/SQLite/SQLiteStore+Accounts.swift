@@ -195,7 +195,8 @@ extension Database {
     let likeness = NameLikeness.key(of: name)
     if let other = try first("SELECT name FROM team WHERE likeness = ?", [likeness]) {
       let other: String = try other.value("name")
-      throw StoreError(.conflict, "The name looks like that of the team \(other), which is another.")
+      throw StoreError(
+        .conflict, "The name looks like that of the team \(other), which is another.")
     }
     try run(
       "INSERT INTO team (name, likeness, founder, created_at) VALUES (?, ?, ?, ?)",

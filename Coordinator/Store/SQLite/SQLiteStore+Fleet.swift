@@ -101,7 +101,8 @@ package extension SQLiteStore {
         VALUES (?, (SELECT coalesce(max(number), 0) + 1 FROM worker), ?, ?, ?, ?, ?, ?, ?)
         """,
         [
-          id, try invitation.value("account", as: String.self), Name.cleaned(worker.name) ?? "unnamed",
+          id, try invitation.value("account", as: String.self),
+          Name.cleaned(worker.name) ?? "unnamed",
           try invitation.value("trusted", as: Bool.self), invitationID, worker.publicKey, now, now,
         ])
       return try WorkerRecord.require(id, db)
@@ -235,7 +236,8 @@ extension Transaction {
     let likeness = NameLikeness.key(of: name)
     if let other = try db.first("SELECT name FROM account WHERE likeness = ?", [likeness]) {
       let other: String = try other.value("name")
-      throw StoreError(.conflict, "The name \(name) looks like that of the account \(other): choose another.")
+      throw StoreError(
+        .conflict, "The name \(name) looks like that of the account \(other): choose another.")
     }
     let account = AccountRecord(id: identifiers.make("account_"), name: name, createdAt: now)
     try db.run(

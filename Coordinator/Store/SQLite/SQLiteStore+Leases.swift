@@ -193,7 +193,8 @@ extension Transaction {
   /// - Parameter leased: when the worker was given the unit.
   func noteFailure(of worker: String, leased: Timestamp, now: Timestamp) throws {
     guard
-      let row = try db.first("SELECT account, failures, failed_at FROM worker WHERE id = ?", [worker])
+      let row = try db.first(
+        "SELECT account, failures, failed_at FROM worker WHERE id = ?", [worker])
     else { throw Row.damaged("replica.worker") }
     if let last: Timestamp = try row.optional("failed_at"), leased < last { return }
     let failures: Int = try row.value("failures") + 1

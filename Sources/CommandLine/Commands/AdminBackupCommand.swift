@@ -6,7 +6,8 @@ import Foundation
 /// Copies everything that a coordinator knows.
 struct AdminBackupCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "backup", abstract: "Copy everything the coordinator knows into a folder, while it runs.",
+    commandName: "backup",
+    abstract: "Copy everything the coordinator knows into a folder, while it runs.",
     discussion: """
       The backup is of one moment: the database, the blobs (models, files, inputs and results), \
       the authority with its key, and coordinator.json. On the disk of the data folder the blobs \
@@ -37,7 +38,8 @@ struct AdminBackupCommand: AsyncParsableCommand {
 
   func run() async throws {
     let target = URL(filePath: folder)
-    guard FileManager.default.fileExists(atPath: data.url.appending(path: "coordinator.sqlite").path)
+    guard
+      FileManager.default.fileExists(atPath: data.url.appending(path: "coordinator.sqlite").path)
     else { throw CommandError("there is no coordinator's data in \(data.url.path)") }
     if !dryRun { try makeTarget(target) }
     let source = try data.open()
@@ -105,7 +107,8 @@ struct AdminBackupCommand: AsyncParsableCommand {
           database_bytes: backup.databaseBytes, blobs: backup.blobs, blob_bytes: backup.blobBytes,
           copied_bytes: dryRun ? nil : backup.copiedBytes, files: backup.files.keys.sorted()))
     }
-    let copied = dryRun ? "" : " (\(Spelled.bytes(backup.copiedBytes)) copied, the rest are second names)"
+    let copied =
+      dryRun ? "" : " (\(Spelled.bytes(backup.copiedBytes)) copied, the rest are second names)"
     Terminal.output.line(
       "\(Spelled.bytes(backup.databaseBytes)) of database and \(Spelled.count(backup.blobs)) blobs with "
         + "\(Spelled.bytes(backup.blobBytes))\(copied) \(ending)")

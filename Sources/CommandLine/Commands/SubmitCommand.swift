@@ -149,7 +149,8 @@ struct SubmitCommand: AsyncParsableCommand {
     let all = Spelled.count(check.requests)
     guard check.errors.isEmpty else {
       throw CommandError(
-        "\(Spelled.count(check.errors.count)) of \(all) lines are not valid requests; nothing was submitted")
+        "\(Spelled.count(check.errors.count)) of \(all) lines are not valid requests; nothing was submitted"
+      )
     }
     Terminal.output.line("All \(all) requests are valid; nothing was submitted.")
   }
@@ -163,10 +164,13 @@ struct SubmitCommand: AsyncParsableCommand {
     if check.errors.count > Self.shownLines {
       Terminal.error.line("(and \(Spelled.count(check.errors.count - Self.shownLines)) more lines)")
     }
-    guard check.good > 0 else { throw CommandError("no line is a valid request; nothing was submitted") }
+    guard check.good > 0 else {
+      throw CommandError("no line is a valid request; nothing was submitted")
+    }
     guard !check.errors.isEmpty else { return }
     Terminal.error.line(
       Terminal.error.styled(
-        "\(Spelled.count(check.errors.count)) of \(Spelled.count(check.requests)) lines are skipped.", .yellow))
+        "\(Spelled.count(check.errors.count)) of \(Spelled.count(check.requests)) lines are skipped.",
+        .yellow))
   }
 }

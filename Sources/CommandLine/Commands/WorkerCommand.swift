@@ -85,7 +85,9 @@ struct WorkerCommand: AsyncParsableCommand {
         member = try await WorkerDaemon.join(configuration)
       } catch {
         if wasRunning { try service.control("start") }
-        guard let failure = error as? RequestFailure, case .unreachable = failure else { throw error }
+        guard let failure = error as? RequestFailure, case .unreachable = failure else {
+          throw error
+        }
         throw CommandError("\(failure)\(ProxySettings.way(to: invitation.url))")
       }
       Terminal.output.line(
@@ -154,7 +156,10 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "What statistics call this machine, if it joins; its host name when left out.")
     var name: String?
 
-    @Option(help: "Threads to compute with, at most; when left out, every processor that this process may use.")
+    @Option(
+      help:
+        "Threads to compute with, at most; when left out, every processor that this process may use."
+    )
     var threads: Int?
 
     @Option(help: "Memory for a unit, in GB, at most; the preferences may allow less.")

@@ -72,7 +72,9 @@ struct Terminal: Sendable {
       index, part in
       let shown = ForeignText.plain(part, keepsLines: true)
       guard index > 0, let end = shown.firstIndex(of: "m"),
-        shown[..<end].split(separator: ";").allSatisfy({ $0 == "0" || Style(rawValue: String($0)) != nil })
+        shown[..<end].split(separator: ";").allSatisfy({
+          $0 == "0" || Style(rawValue: String($0)) != nil
+        })
       else { return shown }
       return Self.escape + shown
     }.joined()

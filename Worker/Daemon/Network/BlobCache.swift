@@ -185,7 +185,8 @@ actor BlobCache {
     case .reserved(let evicted): drop(evicted)
     case .refused(let refusal):
       logger.info(
-        "no room for a packed model", metadata: ["reason": "\(refusal)", "limit": "\(setting.words)"])
+        "no room for a packed model",
+        metadata: ["reason": "\(refusal)", "limit": "\(setting.words)"])
       return nil
     }
     index.pin([packed.digest])

@@ -106,22 +106,28 @@ package enum ConnectionTrouble: Hashable, Sendable {
     }
   }
 
-  private static func wordsOfUntrusted(_ evidence: Evidence?, _ trusted: Digest?, _ now: Int) -> String {
+  private static func wordsOfUntrusted(_ evidence: Evidence?, _ trusted: Digest?, _ now: Int)
+    -> String
+  {
     if let shown = evidence?.authority, let trusted, shown != trusted {
-      return "another authority answers there: its CA certificate has the fingerprint \(shown), trusted is "
+      return
+        "another authority answers there: its CA certificate has the fingerprint \(shown), trusted is "
         + "\(trusted). Either the coordinator was set up anew (ask for a new invitation), or somebody stands "
         + "between this machine and it"
     }
     if let theirs = evidence?.unixSeconds, abs(theirs - now) > 300 {
-      return "its certificate is not valid \(theirs > now ? "yet" : "any more") by this machine's clock, which "
+      return
+        "its certificate is not valid \(theirs > now ? "yet" : "any more") by this machine's clock, which "
         + "reads \(time(now)); the coordinator's reads \(time(theirs)): set the clock that is wrong "
         + "(timedatectl set-ntp true)"
     }
     if trusted == nil {
-      return "it shows a certificate that this machine does not trust. If the coordinator made its own, "
+      return
+        "it shows a certificate that this machine does not trust. If the coordinator made its own, "
         + "pass its ca.pem: --ca FILE or TALLY_CA"
     }
-    return "its certificate has ended or is not from its authority (\(time(now)) by this machine's clock): the "
+    return
+      "its certificate has ended or is not from its authority (\(time(now)) by this machine's clock): the "
       + "coordinator's operator has to renew it"
   }
 

@@ -57,7 +57,8 @@ struct Enroller: Sendable {
       // yet.
       throw .refused(
         status: 200, code: nil,
-        message: "the coordinator's new certificate for this worker is not valid yet: compare clocks")
+        message:
+          "the coordinator's new certificate for this worker is not valid yet: compare clocks")
     }
     var kept = next
     kept.record.nextURL = present.record.nextURL
