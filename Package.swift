@@ -40,7 +40,8 @@ let dashboardFiles = [
   "Templates/error.mustache", "Templates/figures.mustache", "Templates/fleet.mustache",
   "Templates/job.mustache", "Templates/jobs.mustache", "Templates/layout.mustache",
   "Templates/leaderboard.mustache", "Templates/models.mustache", "Templates/sign-in.mustache",
-  "Templates/spans.mustache", "Templates/team.mustache", "Templates/tuning.mustache", "Templates/worker.mustache",
+  "Templates/spans.mustache", "Templates/team.mustache", "Templates/tuning.mustache",
+  "Templates/worker.mustache",
 ]
 
 /// What `Tests/Fuzzing/run` builds with libFuzzer, which brings the program's `main`.
@@ -151,26 +152,23 @@ let package = Package(
       "CoordinatorAPI", path: "Coordinator/API",
       [
         "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution",
-        "FineTuning",
-        "ModelFormats", "Models", "Tokenizers", "TrainingData", "WirePayloads", "WireProtocol", asn1, crypto, hummingbird, logging, nioCore,
-        nioSSL, x509,
+        "FineTuning", "ModelFormats", "Models", "Tokenizers", "TrainingData", "WirePayloads",
+        "WireProtocol", asn1, crypto, hummingbird, logging, nioCore, nioSSL, x509,
       ]),
     module(
       "CoordinatorDashboard", path: "Coordinator/Dashboard", embedding: dashboardFiles,
       [
-        "CoordinatorAPI", "CoordinatorCore", "CoordinatorStore", "WireProtocol", crypto, hummingbird,
-        lifecycle, mustache,
+        "CoordinatorAPI", "CoordinatorCore", "CoordinatorStore", "WireProtocol", crypto,
+        hummingbird, lifecycle, mustache,
       ]),
     module(
       "CoordinatorServer", path: "Coordinator/Server",
       [
         "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard",
-        "CoordinatorStatistics", "CoordinatorStore",
-        "Execution", "FineTuning", "Kernels", "MachineLimits", "ModelFormats", "Models",
-        "WireProtocol",
-        "WirePayloads", asn1, crypto, hummingbird, hummingbirdCore, hummingbirdTLS, lifecycle,
-        logging,
-        nioCore, nioHTTP1, nioPosix, nioSSL, unixSignals, x509,
+        "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels",
+        "MachineLimits", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1, crypto,
+        hummingbird, hummingbirdCore, hummingbirdTLS, lifecycle, logging, nioCore, nioHTTP1,
+        nioPosix, nioSSL, unixSignals, x509,
       ]),
 
     // The worker.
@@ -182,8 +180,8 @@ let package = Package(
       "WorkerDaemon", path: "Worker/Daemon",
       [
         "BoundedWork", "COpenSSL", "MachineLimits", "WorkerCore", "WorkerEngine", "WireProtocol",
-        "WirePayloads", asyncHTTPClient,
-        crypto, hummingbird, lifecycle, logging, nioCore, nioHTTP1, nioPosix, nioSSL, unixSignals,
+        "WirePayloads", asyncHTTPClient, crypto, hummingbird, lifecycle, logging, nioCore, nioHTTP1,
+        nioPosix, nioSSL, unixSignals,
       ]),
 
     // The program.
@@ -192,8 +190,8 @@ let package = Package(
       dependencies: [
         "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
         "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels",
-        "MachineLimits", "ModelFormats", "Models",
-        "Tokenizers", "TrainingData", "WireProtocol", "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine", argumentParser,
+        "MachineLimits", "ModelFormats", "Models", "Tokenizers", "TrainingData", "WireProtocol",
+        "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine", argumentParser,
         asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
       ],
       path: "Sources/CommandLine", swiftSettings: swiftSettings),
@@ -228,9 +226,8 @@ let package = Package(
       "CoordinatorAPITests",
       [
         "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStore",
-        "TestSupport",
-        "WirePayloads", "WireProtocol", asn1, crypto, hummingbirdTesting, nioCore, nioEmbedded,
-        nioHTTP1, nioPosix, nioSSL, x509,
+        "TestSupport", "WirePayloads", "WireProtocol", asn1, crypto, hummingbirdTesting, nioCore,
+        nioEmbedded, nioHTTP1, nioPosix, nioSSL, x509,
       ]),
     tests(
       "CoordinatorDashboardTests",
@@ -243,9 +240,9 @@ let package = Package(
     tests(
       "WorkerDaemonTests",
       [
-        "COpenSSL", "Execution", "FineTuning", "Kernels", "Models", "WireProtocol", "WirePayloads", "WorkerCore",
-        "WorkerDaemon", "WorkerEngine", "TestSupport", asn1, asyncHTTPClient, crypto, hummingbird,
-        hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, x509,
+        "COpenSSL", "Execution", "FineTuning", "Kernels", "Models", "WireProtocol", "WirePayloads",
+        "WorkerCore", "WorkerDaemon", "WorkerEngine", "TestSupport", asn1, asyncHTTPClient, crypto,
+        hummingbird, hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, x509,
       ]),
     tests("TidyTests", []),
   ] + fuzzing

@@ -79,8 +79,8 @@ package struct APIEnvironment: Sendable {
     if let diskShortage { progress.waitReasons.insert(diskShortage, at: 0) }
     if progress.units.awaitingReplay > 0, !replays {
       progress.waitReasons.append(
-        "This coordinator replays nothing itself (`replay_threads` is 0): disputed units wait until "
-          + "its operator changes that, or another process replays them.")
+        "This coordinator replays nothing itself (`replay_threads` is 0): disputed units wait "
+          + "until its operator changes that, or another process replays them.")
     }
     return progress
   }

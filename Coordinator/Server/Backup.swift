@@ -235,8 +235,8 @@ package enum BackupError: Error, Hashable, CustomStringConvertible {
         + digests.prefix(10).map(\.hex).joined(separator: ", ")
         + (digests.count > 10 ? ", ..." : "")
     case .inUse(let path):
-      "\(path) holds a coordinator's data already: stop that coordinator and move the folder away first "
-        + "(mv \(path) \(path).old)"
+      "\(path) holds a coordinator's data already: stop that coordinator and move the folder away "
+        + "first (mv \(path) \(path).old)"
     }
   }
 }

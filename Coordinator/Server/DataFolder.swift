@@ -154,7 +154,8 @@ package enum ServerError: Error, Hashable, CustomStringConvertible {
     switch error {
     case let error as IOError where error.errnoCode == EADDRINUSE:
       reason =
-        "another program listens there already (`ss -ltnp` names it); choose another --port, or end it"
+        "another program listens there already (`ss -ltnp` names it); choose another --port, or "
+        + "end it"
     case let error as IOError where error.errnoCode == EADDRNOTAVAIL:
       reason = "this machine has no such address; --host 0.0.0.0 listens on all"
     case let error as IOError where error.errnoCode == EACCES:

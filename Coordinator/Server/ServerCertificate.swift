@@ -59,8 +59,9 @@ package final class ServerCertificate: Sendable {
   }
 
   /// One that the folder's authority issues, and again before it ends.
-  package convenience init(issuedIn folder: DataFolder, hosts: [String], clock: SteadyClock) throws
-  {
+  package convenience init(
+    issuedIn folder: DataFolder, hosts: [String], clock: SteadyClock
+  ) throws {
     try self.init(files: folder.serverCertificateFiles) {
       try folder.serverCertificate(
         hosts: hosts, now: clock.now().date, calendar: clock.calendarNow().date)

@@ -112,8 +112,9 @@ package struct SafetensorsHeader: Sendable {
   /// - Parameter shape: nil stands for any length of that dimension, and a nil `shape` for any
   ///   shape.
   /// - Throws: `FormatError` with code `missing`, `badType` or `badLayout`.
-  package func record(_ tensor: String, _ type: ElementType, shape: [Int?]?) throws -> TensorRecord
-  {
+  package func record(
+    _ tensor: String, _ type: ElementType, shape: [Int?]?
+  ) throws -> TensorRecord {
     let record = try record(tensor)
     guard record.type == type else {
       throw error(

@@ -31,9 +31,9 @@ import Testing
     func letGo() { continuation.finish() }
   }
 
-  private func start(_ bytes: Int, of budget: ByteBudget) -> (
-    held: Held, task: Task<Void, any Error>
-  ) {
+  private func start(
+    _ bytes: Int, of budget: ByteBudget
+  ) -> (held: Held, task: Task<Void, any Error>) {
     let held = Held()
     return (held, Task { try await heavy.run(bytes: bytes, of: budget) { await held.hold() } })
   }

@@ -152,8 +152,8 @@ import Testing
         let text = Array(body)
         for pair in ["\"\u{E9}\":\"one\"", "\"e\u{301}\":\"two\""] {
           #expect(
-            text.firstRange(of: Array(pair.utf8)) != nil, "\(String(decoding: body, as: UTF8.self))"
-          )
+            text.firstRange(of: Array(pair.utf8)) != nil,
+            "\(String(decoding: body, as: UTF8.self))")
         }
       }
       // 64 code points, whatever they combine to.
@@ -186,8 +186,8 @@ import Testing
       try await coordinator.finalise()
       let ended = try await client.send(.get, "/v1/batches/\(made.id)")
       let file = try #require(ended.json["error_file_id"] as? String)
-      let lines = try await client.send(.get, "/v1/files/\(file)/content").body.split(separator: 10)
-        .map {
+      let errors = try await client.send(.get, "/v1/files/\(file)/content").body
+      let lines = try errors.split(separator: 10).map {
         try #require(try JSONSerialization.jsonObject(with: $0) as? [String: Any])
       }
       let failures = lines.compactMap { line -> String? in

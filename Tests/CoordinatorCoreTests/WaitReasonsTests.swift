@@ -112,8 +112,8 @@ struct WaitReasonsTests {
     one.alone = [.init(account: "ann", name: nil, units: 2)]
     #expect(
       one.sentences() == [
-        "Too few accounts: 2 units run by one account wait for a worker of a second account, and no "
-          + "other account of the public pool is active."
+        "Too few accounts: 2 units run by one account wait for a worker of a second account, and "
+          + "no other account of the public pool is active."
       ])
     var small = reasons([worker("ann"), worker("bob", .free, profile(memory: 1))])
     small.alone = one.alone

@@ -327,8 +327,9 @@ struct FineTuningContractTests {
       await #expect(throws: StoreError.self) {
         try await store.fineTuningEvents(of: first.id, key: stranger.key.id, after: nil, limit: 5)
       }
-      func list(_ metadata: ExactDictionary<String>, after: String? = nil) async throws -> [String]
-      {
+      func list(
+        _ metadata: ExactDictionary<String>, after: String? = nil
+      ) async throws -> [String] {
         try await store.fineTuningJobs(
           key: lab.key.id, metadata: metadata, page: PageRequest(after: after, limit: 1)
         ).items.map(\.id)

@@ -44,8 +44,7 @@ private let layers = [
     name: "CoordinatorAPI", folder: "Coordinator/API/",
     mayImport: wire.union([
       "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution",
-      "FineTuning",
-      "ModelFormats", "Models", "Tokenizers", "TrainingData",
+      "FineTuning", "ModelFormats", "Models", "Tokenizers", "TrainingData",
     ])),
   Layer(
     name: "CoordinatorDashboard", folder: "Coordinator/Dashboard/",
@@ -54,8 +53,8 @@ private let layers = [
     name: "CoordinatorServer", folder: "Coordinator/Server/",
     mayImport: wire.union(engine).union([
       "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard",
-      "CoordinatorStatistics",
-      "CoordinatorStore", "Execution", "FineTuning", "MachineLimits", "Tokenizers",
+      "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "MachineLimits",
+      "Tokenizers",
     ])),
   Layer(name: "WorkerCore", folder: "Worker/Core/", mayImport: ["WireProtocol"]),
   Layer(
@@ -71,8 +70,7 @@ private let layers = [
     mayImport: wire.union(engine).union([
       "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
       "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "MachineLimits",
-      "Tokenizers",
-      "TrainingData", "WorkerCore", "WorkerDaemon", "WorkerEngine",
+      "Tokenizers", "TrainingData", "WorkerCore", "WorkerDaemon", "WorkerEngine",
     ])),
   Layer(name: "TestSupport", folder: "Sources/TestSupport/", mayImport: []),
   Layer(
@@ -120,9 +118,9 @@ struct LayerTests {
   @Test("kernels are C without the operating system")
   func kernelsIncludeLittle() throws {
     let allowed: Set<String> = [
-      "arm_neon.h", "cpuid.h", "fenv.h", "float.h", "immintrin.h", "limits.h", "linux/futex.h", "math.h",
-      "sched.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "xmmintrin.h",
-      "sys/auxv.h", "unistd.h", "sys/syscall.h",
+      "arm_neon.h", "cpuid.h", "fenv.h", "float.h", "immintrin.h", "limits.h", "linux/futex.h",
+      "math.h", "sched.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h",
+      "string.h", "xmmintrin.h", "sys/auxv.h", "unistd.h", "sys/syscall.h",
     ]
     for path in tree.files(in: "Sources/CKernels/", "c", "h") {
       for (number, line) in try tree.code(path).enumerated() {

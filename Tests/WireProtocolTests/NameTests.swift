@@ -20,10 +20,8 @@ struct NameTests {
     arguments: [
       "\0", "\u{7}", "\n", "\t", "\u{1b}", "\u{7f}", "\u{85}", "\u{9b}", "\u{ad}", "\u{200b}",
       "\u{200d}", "\u{200f}", "\u{202e}", "\u{2028}", "\u{2029}", "\u{2066}", "\u{feff}",
-      "\u{fffe}",
-      "\u{e000}", "\u{f0000}", "\u{378}", "\u{e0041}", "\u{3164}", "\u{115f}", "\u{ffa0}",
-      "\u{2800}",
-      "\u{fffd}", "\u{34f}", "\u{180b}",
+      "\u{fffe}", "\u{e000}", "\u{f0000}", "\u{378}", "\u{e0041}", "\u{3164}", "\u{115f}",
+      "\u{ffa0}", "\u{2800}", "\u{fffd}", "\u{34f}", "\u{180b}",
     ])
   func refused(scalar: String) throws {
     for name in ["a\(scalar)b", "\(scalar)ab", "ab\(scalar)"] {

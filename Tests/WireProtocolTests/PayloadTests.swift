@@ -79,8 +79,8 @@ import WirePayloads
   @Test func sequencesAreReadOneByOne() async throws {
     let bytes = try Self.result.encoded()
     var read = 0
-    let index = try await GenerateResultIndex(bytes: bytes.count, for: Self.inputs.outline) {
-      range in
+    let outline = Self.inputs.outline
+    let index = try await GenerateResultIndex(bytes: bytes.count, for: outline) { range in
       bytes[range]
     }
     for (number, sequence) in Self.result.sequences.enumerated() {

@@ -134,8 +134,8 @@ extension QuotaRefusal: CustomStringConvertible {
       "This API key may make \(limit) requests a day: \(used) were made in the last 24 hours, and "
         + "this batch has \(wanted). Try again later, or ask the operator for more."
     case .tokensPerDay:
-      "This API key may use \(limit) tokens a day, and the batches of the last 24 hours used, or may "
-        + "use, \(used). Try again later, or ask the operator for more."
+      "This API key may use \(limit) tokens a day, and the batches of the last 24 hours used, or "
+        + "may use, \(used). Try again later, or ask the operator for more."
     case .openBatches:
       "This API key may have \(limit) batches open at the same time, and \(used) are. Wait until "
         + "one has ended, or cancel one."

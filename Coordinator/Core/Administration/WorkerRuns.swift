@@ -29,6 +29,6 @@ package struct WorkerRuns: Codable, Hashable, Sendable {
 
   /// What the volunteer is told of that.
   package static let message =
-    "Two programs work with this worker's key: its folder was copied. Give each machine a folder and an "
-    + "invitation of its own (tally worker join --data FOLDER)."
+    "Two programs work with this worker's key: its folder was copied. Give each machine a folder "
+    + "and an invitation of its own (tally worker join --data FOLDER)."
 }

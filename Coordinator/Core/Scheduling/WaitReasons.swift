@@ -89,8 +89,8 @@ package struct WaitReasons: Sendable {
     var sentences = pending > 0 ? stopped().map { [$0] } ?? handedOut() : []
     if silentReplicas > 0, silentReplicas == runningReplicas {
       sentences.append(
-        "\(Self.count(silentReplicas, "unit is", "units are")) held by workers that say nothing any "
-          + "more, until their leases end.")
+        "\(Self.count(silentReplicas, "unit is", "units are")) held by workers that say nothing "
+          + "any more, until their leases end.")
     }
     if refusedUnits > 0 {
       sentences.append(
@@ -123,8 +123,8 @@ package struct WaitReasons: Sendable {
       + Self.list([
         Self.count(held(.banned), "is banned", "are banned"),
         Self.count(
-          held(.suspended), "is suspended after a wrong result", "are suspended after wrong results"
-        ),
+          held(.suspended), "is suspended after a wrong result",
+          "are suspended after wrong results"),
         Self.count(held(.heldOff), "waits after a failed unit", "wait after failed units"),
       ]) + "."
   }
@@ -167,12 +167,12 @@ package struct WaitReasons: Sendable {
       "No worker of the \(pool.rawValue) pool can take \(queue.models.first ?? "the model") now: "
       + Self.list([
         Self.count(reasons[.needsMoreMemory] ?? 0, "offers", "offer").map {
-          "\($0) too little memory (it needs \(Self.megabytes(memory)), the most that one offers is "
-            + "\(Self.megabytes(offered)))"
+          "\($0) too little memory (it needs \(Self.megabytes(memory)), the most that one offers "
+            + "is \(Self.megabytes(offered)))"
         },
         Self.count(reasons[.needsMoreDisk] ?? 0, "has", "have").map {
-          "\($0) too little room in the cache (it needs \(Self.megabytes(queue.cost.diskBytes)), the "
-            + "most is \(Self.megabytes(room)))"
+          "\($0) too little room in the cache (it needs \(Self.megabytes(queue.cost.diskBytes)), "
+            + "the most is \(Self.megabytes(room)))"
         },
         Self.count(
           reasons[.notChosen] ?? 0, "takes other work by its owner's choice",

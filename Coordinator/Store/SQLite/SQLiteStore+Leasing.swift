@@ -128,7 +128,8 @@ private struct LeaseCall {
 
   /// Workers that are held back need not ask every few seconds.
   private func retryAfter(isIdle: Bool) -> Int {
-    guard isIdle, let until = [profile.suspendedUntil, profile.heldBackUntil].compactMap(\.self).max()
+    guard isIdle,
+      let until = [profile.suspendedUntil, profile.heldBackUntil].compactMap(\.self).max()
     else { return policy.retryAfterSeconds }
     return max(policy.retryAfterSeconds, min(600, Int(until.seconds(since: now).rounded(.up))))
   }

@@ -24,8 +24,8 @@ extension Transaction {
         """, [lots.pick(below: waiting)])
     }
     try db.run(
-      "UPDATE unit SET audit = 'due', failed_replays = 0 WHERE number = ? AND audit IS NULL", [unit]
-    )
+      "UPDATE unit SET audit = 'due', failed_replays = 0 WHERE number = ? AND audit IS NULL",
+      [unit])
   }
 
   private func confirmations(of account: String) throws -> Int {

@@ -43,14 +43,14 @@ struct BatchFile {
     }
     guard let first else {
       throw CommandError(
-        "\(path) is empty: a batch has at least one request, each on a line (`tally submit --help` shows one)"
-      )
+        "\(path) is empty: a batch has at least one request, each on a line (`tally submit --help` "
+          + "shows one)")
     }
     let value = try? JSONReader.parse(first.bytes, file: path, rules: .strict.limited(depth: 32))
     guard let endpoint = value?["url"]?.stringValue else {
       throw CommandError(
-        "\(path): line \(first.number) is not a batch request with a \"url\" (`tally submit --help` shows one)"
-      )
+        "\(path): line \(first.number) is not a batch request with a \"url\" (`tally submit "
+          + "--help` shows one)")
     }
     return endpoint
   }

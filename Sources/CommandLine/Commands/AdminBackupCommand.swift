@@ -110,8 +110,8 @@ struct AdminBackupCommand: AsyncParsableCommand {
     let copied =
       dryRun ? "" : " (\(Spelled.bytes(backup.copiedBytes)) copied, the rest are second names)"
     Terminal.output.line(
-      "\(Spelled.bytes(backup.databaseBytes)) of database and \(Spelled.count(backup.blobs)) blobs with "
-        + "\(Spelled.bytes(backup.blobBytes))\(copied) \(ending)")
+      "\(Spelled.bytes(backup.databaseBytes)) of database and \(Spelled.count(backup.blobs)) blobs "
+        + "with \(Spelled.bytes(backup.blobBytes))\(copied) \(ending)")
   }
 }
 

@@ -229,8 +229,9 @@ struct AdminCommand: AsyncParsableCommand {
         minimum.map { "workers older than \($0) are asked to upgrade" } ?? "any version is admitted")
     }
 
-    private func objection(to minimum: ProgramVersion, _ store: SQLiteStore) async throws -> String?
-    {
+    private func objection(
+      to minimum: ProgramVersion, _ store: SQLiteStore
+    ) async throws -> String? {
       guard let own = ProgramVersion(ProtocolVersion.program) else { return nil }
       let now = APIEnvironment.systemTime()
       let yesterday = now.adding(seconds: -86400)

@@ -179,9 +179,10 @@ struct SchedulingOptions: ParsableArguments {
   var heartbeatSeconds: Int?
 
   @Option(
-    help:
-      "Seconds of silence after which a worker's unit may go to another, once twice the time that it should take has passed. (default: \(standard.silenceSeconds))"
-  )
+    help: """
+      Seconds of silence after which a worker's unit may go to another, once twice the time that \
+      it should take has passed. (default: \(standard.silenceSeconds))
+      """)
   var silenceSeconds: Int?
 
   @Option(help: "Seconds after which an idle worker asks again. (default: \(standard.retryAfterSeconds))")

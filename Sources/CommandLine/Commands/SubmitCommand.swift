@@ -149,8 +149,8 @@ struct SubmitCommand: AsyncParsableCommand {
     let all = Spelled.count(check.requests)
     guard check.errors.isEmpty else {
       throw CommandError(
-        "\(Spelled.count(check.errors.count)) of \(all) lines are not valid requests; nothing was submitted"
-      )
+        "\(Spelled.count(check.errors.count)) of \(all) lines are not valid requests; nothing was "
+          + "submitted")
     }
     Terminal.output.line("All \(all) requests are valid; nothing was submitted.")
   }
@@ -170,7 +170,8 @@ struct SubmitCommand: AsyncParsableCommand {
     guard !check.errors.isEmpty else { return }
     Terminal.error.line(
       Terminal.error.styled(
-        "\(Spelled.count(check.errors.count)) of \(Spelled.count(check.requests)) lines are skipped.",
+        "\(Spelled.count(check.errors.count)) of \(Spelled.count(check.requests)) lines are "
+          + "skipped.",
         .yellow))
   }
 }

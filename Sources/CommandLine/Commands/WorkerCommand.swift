@@ -157,9 +157,10 @@ struct WorkerCommand: AsyncParsableCommand {
     var name: String?
 
     @Option(
-      help:
-        "Threads to compute with, at most; when left out, every processor that this process may use."
-    )
+      help: """
+        Threads to compute with, at most; when left out, every processor that this process may \
+        use.
+        """)
     var threads: Int?
 
     @Option(help: "Memory for a unit, in GB, at most; the preferences may allow less.")

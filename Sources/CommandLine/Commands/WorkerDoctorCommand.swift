@@ -164,8 +164,8 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
     guard days >= 0 else {
       return .bad(
         "worker",
-        "\(who): its certificate has ended by this machine's clock; if the clock is right, join again with a "
-          + "new invitation")
+        "\(who): its certificate has ended by this machine's clock; if the clock is right, join "
+          + "again with a new invitation")
     }
     return .good("worker", "\(who); its certificate is good for \(days) days and renewed before")
   }

@@ -94,8 +94,8 @@ extension WorkerPreferences {
       let key = context.codingPath.map(\.stringValue).joined(separator: ".")
       let kind = type == Bool.self ? "true or false" : "a whole number"
       throw ValidationError(
-        "\(key) takes \(kind)\(isUnlimited(key) ? ", or none" : ""); \(key)= brings the default back"
-      )
+        "\(key) takes \(kind)\(isUnlimited(key) ? ", or none" : ""); \(key)= brings the default "
+          + "back")
     } catch let error as PreferenceError {
       throw ValidationError(error.description)
     }
