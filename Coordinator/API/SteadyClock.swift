@@ -26,7 +26,7 @@ package final class SteadyClock: Sendable {
     return { ContinuousClock.now - start }
   }
 
-  /// The time to go by.
+  /// The time that everything in the coordinator goes by.
   package func now() -> Timestamp {
     time.withLock { $0.read(calendar: calendar(), elapsed: elapsed()) }
   }

@@ -40,7 +40,7 @@ package struct CoordinatorConfiguration: Sendable {
   package var dashboard = true
   /// Open pages that are kept up to date at once.
   package var livePages = 500
-  /// Those of one address.
+  /// Live pages of one address (of IPv6, one network of 64 bits).
   package var livePagesPerAddress = 50
   /// Connections at once, and how fast requests have to come over them.
   package var connections = ConnectionLimits()

@@ -71,7 +71,7 @@ package final class ServerCertificate: Sendable {
   /// What the next handshake shows.
   var served: Pair { state.withLock { $0.served } }
 
-  /// When that ends.
+  /// The end of the certificate that the next handshake shows.
   package var end: Timestamp { served.end }
 
   /// Looks at the files again; true when another certificate is shown from now on.

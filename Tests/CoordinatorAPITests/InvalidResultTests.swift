@@ -121,7 +121,7 @@ import WireProtocol
       let theirs = try await Self.lease(other, coordinator, client)
       #expect(try await other.upload(theirs.lease, theirs.good, client).status == 200)
       coordinator.clock.advance(seconds: 601)
-      // One more is enough now, until a good one came.
+      // One more is enough, until a good one comes.
       #expect(try await worker.upload(lease, wrong, client).status == 400)
       #expect(try await worker.upload(lease, good, client).status == 429)
       coordinator.clock.advance(seconds: 601)

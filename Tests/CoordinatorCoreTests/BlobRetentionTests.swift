@@ -50,7 +50,7 @@ struct BlobRetentionTests {
     #expect(guarding.fullness(freeBytes: 4096)?.contains("full") == true)
     #expect(
       guarding.fullness(freeBytes: 1 << 30) == nil && guarding.fullness(freeBytes: nil) == nil)
-    // A high guard refuses work long before the coordinator cannot answer any more.
+    // A high guard refuses work long before the coordinator stops answering.
     guarding.freeBytesMinimum = 1 << 50
     #expect(guarding.fullness(freeBytes: 1 << 30) == nil)
     #expect(guarding.fullness(freeBytes: 80_000_000)?.contains("almost full") == true)

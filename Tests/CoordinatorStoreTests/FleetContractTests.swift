@@ -192,7 +192,7 @@ struct FleetContractTests {
         now = now.adding(seconds: life * 2 / 3)
         #expect(try await record("later \(number)", of: worker, at: now))
       }
-      // Nobody is admitted with one that ended long ago, so that it is not there any more.
+      // Nobody is admitted with one that ended long ago, so it is forgotten.
       #expect(try await admission(lab, "0", worker, key: "another's") == .unknown)
       #expect(
         try await admission(lab, "later 9", worker, key: "another's") == .admitted(worker))

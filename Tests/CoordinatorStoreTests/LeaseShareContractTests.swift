@@ -34,7 +34,7 @@ struct LeaseShareContractTests {
         var workers: [WorkerRecord] = []
         for index in 0..<accounts {
           let worker = try await lab.worker("w\(index)", account: "account-\(index)")
-          // Everyone is there; nobody else has the memory now.
+          // Everyone is there, but the others have no memory for the work.
           _ = try await lab.store.lease(
             worker: worker.id, request: Laboratory.leaseRequest(memory: 1), now: Laboratory.start)
           workers.append(worker)

@@ -14,7 +14,7 @@ struct Certificate: Hashable, Sendable {
 
 /// The coordinator turns this worker away.
 struct TurnedAway: Hashable, Sendable {
-  /// What it said last.
+  /// The coordinator's last refusal.
   var failure: RequestFailure
   var since: Moment
   /// Enrolling again with the invitation at hand; nil where none is, or the certificate is not what

@@ -13,7 +13,7 @@ import WireProtocol
 struct PreparedFineTuning {
   var plan: FineTuningPlan
   var cost: TrainingCost
-  /// Numbers of the adapter.
+  /// Trainable numbers of the adapter.
   var parameters: Int
   var training: ExampleSizes
   var validation: ExampleSizes?

@@ -52,7 +52,7 @@ struct TrainingCost: Sendable {
     return lengths.reduce(0) { $0 + description.flops(of: whole, tokens: $1) }
   }
 
-  /// Bytes that a unit takes.
+  /// Bytes of a worker's memory that a unit takes.
   ///
   /// - Parameters:
   ///   - parameters: of the adapter.

@@ -77,6 +77,6 @@ struct ReceivedBody: Sendable {
     }
   }
 
-  /// Drops what was received.
+  /// Deletes the file with the bytes that were received.
   func discard() async { await file?.cancel() }
 }

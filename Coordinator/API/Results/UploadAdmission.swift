@@ -24,7 +24,7 @@ package final class UploadAdmission: Sendable {
   /// Invalid results in a row after which a lease ends and its worker is held back.
   private static let patience = 3
   private static let holdSeconds = 600
-  /// Workers to be remembered, about.
+  /// About how many workers are remembered.
   private static let remembered = 10_000
 
   package init() {}
@@ -54,7 +54,7 @@ package final class UploadAdmission: Sendable {
     }
   }
 
-  /// Ends an upload.
+  /// Ends an upload of `worker`, which may then begin another.
   package func end(_ worker: String, now: Timestamp) {
     state.withLock { state in
       state.sending -= 1

@@ -64,10 +64,10 @@ package struct WaitReasons: Sendable {
   /// Units that are open, and requests in none.
   package var pending: Int
   package var runningReplicas = 0
-  /// Those of workers that say nothing any more.
+  /// Running replicas whose workers have not been heard of lately.
   package var silentReplicas = 0
   package var awaitingReplay = 0
-  /// What runs, for a sentence.
+  /// The model in words, such as `model tiny`; the batch where no model is known.
   package var model = "this batch"
   /// Units that workers called invalid, when none of the batch was computed.
   package var refusedUnits = 0
@@ -208,7 +208,7 @@ package struct WaitReasons: Sendable {
     count == 1 ? "1 \(one)" : "\(count) \(many)"
   }
 
-  /// Nil for none.
+  /// The count in words; nil for a count of 0.
   private static func count(_ count: Int, _ one: String, _ many: String) -> String? {
     count == 0 ? nil : (Self.count(count, one, many) as String)
   }

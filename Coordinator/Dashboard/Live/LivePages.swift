@@ -19,7 +19,7 @@ package final class LivePages: Sendable {
   let silence: Duration
   /// Streams at once; who comes later has a page that does not change.
   let limit: Int
-  /// Those of one address.
+  /// Watched pages of one address (of IPv6, one network of 64 bits), at most.
   let limitPerAddress: Int
 
   /// The part of a processor's time that making watched pages again may take.

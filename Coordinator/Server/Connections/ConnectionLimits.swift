@@ -18,7 +18,7 @@ package struct ConnectionLimits: Hashable, Sendable {
 
   /// Bytes of a refused request that are still read, so that the client sees the answer.
   package static let lateBytes = 1 << 20
-  /// Seconds for which they are.
+  /// Seconds for which that is read.
   package static let lateSeconds = 5
 
   package init() {}
@@ -35,7 +35,7 @@ package struct ConnectionLimits: Hashable, Sendable {
   /// File descriptors with which all connections can be had.
   var descriptors: Int { 2 * connections + Self.otherDescriptors }
 
-  /// Database, listener, threads.
+  /// File descriptors of database, listener and threads, which are no connections.
   private static let otherDescriptors = 64
 }
 

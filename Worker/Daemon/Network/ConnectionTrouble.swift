@@ -21,7 +21,7 @@ package enum ConnectionTrouble: Hashable, Sendable {
   case handshakeFailed(String)
   /// The other side closed the connection without a word, or it broke.
   case closed
-  /// Anything else.
+  /// A failure of another kind, in its own words.
   case other(String)
 
   /// What an address shows where nothing is verified.
@@ -31,7 +31,6 @@ package enum ConnectionTrouble: Hashable, Sendable {
     /// Its clock, in seconds since 1970.
     package var unixSeconds: Int?
 
-    /// Takes what was seen.
     package init(authority: Digest?, unixSeconds: Int?) {
       self.authority = authority
       self.unixSeconds = unixSeconds
