@@ -29,6 +29,14 @@ struct WorkUnitTests {
     return unit
   }
 
+  /// Ann's lease ran out: replica 2 is Bob's, replica 3 Carl's in her place.
+  private func unitOfCarl() -> WorkUnit {
+    var unit = unit("ann", "bob")
+    unit.lose(1, as: .expired, policy)
+    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    return unit
+  }
+
   @Test("equal digests of two accounts are believed, and both are paid")
   func quorum() {
     var unit = unit("ann", "bob")
@@ -94,9 +102,7 @@ struct WorkUnitTests {
 
   @Test("while a replay is awaited, further results wait for it and a late third is judged by it")
   func lateDuringReplay() {
-    var unit = unit("ann", "bob")
-    unit.lose(1, as: .expired, policy)
-    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    var unit = unitOfCarl()
     _ = unit.submit(2, result: lie)
     _ = unit.submit(3, result: truth)
     #expect(unit.submit(1, result: lie).isEmpty)
@@ -118,11 +124,9 @@ struct WorkUnitTests {
     #expect(unit.replicas[0].state == .notNeeded)
   }
 
-  /// Ann's lease ran out; Bob and Carl settled the unit.
+  /// Bob and Carl settled the unit without Ann.
   private func settledWithoutAnn(byReplay: Bool) -> WorkUnit {
-    var unit = unit("ann", "bob")
-    unit.lose(1, as: .expired, policy)
-    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    var unit = unitOfCarl()
     _ = unit.submit(2, result: truth)
     _ = unit.submit(3, result: byReplay ? lie : truth)
     if byReplay { _ = unit.settle(byReplay: truth) }
@@ -157,9 +161,7 @@ struct WorkUnitTests {
 
   @Test("an audit's bits replace what a quorum agreed on, catch who agreed, and pay who was right")
   func auditFails() {
-    var unit = unit("ann", "bob")
-    unit.lose(1, as: .expired, policy)
-    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    var unit = unitOfCarl()
     _ = unit.submit(2, result: lie)
     _ = unit.submit(3, result: lie)
     // Ann comes late, differs from the quorum, and is not accused.
@@ -200,9 +202,7 @@ struct WorkUnitTests {
 
   @Test("a dispute whose other results agree is accepted when its liar is caught")
   func disputeAgrees() {
-    var unit = unit("ann", "bob")
-    unit.lose(1, as: .expired, policy)
-    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    var unit = unitOfCarl()
     _ = unit.submit(1, result: lie)
     _ = unit.submit(2, result: truth)
     _ = unit.submit(3, result: truth)
