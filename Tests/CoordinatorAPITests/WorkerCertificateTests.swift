@@ -102,7 +102,8 @@ import X509
         request: VerifiedSigningRequest(pem: worker.signingRequest()),
         now: coordinator.clock.now.date, validSeconds: 3600)
       try coordinator.know("forged", certificatePEM: forged.pem)
-      #expect(try await TestWorker("forged").post(WorkerRoute.lease, ["x": 1], client).status == 401)
+      let refused = try await TestWorker("forged").post(WorkerRoute.lease, ["x": 1], client)
+      #expect(refused.status == 401)
     }
   }
 

@@ -155,8 +155,7 @@ extension SQLiteStore {
       SELECT worker.id, worker.account, worker.suspended_until, worker.backoff_until,
         worker.banned_at, worker.ban_reason, account.banned_at AS account_banned_at,
         account.ban_reason AS account_ban_reason,
-        EXISTS (
-          SELECT 1 FROM replica WHERE replica.worker = worker.id AND state = 'running') AS busy
+        EXISTS (SELECT 1 FROM replica WHERE replica.worker = worker.id AND state = 'running') AS busy
       FROM worker JOIN account ON account.id = worker.account
       WHERE worker.last_seen >= ? AND (worker.trusted = 1 OR ? = 'public')
       """, [now.adding(seconds: -policy.activeSeconds), pool.rawValue]

@@ -47,8 +47,8 @@ extension Transaction {
     try db.run("UPDATE worker SET last_seen = ? WHERE id = ?", [now, worker])
   }
 
-  /// Keeps what a worker says of its machine; writes when that changed. Who says nothing any more is
-  /// forgotten.
+  /// Keeps what a worker says of its machine, and forgets it when the worker says nothing; writes
+  /// only when that changed.
   func note(
     _ machine: MachineFacts?, ofWorker id: String, stored: String?
   ) throws {
