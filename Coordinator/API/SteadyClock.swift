@@ -1,7 +1,8 @@
 import CoordinatorCore
 import Synchronization
 
-/// A coordinator's clock: `SteadyTime` over the calendar and a monotonic clock, which a test passes.
+/// A coordinator's clock: `SteadyTime` over the calendar and a monotonic clock, which a test
+/// passes.
 package final class SteadyClock: Sendable {
   private let calendar: @Sendable () -> Timestamp
   private let elapsed: @Sendable () -> Duration
@@ -25,7 +26,7 @@ package final class SteadyClock: Sendable {
     return { ContinuousClock.now - start }
   }
 
-  /// The time to go by.
+  /// The time that everything in the coordinator goes by.
   package func now() -> Timestamp {
     time.withLock { $0.read(calendar: calendar(), elapsed: elapsed()) }
   }

@@ -63,7 +63,8 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Seconds that a worker gets no work after its first wrong result; doubled for each further one,
   /// to 30 days.
   package var suspensionSeconds = 3_600
-  /// Seconds that all workers of an account get no work after the first of them gave a wrong result.
+  /// Seconds that all workers of an account get no work after the first of them gave a wrong
+  /// result.
   package var accountHoldSeconds = 600
   /// Seconds that a worker gets no work after it failed at a unit; doubled for each further one in
   /// a row, to an hour.
@@ -90,8 +91,8 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   package static let assumedCores = 16
 
   /// Seconds for which only those accounts are given the second replica of a unit that were drawn
-  /// first; after each such time twice as many are. Shorter when nothing else waits, so that the end
-  /// of a batch is not held up.
+  /// first; after each such time twice as many are. Shorter when nothing else waits, so that the
+  /// end of a batch is not held up.
   package func drawSeconds(isBusy: Bool) -> Double {
     Double(isBusy ? max(targetUnitSeconds, 2 * retryAfterSeconds) : 2 * retryAfterSeconds)
   }

@@ -1,8 +1,9 @@
-/// The time that a coordinator goes by: the calendar's, except for a while after the calendar jumped.
+/// The time that a coordinator goes by: the calendar's, except for a while after the calendar
+/// jumped.
 ///
 /// A calendar that moves otherwise than a monotonic clock was set by somebody, rightly or wrongly.
-/// For `holdSeconds` the time goes on as the monotonic clock says, so that nothing ends because of a
-/// mistake that is corrected meanwhile. Then `adopt` makes the calendar's time this one's.
+/// For `holdSeconds` the time goes on as the monotonic clock says, so that nothing ends because of
+/// a mistake that is corrected meanwhile. Then `adopt` makes the calendar's time this one's.
 package struct SteadyTime: Sendable {
   /// Seconds between both clocks that are no jump: time servers correct by less.
   package static let toleranceSeconds = 2.0

@@ -23,10 +23,13 @@ package struct DashboardRoutes: Sendable {
     router.route("/jobs/{id}", [.get: pages.handler(section: .jobs, job)])
     router.route("/tuning/{id}", [.get: pages.handler(section: .jobs, tuning)])
     router.route("/models", [.get: pages.handler(section: .models) { _ in try await models() }])
-    router.route("/leaderboard", [.get: pages.handler(section: .leaderboard, query: [.by, .page, .days], leaderboard)])
+    router.route(
+      "/leaderboard",
+      [.get: pages.handler(section: .leaderboard, query: [.by, .page, .days], leaderboard)])
     router.route("/teams/{id}", [.get: pages.handler(section: .leaderboard, query: [.days], team)])
     router.route("/workers/{id}", [.get: pages.handler(section: .fleet, query: [.days], worker)])
-    router.route("/accounts/{id}", [.get: pages.handler(section: nil, query: [.days, .saved], account)])
+    router.route(
+      "/accounts/{id}", [.get: pages.handler(section: nil, query: [.days, .saved], account)])
     router.route("/account", [.get: ownAccount, .post: changeAccount])
     router.route("/sign-in", [.post: signIn])
     router.route("/sign-out", [.post: signOut])

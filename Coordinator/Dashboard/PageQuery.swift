@@ -2,8 +2,8 @@ import CoordinatorAPI
 import CoordinatorStore
 import Hummingbird
 
-/// What a page's query chooses. What a page does not know counts as not given, and so does what is out
-/// of bounds: different queries for the same page are equal.
+/// What a page's query chooses. What a page does not know counts as not given, and so does what is
+/// out of bounds: different queries for the same page are equal.
 struct PageQuery: Hashable, Sendable {
   /// `by`: what a ranking goes by.
   var order = RankingOrder.credit

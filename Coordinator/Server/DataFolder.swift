@@ -35,8 +35,8 @@ package struct DataFolder: Sendable {
       path: url.appendingPathComponent("coordinator.sqlite").path, blobs: blobs, policy: policy)
   }
 
-  /// Lets nobody but the owner read the database's files. SQLite gives those that it makes later the
-  /// database's own permissions.
+  /// Lets nobody but the owner read the database's files. SQLite gives those that it makes later
+  /// the database's own permissions.
   private static func closeDatabase(_ database: URL) throws {
     let descriptor = open(database.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else {
@@ -95,8 +95,8 @@ package struct DataFolder: Sendable {
   ///
   /// - Parameters:
   ///   - now: the time that the coordinator goes by.
-  ///   - calendar: what the system's clock says. After it jumped nobody knows which of both is right, so
-  ///     the certificate is valid at both: clients look at clocks of their own.
+  ///   - calendar: what the system's clock says. After it jumped nobody knows which of both is
+  ///     right, so the certificate is valid at both: clients look at clocks of their own.
   package func serverCertificate(
     hosts: [String], now: Date = Date(), calendar: Date? = nil
   ) throws -> (chainPEM: String, keyPEM: String) {
@@ -141,7 +141,8 @@ package enum ServerError: Error, Hashable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .alreadyRunning(let path): "another coordinator is running on \(path)"
-    case .invalidCertificate(let path, let reason), .file(let path, let reason): "\(path): \(reason)"
+    case .invalidCertificate(let path, let reason), .file(let path, let reason):
+      "\(path): \(reason)"
     case .cannotListen(let host, let port, let reason):
       "cannot listen on \(host) port \(port): \(reason)"
     }
@@ -153,7 +154,8 @@ package enum ServerError: Error, Hashable, CustomStringConvertible {
     switch error {
     case let error as IOError where error.errnoCode == EADDRINUSE:
       reason =
-        "another program listens there already (`ss -ltnp` names it); choose another --port, or end it"
+        "another program listens there already (`ss -ltnp` names it); choose another --port, or "
+        + "end it"
     case let error as IOError where error.errnoCode == EADDRNOTAVAIL:
       reason = "this machine has no such address; --host 0.0.0.0 listens on all"
     case let error as IOError where error.errnoCode == EACCES:

@@ -14,8 +14,8 @@ import Synchronization
 import WirePayloads
 import WireProtocol
 
-/// The coordinator's own trusted machine: computes units whose replicas disagree, and audits accepted
-/// ones when no others wait. Its bits are the truth.
+/// The coordinator's own trusted machine: computes units whose replicas disagree, and audits
+/// accepted ones when no others wait. Its bits are the truth.
 ///
 /// A model is loaded for the first unit that needs it and let go when nothing is left to replay.
 package struct ReplayService: Service {

@@ -187,8 +187,8 @@ package struct TickService: Service {
     }
   }
 
-  /// Deadlines move with the clock: before it when it goes forward and after it when it goes back, so
-  /// that nothing is due in between.
+  /// Deadlines move with the clock: before it when it goes forward and after it when it goes back,
+  /// so that nothing is due in between.
   ///
   /// - Parameter owed: seconds that deadlines are still to be moved by.
   private func followCalendar(_ owed: inout Double) async throws {

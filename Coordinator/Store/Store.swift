@@ -149,7 +149,8 @@ package protocol FleetStore: Sendable {
   /// and are forgotten `StoreLimit.certificateGraceSeconds` after their end.
   ///
   /// - Returns: false, with nothing recorded, when the worker was given
-  ///   `StoreLimit.certificatesAtOnce` within a day, or within a third of their life if that is less.
+  ///   `StoreLimit.certificatesAtOnce` within a day, or within a third of their life if that is
+  ///   less.
   func recordCertificate(_ certificate: CertificateRecord, now: Timestamp) async throws -> Bool
   /// Whether a certificate that the coordinator's authority signed admits its worker. One that is
   /// not known, as after a backup was restored, is noted when it has the key of a worker that is
@@ -175,8 +176,9 @@ package protocol AccountStore: Sendable {
   /// Changes what is known of an account. A team is made when it is new, with this account for its
   /// founder.
   ///
-  /// - Throws: `StoreError.notFound` for an unknown name; `.invalid` for a value out of bounds; `.conflict`
-  ///   for a new team whose name looks like another's; `.tooSoon` for the team within its pause.
+  /// - Throws: `StoreError.notFound` for an unknown name; `.invalid` for a value out of bounds;
+  ///   `.conflict` for a new team whose name looks like another's; `.tooSoon` for the team within
+  ///   its pause.
   func changeAccount(
     named name: String, _ change: AccountChange, now: Timestamp
   ) async throws -> AccountProfile

@@ -19,8 +19,8 @@ package struct LeaseRequest: Codable, Hashable, Sendable {
   package var choices: WorkChoices?
   /// What the worker runs on; nil when its owner does not say.
   package var machine: MachineFacts?
-  /// Names the worker's process, at random at each start, so that copies of its folder are noticed; nil
-  /// from a program that is older.
+  /// Names the worker's process, at random at each start, so that copies of its folder are noticed;
+  /// nil from a program that is older.
   package var run: String?
 
   package init(

@@ -8,8 +8,9 @@ import WirePayloads
 /// Counts a cache as if it shared nothing: what sequences share of a common prefix is less than
 /// that, and a prefix that is held for sequences to come counts as one of them.
 package enum MemoryPlan {
-  /// For the program itself and for what passes need beside the weights' twentieth. A little less than
-  /// the coordinator counts (`UnitMemory`), whose caches are not rounded to blocks: what it gives fits.
+  /// For the program itself and for what passes need beside the weights' twentieth. A little less
+  /// than the coordinator counts (`UnitMemory`), whose caches are not rounded to blocks: what it
+  /// gives fits.
   private static let reservedBytes = 48 << 20
   /// At most this many sequences run together: more bring no speed.
   private static let mostSequences = 32
@@ -84,8 +85,8 @@ package enum MemoryPlan {
   /// What a `train` or `validate` unit may keep of its activations, and how many rows share a pass.
   ///
   /// - Parameter longest: tokens of the longest sequence.
-  /// - Throws: `ExecutionError.outOfMemory` when not even one sequence fits beside the weights and their
-  ///   transposes; `KernelError.invalidWeights` for impossible dimensions.
+  /// - Throws: `ExecutionError.outOfMemory` when not even one sequence fits beside the weights and
+  ///   their transposes; `KernelError.invalidWeights` for impossible dimensions.
   package static func trainingLimits(
     _ model: DenseModel, _ adapter: Adapter, weightBytes: Int, longest: Int, threads: Int,
     limitBytes: Int

@@ -1,7 +1,7 @@
 /// What the kernel says of this machine's memory.
 package enum SystemMemory {
-  /// Bytes that this process could get without swapping: those of the machine, or of its control group
-  /// if that has less; 0 where the system does not say.
+  /// Bytes that this process could get without swapping: those of the machine, or of its control
+  /// group if that has less; 0 where the system does not say.
   ///
   /// - Parameter root: where the system's files are.
   package static func availableBytes(root: String = "") -> Int {

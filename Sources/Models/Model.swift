@@ -17,7 +17,6 @@ package final class Model: Sendable {
     /// The format of the matrices in memory.
     package var weights: Weights
 
-    /// See the properties.
     package init(weights: Weights = .asStored) {
       self.weights = weights
     }

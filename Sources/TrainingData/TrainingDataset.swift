@@ -81,7 +81,8 @@ package struct TrainingDataset: Sendable {
     return ShuffledOrder.make(examples, seed: seed).prefix(count).sorted()
   }
 
-  /// Gives away the examples that were added since the last call, for whoever needs only their sizes.
+  /// Gives away the examples that were added since the last call, for whoever needs only their
+  /// sizes.
   package mutating func takeSequences() -> [TrainingBatch.Sequence] {
     defer { sequences = [] }
     return sequences

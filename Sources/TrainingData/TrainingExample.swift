@@ -16,7 +16,6 @@ package enum TrainingExample: Sendable, Equatable {
     /// Whether it is learnt: the assistant's turns without `"weight": 0`.
     package var isLearnt: Bool
 
-    /// See the properties.
     package init(role: String, content: ChatContent, name: String? = nil, isLearnt: Bool) {
       (self.role, self.content) = (role, content)
       (self.name, self.isLearnt) = (name, isLearnt)
@@ -30,7 +29,6 @@ package struct DatasetError: Error, Hashable, Sendable, CustomStringConvertible 
   package var line: Int?
   package var message: String
 
-  /// See the properties.
   package init(line: Int?, _ message: String) {
     (self.line, self.message) = (line, message)
   }
@@ -101,7 +99,8 @@ extension TrainingExample.Message {
     guard let members = value.objectValue?.withoutNulls else {
       throw Wrong(reason: "is no object")
     }
-    for key in members.keys.sorted(by: utf8Order) where !["role", "content", "name", "weight"].contains(key) {
+    for key in members.keys.sorted(by: utf8Order)
+    where !["role", "content", "name", "weight"].contains(key) {
       throw Wrong(reason: "\(quoted(key)) is not known here")
     }
     guard let role = members["role"]?.stringValue else { throw Wrong(reason: "\"role\" is missing") }

@@ -84,19 +84,22 @@ import Tokenizers
 
   @Test(arguments: [
     #""refusal":null,"annotations":[],"audio":null,"function_call":null,"tool_calls":null"#,
-    #""tool_calls":[],"annotations":null,"reasoning":null,"reasoning_content":null"#, #""name":null"#,
+    #""tool_calls":[],"annotations":null,"reasoning":null,"reasoning_content":null"#,
+    #""name":null"#,
   ])
   func answersAreAcceptedAsHistory(_ members: String) throws {
     let history = try messages(#"{"role":"assistant","content":"Hello!",\#(members)}"#)
     #expect(
       history
         == .messages([
-          ChatMessage(role: "user", content: "Hi"), ChatMessage(role: "assistant", content: "Hello!"),
+          ChatMessage(role: "user", content: "Hi"),
+          ChatMessage(role: "assistant", content: "Hello!"),
         ]))
   }
 
   @Test(arguments: [
-    #""reasoning":"hm""#, #""reasoning_content":"hm""#, #""reasoning":"hm","reasoning_content":"hm""#,
+    #""reasoning":"hm""#, #""reasoning_content":"hm""#,
+    #""reasoning":"hm","reasoning_content":"hm""#,
   ])
   func reasoningIsKept(_ members: String) throws {
     let history = try messages(#"{"role":"assistant","content":"Paris",\#(members)}"#)
@@ -109,12 +112,16 @@ import Tokenizers
   }
 
   @Test(arguments: [
-    (#"{"role":"assistant","content":"a","annotations":[{}]}"#, "unsupported_parameter", "annotations"),
+    (
+      #"{"role":"assistant","content":"a","annotations":[{}]}"#, "unsupported_parameter",
+      "annotations"
+    ),
     (#"{"role":"assistant","content":"a","audio":{"id":"x"}}"#, "unsupported_parameter", "audio"),
     (#"{"role":"user","content":"a","reasoning":"hm"}"#, "unsupported_parameter", "reasoning"),
     (#"{"role":"assistant","content":"a","reasoning":1}"#, "invalid_type", "reasoning"),
     (
-      #"{"role":"assistant","content":"a","reasoning":"b","reasoning_content":"c"}"#, "invalid_value",
+      #"{"role":"assistant","content":"a","reasoning":"b","reasoning_content":"c"}"#,
+      "invalid_value",
       "reasoning_content"
     ),
     (#"{"role":"assistant","content":null}"#, "invalid_type", "content"),

@@ -151,7 +151,9 @@ import Testing
       for body in [made.body, shown, listed] {
         let text = Array(body)
         for pair in ["\"\u{E9}\":\"one\"", "\"e\u{301}\":\"two\""] {
-          #expect(text.firstRange(of: Array(pair.utf8)) != nil, "\(String(decoding: body, as: UTF8.self))")
+          #expect(
+            text.firstRange(of: Array(pair.utf8)) != nil,
+            "\(String(decoding: body, as: UTF8.self))")
         }
       }
       // 64 code points, whatever they combine to.
@@ -177,12 +179,15 @@ import Testing
       #expect(running.json["status"] as? String == "in_progress")
       #expect(running.json["model"] as? String == "tiny")
       #expect(
-        running.json["request_counts"] as? [String: Int] == ["total": 6, "completed": 0, "failed": 4])
+        running.json["request_counts"] as? [String: Int] == [
+          "total": 6, "completed": 0, "failed": 4,
+        ])
       _ = try await client.send(.post, "/v1/batches/\(made.id)/cancel")
       try await coordinator.finalise()
       let ended = try await client.send(.get, "/v1/batches/\(made.id)")
       let file = try #require(ended.json["error_file_id"] as? String)
-      let lines = try await client.send(.get, "/v1/files/\(file)/content").body.split(separator: 10).map {
+      let errors = try await client.send(.get, "/v1/files/\(file)/content").body
+      let lines = try errors.split(separator: 10).map {
         try #require(try JSONSerialization.jsonObject(with: $0) as? [String: Any])
       }
       let failures = lines.compactMap { line -> String? in

@@ -16,7 +16,9 @@ import WireProtocol
     _ worker: TestWorker, _ coordinator: TestCoordinator, _ client: any TestClientProtocol
   ) async throws -> (lease: Lease, good: Data) {
     try await worker.enrol(coordinator, client, account: "account of \(worker.name)")
-    _ = try await client.createBatch([BatchRouteTests.line("a", ",\"logprobs\":true,\"top_logprobs\":3")])
+    _ = try await client.createBatch([
+      BatchRouteTests.line("a", ",\"logprobs\":true,\"top_logprobs\":3")
+    ])
     try await coordinator.validate()
     let lease = try #require(try await worker.lease(client).leases.first)
     let inputs = try await WorkerRouteTests.inputs(lease, worker, client)
@@ -119,7 +121,7 @@ import WireProtocol
       let theirs = try await Self.lease(other, coordinator, client)
       #expect(try await other.upload(theirs.lease, theirs.good, client).status == 200)
       coordinator.clock.advance(seconds: 601)
-      // One more is enough now, until a good one came.
+      // One more is enough, until a good one comes.
       #expect(try await worker.upload(lease, wrong, client).status == 400)
       #expect(try await worker.upload(lease, good, client).status == 429)
       coordinator.clock.advance(seconds: 601)

@@ -48,8 +48,9 @@ struct BlobRetentionTests {
     #expect(guarding.shortage(freeBytes: 0) == nil)
     // A guard that is off does not make a full disk writable.
     #expect(guarding.fullness(freeBytes: 4096)?.contains("full") == true)
-    #expect(guarding.fullness(freeBytes: 1 << 30) == nil && guarding.fullness(freeBytes: nil) == nil)
-    // A high guard refuses work long before the coordinator cannot answer any more.
+    #expect(
+      guarding.fullness(freeBytes: 1 << 30) == nil && guarding.fullness(freeBytes: nil) == nil)
+    // A high guard refuses work long before the coordinator stops answering.
     guarding.freeBytesMinimum = 1 << 50
     #expect(guarding.fullness(freeBytes: 1 << 30) == nil)
     #expect(guarding.fullness(freeBytes: 80_000_000)?.contains("almost full") == true)

@@ -292,7 +292,8 @@ struct LeaseTermsTests {
     #expect(MeasuredSpeed.updated(1e11, flops: 1e12, seconds: 1e-12) == 2e11)
   }
 
-  @Test("a claim counts between what passed since the result before and what passed since the lease")
+  @Test(
+    "a claim counts between what passed since the result before and what passed since the lease")
   func claims() {
     func seconds(_ claimed: Double?, before: Int? = nil) -> Double {
       MeasuredSpeed.seconds(

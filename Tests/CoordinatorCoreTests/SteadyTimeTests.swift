@@ -20,7 +20,9 @@ struct SteadyTimeTests {
     }
   }
 
-  @Test("a calendar that is set goes unnoticed for ten minutes", arguments: [-7300, 40 * 86_400] as [Double])
+  @Test(
+    "a calendar that is set goes unnoticed for ten minutes",
+    arguments: [-7300, 40 * 86_400] as [Double])
   func holds(seconds: Double) {
     var clocks = Clocks()
     #expect(clocks.read(after: 100) == 100)

@@ -79,7 +79,8 @@ struct WaitReasonsTests {
   func heldOff() {
     #expect(
       reasons([
-        worker("a", .banned), worker("b", .suspended), worker("c", .suspended), worker("d", .heldOff),
+        worker("a", .banned), worker("b", .suspended), worker("c", .suspended),
+        worker("d", .heldOff),
       ]).sentences() == [
         "No worker of the public pool may be given work: 1 is banned, 2 are suspended after wrong "
           + "results, 1 waits after a failed unit."
@@ -100,7 +101,8 @@ struct WaitReasonsTests {
     let choosy = worker("c", .free, profile(choices: WorkChoices(licences: ["mit"])))
     let all = reasons([memory, disk, choosy]).sentences()
     #expect(all.count == 1)
-    for part in ["1 offers too little memory", "1 has too little room in the cache (it needs 1000 MB",
+    for part in [
+      "1 offers too little memory", "1 has too little room in the cache (it needs 1000 MB",
       "1 takes other work by its owner's choice"]
     {
       #expect(all.first?.contains(part) == true, "\(all)")
@@ -122,7 +124,8 @@ struct WaitReasonsTests {
     moving.runningReplicas = 1
     #expect(moving.sentences().isEmpty)
     let long = reasons([worker("a", passedOver: [.needsMoreMemory: 3])]).sentences()
-    #expect(long.count == 1 && long[0].contains("too long for the memory") && long[0].contains("8000 MB"))
+    #expect(
+      long.count == 1 && long[0].contains("too long for the memory") && long[0].contains("8000 MB"))
   }
 
   @Test("a second account is missing only where nobody else could take the unit")
@@ -131,12 +134,13 @@ struct WaitReasonsTests {
     one.alone = [.init(account: "ann", name: nil, units: 2)]
     #expect(
       one.sentences() == [
-        "Too few accounts: 2 units run by one account wait for a worker of a second account, and no "
-          + "other account of the public pool is active."
+        "Too few accounts: 2 units run by one account wait for a worker of a second account, and "
+          + "no other account of the public pool is active."
       ])
     var small = reasons([worker("ann"), worker("bob", .free, profile(memory: 1))])
     small.alone = one.alone
-    #expect(small.sentences().first?.hasSuffix("is active with a machine that can take it.") == true)
+    #expect(
+      small.sentences().first?.hasSuffix("is active with a machine that can take it.") == true)
     var two = reasons([worker("ann"), worker("bob")])
     two.alone = one.alone
     #expect(two.sentences().isEmpty)

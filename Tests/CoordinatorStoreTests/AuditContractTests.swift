@@ -38,7 +38,7 @@ struct AuditContractTests {
   }
 
   @Test(
-    "what two accounts forged together is replaced before delivery, and both lose all they had of it",
+    "what two accounts forged is replaced before delivery, and both lose all they had of it",
     arguments: StoreKind.allCases)
   func replaced(kind: StoreKind) async throws {
     try await kind.withLaboratory(lots: .drawn([0])) { lab async throws in

@@ -271,7 +271,8 @@ struct FineTuningContractTests {
     }
   }
 
-  @Test("a worker that says that it is there does not hold up a round", arguments: StoreKind.allCases)
+  @Test(
+    "a worker that says that it is there does not hold up a round", arguments: StoreKind.allCases)
   func zombie(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       _ = try await Self.running(lab, pool: .public)
@@ -356,7 +357,9 @@ struct FineTuningContractTests {
       await #expect(throws: StoreError.self) {
         try await store.fineTuningEvents(of: first.id, key: stranger.key.id, after: nil, limit: 5)
       }
-      func list(_ metadata: ExactDictionary<String>, after: String? = nil) async throws -> [String] {
+      func list(
+        _ metadata: ExactDictionary<String>, after: String? = nil
+      ) async throws -> [String] {
         try await store.fineTuningJobs(
           key: lab.key.id, metadata: metadata, page: PageRequest(after: after, limit: 1)
         ).items.map(\.id)

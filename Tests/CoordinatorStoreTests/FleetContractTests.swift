@@ -103,7 +103,8 @@ struct FleetContractTests {
         #expect(try await invite(spelling) == "Zoë café")
       }
       #expect(try await lab.store.accounts().count == 1)
-      #expect(try await lab.store.account(named: "Zoe\u{308} cafe\u{301}")?.account.name == "Zoë café")
+      #expect(
+        try await lab.store.account(named: "Zoe\u{308} cafe\u{301}")?.account.name == "Zoë café")
       for (name, code) in [
         ("Zоë café", StoreError.Code.conflict), ("ZOË CAFÉ", .conflict), ("", .invalid),
         (" ", .invalid), ("a\nb", .invalid), ("N\u{1}ul", .invalid), ("\u{202e}x", .invalid),
@@ -191,7 +192,7 @@ struct FleetContractTests {
         now = now.adding(seconds: life * 2 / 3)
         #expect(try await record("later \(number)", of: worker, at: now))
       }
-      // Nobody is admitted with one that ended long ago, so that it is not there any more.
+      // Nobody is admitted with one that ended long ago, so it is forgotten.
       #expect(try await admission(lab, "0", worker, key: "another's") == .unknown)
       #expect(
         try await admission(lab, "later 9", worker, key: "another's") == .admitted(worker))

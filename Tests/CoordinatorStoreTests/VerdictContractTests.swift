@@ -120,7 +120,7 @@ struct VerdictContractTests {
   }
 
   @Test(
-    "a wrong result holds the whole account back, and its invitation admits nobody in the liar's place",
+    "a wrong result holds the whole account back; its invitation admits nobody in the liar's place",
     arguments: StoreKind.allCases)
   func account(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in

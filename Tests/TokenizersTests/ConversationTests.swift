@@ -96,7 +96,8 @@ import Tokenizers
     #expect(rendered.ignored == [1, 3])
     // Nothing is lost of what says nothing.
     #expect(try render(Self.known, [("critic", " \n"), ("user", "b")]).ignored == [])
-    // As Mistral's: a system message goes before the last user's turn, if that ends the conversation.
+    // As Mistral's: a system message goes before the last user's turn, if that ends the
+    // conversation.
     let last = """
       {% if messages[0].role == 'system' %}{% set s = messages[0].content %}{% set rest = messages[1:] %}\
       {% else %}{% set rest = messages %}{% endif %}\
@@ -130,7 +131,8 @@ import Tokenizers
 
   @Test func reasoningIsHandedOverUnderBothNames() throws {
     let message = ChatTemplate.message(role: "assistant", content: "a", reasoning: "why")
-    let source = "{% for m in messages %}{{ m.reasoning }} {{ m.reasoning_content }} {{ m.content }}{% endfor %}"
+    let source =
+      "{% for m in messages %}{{ m.reasoning }} {{ m.reasoning_content }} {{ m.content }}{% endfor %}"
     let rendered = try renderer(source).render([message], addGenerationPrompt: false)
     #expect(rendered == RenderedConversation(text: "why why a", ignored: []))
   }

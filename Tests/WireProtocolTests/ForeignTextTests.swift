@@ -7,7 +7,9 @@ struct ForeignTextTests {
   @Test("what a terminal would obey is not shown")
   func controls() {
     #expect(ForeignText.line("\u{1b}[2Jgone\r\n\u{7}now\u{202e}txt") == "[2Jgone now txt")
-    #expect(ForeignText.line("  Wartung am Sonntag, 8 Uhr – bis später  ") == "Wartung am Sonntag, 8 Uhr – bis später")
+    #expect(
+      ForeignText.line("  Wartung am Sonntag, 8 Uhr – bis später  ")
+        == "Wartung am Sonntag, 8 Uhr – bis später")
     #expect(ForeignText.line("\u{1b}\n") == nil)
     #expect(ForeignText.line(nil) == nil)
   }

@@ -107,7 +107,9 @@ import WorkerDaemon
           let socket = ControlSocket(dataFolder: place.path("worker"))
           #expect(try await socket.move(to: old).coordinator == old)
           try expectMove(old)
-          await #expect(throws: ControlError.self) { try await socket.move(to: "https://127.0.0.1:1") }
+          await #expect(throws: ControlError.self) {
+            try await socket.move(to: "https://127.0.0.1:1")
+          }
           try expectMove(old)
         }
         // By the coordinator's announcement.

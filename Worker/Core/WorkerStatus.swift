@@ -25,7 +25,7 @@ package enum WorkerActivity: Hashable, Sendable {
 
 /// The coordinator wants nothing of this worker at the moment.
 package struct TurningAway: Hashable, Sendable {
-  /// What it said last.
+  /// The coordinator's last refusal.
   package var failure: RequestFailure
   /// When it is asked again; nil while it is being asked.
   package var until: Moment?

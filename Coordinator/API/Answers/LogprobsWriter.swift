@@ -3,8 +3,8 @@ import ModelFormats
 import Tokenizers
 import WirePayloads
 
-/// Writes the log-probabilities of a sequence's first tokens in OpenAI's two shapes, some tokens at a
-/// time: as one value they would take a hundred times their size while they are encoded.
+/// Writes the log-probabilities of a sequence's first tokens in OpenAI's two shapes, some tokens at
+/// a time: as one value they would take a hundred times their size while they are encoded.
 struct LogprobsWriter<Decoder: TokenDecoder> {
   private let result: GenerateResult.Sequence
   private let count: Int
@@ -42,7 +42,8 @@ struct LogprobsWriter<Decoder: TokenDecoder> {
     try await writeList(emit) { index in
       let token = token(result.tokens[index])
       return ChatLogprobsEntry(
-        token: token.text, logprob: finite(result.logprobs[index]), bytes: token.bytes.map(Int.init),
+        token: token.text, logprob: finite(result.logprobs[index]),
+        bytes: token.bytes.map(Int.init),
         topLogprobs: alternatives(index).map { alternative in
           let token = self.token(alternative.id)
           return ChatLogprobsEntry.Alternative(
@@ -52,9 +53,9 @@ struct LogprobsWriter<Decoder: TokenDecoder> {
     try await emit(Data(",\"refusal\":null}".utf8))
   }
 
-  /// `logprobs` of a completion choice: parallel lists. `text_offset` is how many characters (Unicode
-  /// scalars) of the answer stand before each token; `top_logprobs` has the likeliest tokens and the
-  /// one that was chosen; a token that is no whole text is spelled by its bytes.
+  /// `logprobs` of a completion choice: parallel lists. `text_offset` is how many characters
+  /// (Unicode scalars) of the answer stand before each token; `top_logprobs` has the likeliest
+  /// tokens and the one that was chosen; a token that is no whole text is spelled by its bytes.
   ///
   /// - Parameter text: of the answer.
   func writeCompletion(of text: String, _ emit: (Data) async throws -> Void) async throws {

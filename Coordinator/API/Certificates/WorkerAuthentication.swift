@@ -2,11 +2,12 @@ import CoordinatorCore
 import CoordinatorStore
 import Hummingbird
 
-/// Admits workers: a client certificate that our authority signed, for a worker that is known and not
-/// revoked.
+/// Admits workers: a client certificate that our authority signed, for a worker that is known and
+/// not revoked.
 ///
-/// When a certificate begins is not asked: the authority signed it, so the clock is wrong. After its end
-/// it is good for `graceSeconds`, so that a worker that was away, or whose clock is wrong, can renew it.
+/// When a certificate begins is not asked: the authority signed it, so the clock is wrong. After
+/// its end it is good for `graceSeconds`, so that a worker that was away, or whose clock is wrong,
+/// can renew it.
 package struct WorkerAuthentication: Sendable {
   /// Seconds that a certificate is good after its end.
   package static let graceSeconds = StoreLimit.certificateGraceSeconds

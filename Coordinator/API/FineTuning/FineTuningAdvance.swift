@@ -50,7 +50,8 @@ package struct FineTuningAdvance {
       // A number that is none cannot be kept, however often it is tried.
       logger.error(
         "fine-tuning job diverged", metadata: ["job": "\(job.id)", "error": "\(error)"])
-      try await fail("diverged", "The job's numbers are no longer finite. A smaller learning rate may help.")
+      try await fail(
+        "diverged", "The job's numbers are no longer finite. A smaller learning rate may help.")
       return nil
     }
   }

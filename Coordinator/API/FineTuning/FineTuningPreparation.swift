@@ -13,7 +13,7 @@ import WireProtocol
 struct PreparedFineTuning {
   var plan: FineTuningPlan
   var cost: TrainingCost
-  /// Numbers of the adapter.
+  /// Trainable numbers of the adapter.
   var parameters: Int
   var training: ExampleSizes
   var validation: ExampleSizes?
@@ -40,7 +40,8 @@ struct FineTuningPreparation {
 
   private typealias Automatic = FineTuningOptions.Automatic
 
-  /// Bytes of memory that the files take: those of whoever keeps them as tokens are some times larger.
+  /// Bytes of memory that the files take: those of whoever keeps them as tokens are some times
+  /// larger.
   func memoryBytes() async throws -> Int {
     var bytes = 0
     for blob in [job.trainingBlob, job.validationBlob].compactMap({ $0 }) {
@@ -221,7 +222,8 @@ struct FineTuningPreparation {
     let round = Automatic.round(options, batches: epochs * perEpoch, machines: machines)
     let rank = options.rank ?? Automatic.rank
     var plan = FineTuningPlan(
-      model: base.manifest, training: blobs.training, validation: held.flatMap { _ in blobs.validation },
+      model: base.manifest, training: blobs.training,
+      validation: held.flatMap { _ in blobs.validation },
       trainingExamples: examples.count, validationExamples: held?.count ?? 0,
       seed: job.seed, rank: rank, alpha: options.alpha ?? Double(2 * rank),
       isRankStabilised: options.isRankStabilised ?? false,

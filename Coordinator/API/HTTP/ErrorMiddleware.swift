@@ -7,8 +7,8 @@ import Logging
 import NIOCore
 import WireProtocol
 
-/// Outermost middleware: names each request, turns every error into OpenAI's error object, and sets the
-/// headers that every answer has.
+/// Outermost middleware: names each request, turns every error into OpenAI's error object, and sets
+/// the headers that every answer has.
 package struct ErrorMiddleware: RouterMiddleware {
   package typealias Context = CoordinatorRequestContext
 

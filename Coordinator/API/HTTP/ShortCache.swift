@@ -2,8 +2,8 @@ import Synchronization
 
 /// Answers that are made once for everyone who asks within a moment.
 ///
-/// Who asks while an answer is being made waits for that one. An answer is forgotten when the moment is
-/// over, a failure at once.
+/// Who asks while an answer is being made waits for that one. An answer is forgotten when the
+/// moment is over, a failure at once.
 package final class ShortCache<Value: Sendable>: Sendable {
   private struct Entry {
     let number: Int

@@ -18,7 +18,9 @@ extension GenerationRequestParser {
     let role = try fields.requiredString("role")
     let isAnswer = role == "assistant"
     for key in fields.keys where !["role", "content", "name"].contains(key) {
-      if Self.isEmptyPart(key, of: fields) || isAnswer && Self.reasoningKeys.contains(key) { continue }
+      if Self.isEmptyPart(key, of: fields) || isAnswer && Self.reasoningKeys.contains(key) {
+        continue
+      }
       throw fields.unsupported(key)
     }
     guard ["system", "developer", "user", "assistant"].contains(role) else {

@@ -10,8 +10,8 @@ import WirePayloads
 import WireProtocol
 
 /// Receives one result: admitted, received within bounds, expanded when there is memory for it,
-/// compared with what the headers and the signature say, checked against the unit's inputs, stored, and
-/// only then submitted.
+/// compared with what the headers and the signature say, checked against the unit's inputs, stored,
+/// and only then submitted.
 struct ResultUpload {
   let environment: APIEnvironment
   let peer: WorkerAuthentication.Peer
@@ -25,7 +25,8 @@ struct ResultUpload {
     var energy: EnergyClaim?
   }
 
-  /// - Throws: `APIError` 400 `result_invalid`, 408, 409, 413, 426, 429, 503; `StoreError.leaseUnknown`.
+  /// - Throws: `APIError` 400 `result_invalid`, 408, 409, 413, 426, 429, 503;
+  ///   `StoreError.leaseUnknown`.
   ///
   /// - Returns: what became of it, and what kind of unit it is of.
   func receive(

@@ -2,8 +2,8 @@ import CoordinatorCore
 import HTTPTypes
 import Synchronization
 
-/// Who may send a result now: a worker one at a time, and for a while none who sent several that were
-/// no results. Asked before a body is read.
+/// Who may send a result now: a worker one at a time, and for a while none who sent several that
+/// were no results. Asked before a body is read.
 package final class UploadAdmission: Sendable {
   private struct Sender {
     var isSending = false
@@ -24,7 +24,7 @@ package final class UploadAdmission: Sendable {
   /// Invalid results in a row after which a lease ends and its worker is held back.
   private static let patience = 3
   private static let holdSeconds = 600
-  /// Workers to be remembered, about.
+  /// About how many workers are remembered.
   private static let remembered = 10_000
 
   package init() {}
@@ -54,7 +54,7 @@ package final class UploadAdmission: Sendable {
     }
   }
 
-  /// Ends an upload.
+  /// Ends an upload of `worker`, which may then begin another.
   package func end(_ worker: String, now: Timestamp) {
     state.withLock { state in
       state.sending -= 1

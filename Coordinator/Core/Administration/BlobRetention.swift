@@ -67,8 +67,8 @@ package struct DiskGuard: Hashable, Sendable {
 
   /// With less, the database cannot write, whatever the guard is.
   private static let leastBytes = 1_000_000
-  /// With more, what is there can still be read, deleted and answered, so that the guard alone is no
-  /// reason to send everybody away.
+  /// With more, what is there can still be read, deleted and answered, so that the guard alone is
+  /// no reason to send everybody away.
   private static let readyBytes = 100_000_000
 
   /// Why nothing can be written, in a sentence; nil while it can or nobody can tell.

@@ -2,8 +2,8 @@
 package struct Quota: Codable, Hashable, Sendable {
   /// Requests (lines of batches) in batches created within a day.
   package var requestsPerDay: Int?
-  /// Tokens, read and generated, of batches created within a day; of one that runs, those that it may
-  /// take. A batch that begins below the limit runs to its end.
+  /// Tokens, read and generated, of batches created within a day; of one that runs, those that it
+  /// may take. A batch that begins below the limit runs to its end.
   package var tokensPerDay: Int?
   /// Batches and fine-tuning jobs that have not ended.
   package var openBatches: Int?
@@ -134,8 +134,8 @@ extension QuotaRefusal: CustomStringConvertible {
       "This API key may make \(limit) requests a day: \(used) were made in the last 24 hours, and "
         + "this batch has \(wanted). Try again later, or ask the operator for more."
     case .tokensPerDay:
-      "This API key may use \(limit) tokens a day, and the batches of the last 24 hours used, or may "
-        + "use, \(used). Try again later, or ask the operator for more."
+      "This API key may use \(limit) tokens a day, and the batches of the last 24 hours used, or "
+        + "may use, \(used). Try again later, or ask the operator for more."
     case .openBatches:
       "This API key may have \(limit) batches open at the same time, and \(used) are. Wait until "
         + "one has ended, or cancel one."

@@ -72,11 +72,11 @@ package struct WaitReasons: Hashable, Sendable {
   /// Units that are open, and requests in none.
   package var pending: Int
   package var runningReplicas = 0
-  /// Those of workers that say nothing any more.
+  /// Running replicas whose workers have not been heard of lately.
   package var silentReplicas = 0
   package var awaitingReplay = 0
   package var work = Work.requests
-  /// What runs, for a sentence.
+  /// The model in words, such as `model tiny`; the batch where no model is known.
   package var model = "this batch"
   /// Units that workers called invalid, when none was computed.
   package var refusedUnits = 0
@@ -98,8 +98,8 @@ package struct WaitReasons: Hashable, Sendable {
     var sentences = pending > 0 ? stopped().map { [$0] } ?? handedOut() : []
     if silentReplicas > 0, silentReplicas == runningReplicas {
       sentences.append(
-        "\(Self.count(silentReplicas, "unit is", "units are")) held by workers that say nothing any "
-          + "more, until their leases end.")
+        "\(Self.count(silentReplicas, "unit is", "units are")) held by workers that say nothing "
+          + "any more, until their leases end.")
     }
     if refusedUnits > 0 {
       sentences.append(
@@ -119,7 +119,8 @@ package struct WaitReasons: Hashable, Sendable {
     switch leasing {
     case .paused: return "The coordinator's operator has paused the handing out of units."
     case .draining:
-      return "The coordinator's operator prepares maintenance: no units are handed out until it is over."
+      return
+        "The coordinator's operator prepares maintenance: no units are handed out until it is over."
     case .open: break
     }
     if workers.isEmpty {
@@ -130,7 +131,9 @@ package struct WaitReasons: Hashable, Sendable {
     return "No worker of the \(pool.rawValue) pool may be given work: "
       + Self.list([
         Self.count(held(.banned), "is banned", "are banned"),
-        Self.count(held(.suspended), "is suspended after a wrong result", "are suspended after wrong results"),
+        Self.count(
+          held(.suspended), "is suspended after a wrong result",
+          "are suspended after wrong results"),
         Self.count(held(.heldOff), "waits after a failed unit", "wait after failed units"),
       ]) + "."
   }
@@ -148,7 +151,8 @@ package struct WaitReasons: Hashable, Sendable {
       sentences.append(
         "Too few accounts: \(Self.units(group.units, "run by \(runner)")) for a worker "
           + "of a second account, and no other account of the \(pool.rawValue) pool "
-          + (free.count == fitting.count ? "is active." : "is active with a machine that can take it."))
+          + (free.count == fitting.count
+            ? "is active." : "is active with a machine that can take it."))
     }
     if exhaustedUnits > 0 {
       sentences.append(
@@ -173,15 +177,16 @@ package struct WaitReasons: Hashable, Sendable {
     let memory = UnitMemory.leastBytes(queue.cost, queue.cache)
     let offered = free.compactMap { $0.profile?.memoryLimitBytes }.max() ?? 0
     let room = free.compactMap { $0.profile?.cacheFreeBytes }.max() ?? 0
-    return "No worker of the \(pool.rawValue) pool can take \(queue.models.first ?? "the model") now: "
+    return
+      "No worker of the \(pool.rawValue) pool can take \(queue.models.first ?? "the model") now: "
       + Self.list([
         Self.count(reasons[.needsMoreMemory] ?? 0, "offers", "offer").map {
-          "\($0) too little memory (it needs \(Self.megabytes(memory)), the most that one offers is "
-            + "\(Self.megabytes(offered)))"
+          "\($0) too little memory (it needs \(Self.megabytes(memory)), the most that one offers "
+            + "is \(Self.megabytes(offered)))"
         },
         Self.count(reasons[.needsMoreDisk] ?? 0, "has", "have").map {
-          "\($0) too little room in the cache (it needs \(Self.megabytes(queue.cost.diskBytes)), the "
-            + "most is \(Self.megabytes(room)))"
+          "\($0) too little room in the cache (it needs \(Self.megabytes(queue.cost.diskBytes)), "
+            + "the most is \(Self.megabytes(room)))"
         },
         Self.count(
           reasons[.notChosen] ?? 0, "takes other work by its owner's choice",
@@ -221,7 +226,7 @@ package struct WaitReasons: Hashable, Sendable {
     count == 1 ? "1 \(one)" : "\(count) \(many)"
   }
 
-  /// Nil for none.
+  /// The count in words; nil for a count of 0.
   private static func count(_ count: Int, _ one: String, _ many: String) -> String? {
     count == 0 ? nil : (Self.count(count, one, many) as String)
   }

@@ -77,7 +77,8 @@ extension NewFineTuningJob {
         try CanonicalJSON.encode(
           Identity(
             key: keyID, model: model, training: trainingFileID, pool: pool.rawValue,
-            seed: isSeedGiven ? seed : nil, validation: validationFileID, suffix: suffix, options: options, metadata: try metadata.map { try jsonText($0) },
+            seed: isSeedGiven ? seed : nil, validation: validationFileID, suffix: suffix,
+            options: options, metadata: try metadata.map { try jsonText($0) },
             priority: priority)))
     }
   }

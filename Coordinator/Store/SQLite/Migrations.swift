@@ -384,8 +384,8 @@ package enum Migrations {
     ALTER TABLE worker ADD COLUMN machine TEXT;
     """
 
-  /// `likeness` is `NameLikeness.key` of the name; '' for a deleted account. Names of before there was a
-  /// rule may share one.
+  /// `likeness` is `NameLikeness.key` of the name; '' for a deleted account. Names of before there
+  /// was a rule may share one.
   private static let names = """
     ALTER TABLE account ADD COLUMN likeness TEXT NOT NULL DEFAULT '';
     ALTER TABLE account ADD COLUMN team_changed_at INTEGER;
@@ -396,8 +396,9 @@ package enum Migrations {
     """
 
   /// Failures and returns of accounts; how far a lease may be extended, and when it is late; since
-  /// when a unit lacks replicas, and how many accounts (machines in the trusted pool) had one. Speeds
-  /// that workers claimed are replaced by those that their accepted results took since the lease.
+  /// when a unit lacks replicas, and how many accounts (machines in the trusted pool) had one.
+  /// Speeds that workers claimed are replaced by those that their accepted results took since the
+  /// lease.
   private static let leases = """
     ALTER TABLE account ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE account ADD COLUMN backoff_until INTEGER;
@@ -434,10 +435,10 @@ package enum Migrations {
   /// How many accounts a unit wants was not kept before; of open units it follows from the replicas
   /// that they have and miss.
   ///
-  /// `unit.audit` is `due`, `passed` or `failed`; `unit.delivered` is the wrong result that somebody
-  /// was given before an audit found it. `confirmation` has an account's first few confirmations: by
-  /// an established account, or by the trusted machine, which is named by the unit. A replica has a
-  /// second receipt when an audit takes back what the first one gave.
+  /// `unit.audit` is `due`, `passed` or `failed`; `unit.delivered` is the wrong result that
+  /// somebody was given before an audit found it. `confirmation` has an account's first few
+  /// confirmations: by an established account, or by the trusted machine, which is named by the
+  /// unit. A replica has a second receipt when an audit takes back what the first one gave.
   private static let verdicts = """
     ALTER TABLE unit ADD COLUMN wanted INTEGER NOT NULL DEFAULT 2;
     ALTER TABLE unit ADD COLUMN audit TEXT;

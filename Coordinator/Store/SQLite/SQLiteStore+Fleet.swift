@@ -101,7 +101,8 @@ package extension SQLiteStore {
         VALUES (?, (SELECT coalesce(max(number), 0) + 1 FROM worker), ?, ?, ?, ?, ?, ?, ?)
         """,
         [
-          id, try invitation.value("account", as: String.self), Name.cleaned(worker.name) ?? "unnamed",
+          id, try invitation.value("account", as: String.self),
+          Name.cleaned(worker.name) ?? "unnamed",
           try invitation.value("trusted", as: Bool.self), invitationID, worker.publicKey, now, now,
         ])
       return try WorkerRecord.require(id, db)
@@ -222,7 +223,8 @@ extension Transaction {
 
   /// The account with this name, made when it is new.
   ///
-  /// - Throws: `StoreError.invalid` for what is no name; `.conflict` for a new one that looks like another's.
+  /// - Throws: `StoreError.invalid` for what is no name; `.conflict` for a new one that looks like
+  ///   another's.
   fileprivate func account(named name: String, now: Timestamp) throws -> AccountRecord {
     if let known = try db.first("SELECT * FROM account WHERE name = ?", [name]) {
       return try AccountRecord(row: known)
@@ -234,7 +236,8 @@ extension Transaction {
     let likeness = NameLikeness.key(of: name)
     if let other = try db.first("SELECT name FROM account WHERE likeness = ?", [likeness]) {
       let other: String = try other.value("name")
-      throw StoreError(.conflict, "The name \(name) looks like that of the account \(other): choose another.")
+      throw StoreError(
+        .conflict, "The name \(name) looks like that of the account \(other): choose another.")
     }
     let account = AccountRecord(id: identifiers.make("account_"), name: name, createdAt: now)
     try db.run(

@@ -188,13 +188,14 @@ extension Transaction {
   }
 
   /// A worker failed at a unit: it waits before it gets another, longer each time in a row. So does
-  /// its account when as many failed in a row as it has workers. Leases from before the last failure
-  /// are part of it: a machine that went away with several failed once.
+  /// its account when as many failed in a row as it has workers. Leases from before the last
+  /// failure are part of it: a machine that went away with several failed once.
   ///
   /// - Parameter leased: when the worker was given the unit.
   func noteFailure(of worker: String, leased: Timestamp, now: Timestamp) throws {
     guard
-      let row = try db.first("SELECT account, failures, failed_at FROM worker WHERE id = ?", [worker])
+      let row = try db.first(
+        "SELECT account, failures, failed_at FROM worker WHERE id = ?", [worker])
     else { throw Row.damaged("replica.worker") }
     if let last: Timestamp = try row.optional("failed_at"), leased < last { return }
     let failures: Int = try row.value("failures") + 1

@@ -61,8 +61,8 @@ extension Transaction {
       worker: submission.workerID, lastSeen: try worker?.optional("last_seen"), now: now)
   }
 
-  /// An accepted result, and nothing else, shows how fast its worker is, and that worker and account
-  /// do not fail any more.
+  /// An accepted result, and nothing else, shows how fast its worker is, and ends the row of
+  /// failures of worker and account.
   private func learn(from replica: Int64, of unit: UnitRow) throws {
     guard let flops = unit.flops,
       let row = try db.first(

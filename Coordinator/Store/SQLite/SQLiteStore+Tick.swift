@@ -54,7 +54,8 @@ package extension SQLiteStore {
 }
 
 extension Transaction {
-  /// Ends leases whose deadline passed, which counts as a failure; gives how many, and what went wrong with others.
+  /// Ends leases whose deadline passed, which counts as a failure; gives how many, and what went
+  /// wrong with others.
   fileprivate func expireLeases(
     limit: Int, now: Timestamp
   ) throws -> (expired: Int, failures: [String]) {

@@ -24,7 +24,8 @@ extension Transaction {
         """, [lots.pick(below: waiting)])
     }
     try db.run(
-      "UPDATE unit SET audit = 'due', failed_replays = 0 WHERE number = ? AND audit IS NULL", [unit])
+      "UPDATE unit SET audit = 'due', failed_replays = 0 WHERE number = ? AND audit IS NULL",
+      [unit])
   }
 
   private func confirmations(of account: String) throws -> Int {
@@ -63,7 +64,9 @@ extension Transaction {
   func settleAudit(
     _ before: UnitRow, _ result: NewResult, now: Timestamp
   ) throws -> ReplayOutcome {
-    guard let believed = before.unit.state.acceptance?.result else { throw Row.damaged("unit.state") }
+    guard let believed = before.unit.state.acceptance?.result else {
+      throw Row.damaged("unit.state")
+    }
     var row = before
     let actions = row.unit.audit(truth: result.digest)
     let accepted = before.unit.replicas.filter { $0.state == .accepted }

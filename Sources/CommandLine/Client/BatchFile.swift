@@ -43,12 +43,14 @@ struct BatchFile {
     }
     guard let first else {
       throw CommandError(
-        "\(path) is empty: a batch has at least one request, each on a line (`tally submit --help` shows one)")
+        "\(path) is empty: a batch has at least one request, each on a line (`tally submit --help` "
+          + "shows one)")
     }
     let value = try? JSONReader.parse(first.bytes, file: path, rules: .strict.limited(depth: 32))
     guard let endpoint = value?["url"]?.stringValue else {
       throw CommandError(
-        "\(path): line \(first.number) is not a batch request with a \"url\" (`tally submit --help` shows one)")
+        "\(path): line \(first.number) is not a batch request with a \"url\" (`tally submit "
+          + "--help` shows one)")
     }
     return endpoint
   }
@@ -56,7 +58,8 @@ struct BatchFile {
   /// Validates every line as the coordinator will.
   ///
   /// - Parameter models: that may be asked for.
-  /// - Throws: `CommandError` for an endpoint that no coordinator serves, and for too many requests.
+  /// - Throws: `CommandError` for an endpoint that no coordinator serves, and for too many
+  ///   requests.
   func check(endpoint: String, models: [String]) async throws -> Check {
     guard let served = GenerationEndpoint(rawValue: endpoint) else {
       let names = GenerationEndpoint.allCases.map(\.rawValue).joined(separator: " or ")

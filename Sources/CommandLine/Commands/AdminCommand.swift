@@ -189,9 +189,10 @@ struct AdminCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "minimum-worker-version", abstract: "Ask older workers to upgrade.",
       discussion: """
-        Workers of an older version get no more units and nobody joins with one: they stop and say what to upgrade. \
-        What they hold is still taken. A version above the coordinator's own, or one that would put off most of the \
-        workers that asked for work within a day, is refused unless --force says that it is meant.
+        Workers of an older version get no more units and nobody joins with one: they stop and say \
+        what to upgrade. What they hold is still taken. A version above the coordinator's own, or \
+        one that would put off most of the workers that asked for work within a day, is refused \
+        unless --force says that it is meant.
 
         EXAMPLES:
           tally admin minimum-worker-version 0.2.0
@@ -228,7 +229,9 @@ struct AdminCommand: AsyncParsableCommand {
         minimum.map { "workers older than \($0) are asked to upgrade" } ?? "any version is admitted")
     }
 
-    private func objection(to minimum: ProgramVersion, _ store: SQLiteStore) async throws -> String? {
+    private func objection(
+      to minimum: ProgramVersion, _ store: SQLiteStore
+    ) async throws -> String? {
       guard let own = ProgramVersion(ProtocolVersion.program) else { return nil }
       let now = APIEnvironment.systemTime()
       let yesterday = now.adding(seconds: -86400)

@@ -12,9 +12,10 @@ struct AdminWorkersCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "workers", abstract: "List the workers.",
     discussion: """
-      TRUST counts the valid results in a row that another account's machine confirmed; a wrong one makes it 0. STATE is \
-      empty, `trusted` (serves the trusted pool), `suspended` after a wrong result of it or its account, or `banned`. MACHINE is what the \
-      worker says of itself, unless its owner keeps it private.
+      TRUST counts the valid results in a row that another account's machine confirmed; a wrong \
+      one makes it 0. STATE is empty, `trusted` (serves the trusted pool), `suspended` after a \
+      wrong result of it or its account, or `banned`. MACHINE is what the worker says of itself, \
+      unless its owner keeps it private.
 
       EXAMPLES:
         tally admin workers

@@ -58,7 +58,8 @@ struct ModelCommand: AsyncParsableCommand {
     @Option(
       help: ArgumentHelp(
         "A file with a chat template to use in place of the model's own.",
-        discussion: "A template's text, or any file that `tally render --template` takes.", valueName: "file"),
+        discussion: "A template's text, or any file that `tally render --template` takes.",
+        valueName: "file"),
       completion: .file())
     var chatTemplate: String?
 

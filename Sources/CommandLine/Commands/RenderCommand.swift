@@ -12,9 +12,9 @@ struct RenderCommand: ParsableCommand {
       of the template, such as "bos_token" or "enable_thinking". Writes the text as it is, without a line end of its \
       own. What the template raises is an error.
 
-      Messages are handed over as in a batch: a role "developer" that the template does not name as "system"; content \
-      parts as they are where the template takes parts, joined by line ends where it does not. A message that the \
-      template leaves out is named on standard error.
+      Messages are handed over as in a batch: a role "developer" that the template does not name \
+      as "system"; content parts as they are where the template takes parts, joined by line ends \
+      where it does not. A message that the template leaves out is named on standard error.
 
       EXAMPLE:
         echo '{"messages": [{"role": "user", "content": "Hi"}], "add_generation_prompt": true}' \\

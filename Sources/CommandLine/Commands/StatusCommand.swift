@@ -6,9 +6,10 @@ struct StatusCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status", abstract: "Show how far a batch or fine-tuning job is, and why it waits.",
     discussion: """
-      Without BATCH, lists your batches and fine-tuning jobs, newest first. With a batch, shows its requests, units and replicas, how many units \
-      were verified by agreement and how many by replay, when its window closes, and, when it waits, the reason (for \
-      example that the pool has workers of one account only, and a second opinion needs another). With a fine-tuning \
+      Without BATCH, lists your batches and fine-tuning jobs, newest first. With a batch, shows \
+      its requests, units and replicas, how many units were verified by agreement and how many by \
+      replay, when its window closes, and, when it waits, the reason (for example that the pool \
+      has workers of one account only, and a second opinion needs another). With a fine-tuning \
       job, shows its rounds and their losses.
 
       EXAMPLES:

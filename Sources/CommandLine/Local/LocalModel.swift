@@ -39,7 +39,8 @@ struct LocalModel {
       .render(messages, addGenerationPrompt: true)
     if let index = rendered.ignored.first {
       throw CommandError(
-        "the model's chat template leaves out the \(index < messages.count - 1 ? "system" : "user's") message")
+        "the model's chat template leaves out the "
+          + "\(index < messages.count - 1 ? "system" : "user's") message")
     }
     return try bundle.tokenizer.encode(rendered.text, addSpecialTokens: false)
   }

@@ -55,8 +55,8 @@ struct Terminal: Sendable {
   /// Writes without buffering; a closed pipe is no reason to fail.
   func write(_ text: String) { try? stream.handle.write(contentsOf: Data(text.utf8)) }
 
-  /// A line, or lines, of which others may have written parts: nothing in them moves the cursor, changes the
-  /// terminal, or turns the direction of what follows. Styles stay.
+  /// A line, or lines, of which others may have written parts: nothing in them moves the cursor,
+  /// changes the terminal, or turns the direction of what follows. Styles stay.
   func line(_ text: String = "") { write(plain(text) + "\n") }
 
   /// A JSON document, which may hold what others wrote.
@@ -72,7 +72,9 @@ struct Terminal: Sendable {
       index, part in
       let shown = ForeignText.plain(part, keepsLines: true)
       guard index > 0, let end = shown.firstIndex(of: "m"),
-        shown[..<end].split(separator: ";").allSatisfy({ $0 == "0" || Style(rawValue: String($0)) != nil })
+        shown[..<end].split(separator: ";").allSatisfy({
+          $0 == "0" || Style(rawValue: String($0)) != nil
+        })
       else { return shown }
       return Self.escape + shown
     }.joined()

@@ -15,7 +15,6 @@ package struct PackedModelPlace: Hashable, Sendable {
   /// Bytes of memory that it may take; nil: as the system says.
   package let availableBytes: Int?
 
-  /// See the properties.
   package init(
     path: String, key: PackedModelKey, isVerified: Bool, availableBytes: Int? = nil
   ) {

@@ -193,7 +193,9 @@ package final class ConversationRenderer: Sendable {
     } else if let parts = members["content"]?.arrayValue {
       members["content"] = .array(
         parts.enumerated().map { number, part in
-          guard var part = part.objectValue, let text = part["text"]?.stringValue else { return part }
+          guard var part = part.objectValue, let text = part["text"]?.stringValue else {
+            return part
+          }
           part["text"] = mark(text, number)
           return .object(part)
         })

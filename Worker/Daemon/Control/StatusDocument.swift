@@ -61,8 +61,8 @@ package struct StatusDocument: Codable, Hashable, Sendable {
     package var threads: Int
     package var memory_bytes: Int
     package var cache_bytes: Int
-    /// What leaves the worker fewer threads or less memory than the machine has, in words; nil where it
-    /// is not the machine, but what the owner said.
+    /// What leaves the worker fewer threads or less memory than the machine has, in words; nil
+    /// where it is not the machine, but what the owner said.
     package var threads_because: String?
     package var memory_because: String?
     /// The setting that limits the cache, with its value.

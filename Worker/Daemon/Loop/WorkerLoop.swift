@@ -176,8 +176,8 @@ actor WorkerLoop {
     membership = member
   }
 
-  /// When the present certificate is to be renewed: by this process's own clock where the coordinator
-  /// said for how long it is valid, else by the calendar as it reads now.
+  /// When the present certificate is to be renewed: by this process's own clock where the
+  /// coordinator said for how long it is valid, else by the calendar as it reads now.
   var term: CertificateTerm? {
     guard let record = membership?.record else { return nil }
     let byCalendar = equipment.clock.moment(unixSeconds: record.renewAt)
