@@ -199,7 +199,7 @@ struct LeaseContractTests {
       var held: [Lease] = []
       while let lease = try await lab.lease(t).first, held.count < 100 { held.append(lease) }
       #expect(held.count == CoordinatorPolicy().maximumRunningLeases)
-      #expect(try await reasons(lab, t) == [.paused: 1])
+      #expect(try await reasons(lab, t) == [.holdsEnough: 1])
       try await lab.store.abandon(
         lease: held[0].id, worker: t.id, reason: .shuttingDown, detail: "", now: Laboratory.start)
       #expect(try await lab.lease(t).count == 1)
@@ -501,6 +501,9 @@ struct LeaseContractTests {
         let share = min(1, 2 / Double(accounts + 1))
         let most = min(Double(CoordinatorPolicy().maximumRunningLeases * 4), share * 400 + 4)
         #expect(Double(held) <= most && Double(held) >= min(most - 8, 120), "\(accounts): \(held)")
+        guard accounts > 1 else { return }
+        let told = try await reasons(lab, workers[0])
+        #expect((told[.holdsEnough] ?? 0) > 0 && told[.paused] == nil, "\(accounts): \(told)")
       }
     }
   }
