@@ -75,14 +75,34 @@ package struct DataFolder: Sendable {
     let key = PrivateFile(url.appendingPathComponent("ca.key.pem"))
     let lock = try FileLock(url.appendingPathComponent("ca.lock"), waiting: true)
     defer { lock.unlock() }
-    if certificate.exists {
-      return try Authority(
-        certificatePEM: try certificate.readText(), privateKeyPEM: try key.readText())
-    }
+    if certificate.exists { return try stored(certificate, key) }
     let authority = try Authority(creatingAt: now)
     try key.write(authority.privateKeyPEM())
     try certificate.write(authority.certificatePEM())
     return authority
+  }
+
+  /// - Throws: `ServerError.file` that names the file which is damaged or missing, and the cure.
+  private static func stored(_ certificate: PrivateFile, _ key: PrivateFile) throws -> Authority {
+    guard key.exists else { throw damage(of: key, "it is missing") }
+    do {
+      return try Authority(
+        certificatePEM: try certificate.readText(), privateKeyPEM: try key.readText())
+    } catch CertificateRefusal.certificateMalformed {
+      throw damage(of: certificate, "it is damaged, no certificate in PEM")
+    } catch CertificateRefusal.keyMalformed {
+      throw damage(of: key, "it is damaged, no P-256 key in PEM")
+    } catch CertificateRefusal.keyDoesNotMatchCertificate {
+      throw damage(of: key, "it is not the key of ca.pem")
+    }
+  }
+
+  private static func damage(of file: PrivateFile, _ what: String) -> ServerError {
+    .file(
+      file.url.path,
+      reason: "\(what). Put ca.pem and ca.key.pem back together from a backup (`tally admin backup` copies "
+        + "both). Without one, move both away: a new authority is made, and every worker has to join again "
+        + "with a new invitation")
   }
 
   /// The files of the certificate that the coordinator issues to itself, and of its key.

@@ -18,7 +18,7 @@ struct LeaseShareContractTests {
       var held: [Lease] = []
       while let lease = try await lab.lease(t).first, held.count < 100 { held.append(lease) }
       #expect(held.count == CoordinatorPolicy().maximumRunningLeases)
-      #expect(try await lab.idleReasons(t) == [.paused: 1])
+      #expect(try await lab.idleReasons(t) == [.holdsEnough: 1])
       try await lab.abandon(held[0], by: t, .shuttingDown)
       #expect(try await lab.lease(t).count == 1)
     }
@@ -46,6 +46,9 @@ struct LeaseShareContractTests {
         let share = min(1, 2 / Double(accounts + 1))
         let most = min(Double(CoordinatorPolicy().maximumRunningLeases * 4), share * 400 + 4)
         #expect(Double(held) <= most && Double(held) >= min(most - 8, 120), "\(accounts): \(held)")
+        guard accounts > 1 else { return }
+        let told = try await lab.idleReasons(workers[0])
+        #expect((told[.holdsEnough] ?? 0) > 0 && told[.paused] == nil, "\(accounts): \(told)")
       }
     }
   }

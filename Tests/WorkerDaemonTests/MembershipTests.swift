@@ -227,6 +227,18 @@ import WorkerDaemon
     #expect(ConnectionTrouble.untrusted.words(now: 0).contains("--ca FILE"))
   }
 
+  @Test func aServerThatIsNoCoordinatorIsNotSpokenOfAsOne() {
+    let troubles: [ConnectionTrouble] = [
+      .untrusted, .otherHost, .plainHTTP, .certificateRefused("it is not accepted"), .closed,
+    ]
+    for trouble in troubles {
+      let words = trouble.wordsOfServer
+      #expect(!words.contains("coordinator") && !words.contains("worker"), "\(words)")
+      #expect(!words.contains("--ca"), "\(words)")
+    }
+    #expect(ConnectionTrouble.other("no route").wordsOfServer == "no route")
+  }
+
   private static func words(_ body: () async throws -> some Sendable) async -> String {
     do {
       _ = try await body()

@@ -100,7 +100,7 @@ private struct LeaseCall {
         nextAddress: administration.nextAddress)
     }
     let limit = unitLimit()
-    var reasons: [IdleReason: Int] = limit > 0 ? [:] : [.paused: 1]
+    var reasons: [IdleReason: Int] = limit > 0 ? [:] : [.holdsEnough: 1]
     while leases.count < limit, leases.isEmpty || seconds < Double(request.secondsWanted) {
       let order = Scheduler.order(queues.map(\.queue), for: profile, present: present, now: now)
       reasons = order.passedOver
@@ -153,7 +153,7 @@ private struct LeaseCall {
         if room > 0, let unit = try freshUnit(queue, order[rank...], room: room) {
           return (unit, index)
         }
-        reasons[room > 0 ? .needsMoreMemory : .paused, default: 0] += queue.waitingRequests
+        reasons[room > 0 ? .needsMoreMemory : .holdsEnough, default: 0] += queue.waitingRequests
       }
     }
     for isReturning in [false, true] {
@@ -162,7 +162,9 @@ private struct LeaseCall {
         if let unit = try waitingUnit(queue, atMost: nil, isReturning: isReturning) {
           return (unit, index)
         }
-        if isReturning { reasons[.sameAccount, default: 0] += queue.missingReplicas }
+        guard isReturning else { continue }
+        let mayTake = held.room(for: .replicas, in: queue, fleet) > 0
+        reasons[mayTake ? .sameAccount : .holdsEnough, default: 0] += queue.missingReplicas
       }
     }
     return nil

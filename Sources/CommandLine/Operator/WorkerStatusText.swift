@@ -10,9 +10,7 @@ enum WorkerStatusText {
       lines.append("  " + name.padding(toLength: 14, withPad: " ", startingAt: 0) + value)
     }
     // What it waits for is in the first line.
-    if !status.summary.contains("; trying again in") {
-      add("attention", status.coordinator_problem)
-    }
+    if !status.summary.contains("; trying again ") { add("attention", status.coordinator_problem) }
     if !status.summary.contains("; going on in") { add("attention", status.unit_problem) }
     if let unit = status.unit {
       add("unit", Self.words(unit))

@@ -34,7 +34,7 @@ struct ProgressBar {
       let bar =
         terminal.styled(String(repeating: "█", count: filled), .green)
         + terminal.styled(String(repeating: "░", count: width - filled), .dim)
-      terminal.write("\r\u{1b}[K\(bar) \(text.prefix(max(20, terminal.columns - width - 2)))")
+      terminal.redraw(text, after: bar + " ", width: width + 1)
       isDrawn = true
       lastDrawn = now
     } else if Int(fraction * 10) > lastTenth {

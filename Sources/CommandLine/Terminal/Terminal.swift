@@ -59,6 +59,17 @@ struct Terminal: Sendable {
   /// changes the terminal, or turns the direction of what follows. Styles stay.
   func line(_ text: String = "") { write(plain(text) + "\n") }
 
+  /// Draws the present line anew, cut to the terminal's width. Nothing in the text, of which others may have
+  /// written parts, moves the cursor or changes the terminal.
+  ///
+  /// - Parameters:
+  ///   - drawing: what stands before the text, with its styles.
+  ///   - width: columns that the drawing takes.
+  func redraw(_ text: String, after drawing: String = "", width: Int = 0) {
+    let room = max(20, columns - 1 - width)
+    write("\r\u{1b}[K\(drawing)\(ForeignText.plain(text).prefix(room))")
+  }
+
   /// A JSON document, which may hold what others wrote.
   func json(_ document: Data) {
     write(ForeignText.json(String(decoding: document, as: UTF8.self)) + "\n")

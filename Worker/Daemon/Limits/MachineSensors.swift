@@ -32,7 +32,7 @@ struct MachineSensors: Sendable {
     around.isOnBattery = isOnBattery
     around.temperatureCelsius = temperature
     around.idleSeconds = idleSeconds(at: date.timeIntervalSince1970)
-    let local = Self.localTime(date)
+    let local = LocalTime.fields(unixSeconds: Int(date.timeIntervalSince1970))
     around.weekday = Int(local.tm_wday)
     around.minuteOfDay = Int(local.tm_hour) * 60 + Int(local.tm_min)
     around.ownMemoryBytes = ownMemoryBytes
@@ -45,16 +45,6 @@ struct MachineSensors: Sendable {
     around.threads = limits.threadsOrigin.map { _ in limits.threads }
     around.memoryBytes = limits.memoryBytes
     return around
-  }
-
-  /// In the machine's time zone as it is now: Foundation's would be that of the process's start.
-  private static func localTime(_ date: Date) -> tm {
-    var seconds = time_t(date.timeIntervalSince1970)
-    var local = tm()
-    // Reads /etc/localtime again where it has changed.
-    tzset()
-    localtime_r(&seconds, &local)
-    return local
   }
 
   // MARK: Load

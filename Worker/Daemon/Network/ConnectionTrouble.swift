@@ -105,6 +105,20 @@ package enum ConnectionTrouble: Hashable, Sendable {
     }
   }
 
+  /// The same for a server that is no coordinator, of which nothing but its address is known.
+  package var wordsOfServer: String {
+    switch self {
+    case .untrusted:
+      "it shows a certificate that this machine does not trust, or that is not valid by its clock: look at "
+        + "the clock (timedatectl) and at the package ca-certificates"
+    case .otherHost: "its certificate is for another host name or address"
+    case .plainHTTP: "it answers with HTTP without TLS: is the address right?"
+    case .certificateRefused: "it asks for a client certificate in the TLS handshake, and there is none for it"
+    case .closed: "the connection was closed or broke off"
+    case .handshakeFailed(let reason), .other(let reason): reason
+    }
+  }
+
   private static func wordsOfUntrusted(
     _ evidence: Evidence?, _ trusted: Digest?, _ now: Int
   ) -> String {
