@@ -27,8 +27,8 @@ package struct FineTuningService: Service {
 
   package func run() async throws {
     await cancelWhenGracefulShutdown {
-      var running = environment.now()
       await withDiscardingTaskGroup { group in
+        var running = environment.now()
         let active = ActiveJobs()
         while !Task.isCancelled {
           var next: Timestamp?

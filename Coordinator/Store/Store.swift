@@ -176,6 +176,9 @@ package protocol FleetStore: Sendable {
   func admission(
     of certificate: CertificateRecord, publicKey: Digest
   ) async throws -> WorkerAdmission
+  /// When a certificate ends by the clock as it is now: it is moved with deadlines. Nil when the
+  /// certificate is not known.
+  func certificateEnd(_ fingerprint: Digest) async throws -> Timestamp?
   func worker(_ id: String) async throws -> WorkerRecord?
   /// Calls a worker by another name.
   func rename(worker id: String, to name: String) async throws

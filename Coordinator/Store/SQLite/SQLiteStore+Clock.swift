@@ -60,6 +60,7 @@ private enum ClockMove {
     """,
     "UPDATE batch SET expires_at = expires_at + ?1 WHERE state IN ('validating', 'in_progress')",
     "UPDATE file SET expires_at = expires_at + ?1 WHERE expires_at IS NOT NULL",
+    "UPDATE certificate SET not_after = not_after + ?1",
     // 0 is that of a revoked one.
     "UPDATE invitation SET expires_at = expires_at + ?1 WHERE expires_at > 0",
     """
