@@ -134,6 +134,8 @@ private final class Clocks: Sendable {
     let clocks = Clocks()
     var running = try await Running(clocks)
     try await running.tick()
+    // Off for ten minutes.
+    clocks.pass(600)
     clocks.set(ahead: -33 * 365 * 86_400)
     running.clock = clocks.clock(kept: try await running.folder.store.keptClock())
     clocks.pass(60)

@@ -82,7 +82,7 @@ struct SteadyTimeTests {
 
   private static let kept = KeptClock(time: start, calendar: start)
 
-  @Test("a start after an outage goes by the calendar", arguments: [0, 5, 3600, 3 * day])
+  @Test("a start after an outage goes by the calendar", arguments: [0, 5, 3600, 3 * day] as [Double])
   func startsLate(seconds: Double) {
     var clocks = Self.started(ahead: seconds, of: Self.kept)
     #expect(clocks.read(after: 1) == seconds + 1 && clocks.time.jump == nil)
@@ -91,7 +91,7 @@ struct SteadyTimeTests {
 
   @Test(
     "a start with a calendar that is behind, or far ahead, is a jump like any other",
-    arguments: [-3600, -26 * 365 * day, 3 * day + 10, 40 * day])
+    arguments: [-3600, -26 * 365 * day, 3 * day + 10, 40 * day] as [Double])
   func startsWrong(seconds: Double) {
     var clocks = Self.started(ahead: seconds, of: Self.kept)
     #expect(clocks.time.jump?.seconds == seconds)
@@ -116,7 +116,7 @@ struct SteadyTimeTests {
     #expect(clocks.read(after: 5) == 7240 && clocks.time.jump?.seconds == 7200)
   }
 
-  @Test("a jump outlasts a restart, and so does its end", arguments: [7200, -7200, 40 * day])
+  @Test("a jump outlasts a restart, and so does its end", arguments: [7200, -7200, 40 * day] as [Double])
   func jumpOutlastsRestart(seconds: Double) {
     let kept = KeptClock(time: Self.start, calendar: Self.start.adding(seconds: seconds))
     // Ten seconds later the calendar is as wrong as it was.

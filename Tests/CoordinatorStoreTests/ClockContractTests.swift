@@ -126,13 +126,26 @@ struct ClockContractTests {
       try await lab.submit(lease, by: worker)
       func look(_ now: Timestamp) async throws -> (average: Double, streak: Int) {
         let overview = try await lab.store.accountOverview(worker.accountID, now: now)
-        return (overview.contribution.average.value(at: now), overview.streakDays)
+        return (overview.contribution.recentAverageCredit, overview.streakDays)
       }
       let before = try await look(Self.at(20))
       #expect(before.average > 0 && before.streak == 1)
       try await set(lab, days: days, at: 20)
       let after = try await look(Self.at(20, days: days))
-      #expect(after == before)
+      #expect(after.average == before.average && after.streak == before.streak)
+    }
+  }
+
+  @Test("a round of fine-tuning took as long as before", arguments: StoreKind.allCases, days)
+  func rounds(kind: StoreKind, days: Int) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let id = try await FineTuningContractTests.running(lab)
+      func published() async throws -> Timestamp? {
+        try await lab.store.fineTuningRounds(of: id, key: nil).first?.publishedAt
+      }
+      let before = try #require(try await published())
+      try await set(lab, days: days, at: 100)
+      #expect(try await published() == before.adding(seconds: days * 86_400))
     }
   }
 

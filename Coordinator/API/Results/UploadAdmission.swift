@@ -73,7 +73,7 @@ package final class UploadAdmission: Sendable {
   /// Notes a result that is none.
   ///
   /// - Returns: whether that is enough for its lease to end.
-  func noteInvalid(_ worker: String, now: Timestamp) -> Bool {
+  package func noteInvalid(_ worker: String, now: Timestamp) -> Bool {
     state.withLock { state in
       var sender = state.senders[worker] ?? Sender()
       sender.invalid += 1
