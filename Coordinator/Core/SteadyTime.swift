@@ -39,11 +39,12 @@ package struct SteadyTime: Sendable {
     self.elapsed = elapsed
     time = calendar
     guard let kept else { return }
+    let jumped = kept.calendar.seconds(since: kept.time)
     let passed = calendar.seconds(since: kept.calendar)
-    if abs(kept.calendar.seconds(since: kept.time)) > Self.toleranceSeconds,
-      Self.isOutage(passed)
-    {
-      // It jumped before and is as wrong, or as right, as it was then.
+    // Of two explanations the one by which less time passed, since less ends by it.
+    let isRight = jumped < 0 && Self.isOutage(calendar.seconds(since: kept.time))
+    if abs(jumped) > Self.toleranceSeconds, Self.isOutage(passed), !isRight {
+      // It had jumped before and is as wrong as it was then.
       time = kept.time.adding(seconds: max(0, passed))
     } else {
       time = kept.time

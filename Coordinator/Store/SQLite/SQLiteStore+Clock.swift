@@ -15,6 +15,7 @@ package extension SQLiteStore {
       for statement in ClockMove.clamped {
         try transaction.db.run(statement, [moved, now])
       }
+      for statement in ClockMove.forgotten { try transaction.db.run(statement) }
       let before = Day(containing: Timestamp(milliseconds: now.milliseconds - moved))
       for statement in ClockMove.days {
         try transaction.db.run(statement, [Day(containing: now).number - before.number])
@@ -67,8 +68,6 @@ private enum ClockMove {
     UPDATE worker SET suspended_until = suspended_until + ?1, backoff_until = backoff_until + ?1,
       average_at = average_at + ?1
     """,
-    // The next process asks anew who works with a key.
-    "UPDATE worker SET runs = NULL WHERE runs IS NOT NULL",
     // What a round of fine-tuning took so far, and how long its stragglers have.
     """
     UPDATE unit SET ended_at = ended_at + ?1 WHERE ended_at IS NOT NULL AND number IN (
@@ -93,6 +92,9 @@ private enum ClockMove {
       result_at = min(result_at + ?1, ?2)
     """
   ]
+
+  /// Forgotten: whether several processes work with a key shows again when they ask for work.
+  static let forgotten = ["UPDATE worker SET runs = NULL WHERE runs IS NOT NULL"]
 
   /// By days of UTC.
   static let days = [
