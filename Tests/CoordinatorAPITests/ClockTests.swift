@@ -22,10 +22,10 @@ private final class Clocks: Sendable {
     state.withLock { Self.start.adding(seconds: $0.elapsed + $0.ahead) }
   }
 
-  var clock: SteadyClock { clock(kept: nil) }
+  var clock: SteadyClock { started(kept: nil) }
 
   /// The clock of a process that starts now.
-  func clock(kept: KeptClock?) -> SteadyClock {
+  func started(kept: KeptClock?) -> SteadyClock {
     SteadyClock(
       calendar: { self.calendar }, elapsed: { self.state.withLock { .seconds($0.elapsed) } },
       kept: kept)
@@ -115,7 +115,7 @@ private final class Clocks: Sendable {
     clocks.pass(20)
     let kept = try await running.folder.store.keptClock()
     #expect(try await running.folder.now(calendar: clocks.calendar) == Clocks.start)
-    running.clock = clocks.clock(kept: kept)
+    running.clock = clocks.started(kept: kept)
     for _ in 0..<5 {
       clocks.pass(300)
       try await running.tick()
@@ -123,7 +123,7 @@ private final class Clocks: Sendable {
     }
     #expect(running.clock.now() == clocks.calendar && running.clock.jumpSeconds == nil)
     // It was believed, and once more after the next start there is nothing to move.
-    running.clock = clocks.clock(kept: try await running.folder.store.keptClock())
+    running.clock = clocks.started(kept: try await running.folder.store.keptClock())
     #expect(running.clock.jumpSeconds == nil)
     clocks.pass(2200)
     try await running.tick()
@@ -137,7 +137,7 @@ private final class Clocks: Sendable {
     // Off for ten minutes.
     clocks.pass(600)
     clocks.set(ahead: -33 * 365 * 86_400)
-    running.clock = clocks.clock(kept: try await running.folder.store.keptClock())
+    running.clock = clocks.started(kept: try await running.folder.store.keptClock())
     clocks.pass(60)
     try await running.tick()
     clocks.set(ahead: 0)
