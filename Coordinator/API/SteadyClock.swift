@@ -11,13 +11,15 @@ package final class SteadyClock: Sendable {
   /// - Parameters:
   ///   - calendar: the system's clock, which may be set.
   ///   - elapsed: the time since a fixed moment, which nobody sets.
+  ///   - kept: what the database kept of the clock before this process; nil: nothing.
   package init(
     calendar: @escaping @Sendable () -> Timestamp = APIEnvironment.systemTime,
-    elapsed: @escaping @Sendable () -> Duration = SteadyClock.sinceStart()
+    elapsed: @escaping @Sendable () -> Duration = SteadyClock.sinceStart(),
+    kept: KeptClock? = nil
   ) {
     self.calendar = calendar
     self.elapsed = elapsed
-    time = Mutex(SteadyTime(calendar: calendar(), elapsed: elapsed()))
+    time = Mutex(SteadyTime(calendar: calendar(), elapsed: elapsed(), kept: kept))
   }
 
   /// The time since this call; a machine's sleep counts.

@@ -64,6 +64,16 @@ package struct DataFolder: Sendable {
     return environment
   }
 
+  /// The time for commands beside the folder's coordinator: the system's, unless the coordinator does
+  /// not believe that now, or would not when it starts.
+  ///
+  /// - Parameter calendar: what the system's clock says.
+  package func now(
+    calendar: Timestamp = APIEnvironment.systemTime()
+  ) async throws -> Timestamp {
+    try await store.keptClock()?.now(calendar: calendar) ?? calendar
+  }
+
   /// BOINC's statistics files.
   package var statistics: StatisticsFolder {
     StatisticsFolder(url.appendingPathComponent("statistics"))

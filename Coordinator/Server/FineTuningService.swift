@@ -27,11 +27,13 @@ package struct FineTuningService: Service {
 
   package func run() async throws {
     await cancelWhenGracefulShutdown {
-      let running = environment.now()
       await withDiscardingTaskGroup { group in
+        var running = environment.now()
         let active = ActiveJobs()
         while !Task.isCancelled {
           var next: Timestamp?
+          // After the clock was set back, the start would be long to come.
+          running = min(running, environment.now())
           for job in await openJobs() {
             switch job.state {
             case .validating:

@@ -151,7 +151,8 @@ package struct TickService: Service {
         do {
           noteJump(&jump)
           try await followCalendar(&owed)
-          let report = try await environment.store.tick(now: environment.now())
+          let report = try await environment.store.tick(
+            now: environment.now(), calendar: clock.calendarNow())
           if report.expiredBatches > 0 { environment.wakeups.finalisation.signal() }
           if report.expiredLeases > 0 { environment.wakeups.replay.signal() }
           if let failure = report.firstFailure {
@@ -198,11 +199,12 @@ package struct TickService: Service {
       owed += due
     }
     if owed < 0 {
-      try await environment.store.moveDeadlines(seconds: owed)
+      try await environment.store.moveDeadlines(seconds: owed, now: clock.now())
       owed = 0
     }
     if let due, due > 0 {
-      try await environment.store.moveDeadlines(seconds: due)
+      try await environment.store.moveDeadlines(
+        seconds: due, now: clock.now().adding(seconds: due))
       clock.adopt()
     }
     if let due {

@@ -123,13 +123,30 @@ package protocol WorkStore: Sendable {
   ) async throws -> ReplayOutcome?
   /// Reports that the machine could not compute the unit; after the second time its requests fail.
   func failReplay(_ job: String, detail: String, now: Timestamp) async throws
-  /// Expires leases, replay jobs, batches and files that are due.
-  func tick(now: Timestamp) async throws -> TickReport
-  /// Moves what counts from its beginning, since the clock was set: deadlines of running leases and
-  /// replays, windows of open batches, and the time that workers wait.
-  func moveDeadlines(seconds: Double) async throws
+  /// Expires leases, replay jobs, batches and files that are due, and keeps the time now and then.
+  ///
+  /// - Parameters:
+  ///   - now: the time that the coordinator goes by.
+  ///   - calendar: what the system's clock says.
+  func tick(now: Timestamp, calendar: Timestamp) async throws -> TickReport
+  /// What was last kept of the clock; nil: nothing.
+  func keptClock() async throws -> KeptClock?
+  /// Moves every end and every beginning that something is measured from, since the clock was set, and
+  /// keeps the time. What tells of the past (creation, receipts, days of the history) stays.
+  ///
+  /// - Parameters:
+  ///   - seconds: what the clock was set forward by; negative: back.
+  ///   - now: the time from now on.
+  func moveDeadlines(seconds: Double, now: Timestamp) async throws
   /// What refers to each of these blobs, of one consistent view; blobs without uses are left out.
   func uses(of blobs: [Digest], now: Timestamp) async throws -> [Digest: [BlobUse]]
+}
+
+package extension WorkStore {
+  /// A tick while the calendar is right.
+  func tick(now: Timestamp) async throws -> TickReport {
+    try await tick(now: now, calendar: now)
+  }
 }
 
 /// Accounts and their workers.
@@ -160,6 +177,9 @@ package protocol FleetStore: Sendable {
   func admission(
     of certificate: CertificateRecord, publicKey: Digest
   ) async throws -> WorkerAdmission
+  /// When a certificate ends by the clock as it is now: it is moved with deadlines. Nil when the
+  /// certificate is not known.
+  func certificateEnd(_ fingerprint: Digest) async throws -> Timestamp?
   func worker(_ id: String) async throws -> WorkerRecord?
   /// Calls a worker by another name.
   func rename(worker id: String, to name: String) async throws

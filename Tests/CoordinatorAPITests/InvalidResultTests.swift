@@ -142,6 +142,15 @@ import WireProtocol
     try admission.begin("one", now: now)
   }
 
+  @Test func aClockThatIsSetBackHoldsNobodyForLonger() throws {
+    let admission = UploadAdmission()
+    try admission.begin("one", now: now)
+    for _ in 0..<3 { _ = admission.noteInvalid("one", now: now) }
+    admission.end("one", now: now)
+    #expect(throws: APIError.self) { try admission.begin("one", now: now.adding(seconds: 599)) }
+    try admission.begin("one", now: now.adding(seconds: -40 * 86_400))
+  }
+
   @Test func allTogetherSendABoundedNumber() throws {
     let admission = UploadAdmission()
     for worker in 0..<256 { try admission.begin("\(worker)", now: now) }

@@ -51,6 +51,11 @@ import X509
           WorkerRoute.renew, RenewalRequest(signingRequest: try worker.signingRequest()), client)
         #expect(late.status == 200)
       }
+      // A clock that is set right does not end a membership.
+      try await coordinator.store.moveDeadlines(
+        seconds: 9000 * 86400, now: coordinator.clock.now.adding(seconds: 9000 * 86400))
+      coordinator.clock.advance(seconds: 9000 * 86400)
+      #expect(try await worker.lease(client).reasons == [.noWork: 1])
       // The certificate's time is checked for each request, not for each connection.
       coordinator.clock.advance(seconds: 86400)
       let late = try await worker.post(

@@ -355,7 +355,8 @@ struct LeaseEndContractTests {
         let batch = try await lab.runningBatch(lines: 1, windowSeconds: 3600)
         let a = try await lab.worker("a", account: "ann")
         let lease = try #require(try await lab.lease(a).first)
-        try await lab.store.moveDeadlines(seconds: Double(days * 86_400))
+        try await lab.store.moveDeadlines(
+          seconds: Double(days * 86_400), now: now.adding(seconds: days * 86_400))
         let set = now.adding(seconds: days * 86_400 + 10)
         let report = try await lab.store.tick(now: set)
         #expect(report.expiredLeases == 0 && report.expiredBatches == 0)

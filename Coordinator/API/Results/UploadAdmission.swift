@@ -35,7 +35,10 @@ package final class UploadAdmission: Sendable {
   package func begin(_ worker: String, now: Timestamp) throws {
     try state.withLock { state in
       var sender = state.senders[worker] ?? Sender()
-      if let until = sender.heldUntil, until > now {
+      // Held for longer is only who was before the clock was set back.
+      if let until = sender.heldUntil, until > now,
+        until <= now.adding(seconds: Self.holdSeconds)
+      {
         throw APIError.tryLater(
           .tooManyRequests, "This worker sent \(sender.invalid) invalid results in a row.",
           seconds: Int(until.seconds(since: now).rounded(.up)))
@@ -70,7 +73,7 @@ package final class UploadAdmission: Sendable {
   /// Notes a result that is none.
   ///
   /// - Returns: whether that is enough for its lease to end.
-  func noteInvalid(_ worker: String, now: Timestamp) -> Bool {
+  package func noteInvalid(_ worker: String, now: Timestamp) -> Bool {
     state.withLock { state in
       var sender = state.senders[worker] ?? Sender()
       sender.invalid += 1

@@ -41,17 +41,21 @@ package struct BlobRetention: Hashable, Sendable {
   /// - Parameters:
   ///   - uses: everything that refers to the blob.
   ///   - writtenAt: when its bytes were stored last.
-  package func kind(uses: [BlobUse], writtenAt: Timestamp, now: Timestamp) -> Kind {
+  ///   - clockSetAt: when the clock was last set, by its time from then on; nil: never. Nobody knows how
+  ///     old an earlier time is, so it counts as this one.
+  package func kind(
+    uses: [BlobUse], writtenAt: Timestamp, clockSetAt: Timestamp? = nil, now: Timestamp
+  ) -> Kind {
     if uses.contains(.model) { return .models }
     if uses.contains(.file) { return .files }
     if uses.contains(.openBatch) { return .openBatches }
     if uses.contains(.openUnit) { return .openUnits }
     let isEvidence = uses.contains { use in
       guard case .endedUnit(let end) = use else { return false }
-      return now < end.adding(seconds: resultDays * 86_400)
+      return now < max(end, clockSetAt ?? end).adding(seconds: resultDays * 86_400)
     }
     if isEvidence { return .endedUnits }
-    return writtenAt < youngest(now: now) ? .unused : .recent
+    return max(writtenAt, clockSetAt ?? writtenAt) < youngest(now: now) ? .unused : .recent
   }
 
   /// What was written at this time or later is spared.

@@ -16,8 +16,12 @@ package extension SQLiteStore {
       let db = transaction.db
       if isRetry,
         let row = try FineTuningRow.all(
-          where: "fingerprint = ? AND created_at >= ? ORDER BY number DESC LIMIT 1",
-          [fingerprint, now.adding(seconds: -StoreLimit.createRetrySeconds)], db
+          where: "fingerprint = ? AND created_at BETWEEN ? AND ? ORDER BY number DESC LIMIT 1",
+          [
+            // Later ones too, but not from before the clock was set back.
+            fingerprint, now.adding(seconds: -StoreLimit.createRetrySeconds),
+            now.adding(seconds: StoreLimit.createRetrySeconds),
+          ], db
         ).first
       {
         return row.record

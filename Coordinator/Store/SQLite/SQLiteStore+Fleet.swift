@@ -154,6 +154,13 @@ package extension SQLiteStore {
     }
   }
 
+  func certificateEnd(_ fingerprint: Digest) async throws -> Timestamp? {
+    try await read { db in
+      try db.first("SELECT not_after FROM certificate WHERE fingerprint = ?", [fingerprint])?
+        .value("not_after")
+    }
+  }
+
   func worker(_ id: String) async throws -> WorkerRecord? {
     try await read { try WorkerRecord.find(id, $0) }
   }

@@ -76,21 +76,23 @@ extension Quota.Usage {
   /// runs, by the tokens that it may take.
   fileprivate init(key: String, now: Timestamp, _ db: Database) throws {
     let day = now.adding(seconds: -Quota.daySeconds)
+    // What others create at this moment counts; what is from before the clock was set back does not.
+    let end = now.adding(seconds: Quota.daySeconds)
     self.init(
       requests: try db.integer(
         """
         SELECT sum(max(total, lines)) FROM batch
-        WHERE key_id = ? AND created_at > ? AND state <> 'failed'
-        """, [key, day]),
+        WHERE key_id = ? AND created_at > ? AND created_at < ? AND state <> 'failed'
+        """, [key, day, end]),
       tokens: try db.integer(
         """
         SELECT ifnull((SELECT sum(CASE WHEN state IN ('in_progress', 'cancelling')
               THEN max(reserved_tokens, input_tokens + output_tokens)
               ELSE input_tokens + output_tokens END) FROM batch
-            WHERE key_id = ? AND created_at > ?), 0)
+            WHERE key_id = ? AND created_at > ? AND created_at < ?), 0)
           + ifnull((SELECT sum(trained_tokens) FROM fine_tuning_job
-            WHERE key_id = ? AND created_at > ?), 0)
-        """, [key, day, key, day]),
+            WHERE key_id = ? AND created_at > ? AND created_at < ?), 0)
+        """, [key, day, end, key, day, end]),
       openBatches: try db.integer(
         """
         SELECT (SELECT count(*) FROM batch WHERE key_id = ?

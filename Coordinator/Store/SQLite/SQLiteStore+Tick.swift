@@ -3,7 +3,7 @@ import GRDB
 import WireProtocol
 
 package extension SQLiteStore {
-  func tick(now: Timestamp) async throws -> TickReport {
+  func tick(now: Timestamp, calendar: Timestamp) async throws -> TickReport {
     var report = TickReport()
     // Slices, so that a fleet that vanished at once does not hold up everyone else.
     while case let slice = try await write({ try $0.expireLeases(limit: 100, now: now) }),
@@ -23,7 +23,8 @@ package extension SQLiteStore {
     }
     while try await write({ try $0.noteLateLeases(limit: 100, now: now) }) > 0 {}
     report.deletedFiles = try await write { transaction in
-      try transaction.db.all(
+      try transaction.keep(time: now, calendar: calendar)
+      return try transaction.db.all(
         "DELETE FROM file WHERE expires_at <= ? RETURNING blob, created_at", [now]
       ).map {
         DeletedFile(blob: try $0.value("blob"), createdAt: try $0.value("created_at"))

@@ -120,7 +120,7 @@ struct ModelCommand: AsyncParsableCommand {
       let total = try ModelImport.workBytes(path: path, origin: origin)
       var done = 0
       let record = try await ModelImport(store: folder.store, blobs: folder.blobs).add(
-        path: path, name: name, origin: origin, rounded: rounding, now: APIEnvironment.systemTime()
+        path: path, name: name, origin: origin, rounded: rounding, now: folder.now()
       ) { bytes in
         done += bytes
         bar.show(
