@@ -235,6 +235,8 @@ import Tokenizers
     ("{}", "missing_required_parameter", "custom_id"),
     ("{\"custom_id\":3}", "invalid_type", "custom_id"),
     ("{\"custom_id\":\"\"}", "invalid_value", "custom_id"),
+    ("{\"custom_id\":\"a\\u0000b\"}", "invalid_value", "custom_id"),
+    ("{\"custom_id\":\"\\u0000\"}", "invalid_value", "custom_id"),
     ("{\"custom_id\":\"a\",\"method\":\"GET\"}", "invalid_method", "method"),
     ("{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/completions\"}", "invalid_url", "url"),
     (
@@ -268,6 +270,18 @@ import Tokenizers
     }
     #expect(error?.code == code)
     #expect(error?.param == param)
+  }
+
+  @Test func noBadLineIsAnsweredUnderHalfItsName() {
+    func named(_ id: String) -> [UInt8] { Array("{\"custom_id\":\"\(id)\"}".utf8) }
+    #expect(BatchLineValidator.customID(of: named("a")) == "a")
+    #expect(BatchLineValidator.customID(of: named("a\\u0000b")) == nil)
+  }
+
+  @Test func promptsMayHoldNUL() throws {
+    var validator = Self.validator(.completions)
+    let line = try validator.validate(Self.completion("\"prompt\":\"a\\u0000b\""), number: 1)
+    #expect(line.request.prompt == .texts(["a\0b"]))
   }
 
   @Test func linesAreComparedWithEachOther() throws {

@@ -278,6 +278,9 @@ import Testing
     ("FILE,ENDPOINT,\"completion_window\":\"1 day\"", "completion_window"),
     ("FILE,ENDPOINT,WINDOW,\"metadata\":{\"k\":1}", "metadata"),
     ("FILE,ENDPOINT,WINDOW,\"metadata\":{\"tally_pool\":\"x\"}", "metadata"),
+    ("FILE,ENDPOINT,WINDOW,\"metadata\":{\"k\":\"a\\u0000b\"}", "metadata"),
+    ("FILE,ENDPOINT,WINDOW,\"metadata\":{\"k\\u0000\":\"a\"}", "metadata"),
+    ("\"input_file_id\":\"IDENTITY\\u0000x\",ENDPOINT,WINDOW", "input_file_id"),
     ("FILE,ENDPOINT,WINDOW,\"surprise\":1", "surprise"),
     (
       "FILE,ENDPOINT,WINDOW,\"output_expires_after\":{\"anchor\":\"created_at\",\"seconds\":1}",
@@ -289,6 +292,7 @@ import Testing
     try await coordinator.test { client in
       let file = try await client.upload(Data("x".utf8))
       let json = "{\(members)}".replacing("FILE", with: "\"input_file_id\":\"\(file.id)\"")
+        .replacing("IDENTITY", with: file.id)
         .replacing("ENDPOINT", with: "\"endpoint\":\"/v1/chat/completions\"")
         .replacing("WINDOW", with: "\"completion_window\":\"24h\"")
       let answer = try await client.send(.post, "/v1/batches", json: json)
