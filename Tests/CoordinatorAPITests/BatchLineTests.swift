@@ -332,7 +332,14 @@ import Tokenizers
     func bytes(_ text: String) -> LineReader.Line { .bytes(Array(text.utf8)) }
     #expect(try await lines("\u{FEFF}ab\r\n\ncd", chunk: chunk) == [bytes("ab"), bytes(""), bytes("cd")])
     #expect(try await lines("ab\n", chunk: chunk) == [bytes("ab")])
+    // Files that were joined; U+FEFF elsewhere is a character.
+    #expect(
+      try await lines("\u{FEFF}a\n\u{FEFF}b\u{FEFF}\n\u{FEFF}\r\n", chunk: chunk)
+        == [bytes("a"), bytes("b\u{FEFF}"), bytes("")])
     #expect(try await lines("", chunk: chunk) == [])
+    for blank in ["\n", " \t\n", "\r\r\r\n", "\u{FEFF}\r\n", "\u{FEFF} \r\r\n", "\u{FEFF}"] {
+      #expect(try await lines(blank, chunk: chunk).allSatisfy(\.isBlank), "\(Array(blank.utf8))")
+    }
     #expect(
       try await lines("abcdefghijk\nb\nabcdefghijkl", limit: 5, chunk: chunk)
         == [.tooLong, bytes("b"), .tooLong])

@@ -68,8 +68,10 @@ def test_requests_of_many_kinds(fresh_fleet, tiny_model, tmp_path):
     parts = [line("one", text("Name a colour now.")), line("two", text(two)), line("end", text("Name a \ncolour now."))]
     for request in parts:
         request["body"]["model"] = "parts"
-    # As editors and shells leave it: a byte order mark, CRLF, and blank lines, also before the first request.
-    spelled = b"\xef\xbb\xbf\r\n \t\r\n" + jsonl(parts).replace(b"\n", b"\r\n") + b"\r\n"
+    # As editors and shells leave it: byte order marks of joined files, CRLF, and blank lines, also before the
+    # first request.
+    mark = b"\xef\xbb\xbf"
+    spelled = mark + b"\r\n \t\r\n\r\r\n" + mark + jsonl(parts).replace(b"\n", b"\r\n") + b"\r\n" + mark + b"\n"
     tokens = {identifier: prompt_tokens(line) for identifier, line in run(fleet, tmp_path, spelled).items()}
     assert tokens["one"] == tokens["two"] != tokens["end"]
     # A template that takes texts alone is given one.

@@ -146,6 +146,14 @@ import TrainingData
     #expect(try Self.dataset("\n \n", Self.encoder()).errors.first?.description == "there is no example")
   }
 
+  @Test func byteOrderMarksOfJoinedFilesAreNoLines() throws {
+    let line = #"{"text": "fine"}"#
+    let joined = try Self.dataset(
+      "\u{FEFF}\(line)\n\u{FEFF}\n\u{FEFF}\(line)\n\u{FEFF} \r\r", Self.encoder())
+    #expect(joined.errors == [])
+    #expect(joined.lines == 2 && joined.sequences.count == 2)
+  }
+
   @Test func templatesThatRewriteThePastAreRefused() throws {
     // Only the last turn keeps its content as it is.
     let forgetful = """
