@@ -197,6 +197,25 @@ import Testing
           "line 4 invalid_json_line Line 4", "c invalid_value Line 5",
         ])
 
+      // JSON of another form is bad lines, as long as one is good.
+      for first in [["["], ["{\"custom_id\": \"cut\","], ["[{\"custom_id\":\"a\"}]"]] {
+        let some = try await client.createBatch(first + [Self.line("a"), "]"], extra: skip)
+        try await coordinator.validate()
+        let running = try await client.send(.get, "/v1/batches/\(some.id)")
+        #expect(running.json["status"] as? String == "in_progress", "\(first)")
+        #expect(
+          running.json["request_counts"] as? [String: Int]
+            == ["total": 3, "completed": 0, "failed": 2], "\(first)")
+        _ = try await client.send(.post, "/v1/batches/\(some.id)/cancel")
+        try await coordinator.finalise()
+      }
+      let list = try await client.createBatch(["[", "{\"custom_id\": \"a\"},", "]"], extra: skip)
+      try await coordinator.validate()
+      let told = try await client.send(.get, "/v1/batches/\(list.id)")
+      let errors = (told.json["errors"] as? [String: Any])?["data"] as? [[String: Any]] ?? []
+      #expect(errors.count == 1)
+      #expect((errors.first?["message"] as? String)?.contains("JSON, not JSONL") == true)
+
       // Where no line is good, nothing is skipped.
       let bad = try await client.createBatch(["{not json", "[]x"], extra: skip)
       try await coordinator.validate()

@@ -120,6 +120,17 @@ def exit_codes(fleet, tmp_path, line):
     errors = [json.loads(line) for line in (tmp_path / "out.jsonl.errors").read_text().splitlines()]
     assert [error["custom_id"] for error in errors] == ["bad", "line 4"]
 
+    # Whatever the first line is, the endpoint is told by the first that names one.
+    for first in (b"[\n", b"hello\n", b'{"custom_id": "cut",\n', b'"' + b"x" * (20 << 20) + b'"\n'):
+        source.write_bytes(first + jsonl([good]))
+        checked = submit(fleet, source, "--check", check=False)
+        assert "1 of 2 lines" in checked.stderr and checked.stdout.startswith("line 1:"), (first[:9], checked)
+    source.write_bytes(b"{broken\n" + jsonl([good]))
+    submit(fleet, source, "--skip-bad-lines", "--output", output)
+    assert [json.loads(line)["custom_id"] for line in output.read_text().splitlines()] == ["good"]
+    source.write_bytes(json.dumps([good]).encode())
+    assert "JSON, not JSONL" in submit(fleet, source, "--check", check=False).stderr
+
     for content, words in (
         (b"", "is empty"), (b"\r\n \t\n", "is empty"), (json.dumps([good]).encode(), "JSON, not JSONL"),
         (json.dumps(good, indent=2).encode(), "JSON, not JSONL"), (b"hello\n", "line 1 is not a batch request"),

@@ -28,12 +28,13 @@ struct DemoRun {
   private func work(_ requests: [DemoRequest], _ client: APIClient) async throws {
     heading("\(requests.count) prompts; both accounts run every unit, and the results are compared")
     let start = ContinuousClock.now
+    let endpoint = try await BatchFile(path: command.prompts).endpoint(skipsBadLines: false)
     let uploaded = try await client.upload(URL(filePath: command.prompts), purpose: "batch") { _, _ in }
     let batch = try await client.post(
       "/v1/batches",
       BatchCreation(
-        input_file_id: uploaded.id, endpoint: try await BatchFile(path: command.prompts).endpoint(),
-        completion_window: "24h", metadata: ["tally_pool": "public"]), as: BatchObject.self)
+        input_file_id: uploaded.id, endpoint: endpoint, completion_window: "24h",
+        metadata: ["tally_pool": "public"]), as: BatchObject.self)
     var bar = ProgressBar()
     let progress = try await BatchWatcher(client: client, patience: .seconds(5)) {
       try fleet.checkRunning()
