@@ -85,6 +85,8 @@ import Tokenizers
   @Test(arguments: [
     #""refusal":null,"annotations":[],"audio":null,"function_call":null,"tool_calls":null"#,
     #""tool_calls":[],"annotations":null,"reasoning":null,"reasoning_content":null"#, #""name":null"#,
+    #""images":[],"thinking_blocks":[],"reasoning_details":[],"provider_specific_fields":{}"#,
+    #""refusal":"","function_call":{},"annotations":[{"type":"url_citation","url_citation":{"url":"x"}}]"#,
   ])
   func answersAreAcceptedAsHistory(_ members: String) throws {
     let history = try messages(#"{"role":"assistant","content":"Hello!",\#(members)}"#)
@@ -92,6 +94,17 @@ import Tokenizers
       history
         == .messages([
           ChatMessage(role: "user", content: "Hi"), ChatMessage(role: "assistant", content: "Hello!"),
+        ]))
+  }
+
+  /// OpenAI shows a refusal in the place of an answer.
+  @Test(arguments: [#""content":null"#, #""content":"""#, #""annotations":[]"#])
+  func aRefusalIsWhatTheAssistantSaid(_ members: String) throws {
+    let history = try messages(#"{"role":"assistant","refusal":"No.",\#(members)}"#)
+    #expect(
+      history
+        == .messages([
+          ChatMessage(role: "user", content: "Hi"), ChatMessage(role: "assistant", content: "No."),
         ]))
   }
 
@@ -109,7 +122,14 @@ import Tokenizers
   }
 
   @Test(arguments: [
-    (#"{"role":"assistant","content":"a","annotations":[{}]}"#, "unsupported_parameter", "annotations"),
+    (#"{"role":"user","content":"a","annotations":[{}]}"#, "unsupported_parameter", "annotations"),
+    (#"{"role":"user","content":"a","images":[]}"#, "unsupported_parameter", "images"),
+    (#"{"role":"assistant","content":"a","annotations":"b"}"#, "unsupported_parameter", "annotations"),
+    (#"{"role":"assistant","content":"a","images":[{}]}"#, "unsupported_parameter", "images"),
+    (#"{"role":"assistant","content":"a","tool_calls":[{}]}"#, "unsupported_parameter", "tool_calls"),
+    (#"{"role":"assistant","content":"a","refusal":"b"}"#, "invalid_value", "refusal"),
+    (#"{"role":"assistant","refusal":1}"#, "invalid_type", "refusal"),
+    (#"{"role":"user","content":"a","refusal":"b"}"#, "unsupported_parameter", "refusal"),
     (#"{"role":"assistant","content":"a","audio":{"id":"x"}}"#, "unsupported_parameter", "audio"),
     (#"{"role":"user","content":"a","reasoning":"hm"}"#, "unsupported_parameter", "reasoning"),
     (#"{"role":"assistant","content":"a","reasoning":1}"#, "invalid_type", "reasoning"),
