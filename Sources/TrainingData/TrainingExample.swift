@@ -111,7 +111,9 @@ extension TrainingExample.Message {
     guard ["system", "developer", "user", "assistant"].contains(role) else {
       throw Wrong(reason: "\"role\" is \(quoted(role)), known are system, developer, user, assistant")
     }
-    guard let content = history.refusal.map(JSONValue.string) ?? members["content"] else { throw Wrong(reason: "\"content\" is missing") }
+    guard let content = history.refusal.map(JSONValue.string) ?? members["content"] else {
+      throw Wrong(reason: "\"content\" is missing")
+    }
     var isLearnt = role == "assistant"
     if let weight = members["weight"] {
       guard role == "assistant", let number = weight.intValue, [0, 1].contains(number) else {

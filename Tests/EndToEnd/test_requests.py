@@ -108,6 +108,11 @@ def exit_codes(fleet, tmp_path, line):
     source.write_bytes(jsonl([long]))
     none = submit(fleet, source, "--output", output, check=False)
     assert none.returncode == 3 and "all 1 requests failed" in none.stderr
+    for options in (("--wait",), ("--wait", "--json")):
+        environment = fleet.coordinator.environment(fleet.key)
+        status = tally("status", none.stdout.strip(), *options, check=False, environment=environment)
+        assert status.returncode == 3 and "all 1 requests failed" in status.stderr, status
+    assert json.loads(status.stdout)["batch"]["status"] == "completed"
 
     source.write_bytes(b"\n" + jsonl([good, bad]) + b"{broken\n")
     checked = submit(fleet, source, "--check", check=False)
