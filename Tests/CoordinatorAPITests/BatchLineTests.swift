@@ -150,7 +150,7 @@ import Tokenizers
   @Test(arguments: [
     "\"seed\":18446744073709551615", "\"seed\":-9223372036854775809",
     "\"max_tokens\":99999999999999999999", "\"max_completion_tokens\":9223372036854775808",
-    "\"n\":1e30", "\"top_k\":2147483648",
+    "\"n\":1e30", "\"top_k\":2147483648", "\"max_tokens\":1e400", "\"seed\":-1e400",
   ])
   func integersOutOfRangeAreCalledSo(_ member: String) throws {
     var validator = Self.validator()
@@ -164,7 +164,7 @@ import Tokenizers
   @Test func tokensOutOfRangeAreCalledSo() throws {
     for (token, code) in [
       ("2147483648", "invalid_value"), ("-1", "invalid_value"), ("1e30", "invalid_value"),
-      ("1.5", "invalid_type"),
+      ("1e400", "invalid_value"), ("1.5", "invalid_type"),
     ] {
       var validator = Self.validator(.completions)
       let error = #expect(throws: BatchError.self) {
@@ -179,6 +179,23 @@ import Tokenizers
     let line = try validator.validate(
       Self.chat("\"logprobs\":false,\"top_logprobs\":0"), number: 1)
     #expect(line.request.topLogprobs == nil)
+  }
+
+  @Test func completionsMayAskForNoLogprobsAsChatsDo() throws {
+    for members in ["\"logprobs\":false", "\"top_logprobs\":0", "\"logprobs\":false,\"top_logprobs\":0"] {
+      var validator = Self.validator(.completions)
+      let line = try validator.validate(Self.completion("\"prompt\":\"a\",\(members)"), number: 1)
+      #expect(line.request.topLogprobs == nil, "\(members)")
+    }
+    for (members, code) in [
+      ("\"logprobs\":true", "invalid_type"), ("\"top_logprobs\":1", "unsupported_parameter"),
+    ] {
+      var validator = Self.validator(.completions)
+      let error = #expect(throws: BatchError.self) {
+        try validator.validate(Self.completion("\"prompt\":\"a\",\(members)"), number: 1)
+      }
+      #expect(error?.code == code, "\(members)")
+    }
   }
 
   @Test func identifiersAreComparedByCodePoints() throws {
@@ -218,6 +235,7 @@ import Tokenizers
   @Test(arguments: [
     ("\"temperature\":2.5", "invalid_value", "body.temperature"),
     ("\"temperature\":\"hot\"", "invalid_type", "body.temperature"),
+    ("\"temperature\":1e400", "invalid_value", "body.temperature"),
     ("\"top_p\":-0.1", "invalid_value", "body.top_p"),
     ("\"top_k\":1.5", "invalid_type", "body.top_k"),
     ("\"n\":0", "invalid_value", "body.n"),

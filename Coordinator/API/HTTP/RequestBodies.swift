@@ -16,7 +16,8 @@ extension Request {
     let value: JSONValue
     do {
       value = try JSONReader.parse(
-        bytes, file: "body", rules: .strict.limited(depth: 32, values: 100_000))
+        bytes, file: "body",
+        rules: .strict.limited(depth: 32, values: 100_000).takingHugeNumbers())
     } catch let error as FormatError {
       throw APIError.invalid(
         "We could not parse the JSON body of your request: \(error.reason) at byte "

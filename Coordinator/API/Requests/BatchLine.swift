@@ -25,6 +25,7 @@ package struct BatchLineValidator {
   private static let customIDBytes = 512
   /// A line of megabytes could otherwise become a hundred times as many in memory.
   private static let jsonRules = JSONReader.Rules.strict.limited(depth: 32, values: 500_000)
+    .takingHugeNumbers()
 
   /// - Parameter knowsModel: whether a model of this name can be asked for.
   package init(

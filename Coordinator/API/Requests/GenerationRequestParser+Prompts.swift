@@ -121,7 +121,9 @@ extension GenerationRequestParser {
   /// `max_tokens`, `logprobs` and `best_of` of a completion request.
   func completionParameters(_ fields: RequestFields, into request: inout GenerationRequest) throws {
     request.maximumTokens = try fields.integer("max_tokens", in: 1...Int(Int32.max)) ?? 16
-    request.topLogprobs = try fields.integer("logprobs", in: 0...5)
+    // What chats say for none.
+    let wantsNone = fields.value("logprobs")?.boolValue == false
+    request.topLogprobs = wantsNone ? nil : try fields.integer("logprobs", in: 0...5)
     if let best = try fields.integer("best_of"), best != (try fields.integer("n") ?? 1) {
       throw fields.unsupported("best_of", "only the value of n is supported")
     }

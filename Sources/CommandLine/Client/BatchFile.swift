@@ -80,7 +80,8 @@ struct BatchFile {
   }
 
   private func url(of line: [UInt8]) -> String? {
-    let value = try? JSONReader.parse(line, file: path, rules: .strict.limited(depth: 32))
+    let value = try? JSONReader.parse(
+      line, file: path, rules: .strict.limited(depth: 32).takingHugeNumbers())
     return value?["url"]?.stringValue
   }
 
