@@ -92,9 +92,13 @@ struct BatchFile {
 
   /// Validates every line as the coordinator will.
   ///
-  /// - Parameter models: that may be asked for.
+  /// - Parameters:
+  ///   - models: that may be asked for.
+  ///   - take: called with each valid request.
   /// - Throws: `CommandError` for an endpoint that no coordinator serves, and for too many requests.
-  func check(endpoint: String, models: [String]) async throws -> Check {
+  func check(
+    endpoint: String, models: [String], _ take: (BatchLine) -> Void = { _ in }
+  ) async throws -> Check {
     guard let served = GenerationEndpoint(rawValue: endpoint) else {
       let names = GenerationEndpoint.allCases.map(\.rawValue).joined(separator: " or ")
       throw CommandError("\(path): the url \(quoted(endpoint)) is not \(names)")
@@ -117,7 +121,7 @@ struct BatchFile {
             code: "line_too_long", line: number,
             message: "A line has at most \(Self.limits.lineBytes) bytes.")
         }
-        _ = try validator.validate(bytes, number: number)
+        take(try validator.validate(bytes, number: number))
       } catch let error as BatchError {
         check.errors.append(error)
       }
