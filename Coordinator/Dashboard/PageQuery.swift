@@ -35,6 +35,7 @@ struct PageQuery: Hashable, Sendable {
     } ?? 1
     span = ChartSpan(query: text(.days, "days"))
     after = text(.after, "after").map { String($0.prefix(Self.longestID)) }
+      .flatMap { $0.holdsNUL ? nil : $0 }
     saved = text(.saved, "saved") == "yes"
   }
 

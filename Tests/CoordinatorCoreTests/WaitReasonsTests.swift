@@ -1,4 +1,5 @@
 import CoordinatorCore
+import Foundation
 import Testing
 import WireProtocol
 
@@ -139,11 +140,45 @@ struct WaitReasonsTests {
       ])
     var small = reasons([worker("ann"), worker("bob", .free, profile(memory: 1))])
     small.alone = one.alone
-    #expect(
-      small.sentences().first?.hasSuffix("is active with a machine that can take it.") == true)
+    #expect(small.sentences().first?.hasSuffix("is active with a machine that can take it.") == true)
+    // The account's own machine that cannot take it says nothing of others.
+    var own = reasons([worker("ann"), worker("ann", .free, profile(memory: 1))])
+    own.alone = one.alone
+    #expect(own.sentences().first?.hasSuffix("no other account of the public pool is active.") == true)
     var two = reasons([worker("ann"), worker("bob")])
     two.alone = one.alone
     #expect(two.sentences().isEmpty)
+  }
+
+  @Test("other accounts are there but may be given nothing")
+  func heldAccounts() {
+    func tail(_ others: [PresentWorker], exhausted: Bool = false) -> String {
+      var waiting = reasons([worker("ann")] + others)
+      if exhausted {
+        waiting.exhaustedUnits = 1
+      } else {
+        waiting.alone = [.init(account: "ann", name: nil, units: 1)]
+      }
+      let sentences = waiting.sentences()
+      #expect(sentences.count == 1, "\(sentences)")
+      let words = "no other account of the public pool "
+      return sentences.first?.components(separatedBy: words).last ?? ""
+    }
+    for exhausted in [false, true] {
+      #expect(
+        tail([worker("bob", .heldOff)], exhausted: exhausted)
+          == "may be given work: 1 waits after a failed unit.")
+      #expect(
+        tail([worker("bob", .suspended), worker("cy", .banned)], exhausted: exhausted)
+          == "may be given work: 1 is banned, 1 is suspended after a wrong result.")
+      #expect(tail([worker("ann", .heldOff)], exhausted: exhausted) == "is active.")
+      #expect(
+        tail([worker("bob", .heldOff, profile(memory: 1))], exhausted: exhausted)
+          == "is active with a machine that can take it.")
+    }
+    #expect(
+      tail([worker("bob", .heldOff), worker("cy", .free, profile(memory: 1))])
+        == "with a machine that can take it may be given work: 1 waits after a failed unit.")
   }
 
   @Test("units of workers that went silent, and units that the coordinator replays")

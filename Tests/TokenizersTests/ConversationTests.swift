@@ -118,11 +118,15 @@ import Tokenizers
     #expect(try render(template, [("user", .text(text))]).ignored == [])
   }
 
-  @Test func longConversationsAreLookedThroughToo() throws {
+  /// Also where the words of the message that is left out stand elsewhere in the text.
+  @Test(arguments: ["message", "user", ">", "ok"])
+  func longConversationsAreLookedThroughToo(_ words: String) throws {
     let renderer = try renderer(Self.known)
     func messages(_ role: String) -> [TemplateValue] {
       (0..<200).map {
-        ChatTemplate.message(role: $0 == 150 ? role : "user", content: .text("message \($0) "))
+        ChatTemplate.message(
+          role: $0 == 150 ? role : "user",
+          content: .text($0 == 150 ? words : "message \($0) ok"))
       }
     }
     #expect(try renderer.render(messages("user"), addGenerationPrompt: false).ignored == [])

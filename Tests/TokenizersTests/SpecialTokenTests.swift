@@ -47,6 +47,16 @@ import Tokenizers
       ])
   }
 
+  @Test func aMapIsEnough() throws {
+    let made = try bundle([
+      "special_tokens_map.json": #"{"bos_token": "<s>", "eos_token": {"content": "a"}}"#,
+      "chat_template.jinja": "{{ bos_token }}",
+    ])
+    #expect(
+      made.specialTokens.dictionary == ["bos_token": .string("<s>"), "eos_token": .string("a")])
+    #expect(made.endIDs == [0x61])
+  }
+
   @Test func ggufFilesNameThem() throws {
     let metadata: ExactDictionary<GGUFValue> = [
       "tokenizer.ggml.model": .string("gpt2"), "tokenizer.ggml.pre": .string("smollm"),

@@ -58,7 +58,7 @@ package struct AnswerWriter {
           try await unit.sequence(index), count: texts[place].tokenCount, decoder: decoder)
         switch endpoint {
         case .chatCompletions: try await writer.writeChat(emit)
-        case .completions: try await writer.writeCompletion(of: texts[place].text, emit)
+        case .completions: try await writer.writeCompletion(of: texts[place], emit)
         }
       }
       try await emit(rest)

@@ -128,18 +128,33 @@ package struct WaitReasons: Hashable, Sendable {
         + "\(activeMinutes) minutes."
     }
     guard free.isEmpty else { return nil }
-    return "No worker of the \(pool.rawValue) pool may be given work: "
-      + Self.list([
-        Self.count(held(.banned), "is banned", "are banned"),
-        Self.count(
-          held(.suspended), "is suspended after a wrong result",
-          "are suspended after wrong results"),
-        Self.count(held(.heldOff), "waits after a failed unit", "wait after failed units"),
-      ]) + "."
+    return "No worker of the \(pool.rawValue) pool may be given work: \(Self.standings(workers))."
   }
 
-  private func held(_ standing: PresentWorker.Standing) -> Int {
-    workers.count { $0.standing == standing }
+  /// How many workers are not free, by what keeps work from them.
+  private static func standings(_ workers: [PresentWorker]) -> String {
+    func held(_ standing: PresentWorker.Standing) -> Int {
+      workers.count { $0.standing == standing }
+    }
+    return list([
+      count(held(.banned), "is banned", "are banned"),
+      count(held(.suspended), "is suspended after a wrong result", "are suspended after wrong results"),
+      count(held(.heldOff), "waits after a failed unit", "wait after failed units"),
+    ])
+  }
+
+  /// What is with the other accounts of the pool, in words that continue "no other account of it",
+  /// when none of them can be given a unit.
+  ///
+  /// - Parameter others: their workers.
+  private func absence(of others: [PresentWorker]) -> String {
+    let held = others.filter { worker in
+      worker.standing != .free && queues.contains(where: worker.fits)
+    }
+    if others.isEmpty { return "is active." }
+    if held.isEmpty { return "is active with a machine that can take it." }
+    return (held.count < others.count ? "with a machine that can take it " : "")
+      + "may be given work: \(Self.standings(held))."
   }
 
   private func handedOut() -> [String] {
@@ -151,13 +166,14 @@ package struct WaitReasons: Hashable, Sendable {
       sentences.append(
         "Too few accounts: \(Self.units(group.units, "run by \(runner)")) for a worker "
           + "of a second account, and no other account of the \(pool.rawValue) pool "
-          + (free.count == fitting.count
-            ? "is active." : "is active with a machine that can take it."))
+          + absence(of: workers.filter { $0.account != group.account }))
     }
     if exhaustedUnits > 0 {
       sentences.append(
         "Too few accounts: \(Self.units(exhaustedUnits, "run by several accounts")) for a worker of "
-          + "another one, and no other account of the \(pool.rawValue) pool is active.")
+          + "another one, and no other account of the \(pool.rawValue) pool "
+          // Who is free has taken part in them.
+          + absence(of: workers.filter { worker in !free.contains { $0.account == worker.account } }))
     }
     if sentences.isEmpty, runningReplicas == 0, let reason = turn(fitting) {
       sentences.append(reason)

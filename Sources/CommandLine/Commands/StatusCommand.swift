@@ -12,6 +12,9 @@ struct StatusCommand: AsyncParsableCommand {
       has workers of one account only, and a second opinion needs another). With a fine-tuning \
       job, shows its rounds and their losses.
 
+      With --wait and a batch, the exit code is 0 when there are answers, 3 when every line failed, 1 when the batch as \
+      a whole failed or ended early; so it is with --json.
+
       EXAMPLES:
         tally status
         tally status batch_0a1b... --wait
@@ -41,15 +44,20 @@ struct StatusCommand: AsyncParsableCommand {
       if wait {
         var bar = ProgressBar()
         let progress = try await BatchWatcher(client: client).wait(for: batch, bar: &bar)
-        if !json { return try await BatchReport(client: client).conclude(progress, output: nil) }
+        if json { try await printJSON(of: batch, client) }
+        return try await BatchReport(client: client).conclude(progress, output: nil)
       }
       if json {
-        Terminal.output.line(
-          String(decoding: try await client.data("/tally/v1/batches/\(batch)"), as: UTF8.self))
+        try await printJSON(of: batch, client)
       } else {
         show(try await client.get("/tally/v1/batches/\(batch)", as: ProgressObject.self))
       }
     }
+  }
+
+  private func printJSON(of batch: String, _ client: APIClient) async throws {
+    Terminal.output.line(
+      String(decoding: try await client.data("/tally/v1/batches/\(batch)"), as: UTF8.self))
   }
 
   private func list(_ client: APIClient) async throws {

@@ -78,7 +78,7 @@ struct SubmitCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let endpoint = try await BatchFile(path: file).endpoint()
+    let endpoint = try await BatchFile(path: file).endpoint(skipsBadLines: check || skipBadLines)
     var notes: ExactDictionary = ["tally_pool": pool.rawValue]
     if skipBadLines { notes["tally_skip_bad_lines"] = "true" }
     for entry in metadata.compactMap(Self.pair) { notes[entry.key] = entry.value }
