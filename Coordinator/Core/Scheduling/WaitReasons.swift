@@ -75,6 +75,8 @@ package struct WaitReasons: Hashable, Sendable {
   /// Those of workers that say nothing any more.
   package var silentReplicas = 0
   package var awaitingReplay = 0
+  /// Those of them that workers called invalid.
+  package var calledInvalid = 0
   package var work = Work.requests
   /// What runs, for a sentence.
   package var model = "this batch"
@@ -106,10 +108,16 @@ package struct WaitReasons: Hashable, Sendable {
         "No unit of \(model) could be computed so far: workers called \(refusedUnits) of them "
           + (work == .requests ? "invalid. Lines that failed say why." : "invalid."))
     }
-    if awaitingReplay > 0 {
+    let disputed = awaitingReplay - calledInvalid
+    if disputed > 0 {
       sentences.append(
-        "\(Self.units(awaitingReplay, "with disputed or lost results")) "
+        "\(Self.units(disputed, "with disputed or lost results")) "
           + "for the coordinator's own machine.")
+    }
+    if calledInvalid > 0 {
+      sentences.append(
+        "\(Self.units(calledInvalid, "that workers called invalid")) "
+          + "for the coordinator's own machine, which finds out who is right.")
     }
     return sentences
   }
