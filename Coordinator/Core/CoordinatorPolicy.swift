@@ -66,6 +66,9 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   package var suspensionSeconds = 3_600
   /// Seconds that all workers of an account get no work after the first of them gave a wrong result.
   package var accountHoldSeconds = 600
+  /// Accepted results, and times the work that a machine got wrong, that make up for one such machine
+  /// of an account: see `AccountStrikes`.
+  package var accountTolerance = AccountStrikes.defaultTolerance
   /// Seconds that a worker gets no work after it failed at a unit; doubled for each further one in
   /// a row, to an hour.
   package var failureBackoffSeconds = 30
