@@ -99,8 +99,8 @@ package struct APIEnvironment: Sendable {
     var sentences = [diskShortage, setbacks[id]].compactMap(\.self) + stored
     if awaitingReplay > 0, !replays {
       sentences.append(
-        "This coordinator replays nothing itself (`replay_threads` is 0): disputed units wait until "
-          + "its operator changes that, or another process replays them.")
+        "This coordinator replays nothing itself (`replay_threads` is 0): units that are disputed, lost "
+          + "or called invalid wait until its operator changes that, or another process replays them.")
     }
     return sentences
   }

@@ -51,7 +51,8 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Replicas of a unit that may be lost (expired or given back as failed) before the trusted
   /// machine takes it, by as many accounts, or by all where there are fewer.
   package var maximumLostReplicas = 6
-  /// Accounts, or all where there are fewer, that call a unit invalid before its requests fail.
+  /// Accounts, or all where there are fewer, that call a unit invalid before the trusted machine
+  /// takes it; machines of the trusted pool, before its requests fail.
   package var maximumInvalidReports = 3
   /// Attempts of the trusted machine before the unit's requests fail.
   package var maximumReplays = 2
@@ -66,11 +67,17 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Seconds that all workers of an account get no work after the first of them gave a wrong
   /// result.
   package var accountHoldSeconds = 600
+  /// Accepted results, and times the work that a machine got wrong, that make up for one such machine
+  /// of an account: see `AccountStrikes`.
+  package var accountTolerance = AccountStrikes.defaultTolerance
   /// Seconds that a worker gets no work after it failed at a unit; doubled for each further one in
   /// a row, to an hour.
   package var failureBackoffSeconds = 30
   /// Units of one model that a worker calls invalid within an hour before it gets no more of it.
   package var maximumRefusals = 8
+  /// Seconds that a worker gets no more of a model after it called a unit of it invalid that the
+  /// trusted machine computed.
+  package var refutedSeconds = 86_400
   /// Units that an account may give back at once for each of its workers without waiting, as a
   /// restart does,
   package var freeReturns = 10

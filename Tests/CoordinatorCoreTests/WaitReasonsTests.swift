@@ -196,5 +196,12 @@ struct WaitReasonsTests {
     #expect(
       disputed.sentences()
         == ["2 units with disputed or lost results wait for the coordinator's own machine."])
+    disputed.calledInvalid = 1
+    #expect(
+      disputed.sentences() == [
+        "1 unit with disputed or lost results waits for the coordinator's own machine.",
+        "1 unit that workers called invalid waits for the coordinator's own machine, which finds out "
+          + "who is right.",
+      ])
   }
 }

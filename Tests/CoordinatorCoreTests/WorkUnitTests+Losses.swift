@@ -83,26 +83,79 @@ extension WorkUnitTests {
     #expect(unit.submit(101, result: truth).first == .complete(accepted))
   }
 
-  @Test("what several accounts call invalid fails with their reason, unless somebody computed it")
+  @Test("what several accounts call invalid goes to the trusted machine, unless somebody computed it")
   func invalid() {
     var unit = WorkUnit(pool: .public)
-    lose(&unit, 20, by: ["ann"], as: [.abandoned(.invalidUnit)], among: 9)
+    lose(&unit, 4, by: ["ann"], as: [.abandoned(.invalidUnit)], among: 9)
     lose(&unit, 1, by: ["bob"], as: [.abandoned(.invalidUnit)], among: 9)
     #expect(unit.state == .open)
     unit.lease(100, worker: "w", account: "carl", until: noon)
     let actions = unit.lose(
       100, as: .abandoned(.invalidUnit), detail: "type F64", among: 9, policy)
-    #expect(actions == [.fail(reason: "type F64")] && unit.state == .failed(reason: "type F64"))
+    #expect(actions.isEmpty && unit.state == .awaitingReplay(.calledInvalid))
+    #expect(unit.missing == 2, "another account may compute it")
+    lose(&unit, 9, by: ["d", "e", "f"], as: [.abandoned(.invalidUnit), .expired], among: 9)
+    #expect(unit.state == .awaitingReplay(.calledInvalid))
 
     var small = WorkUnit(pool: .public)
     lose(&small, 2, by: ["ann", "bob"], as: [.abandoned(.invalidUnit)], among: 2)
-    #expect(small.state == .failed(reason: ""))
+    #expect(small.state == .awaitingReplay(.calledInvalid))
 
     var computed = self.unit("zoe")
     _ = computed.submit(1, result: truth)
     lose(
       &computed, 5, by: ["a", "b", "c", "d", "e"], as: [.abandoned(.invalidUnit)], among: 9)
     #expect(computed.state == .open)
+  }
+
+  /// Ann, Bob and Carl called it invalid.
+  private func calledInvalid() -> WorkUnit {
+    var unit = WorkUnit(pool: .public)
+    lose(&unit, 3, by: ["ann", "bob", "carl"], as: [.abandoned(.invalidUnit)], among: 9)
+    return unit
+  }
+
+  @Test("what the trusted machine computes was not invalid: who said so was wrong, and gave no result")
+  func refuted() {
+    var unit = calledInvalid()
+    unit.lease(4, worker: "w-dave", account: "dave", until: noon)
+    #expect(unit.submit(4, result: truth).isEmpty)
+    let accepted = Acceptance(result: truth, verification: .replay, replicas: 2)
+    #expect(
+      unit.settle(byReplay: truth) == [
+        .complete(accepted), .grant(replica: 4), .refute(replica: 1), .refute(replica: 2),
+        .refute(replica: 3),
+      ])
+    #expect(unit.state == .accepted(accepted))
+  }
+
+  @Test("what the trusted machine cannot compute either is invalid, in its words, and refutes nobody")
+  func confirmedInvalid() {
+    var unit = calledInvalid()
+    for _ in 1..<policy.maximumReplays {
+      #expect(unit.failReplay(reason: "type F64", policy).isEmpty)
+    }
+    #expect(unit.failReplay(reason: "type F64", policy) == [.fail(reason: "type F64")])
+    #expect(unit.state == .failed(reason: "type F64"))
+  }
+
+  @Test("two accounts that compute what others called invalid settle it without the trusted machine")
+  func invalidAndComputed() {
+    var unit = calledInvalid()
+    unit.lease(4, worker: "w-dave", account: "dave", until: noon)
+    unit.lease(5, worker: "w-eve", account: "eve", until: noon)
+    _ = unit.submit(4, result: truth)
+    let accepted = Acceptance(result: truth, verification: .quorum, replicas: 2)
+    #expect(
+      unit.submit(5, result: truth)
+        == [.complete(accepted), .grant(replica: 4), .grant(replica: 5)])
+  }
+
+  @Test("the operator's own machines are believed when they call a unit invalid")
+  func invalidInTrustedPool() {
+    var unit = unit("lab", pool: .trusted)
+    let actions = unit.lose(1, as: .abandoned(.invalidUnit), detail: "type F64", among: 1, policy)
+    #expect(actions == [.fail(reason: "type F64")] && unit.state == .failed(reason: "type F64"))
   }
 
   @Test("once a result is there, a late replica holds no place; its result is welcome all the same")

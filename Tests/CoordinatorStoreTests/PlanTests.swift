@@ -121,7 +121,10 @@ struct PlanTests {
     let blobs = try FolderBlobStore(folder: folder.url.appendingPathComponent("blobs"))
     try SQLiteStore.open(path: path, blobs: blobs).close()
     let seen = Mutex(Set<String>())
-    let store = try SQLiteStore.open(path: path, blobs: blobs, lots: .always) { sql in
+    var policy = CoordinatorPolicy()
+    // So few that the list of audits is too long.
+    policy.maximumDueAudits = 1
+    let store = try SQLiteStore.open(path: path, blobs: blobs, policy: policy, lots: .always) { sql in
       _ = seen.withLock { $0.insert(sql) }
     }
     try await session(try await Laboratory(store, blobs))
@@ -153,6 +156,8 @@ struct PlanTests {
     let statement = try db.makeStatement(sql: "EXPLAIN QUERY PLAN " + sql)
     statement.setUncheckedArguments(StatementArguments())
     return try Row.fetchAll(statement).map { $0["detail"] as String }.filter { step in
+      // Nearly all units have no replay.
+      if sql.contains("replay IS NULL"), step.contains("(replay=?)") { return true }
       let words = step.split(separator: " ").map(String.init)
       guard words.first == "SCAN", words.count > 1 else { return false }
       if Self.small[words[1]] != nil { return false }

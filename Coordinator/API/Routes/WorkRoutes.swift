@@ -63,6 +63,7 @@ struct WorkRoutes {
       lease: context.pathID(), worker: peer.worker.id, reason: message.reason,
       detail: String(message.detail.prefix(1000)), now: environment.now())
     environment.wakeups.finalisation.signal()
+    if message.reason == .invalidUnit { environment.wakeups.replay.signal() }
     return Response(status: .noContent)
   }
 

@@ -75,6 +75,8 @@ package struct WaitReasons: Hashable, Sendable {
   /// Running replicas whose workers have not been heard of lately.
   package var silentReplicas = 0
   package var awaitingReplay = 0
+  /// Those of them that workers called invalid.
+  package var calledInvalid = 0
   package var work = Work.requests
   /// The model in words, such as `model tiny`; the batch where no model is known.
   package var model = "this batch"
@@ -106,10 +108,16 @@ package struct WaitReasons: Hashable, Sendable {
         "No unit of \(model) could be computed so far: workers called \(refusedUnits) of them "
           + (work == .requests ? "invalid. Lines that failed say why." : "invalid."))
     }
-    if awaitingReplay > 0 {
+    let disputed = awaitingReplay - calledInvalid
+    if disputed > 0 {
       sentences.append(
-        "\(Self.units(awaitingReplay, "with disputed or lost results")) "
+        "\(Self.units(disputed, "with disputed or lost results")) "
           + "for the coordinator's own machine.")
+    }
+    if calledInvalid > 0 {
+      sentences.append(
+        "\(Self.units(calledInvalid, "that workers called invalid")) "
+          + "for the coordinator's own machine, which finds out who is right.")
     }
     return sentences
   }

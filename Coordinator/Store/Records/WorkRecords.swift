@@ -94,7 +94,7 @@ package struct ReplayJob: Hashable, Sendable {
   package var unit: Digest
   package var specification: UnitSpecification
   package var estimatedFlops: Double
-  /// `disagreement`, `lostReplicas`, or `auditReason`.
+  /// `disagreement`, `lostReplicas`, `calledInvalid`, or `auditReason`.
   package var reason: String
   package var deadline: Timestamp
 

@@ -212,6 +212,16 @@ extension Transaction {
       [now.adding(seconds: policy.backoff(afterFailures: times)), account])
   }
 
+  /// A worker called a unit invalid that the trusted machine computed. That is a failure like another,
+  /// and no wrong result: an old program may know no better. `refusedModels` keeps the model from it.
+  func refute(_ replica: Int64, now: Timestamp) throws {
+    guard
+      let row = try db.first("SELECT worker, issued_at FROM replica WHERE number = ?", [replica])
+    else { throw Row.damaged("replica.number") }
+    try noteFailure(
+      of: try row.value("worker"), leased: try row.value("issued_at"), now: now)
+  }
+
   /// A worker gave a unit back though it could compute it: more of them than restarts explain hold
   /// its account back.
   fileprivate func noteReturn(by worker: String, now: Timestamp) throws {

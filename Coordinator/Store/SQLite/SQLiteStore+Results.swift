@@ -114,6 +114,7 @@ extension Transaction {
         try learn(from: replica, of: row)
       case .reject(let replica): caught.append(try reject(row, replica, now: now))
       case .revoke(let replica): caught.append(try revoke(row, replica, now: now))
+      case .refute(let replica): try refute(replica, now: now)
       }
     }
     try noteConfirmations(of: row, actions)

@@ -55,11 +55,14 @@ extension SQLiteStore {
       workers: try presentWorkers(of: pool, now: now, db),
       queues: try QueueRow.active(db, of: owner).map(\.queue), pending: open)
     reasons.leasing = try Administration(db).leasing
-    reasons.awaitingReplay = try db.integer(
+    let replays = try db.first(
       """
-      SELECT count(*) FROM unit JOIN queue ON queue.number = unit.queue
+      SELECT count(*) AS waiting, count(CASE WHEN unit.reason = ? THEN 1 END) AS invalid
+      FROM unit JOIN queue ON queue.number = unit.queue
       WHERE queue.\(owner.column) = ? AND unit.state = 'awaiting_replay'
-      """, [owner.number])
+      """, [WorkUnit.ReplayReason.calledInvalid.rawValue, owner.number])
+    reasons.awaitingReplay = try replays?.value("waiting") ?? 0
+    reasons.calledInvalid = try replays?.value("invalid") ?? 0
     let replicas = try db.first(
       """
       SELECT count(*) AS running, count(CASE WHEN worker.last_seen < ? THEN 1 END) AS silent

@@ -14,8 +14,8 @@ extension Transaction {
     return Sortition(secret: secret)
   }
 
-  /// Manifests of which a worker called several units invalid of late: it gets no more of them for
-  /// a while.
+  /// Manifests of which a worker called several units invalid of late, or one that the trusted
+  /// machine computed: it gets no more of them for a while.
   func refusedModels(of worker: String, now: Timestamp) throws -> Set<Digest> {
     Set(
       try db.all(
@@ -23,8 +23,13 @@ extension Transaction {
         SELECT queue.manifest AS model FROM replica JOIN unit ON unit.number = replica.unit
         JOIN queue ON queue.number = unit.queue
         WHERE replica.worker = ? AND replica.reason = 'invalidUnit' AND replica.issued_at >= ?
-        GROUP BY 1 HAVING count(*) >= ?
-        """, [worker, now.adding(seconds: -3600), policy.maximumRefusals]
+        GROUP BY 1 HAVING sum(replica.issued_at >= ?) >= ?
+          OR sum(unit.state = 'accepted' AND unit.verification = 'replay') > 0
+        """,
+        [
+          worker, now.adding(seconds: -max(3600, policy.refutedSeconds)),
+          now.adding(seconds: -3600), policy.maximumRefusals,
+        ]
       ).map { try $0.value("model") })
   }
 
