@@ -58,7 +58,8 @@ package struct YieldingProcesses: Sendable {
   /// On a machine with more processes nobody looks at them: it would take too long each second.
   private static let mostProcesses = 4096
 
-  /// Reads all of `/proc` once. What cannot be read, as it belongs to others or has just ended, is left out.
+  /// Reads all of `/proc` once. What cannot be read, as it belongs to others or has just ended, is
+  /// left out.
   ///
   /// - Parameters:
   ///   - root: before the path of every system file; empty but in tests.
@@ -69,9 +70,8 @@ package struct YieldingProcesses: Sendable {
     let numbers = names.compactMap { Int($0) }
     guard !numbers.isEmpty, numbers.count <= Self.mostProcesses else { return nil }
     for number in numbers where number != own.identity.number {
-      guard let text = Self.bytes("\(folder)/\(number)/stat"), let process = ProcessTimes(text) else {
-        continue
-      }
+      guard let text = Self.bytes("\(folder)/\(number)/stat"), let process = ProcessTimes(text)
+      else { continue }
       all[process.identity] = process
       let isWorker =
         process.name == own.name && Self.isWorker(Self.bytes("\(folder)/\(number)/cmdline") ?? [])
@@ -86,9 +86,9 @@ package struct YieldingProcesses: Sendable {
       && words[2].elementsEqual("run".utf8)
   }
 
-  /// Clock ticks since `before`, of the processes that there are now: of niced ones in user mode, which the
-  /// kernel also counts together, and of all the rest. A process that began after `before` counts from
-  /// its start; one that ended is not known any more.
+  /// Clock ticks since `before`, of the processes that there are now: of niced ones in user mode,
+  /// which the kernel also counts together, and of all the rest. A process that began after `before`
+  /// counts from its start; one that ended is not known any more.
   package func ticks(since before: YieldingProcesses) -> (nicedUser: Double, rest: Double) {
     var (nicedUser, rest) = (0.0, 0.0)
     for (identity, process) in now {
