@@ -5,8 +5,15 @@ package enum SystemMemory {
   ///
   /// - Parameter root: where the system's files are.
   package static func availableBytes(root: String = "") -> Int {
+    reportedAvailableBytes(root: root) ?? 0
+  }
+
+  /// The same; nil where the system does not say, which is no reason to refuse anything.
+  ///
+  /// - Parameter root: where the system's files are.
+  package static func reportedAvailableBytes(root: String = "") -> Int? {
     let files = SystemFiles(root: root)
-    guard let available = files.memory("MemAvailable") else { return 0 }
+    guard let available = files.memory("MemAvailable") else { return nil }
     return min(available, ControlGroups(files).memoryLeftBytes ?? .max)
   }
 }

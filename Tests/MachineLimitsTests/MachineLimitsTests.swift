@@ -135,8 +135,10 @@ import Testing
   /// The figures of a machine, and of a control group of either version around the process.
   @Test func aControlGroupLimitsWhatIsAvailable() throws {
     func available() -> Int { SystemMemory.availableBytes(root: folder.url.path) }
+    func reported() -> Int? { SystemMemory.reportedAvailableBytes(root: folder.url.path) }
     try write("MemTotal: 100 kB\n", "proc/meminfo")
     #expect(available() == 0)
+    #expect(reported() == nil)
     try write("MemTotal: 100 kB\nMemAvailable:   40 kB\n", "proc/meminfo")
     #expect(available() == 40 << 10)
     try write("4:memory:/a/b\n0::/\n", "proc/self/cgroup")
@@ -155,5 +157,6 @@ import Testing
     try write("10000\n", "sys/fs/cgroup/c/memory.max")
     try write("anon 11000\nfile 5\n", "sys/fs/cgroup/c/memory.stat")
     #expect(available() == 0)
+    #expect(reported() == 0)
   }
 }

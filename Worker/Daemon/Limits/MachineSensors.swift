@@ -50,14 +50,16 @@ struct MachineSensors: Sendable {
   // MARK: Load
 
   private mutating func sampleLoad() -> Double? {
-    guard let load = load() else { return nil }
+    guard var load = load() else { return nil }
     guard let before = previous else {
+      load.yielding = YieldingProcesses(root: root, own: load.process)
       previous = load
       return nil
     }
     let total = load.total - before.total
     // Nearly a second of every processor: in less, the owner's own command is a high load.
     guard total >= 90 * load.processors else { return otherLoad }
+    load.yielding = YieldingProcesses(root: root, own: load.process)
     let other = load.others(since: before)
     previous = load
     otherLoad = max(0, min(1, other / total))
