@@ -25,8 +25,8 @@ package extension SQLiteStore {
         """,
         """
         UPDATE worker SET suspended_until = suspended_until + ?1,
-          backoff_until = backoff_until + ?1
-        WHERE suspended_until IS NOT NULL OR backoff_until IS NOT NULL
+          backoff_until = backoff_until + ?1, failed_at = failed_at + ?1
+        WHERE suspended_until IS NOT NULL OR backoff_until IS NOT NULL OR failed_at IS NOT NULL
         """,
       ] {
         try transaction.db.run(statement, [moved])
