@@ -543,6 +543,79 @@ struct LeaseContractTests {
     }
   }
 
+  @Test(
+    "a worker that dragged its first unit out holds the next ones no longer than others would",
+    arguments: StoreKind.allCases)
+  func feignedSlowness(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let start = Laboratory.start
+      _ = try await lab.runningBatch(lines: 40)
+      let zoe = try await lab.worker("zombie", account: "zoe")
+      let a = try await lab.worker("a", account: "ann")
+      let c = try await lab.worker("c", account: "carl")
+      func beat(_ lease: Lease, share: Double, at seconds: Int) async throws
+        -> HeartbeatResponse.Verdict
+      {
+        try await lab.store.heartbeat(
+          lease: lease.id, worker: zoe.id, flopsDone: share * lease.estimatedFlops,
+          now: start.adding(seconds: seconds)
+        ).verdict
+      }
+      let dragged = try #require(try await lab.lease(zoe).first)
+      for seconds in stride(from: 100, to: 3_500, by: 100) {
+        #expect(try await beat(dragged, share: Double(seconds) / 3_500, at: seconds) == .proceed)
+      }
+      let ended = start.adding(seconds: 3_500)
+      try await lab.submit(dragged, by: zoe, now: ended)
+      let other = try #require(try await lab.lease(a, now: ended).first)
+      #expect(try await lab.submit(other, by: a, now: ended.adding(seconds: 10)).state == .accepted)
+
+      // At the speed that this shows, its next unit takes a quarter of an hour.
+      let now = ended.adding(seconds: 20)
+      let held = try #require(try await lab.lease(zoe, now: now).first)
+      let machine = try await lab.store.fleet(now: now).workers.first { $0.id == zoe.id }
+      let speed = try #require(machine?.flopsPerSecond)
+      #expect(held.estimatedFlops / speed > 600)
+      #expect(held.deadlineSeconds == 600)
+      let second = try #require(try await lab.lease(a, now: now).first)
+      #expect(second.unit == held.unit)
+      try await lab.submit(second, by: a, now: now.adding(seconds: 10))
+      // It says at once that it is done, and sends nothing.
+      var end: Int?
+      for seconds in stride(from: 30, through: 6_000, by: 30) where end == nil {
+        let time = now.adding(seconds: seconds)
+        _ = try await lab.store.tick(now: time)
+        if try await beat(held, share: 1, at: 3_520 + seconds) == .abandon { end = seconds }
+        if seconds == 840 {
+          // Three times what a unit may usually take, and a download.
+          #expect(try await lab.lease(c, now: time).first?.unit == held.unit)
+        }
+      }
+      let seconds = try #require(end)
+      #expect(seconds <= 3_750)
+    }
+  }
+
+  @Test(
+    "a worker that says at once that it is nearly done gains minutes", arguments: StoreKind.allCases)
+  func claimedProgress(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.runningBatch(lines: 4)
+      let zoe = try await lab.worker("zombie", account: "zoe")
+      let lease = try #require(try await lab.lease(zoe).first)
+      var end: Int?
+      for seconds in stride(from: 30, through: 3_600, by: 30) where end == nil {
+        let answer = try await lab.store.heartbeat(
+          lease: lease.id, worker: zoe.id, flopsDone: 0.99 * lease.estimatedFlops,
+          now: Laboratory.start.adding(seconds: seconds))
+        if answer.verdict == .abandon { end = seconds }
+      }
+      // The patience of ten minutes, and a hundred seconds for 100 MiB of model.
+      let seconds = try #require(end)
+      #expect(seconds > 600 && seconds <= 750)
+    }
+  }
+
   @Test("a worker that gets no further loses its lease", arguments: StoreKind.allCases)
   func noProgress(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in

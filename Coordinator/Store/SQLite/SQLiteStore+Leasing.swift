@@ -286,10 +286,18 @@ private struct LeaseCall {
   private mutating func lease(_ row: UnitRow, _ index: Int) throws {
     let expected = row.estimatedFlops / profile.speed(policy)
     let queue = queues[index].queue
+    let isAwaited = row.kind == .train || row.kind == .validate
+    // A batch's units are cut by time, those that learn by the plan of their job.
+    let usual =
+      isAwaited
+      ? row.estimatedFlops / (try transaction.meanSpeed(now: now) ?? policy.assumedFlopsPerCore)
+      : policy.usualUnitSeconds
     let terms = LeaseTerms(
-      seconds: expected, after: held.flops / profile.speed(policy),
+      LeaseTerms.Expectation(
+        own: expected, queued: held.flops / profile.speed(policy), usual: usual,
+        slowest: row.estimatedFlops / policy.assumedFlopsPerCore),
       downloadBytes: profile.cachedModels.contains(queue.model) ? 0 : queue.cost.diskBytes,
-      isAwaited: row.kind == .train || row.kind == .validate, now: now, policy)
+      isAwaited: isAwaited, now: now, policy)
     let id = transaction.identifiers.make("lease_")
     try db.run(
       """
@@ -406,6 +414,15 @@ extension Transaction {
     let secret = identifiers.make("")
     try db.run("INSERT INTO setting (name, value) VALUES (?, ?)", [name, secret])
     return Sortition(secret: secret)
+  }
+
+  /// Operations a second of the workers that are there, on average of those that have shown a speed: few
+  /// that seem slow change it little. Nil when none has.
+  fileprivate func meanSpeed(now: Timestamp) throws -> Double? {
+    try db.first(
+      """
+      SELECT avg(speed) AS speed FROM worker WHERE \(FleetPresence.condition) AND speed > 0
+      """, FleetPresence.arguments(now: now, policy))?.optional("speed")
   }
 
   /// Manifests of which a worker called several units invalid of late: it gets no more of them for a

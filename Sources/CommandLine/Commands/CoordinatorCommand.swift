@@ -179,7 +179,7 @@ struct SchedulingOptions: ParsableArguments {
 
   @Option(
     help:
-      "Seconds of silence after which a worker's unit may go to another, once twice the time that it should take has passed. (default: \(standard.silenceSeconds))")
+      "Seconds of silence after which a worker's unit may go to another, once twice the time that it should take, or five times the silence, has passed. (default: \(standard.silenceSeconds))")
   var silenceSeconds: Int?
 
   @Option(help: "Seconds after which an idle worker asks again. (default: \(standard.retryAfterSeconds))")
