@@ -23,18 +23,20 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Seconds without a heartbeat after which a lease may end.
   package var silenceSeconds = 120
   /// A lease's first deadline is this many times the time that the unit should take, at least
-  /// `silenceSeconds`.
+  /// `silenceSeconds` and at most `patienceFactor` times as long.
   package var deadlineFactor = 2.0
-  /// Heartbeats that show no progress extend a lease to this many times `silenceSeconds` at least:
-  /// owners' pauses are no failure.
+  /// Heartbeats that show no progress extend a lease to this many times `silenceSeconds` at least,
+  /// and after progress by as much beside the time that it took: owners' pauses are no failure.
   package var patienceFactor = 5.0
   /// Bytes a second at which a worker is expected to download a model.
   package var assumedDownloadBytesPerSecond = 1e6
   /// A replica is late after this many times the time that the unit should take, and
-  /// `silenceSeconds` at least: once the unit has a result, another account gets its place.
+  /// `silenceSeconds` at least: once the unit has a result, another account gets its place. Not later
+  /// than this many times what units like it usually take, whatever the worker's own speed.
   package var lateFactor = 3.0
-  /// Heartbeats extend a lease to this many times the time that the unit should take, and no
-  /// further,
+  /// Heartbeats with progress extend a lease to this many times the time that the unit should take,
+  /// or that units like it usually take, or to `deadlineFactor` times what one core of
+  /// `assumedFlopsPerCore` takes,
   package var extensionFactor = 10.0
   /// but at least to this many seconds,
   package var minimumExtensionSeconds = 3_600
@@ -93,6 +95,10 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   package var fastestFirstSpeed: Double {
     2 * assumedFlopsPerCore * Double(Self.assumedCores)
   }
+
+  /// Seconds that a batch's unit may usually take: it is cut for the target, and a slower worker is
+  /// given it as far as it may be stretched.
+  package var usualUnitSeconds: Double { Double(targetUnitSeconds) * replicaStretch }
 
   /// Cores that count for the speed assumed of a worker, at most.
   package static let assumedCores = 16

@@ -160,15 +160,21 @@ package protocol FleetStore: Sendable {
   /// Uses an invitation once and makes a worker; a repetition with the same key gives the same
   /// worker.
   ///
-  /// - Throws: `StoreError.invitationInvalid`.
+  /// - Throws: `StoreError.invitationInvalid`; `.membershipEnded` for the key of a worker that was
+  ///   revoked.
   func enrol(_ worker: NewWorker, now: Timestamp) async throws -> WorkerRecord
   /// Records a certificate before it is handed out, at enrolment and renewal. Older ones stay good,
   /// and are forgotten `StoreLimit.certificateGraceSeconds` after their end.
   ///
-  /// - Returns: false, with nothing recorded, when the worker was given
-  ///   `StoreLimit.certificatesAtOnce` within a day, or within a third of their life if that is
-  ///   less.
-  func recordCertificate(_ certificate: CertificateRecord, now: Timestamp) async throws -> Bool
+  /// - Parameter name: what the worker is called from now on; nil: as before. Certificates that come
+  ///   with another name have a limit of their own.
+  /// - Returns: false, with nothing recorded and the name as before, when the worker was given
+  ///   `StoreLimit.certificatesAtOnce` (with another name `renamesAtOnce`) within a day, or within a
+  ///   third of their life if that is less.
+  /// - Throws: `StoreError.notFound`; `.membershipEnded` for a worker that was revoked.
+  func recordCertificate(
+    _ certificate: CertificateRecord, renamingTo name: String?, now: Timestamp
+  ) async throws -> Bool
   /// Whether a certificate that the coordinator's authority signed admits its worker. One that is
   /// not known, as after a backup was restored, is noted when it has the key of a worker that is
   /// known and was never revoked. Its time is for the caller to judge.
@@ -181,10 +187,15 @@ package protocol FleetStore: Sendable {
   /// certificate is not known.
   func certificateEnd(_ fingerprint: Digest) async throws -> Timestamp?
   func worker(_ id: String) async throws -> WorkerRecord?
-  /// Calls a worker by another name.
-  func rename(worker id: String, to name: String) async throws
-  /// Revokes all certificates of a worker and ends its leases; false when there is none.
+  /// Ends a worker's membership for good, with its certificates and leases; false when there is none.
   func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool
+}
+
+package extension FleetStore {
+  /// Records a certificate of a worker that keeps its name.
+  func recordCertificate(_ certificate: CertificateRecord, now: Timestamp) async throws -> Bool {
+    try await recordCertificate(certificate, renamingTo: nil, now: now)
+  }
 }
 
 /// What is public of accounts, and their teams.
@@ -311,6 +322,8 @@ package enum StoreLimit {
   package static let createRetrySeconds = 600
   /// Certificates that a worker gets within a day.
   package static let certificatesAtOnce = 12
+  /// Certificates with another name that it gets within a day beside those.
+  package static let renamesAtOnce = 4
   /// Seconds for which a certificate is remembered, and good, after its end.
   package static let certificateGraceSeconds = 90 * 86_400
   /// Keys of one account that may be in use together.

@@ -112,6 +112,53 @@ import X509
     }
   }
 
+  @Test func aRevokedKeyIsToldSoWhenItJoinsAgain() async throws {
+    let coordinator = try await TestCoordinator()
+    try await coordinator.test { client in
+      let worker = TestWorker("one")
+      try await worker.enrol(coordinator, client, account: "ada")
+      let id = try #require(
+        try await coordinator.store.fleet(now: coordinator.clock.now).workers.first).id
+      _ = try await coordinator.store.revokeWorker(id, now: coordinator.clock.now)
+      let again = try await worker.post(
+        WorkerRoute.enroll,
+        EnrolmentRequest(
+          secret: "secret-one", signingRequest: try worker.signingRequest(), workerName: "one"),
+        client)
+      #expect(again.status == 403)
+      #expect(again.errorCode == WorkerErrorCode.membershipEnded)
+      #expect(String(decoding: again.body, as: UTF8.self).contains("new invitation"))
+      let renewal = try await worker.post(
+        WorkerRoute.renew, RenewalRequest(signingRequest: try worker.signingRequest()), client)
+      #expect(renewal.status == 401)
+      // The operator's new invitation admits the machine, which makes a new key.
+      let fresh = TestWorker("fresh")
+      try await fresh.enrol(coordinator, client, account: "ada")
+      #expect(try await fresh.lease(client).reasons == [.noWork: 1])
+    }
+  }
+
+  @Test func aNameThatComesTooOftenIsNotTaken() async throws {
+    let coordinator = try await TestCoordinator()
+    try await coordinator.test { client in
+      let worker = TestWorker("one")
+      try await worker.enrol(coordinator, client, account: "ada")
+      func renew(as name: String?) async throws -> Int {
+        try await worker.post(
+          WorkerRoute.renew,
+          RenewalRequest(signingRequest: try worker.signingRequest(), workerName: name), client
+        ).status
+      }
+      var statuses: [Int] = []
+      for number in 0..<6 { statuses.append(try await renew(as: "name \(number)")) }
+      #expect(statuses == [200, 200, 200, 200, 429, 429])
+      let names = try await coordinator.store.fleet(now: coordinator.clock.now).workers.map(\.name)
+      #expect(names == ["name 3"])
+      #expect(try await renew(as: nil) == 200)
+      #expect(try await renew(as: "name 3") == 200, "it has that name")
+    }
+  }
+
   @Test func renewalsAreLimited() async throws {
     let coordinator = try await TestCoordinator()
     try await coordinator.test { client in

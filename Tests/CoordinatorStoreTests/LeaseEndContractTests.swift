@@ -128,7 +128,7 @@ struct LeaseEndContractTests {
   }
 
   @Test(
-    "only an accepted result ends a row of failures, of worker and account",
+    "only an accepted result that came after a row of failures ends it, of worker and account",
     arguments: StoreKind.allCases)
   func rowOfFailures(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
@@ -143,17 +143,26 @@ struct LeaseEndContractTests {
           worker: a.id, request: Laboratory.leaseRequest(), now: now
         ).retryAfterSeconds
       }
+      /// Bob computes what he gets until a unit has both results.
+      func accept() async throws {
+        var isAccepted = false
+        while !isAccepted {
+          let lease = try #require(try await lab.lease(b, now: now).first)
+          isAccepted = try await lab.submit(lease, by: b, now: now).state == .accepted
+        }
+      }
       #expect(try await fail() == 30)
       now = now.adding(seconds: 30)
       let waiting = try #require(try await lab.lease(a, now: now).first)
       #expect(try await lab.submit(waiting, by: a, now: now).state == .awaitingReplica)
+      now = now.adding(seconds: 1)
       #expect(try await fail() == 60, "an unverified result shows nothing")
       now = now.adding(seconds: 60)
-      var isAccepted = false
-      while !isAccepted {
-        let lease = try #require(try await lab.lease(b, now: now).first)
-        isAccepted = try await lab.submit(lease, by: b, now: now).state == .accepted
-      }
+      try await accept()
+      #expect(try await fail() == 120, "nor does one from before the last failure")
+      now = now.adding(seconds: 120)
+      let last = try #require(try await lab.lease(a, now: now).first)
+      if try await lab.submit(last, by: a, now: now).state != .accepted { try await accept() }
       #expect(try await fail() == 30)
     }
   }
@@ -420,6 +429,79 @@ struct LeaseEndContractTests {
       #expect(taken.unit == first.unit)
       #expect(try await lab.submit(taken, by: c, now: Laboratory.start.adding(seconds: 250)).state
         == .accepted)
+    }
+  }
+
+  @Test(
+    "a worker that dragged its first unit out holds the next ones no longer than others would",
+    arguments: StoreKind.allCases)
+  func feignedSlowness(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let start = Laboratory.start
+      _ = try await lab.runningBatch(lines: 40)
+      let zoe = try await lab.worker("zombie", account: "zoe")
+      let a = try await lab.worker("a", account: "ann")
+      let c = try await lab.worker("c", account: "carl")
+      func beat(_ lease: Lease, share: Double, at seconds: Int) async throws
+        -> HeartbeatResponse.Verdict
+      {
+        try await lab.store.heartbeat(
+          lease: lease.id, worker: zoe.id, flopsDone: share * lease.estimatedFlops,
+          now: start.adding(seconds: seconds)
+        ).verdict
+      }
+      let dragged = try #require(try await lab.lease(zoe).first)
+      for seconds in stride(from: 100, to: 3_500, by: 100) {
+        #expect(try await beat(dragged, share: Double(seconds) / 3_500, at: seconds) == .proceed)
+      }
+      let ended = start.adding(seconds: 3_500)
+      try await lab.submit(dragged, by: zoe, now: ended)
+      let other = try #require(try await lab.lease(a, now: ended).first)
+      #expect(try await lab.submit(other, by: a, now: ended.adding(seconds: 10)).state == .accepted)
+
+      // At the speed that this shows, its next unit takes a quarter of an hour.
+      let now = ended.adding(seconds: 20)
+      let held = try #require(try await lab.lease(zoe, now: now).first)
+      let machine = try await lab.store.fleet(now: now).workers.first { $0.id == zoe.id }
+      let speed = try #require(machine?.flopsPerSecond)
+      #expect(held.estimatedFlops / speed > 600)
+      #expect(held.deadlineSeconds == 600)
+      let second = try #require(try await lab.lease(a, now: now).first)
+      #expect(second.unit == held.unit)
+      try await lab.submit(second, by: a, now: now.adding(seconds: 10))
+      // It says at once that it is done, and sends nothing.
+      var end: Int?
+      for seconds in stride(from: 30, through: 6_000, by: 30) where end == nil {
+        let time = now.adding(seconds: seconds)
+        _ = try await lab.store.tick(now: time)
+        if try await beat(held, share: 1, at: 3_520 + seconds) == .abandon { end = seconds }
+        if seconds == 840 {
+          // Three times what a unit may usually take, and a download.
+          #expect(try await lab.lease(c, now: time).first?.unit == held.unit)
+        }
+      }
+      let seconds = try #require(end)
+      #expect(seconds <= 3_750)
+    }
+  }
+
+  @Test(
+    "a worker that says at once that it is nearly done gains minutes", arguments: StoreKind.allCases)
+  func claimedProgress(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.runningBatch(lines: 4)
+      let zoe = try await lab.worker("zombie", account: "zoe")
+      let lease = try #require(try await lab.lease(zoe).first)
+      var end: Int?
+      for seconds in stride(from: 30, through: 3_600, by: 30) where end == nil {
+        let answer = try await lab.store.heartbeat(
+          lease: lease.id, worker: zoe.id, flopsDone: 0.99 * lease.estimatedFlops,
+          now: Laboratory.start.adding(seconds: seconds))
+        if answer.verdict == .abandon { end = seconds }
+      }
+      // The patience of ten minutes, and a hundred seconds for 100 MiB of model.
+      let seconds = try #require(end)
+      #expect(seconds > 600 && seconds <= 750)
     }
   }
 

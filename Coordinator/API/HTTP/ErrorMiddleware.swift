@@ -73,6 +73,10 @@ package struct ErrorMiddleware: RouterMiddleware {
       APIError(
         .forbidden, error.message, type: "permission_error",
         code: WorkerErrorCode.invitationInvalid)
+    case .membershipEnded:
+      APIError(
+        .forbidden, error.message, type: "permission_error",
+        code: WorkerErrorCode.membershipEnded)
     case .upgradeRequired: .upgradeRequired(error.message)
     case .tooSoon: .tryLater(.tooManyRequests, error.message, seconds: 60)
     case .invalid: .invalid(error.message, code: "invalid_value")

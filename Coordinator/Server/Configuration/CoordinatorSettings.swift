@@ -125,10 +125,12 @@ extension CoordinatorSetting {
         + "deadline.",
       .integer(\.policy.silenceSeconds, 1...86_400)),
     .init(
-      "deadline_factor", "A lease ends first after this many times the time that it should take.",
+      "deadline_factor",
+      "A lease of a silent worker ends after this many times the time that the unit should take, and after five times silence_seconds at most.",
       .number(\.policy.deadlineFactor, factors)),
     .init(
-      "extension_factor", "Signs of progress extend a lease to this many times that time,",
+      "extension_factor",
+      "Signs of progress extend a lease to this many times that time, as far as the progress is plausible,",
       .number(\.policy.extensionFactor, factors)),
     .init(
       "minimum_extension_seconds", "but at least to this many seconds,",

@@ -44,6 +44,9 @@ package enum Migrations {
       try $0.execute(
         sql: "ALTER TABLE batch ADD COLUMN reserved_tokens INTEGER NOT NULL DEFAULT 0")
     }
+    migrator.registerMigration("16: revoked workers, renames, progress") {
+      try $0.execute(sql: memberships)
+    }
     return migrator
   }
 
@@ -430,6 +433,16 @@ package enum Migrations {
           AND unit.state = 'awaiting_replay' AND unit.reason = 'lostReplicas')
       WHERE number IN (SELECT queue FROM unit
         WHERE state = 'awaiting_replay' AND reason = 'lostReplicas');
+    """
+
+  /// When a worker's membership was ended, for which certificates alone stood before: a worker may have
+  /// none. Whether a certificate was given with another name. When a lease last got further.
+  private static let memberships = """
+    ALTER TABLE worker ADD COLUMN revoked_at INTEGER;
+    UPDATE worker SET revoked_at = coalesce(deleted_at, last_seen, created_at)
+      WHERE deleted_at IS NOT NULL OR id IN (SELECT worker FROM certificate WHERE revoked = 1);
+    ALTER TABLE certificate ADD COLUMN renames INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE replica ADD COLUMN progress_at INTEGER;
     """
 
   /// How many accounts a unit wants was not kept before; of open units it follows from the replicas

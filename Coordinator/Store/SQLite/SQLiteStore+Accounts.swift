@@ -54,8 +54,7 @@ package extension SQLiteStore {
       let id = try db.requireAccountID(named: name)
       for worker in try db.all("SELECT id FROM worker WHERE account = ?", [id]) {
         let worker: String = try worker.value("id")
-        try db.run("UPDATE certificate SET revoked = 1 WHERE worker = ?", [worker])
-        try transaction.takeBack(worker: worker, now: now)
+        try transaction.revoke(worker: worker, now: now)
         try db.run(
           "UPDATE worker SET name = 'deleted', machine = NULL, deleted_at = ? WHERE id = ?",
           [now, worker])

@@ -34,7 +34,7 @@ private enum ClockMove {
     """
     UPDATE replica SET issued_at = issued_at + ?1, deadline = deadline + ?1,
       last_deadline = last_deadline + ?1, idle_deadline = idle_deadline + ?1,
-      late_at = late_at + ?1 WHERE state = 'running'
+      late_at = late_at + ?1, progress_at = progress_at + ?1 WHERE state = 'running'
     """,
     // Wrong results and refused units hold their worker back for a while.
     """

@@ -12,6 +12,8 @@ struct ReplicaRow {
   let idleDeadline: Timestamp?
   let lastDeadline: Timestamp
   let flopsDone: Double
+  /// When that last grew; nil when it did not, or not since it is noted.
+  let progressAt: Timestamp?
   let result: Digest?
   let credit: Credit
 
@@ -28,6 +30,7 @@ struct ReplicaRow {
       state: try Replica.State(row: row), issuedAt: try row.value("issued_at"),
       idleDeadline: try row.optional("idle_deadline"),
       lastDeadline: try row.value("last_deadline"), flopsDone: try row.value("flops_done"),
+      progressAt: try row.optional("progress_at"),
       result: try row.optional("result"),
       credit: Credit(micro: try row.value("credit")))
   }
@@ -56,13 +59,16 @@ package extension SQLiteStore {
       let seen = try db.first("SELECT last_seen FROM worker WHERE id = ?", [worker])
       try transaction.touch(worker: worker, lastSeen: try seen?.optional("last_seen"), now: now)
       let done = max(replica.flopsDone, flopsDone.isFinite ? flopsDone : 0)
-      guard let deadline = try transaction.extend(replica, flopsDone: done, now: now) else {
+      let progress = done > replica.flopsDone ? now : replica.progressAt
+      guard
+        let deadline = try transaction.extend(replica, flopsDone: done, progress, now: now)
+      else {
         return HeartbeatResponse(
           verdict: .abandon, deadlineSeconds: 0, reason: replica.state.abandonReason)
       }
       try db.run(
-        "UPDATE replica SET deadline = ?, flops_done = ? WHERE number = ?",
-        [deadline, done, replica.number])
+        "UPDATE replica SET deadline = ?, flops_done = ?, progress_at = ? WHERE number = ?",
+        [deadline, done, progress, replica.number])
       return HeartbeatResponse(
         verdict: .proceed, deadlineSeconds: Int(deadline.seconds(since: now)))
     }
@@ -141,8 +147,10 @@ extension Replica.State {
 
 extension Transaction {
   /// The new deadline of a lease whose worker is alive; nil when it has to stop.
+  ///
+  /// - Parameter latest: when the worker last got further.
   fileprivate func extend(
-    _ replica: ReplicaRow, flopsDone: Double, now: Timestamp
+    _ replica: ReplicaRow, flopsDone: Double, _ latest: Timestamp?, now: Timestamp
   ) throws -> Timestamp? {
     let old: Timestamp
     switch replica.state {
@@ -153,7 +161,9 @@ extension Transaction {
     let before = try UnitRow.require(replica.unit, db)
     let extended = LeaseTerms.extended(
       old, idle: replica.idleDeadline ?? replica.lastDeadline, last: replica.lastDeadline,
-      share: flopsDone / before.estimatedFlops, now: now, policy)
+      LeaseTerms.Progress(
+        issued: replica.issuedAt, latest: latest, share: flopsDone / before.estimatedFlops),
+      now: now, policy)
     guard extended > now else { return nil }
     if replica.state == .expired {
       var row = before

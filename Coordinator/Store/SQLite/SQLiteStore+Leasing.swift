@@ -289,10 +289,18 @@ private struct LeaseCall {
   private mutating func lease(_ row: UnitRow, _ index: Int) throws {
     let expected = row.estimatedFlops / profile.speed(policy)
     let queue = queues[index].queue
+    let isAwaited = row.kind == .train || row.kind == .validate
+    // A batch's units are cut by time, those that learn by the plan of their job.
+    let usual =
+      isAwaited
+      ? row.estimatedFlops / (try transaction.meanSpeed(now: now) ?? policy.assumedFlopsPerCore)
+      : policy.usualUnitSeconds
     let terms = LeaseTerms(
-      seconds: expected, after: held.flops / profile.speed(policy),
+      LeaseTerms.Expectation(
+        own: expected, queued: held.flops / profile.speed(policy), usual: usual,
+        slowest: row.estimatedFlops / policy.assumedFlopsPerCore),
       downloadBytes: profile.cachedModels.contains(queue.model) ? 0 : queue.cost.diskBytes,
-      isAwaited: row.kind == .train || row.kind == .validate, now: now, policy)
+      isAwaited: isAwaited, now: now, policy)
     let id = transaction.identifiers.make("lease_")
     try db.run(
       """

@@ -14,6 +14,15 @@ extension Transaction {
     return Sortition(secret: secret)
   }
 
+  /// Operations a second of the workers that are there, on average of those that have shown a speed:
+  /// few that seem slow change it little. Nil when none has.
+  func meanSpeed(now: Timestamp) throws -> Double? {
+    try db.first(
+      "SELECT avg(speed) AS speed FROM worker WHERE \(FleetPresence.condition) AND speed > 0",
+      FleetPresence.arguments(now: now, policy)
+    )?.optional("speed")
+  }
+
   /// Manifests of which a worker called several units invalid of late, or one that the trusted
   /// machine computed: it gets no more of them for a while.
   func refusedModels(of worker: String, now: Timestamp) throws -> Set<Digest> {

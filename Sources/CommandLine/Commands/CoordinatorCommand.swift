@@ -181,7 +181,7 @@ struct SchedulingOptions: ParsableArguments {
   @Option(
     help: """
       Seconds of silence after which a worker's unit may go to another, once twice the time that \
-      it should take has passed. (default: \(standard.silenceSeconds))
+      it should take, or five times the silence, has passed. (default: \(standard.silenceSeconds))
       """)
   var silenceSeconds: Int?
 
