@@ -61,9 +61,15 @@ package struct StorageSweep: Sendable {
     _ blobs: [BlobListing], deletes: Bool, now: Timestamp, _ report: inout StorageReport
   ) async throws {
     let uses = try await folder.store.uses(of: blobs.map(\.digest), now: now)
-    for blob in blobs {
-      let kind = retention.kind(
-        uses: uses[blob.digest] ?? [], writtenAt: blob.writtenAt, now: now)
+    let kinds = blobs.map { blob in
+      retention.kind(uses: uses[blob.digest] ?? [], writtenAt: blob.writtenAt, now: now)
+    }
+    let unused = zip(blobs, kinds).filter { $1 == .unused }.map(\.0.digest)
+    if deletes, !unused.isEmpty {
+      // Before the blobs go: what a crash leaves is a blob that nobody counts, and the next sweep's.
+      try await folder.store.forgetUnused(unused, now: now)
+    }
+    for (blob, kind) in zip(blobs, kinds) {
       if deletes, kind == .unused,
         try await folder.blobs.remove(
           blob.digest, unlessWrittenSince: retention.youngest(now: now))

@@ -193,7 +193,7 @@ struct FineTuningRoutes {
     try environment.requireDisk()
     let job = try await newJob(request, key)
     let preparation = FineTuningPreparation(
-      environment: environment, job: job, date: environment.now(), stores: false)
+      environment: environment, job: job, date: environment.now(), keeps: false)
     do {
       let prepared = try await environment.heavy.run(
         bytes: preparation.memoryBytes(), of: environment.tuningMemory

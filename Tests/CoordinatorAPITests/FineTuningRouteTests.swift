@@ -1,0 +1,90 @@
+import CoordinatorAPI
+import CoordinatorCore
+import CoordinatorStore
+import Foundation
+import HummingbirdTesting
+import Logging
+import Testing
+import WireProtocol
+
+/// Fine-tuning jobs from their creation to their first round.
+@Suite struct FineTuningRouteTests {
+  /// A training file of so many conversations.
+  static func examples(_ count: Int) -> Data {
+    let lines = (0..<count).map { number in
+      #"{"messages":[{"role":"user","content":"\#(number)"},"#
+        + #"{"role":"assistant","content":"after it comes \#(number + 1)"}]}"#
+    }
+    return Data(lines.joined(separator: "\n").utf8)
+  }
+
+  static func body(_ file: String, seed: Int = 1) -> String {
+    #"{"model":"\#(TestCoordinator.model)","training_file":"\#(file)","seed":\#(seed)}"#
+  }
+
+  /// Reads the files of the jobs that wait, as the service does.
+  static func validate(_ coordinator: TestCoordinator) async throws {
+    for job in try await coordinator.store.openFineTuningJobs(limit: 100)
+    where job.state == .validating {
+      try await FineTuningValidation(
+        environment: coordinator.environment, job: job, logger: Logger(label: "test")
+      ).run()
+    }
+  }
+
+  private static func limit(_ coordinator: TestCoordinator, _ quota: Quota) async throws -> String {
+    let keys = try await coordinator.store.keys()
+    let key = try #require(keys.first { $0.name == "test" })
+    try await coordinator.store.setQuota(quota, ofKey: key.id)
+    return key.id
+  }
+
+  @Test func aJobThatWouldStoreMoreThanItsKeyMayWritesNothing() async throws {
+    let coordinator = try await TestCoordinator()
+    try await coordinator.addModel()
+    let data = Self.examples(40)
+    // Adapter and examples of the tiny model take more.
+    let key = try await Self.limit(coordinator, Quota(storedBytes: data.count + 4000))
+    try await coordinator.test { client in
+      let file = try await client.upload(data, purpose: "fine-tune")
+      let created = try await client.send(
+        .post, "/v1/fine_tuning/jobs", json: Self.body(file.id))
+      #expect(created.status == 200)
+      let before = coordinator.blobs.count
+      try await Self.validate(coordinator)
+      let job = try await client.send(.get, "/v1/fine_tuning/jobs/\(created.id)")
+      #expect(job.json["status"] as? String == "failed")
+      #expect(job.errorCode == "storage_limit_exceeded")
+      #expect(coordinator.blobs.count == before)
+      let usage = try await coordinator.store.usage(ofKey: key, now: coordinator.clock.now)
+      #expect(usage.storedBytes == data.count)
+    }
+  }
+
+  @Test func jobsThatAreCancelledAreCountedAndNotMadeWithoutEnd() async throws {
+    let coordinator = try await TestCoordinator()
+    try await coordinator.addModel()
+    let data = Self.examples(40)
+    let key = try await Self.limit(coordinator, Quota(storedBytes: data.count + 40_000))
+    try await coordinator.test { client in
+      let file = try await client.upload(data, purpose: "fine-tune")
+      var (begun, isRefused) = (0, false)
+      for seed in 0..<20 where !isRefused {
+        let created = try await client.send(
+          .post, "/v1/fine_tuning/jobs", json: Self.body(file.id, seed: seed))
+        #expect(created.status == 200)
+        try await Self.validate(coordinator)
+        let usage = try await coordinator.store.usage(ofKey: key, now: coordinator.clock.now)
+        #expect(usage.storedBytes <= data.count + 40_000)
+        let job = try await client.send(.get, "/v1/fine_tuning/jobs/\(created.id)")
+        isRefused = job.errorCode == "storage_limit_exceeded"
+        if !isRefused {
+          begun += 1
+          #expect(usage.tokens > 0, "what the job may take")
+          _ = try await client.send(.post, "/v1/fine_tuning/jobs/\(created.id)/cancel")
+        }
+      }
+      #expect(begun > 0 && isRefused)
+    }
+  }
+}
