@@ -29,8 +29,13 @@ package struct APIEnvironment: Sendable {
   package let heavy = HeavyWork(threads: 2)
   /// For results on their way, and the inputs of their units.
   package let resultMemory = ByteBudget(limitBytes: 320 << 20, waiting: 512)
-  /// For datasets and adapters.
+  /// For datasets and adapters of jobs.
   package let tuningMemory = ByteBudget(limitBytes: 512 << 20, waiting: 16)
+  /// For estimates and files of adapters, which clients wait for: they never hold up a job.
+  package let askedMemory = ByteBudget(limitBytes: 256 << 20, waiting: 16)
+  /// Estimates, and files of adapters, that one key may ask for at a time.
+  package let estimates = Turns(limit: 1)
+  package let adapterFiles = Turns(limit: 4)
   /// What this process failed at and tries again.
   package let setbacks = Setbacks()
   /// Who may send a result.

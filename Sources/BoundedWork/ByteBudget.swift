@@ -21,7 +21,8 @@ package final class ByteBudget: Sendable {
   }
 
   private let limitBytes: Int
-  private let waitingLimit: Int
+  /// Callers that may wait for bytes at once.
+  package let waitingLimit: Int
   private let state = Mutex(State())
 
   /// - Parameters:

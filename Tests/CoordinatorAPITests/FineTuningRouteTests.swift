@@ -87,4 +87,53 @@ import WireProtocol
       #expect(begun > 0 && isRefused)
     }
   }
+
+  @Test func estimatesTakeTurnsAndHoldUpNoJob() async throws {
+    let coordinator = try await TestCoordinator()
+    try await coordinator.addModel()
+    let environment = coordinator.environment
+    let key = try #require(try await coordinator.store.keys().first { $0.name == "test" })
+    try await coordinator.test { client in
+      let file = try await client.upload(Self.examples(12), purpose: "fine-tune")
+      let path = "/tally/v1/fine_tuning/estimates"
+      var turn = environment.estimates.take(key.id)
+      #expect(turn != nil)
+      let refused = try await client.send(.post, path, json: Self.body(file.id))
+      #expect(refused.status == 429 && refused.headers[.retryAfter] != nil)
+      turn = nil
+      let created = try await client.send(
+        .post, "/v1/fine_tuning/jobs", json: Self.body(file.id))
+      // All the memory that clients have is taken, and as many wait for it as may.
+      let gate = Gate()
+      let waiting = (0...environment.askedMemory.waitingLimit).map { _ in
+        Task {
+          try await environment.heavy.run(bytes: 1 << 30, of: environment.askedMemory) {
+            await gate.passed()
+          }
+        }
+      }
+      let deadline = ContinuousClock.now + .seconds(60)
+      while environment.askedMemory.waitingCount < environment.askedMemory.waitingLimit,
+        .now < deadline
+      {
+        await Task.yield()
+      }
+      #expect(try await client.send(.post, path, json: Self.body(file.id)).status == 503)
+      try await Self.validate(coordinator)
+      let job = try await client.send(.get, "/v1/fine_tuning/jobs/\(created.id)")
+      #expect(job.json["status"] as? String == "queued")
+      gate.open()
+      for task in waiting { try await task.value }
+      #expect(try await client.send(.post, path, json: Self.body(file.id)).status == 200)
+    }
+    #expect(environment.estimates.count == 0)
+  }
+}
+
+/// What tests wait at until it opens.
+final class Gate: Sendable {
+  private let (stream, continuation) = AsyncStream<Void>.makeStream()
+
+  func open() { continuation.finish() }
+  func passed() async { for await _ in stream {} }
 }
