@@ -27,6 +27,10 @@ package struct APIEnvironment: Sendable {
   package var policy = CoordinatorPolicy()
   /// Where everything is computed that takes long.
   package let heavy = HeavyWork(threads: 2)
+  /// Where downloads are coded: beside what is computed, so that neither waits for the other.
+  package let coding = HeavyWork(threads: 2)
+  /// Downloads that are coded for one reader at a time.
+  package let codedDownloads = Turns(limit: 4)
   /// For results on their way, and the inputs of their units.
   package let resultMemory = ByteBudget(limitBytes: 320 << 20, waiting: 512)
   /// For datasets and adapters of jobs.
