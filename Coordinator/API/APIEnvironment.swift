@@ -17,7 +17,7 @@ package struct APIEnvironment: Sendable {
   /// What uploads under way take of their keys' quotas.
   package let uploadBudget = UploadBudget()
   /// Statistics that anybody may ask for, made once in a moment.
-  package var statisticsCache = ShortCache<Response>(interval: .seconds(2))
+  package var shared = SharedAnswers(interval: .seconds(2))
   package var limits: APILimits
   package var metrics: RequestMetrics
   /// Where BOINC's statistics files are; nil: none are served.
