@@ -5,6 +5,7 @@ import Foundation
 import HummingbirdTesting
 import Logging
 import Testing
+import WirePayloads
 import WireProtocol
 
 /// Fine-tuning jobs from their creation to their first round.
@@ -127,6 +128,67 @@ import WireProtocol
       #expect(try await client.send(.post, path, json: Self.body(file.id)).status == 200)
     }
     #expect(environment.estimates.count == 0)
+  }
+
+  @Test func aJobWhoseNumbersGrowBeyondAllBoundsEndsAndSaysWhy() async throws {
+    let coordinator = try await TestCoordinator()
+    try await coordinator.addModel()
+    let (store, blobs, now) = (coordinator.store, coordinator.blobs, coordinator.clock.now)
+    try await coordinator.test { client in
+      let file = try await client.upload(Self.examples(12), purpose: "fine-tune")
+      let created = try await client.send(
+        .post, "/v1/fine_tuning/jobs",
+        json: """
+          {"model":"\(TestCoordinator.model)","training_file":"\(file.id)","seed":1,
+           "metadata":{"tally_pool":"trusted"},"hyperparameters":{"outer_learning_rate":10,"hold_out":0}}
+          """)
+      #expect(created.status == 200)
+      try await Self.validate(coordinator)
+      let secret = BlobDigest.sha256(Data("an invitation".utf8))
+      _ = try await store.createInvitation(
+        NewInvitation(
+          secretHash: secret, accountName: "ann", uses: 1, expiresAt: now.adding(seconds: 60),
+          trusted: true), now: now)
+      let worker = try await store.enrol(
+        NewWorker(secretHash: secret, publicKey: BlobDigest.sha256(Data("a key".utf8)), name: "w"),
+        now: now)
+      let lease = try #require(
+        try await store.lease(
+          worker: worker.id,
+          request: LeaseRequest(
+            threads: 1, memoryLimitBytes: 1 << 40, cacheFreeBytes: 1 << 40, cachedModels: [],
+            measuredFlopsPerSecond: nil, secondsWanted: 600, maximumUnits: 1), now: now
+        ).leases.first)
+      // Each number is finite, as a result's has to be; ten times as much is not.
+      let inputs = try TrainInputs(decoding: try await blobs.read(lease.specification.inputs))
+      let digest = try #require(lease.specification.adapter)
+      let adapter = try AdapterPayload(decoding: try await blobs.read(digest))
+      let changes = adapter.pairs.mapValues { pair in
+        var pair = pair
+        pair.b = pair.b.map { _ in 3e38 }
+        return pair
+      }
+      let steps = inputs.steps.map { _ in 1.0 }
+      let result = try TrainResult(changes: changes, losses: steps, norms: steps).encoded()
+      let receipt = try await store.submit(
+        ResultSubmission(
+          leaseID: lease.id, workerID: worker.id,
+          result: NewResult(
+            digest: try await blobs.put(result),
+            sequences: inputs.examples.sequences.map {
+              SequenceSummary(tokens: $0.tokens.count, nonFinite: false)
+            }), signature: Data([1]), seconds: 1), now: now)
+      #expect(receipt.state == .accepted)
+      let job = try #require(try await store.openFineTuningJobs(limit: 1).first)
+      let due = try await FineTuningAdvance(
+        environment: coordinator.environment, job: job, running: now, logger: Logger(label: "test")
+      ).run()
+      #expect(due == nil)
+      let ended = try await client.send(.get, "/v1/fine_tuning/jobs/\(created.id)")
+      #expect(ended.json["status"] as? String == "failed" && ended.errorCode == "diverged")
+      let message = (ended.json["error"] as? [String: Any])?["message"] as? String
+      #expect(message?.contains("Round 1 cannot be joined") == true)
+    }
   }
 }
 
