@@ -17,7 +17,7 @@ package struct APIEnvironment: Sendable {
   /// What uploads under way take of their keys' quotas.
   package let uploadBudget = UploadBudget()
   /// Statistics that anybody may ask for, made once in a moment.
-  package var statisticsCache = ShortCache<Response>(interval: .seconds(2))
+  package var shared = SharedAnswers(interval: .seconds(2))
   package var limits: APILimits
   package var metrics: RequestMetrics
   /// Where BOINC's statistics files are; nil: none are served.
@@ -27,10 +27,19 @@ package struct APIEnvironment: Sendable {
   package var policy = CoordinatorPolicy()
   /// Where everything is computed that takes long.
   package let heavy = HeavyWork(threads: 2)
+  /// Where downloads are coded: beside what is computed, so that neither waits for the other.
+  package let coding = HeavyWork(threads: 2)
+  /// Downloads that are coded for one reader at a time.
+  package let codedDownloads = Turns(limit: 4)
   /// For results on their way, and the inputs of their units.
   package let resultMemory = ByteBudget(limitBytes: 320 << 20, waiting: 512)
-  /// For datasets and adapters.
+  /// For datasets and adapters of jobs.
   package let tuningMemory = ByteBudget(limitBytes: 512 << 20, waiting: 16)
+  /// For estimates and files of adapters, which clients wait for: they never hold up a job.
+  package let askedMemory = ByteBudget(limitBytes: 256 << 20, waiting: 16)
+  /// Estimates, and files of adapters, that one key may ask for at a time.
+  package let estimates = Turns(limit: 1)
+  package let adapterFiles = Turns(limit: 4)
   /// What this process failed at and tries again.
   package let setbacks = Setbacks()
   /// Who may send a result.

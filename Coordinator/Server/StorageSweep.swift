@@ -79,10 +79,17 @@ package struct StorageSweep: Sendable {
     _ blobs: [BlobListing], _ terms: Terms, _ report: inout StorageReport
   ) async throws {
     let uses = try await folder.store.uses(of: blobs.map(\.digest), now: terms.now)
-    for blob in blobs {
-      let kind = terms.retention.kind(
+    let kinds = blobs.map { blob in
+      terms.retention.kind(
         uses: uses[blob.digest] ?? [], writtenAt: blob.writtenAt, clockSetAt: terms.clockSetAt,
         now: terms.now)
+    }
+    let unused = zip(blobs, kinds).filter { $1 == .unused }.map(\.0.digest)
+    if terms.deletes, !unused.isEmpty {
+      // Before the blobs go: what a crash leaves is a blob that nobody counts, and the next sweep's.
+      try await folder.store.forgetUnused(unused, now: terms.now)
+    }
+    for (blob, kind) in zip(blobs, kinds) {
       if terms.deletes, kind == .unused,
         try await folder.blobs.remove(
           blob.digest, unlessWrittenSince: terms.retention.youngest(now: terms.now))

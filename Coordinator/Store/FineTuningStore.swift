@@ -58,7 +58,8 @@ package protocol FineTuningStore: Sendable {
   /// Ends validation: the plan is fixed and the first round published.
   ///
   /// - Parameter base: the model as it is now; its name may mean another one later.
-  /// - Throws: `StoreError.conflict` when the job is not `validating`: somebody cancelled it.
+  /// - Throws: `StoreError.conflict` when the job is not `validating`: somebody cancelled it;
+  ///   `QuotaRefusal` when the key may not store its blobs, or has no tokens left.
   func beginFineTuning(
     _ id: String, plan: FineTuningPlan, base: ModelRecord, _ first: NewFineTuningRound,
     now: Timestamp

@@ -140,6 +140,9 @@ package protocol WorkStore: Sendable {
   func moveDeadlines(seconds: Double, now: Timestamp) async throws
   /// What refers to each of these blobs, of one consistent view; blobs without uses are left out.
   func uses(of blobs: [Digest], now: Timestamp) async throws -> [Digest: [BlobUse]]
+  /// Forgets that blobs were kept for fine-tuning jobs that had ended at `now`, so that their bytes
+  /// count for nobody: they were found unused then, and are about to go.
+  func forgetUnused(_ blobs: [Digest], now: Timestamp) async throws
 }
 
 package extension WorkStore {

@@ -135,11 +135,11 @@ import WireProtocol
 
   @Test func aWorkerSendsOneResultAtATime() throws {
     let admission = UploadAdmission()
-    try admission.begin("one", now: now)
-    #expect(throws: APIError.self) { try admission.begin("one", now: now) }
-    try admission.begin("two", now: now)
-    admission.end("one", now: now)
-    try admission.begin("one", now: now)
+    try admission.begin("one", of: "ann", now: now)
+    #expect(throws: APIError.self) { try admission.begin("one", of: "ann", now: now) }
+    try admission.begin("two", of: "ann", now: now)
+    admission.end("one", of: "ann", now: now)
+    try admission.begin("one", of: "ann", now: now)
   }
 
   @Test func aClockThatIsSetBackHoldsNobodyForLonger() throws {
@@ -153,10 +153,29 @@ import WireProtocol
 
   @Test func allTogetherSendABoundedNumber() throws {
     let admission = UploadAdmission()
-    for worker in 0..<256 { try admission.begin("\(worker)", now: now) }
-    let refused = #expect(throws: APIError.self) { try admission.begin("more", now: now) }
+    for worker in 0..<UploadAdmission.uploads {
+      try admission.begin("\(worker)", of: "account \(worker % 8)", now: now)
+    }
+    let refused = #expect(throws: APIError.self) {
+      try admission.begin("more", of: "ann", now: now)
+    }
     #expect(refused?.status == .serviceUnavailable && refused?.headers[.retryAfter] != nil)
-    admission.end("7", now: now)
-    try admission.begin("more", now: now)
+    admission.end("7", of: "account 7", now: now)
+    try admission.begin("more", of: "ann", now: now)
+  }
+
+  @Test func oneAccountLeavesPlacesToTheOthers() throws {
+    let admission = UploadAdmission()
+    for worker in 0..<UploadAdmission.uploadsOfAccount {
+      try admission.begin("\(worker)", of: "ann", now: now)
+    }
+    let refused = #expect(throws: APIError.self) {
+      try admission.begin("more", of: "ann", now: now)
+    }
+    #expect(refused?.status == .tooManyRequests && refused?.headers[.retryAfter] != nil)
+    try admission.begin("other", of: "bob", now: now)
+    admission.end("7", of: "ann", now: now)
+    try admission.begin("more", of: "ann", now: now)
+    #expect(throws: APIError.self) { try admission.begin("8.5", of: "ann", now: now) }
   }
 }

@@ -30,6 +30,22 @@ struct ForeignTextTests {
     #expect(ForeignText.plain("👩\u{200d}💻") == "👩\u{200d}💻")
   }
 
+  @Test("a text in pieces of whole scalars is shown as the whole text is")
+  func pieces() {
+    let scalars = Array("a\u{1b}[31m\u{9b}0m\r\n\u{202e}e\u{301} 👩\u{200d}💻\t\u{2028}z".unicodeScalars)
+    func text(_ scalars: ArraySlice<Unicode.Scalar>) -> String {
+      String(String.UnicodeScalarView(scalars))
+    }
+    let whole = ForeignText.plain(text(scalars[...]), keepsLines: true)
+    #expect(Array(whole.utf8) == Array("a[31m0m\ne\u{301} 👩\u{200d}💻\t z".utf8))
+    for cut in 0...scalars.count {
+      let parts = [scalars[..<cut], scalars[cut...]].map {
+        ForeignText.plain(text($0), keepsLines: true)
+      }
+      #expect(Array(parts.joined().utf8) == Array(whole.utf8), "\(cut)")
+    }
+  }
+
   @Test("a JSON document reads as the same values, and shows only itself")
   func json() throws {
     let value = ["na\u{1b}me": "x\u{202e}y\u{9b}z\u{e0041} é \u{1f680}\n"]

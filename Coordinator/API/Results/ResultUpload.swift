@@ -33,8 +33,9 @@ struct ResultUpload {
     _ request: Request, lease id: String
   ) async throws -> (receipt: ResultReceipt, kind: UnitKind) {
     let (worker, admission) = (peer.worker.id, environment.uploads)
-    try admission.begin(worker, now: environment.now())
-    defer { admission.end(worker, now: environment.now()) }
+    let account = peer.worker.accountID
+    try admission.begin(worker, of: account, now: environment.now())
+    defer { admission.end(worker, of: account, now: environment.now()) }
     let lease = try await environment.store.leaseRecord(id, worker: worker)
     do {
       let receipt = try await receive(request, lease)

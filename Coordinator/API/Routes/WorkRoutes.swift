@@ -96,7 +96,7 @@ struct WorkRoutes {
       let size = try await environment.blobs.size(of: digest)
     else { throw APIError.noSuch("blob", name, param: nil) }
     return BlobResponse.make(
-      blobs: environment.blobs, digest: digest, size: size, request: request,
+      environment, reader: peer.worker.id, digest: digest, size: size, request: request,
       contentType: "application/octet-stream")
   }
 }

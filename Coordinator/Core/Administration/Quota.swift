@@ -7,7 +7,7 @@ package struct Quota: Codable, Hashable, Sendable {
   package var tokensPerDay: Int?
   /// Batches and fine-tuning jobs that have not ended.
   package var openBatches: Int?
-  /// Bytes of stored files, inputs and results together.
+  /// Bytes of stored files, inputs and results together, and of what is kept for fine-tuning jobs.
   package var storedBytes: Int?
 
   package init(
@@ -140,8 +140,9 @@ extension QuotaRefusal: CustomStringConvertible {
       "This API key may have \(limit) batches open at the same time, and \(used) are. Wait until "
         + "one has ended, or cancel one."
     case .storedBytes:
-      "This API key may store \(limit) bytes: its files take \(used), and this one takes "
-        + "\(wanted). Delete files that are not needed, or ask the operator for more."
+      "This API key may store \(limit) bytes: its files and fine-tuning jobs take \(used), and this "
+        + "would take \(wanted) more. Delete files that are not needed, or ask the operator for more. "
+        + "What a cancelled job stored goes within days."
     }
   }
 }

@@ -47,6 +47,9 @@ package enum Migrations {
     migrator.registerMigration("16: revoked workers, renames, progress") {
       try $0.execute(sql: memberships)
     }
+    migrator.registerMigration("17: bytes and tokens of fine-tuning") {
+      try $0.execute(sql: tuningUsage)
+    }
     return migrator
   }
 
@@ -368,6 +371,14 @@ package enum Migrations {
     CREATE TABLE fine_tuning_blob (
       blob TEXT NOT NULL, job INTEGER NOT NULL REFERENCES fine_tuning_job, PRIMARY KEY (blob, job)
     ) STRICT, WITHOUT ROWID;
+    """
+
+  /// What fine-tuning takes of a key's quota: bytes of the blobs that are kept for jobs, and tokens that
+  /// a running job may take. Both are 0 for jobs of before, of which nobody knows them.
+  private static let tuningUsage = """
+    ALTER TABLE fine_tuning_blob ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX fine_tuning_blob_of_job ON fine_tuning_blob (job);
+    ALTER TABLE fine_tuning_job ADD COLUMN reserved_tokens INTEGER NOT NULL DEFAULT 0;
     """
 
   /// Names of a model outlive its record, since units of a model that was replaced or removed go on.

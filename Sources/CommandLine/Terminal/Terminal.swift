@@ -32,6 +32,8 @@ struct Terminal: Sendable {
   }
 
   let stream: Stream
+  /// Whether a person, and no program or file, gets what is written.
+  let isTerminal: Bool
   let isInteractive: Bool
   let hasColours: Bool
 
@@ -41,7 +43,8 @@ struct Terminal: Sendable {
   /// https://no-color.org: any value of NO_COLOR turns colours off.
   init(_ stream: Stream, environment: [String: String] = ProcessInfo.processInfo.environment) {
     self.stream = stream
-    self.isInteractive = isatty(stream.descriptor) == 1 && environment["TERM"] != "dumb"
+    self.isTerminal = isatty(stream.descriptor) == 1
+    self.isInteractive = isTerminal && environment["TERM"] != "dumb"
     self.hasColours = isInteractive && environment["NO_COLOR", default: ""].isEmpty
   }
 
@@ -70,6 +73,15 @@ struct Terminal: Sendable {
     write("\r\u{1b}[K\(drawing)\(ForeignText.plain(text).prefix(room))")
   }
 
+  /// What a model or a template wrote, whole or in pieces of whole scalars: as it is for a program or a
+  /// file; a terminal shows it and obeys nothing of it.
+  ///
+  /// - Throws: where it cannot be written.
+  func foreign(_ text: String) throws {
+    let shown = isTerminal ? ForeignText.plain(text, keepsLines: true) : text
+    try stream.handle.write(contentsOf: Data(shown.utf8))
+  }
+
   /// A JSON document, which may hold what others wrote.
   func json(_ document: Data) {
     write(ForeignText.json(String(decoding: document, as: UTF8.self)) + "\n")
@@ -94,7 +106,7 @@ struct Terminal: Sendable {
   /// Asks a person; where there is nobody, `false`.
   func confirms(_ question: String) -> Bool {
     guard isInteractive else { return false }
-    write("\(question) [y/N] ")
+    write(plain(question) + " [y/N] ")
     return ["y", "yes"].contains((readLine() ?? "").lowercased())
   }
 
