@@ -6,7 +6,8 @@ import PackageDescription
 
 let unoptimised: [SwiftSetting] = [.unsafeFlags(["-Onone"])]
 
-/// `TALLY_QUICK_BUILD=1` compiles the project's own Swift without optimisation, for the time in which it changes often.
+/// `TALLY_QUICK_BUILD=1` compiles the project's own Swift without optimisation, for the time in
+/// which it changes often.
 let swiftSettings: [SwiftSetting] =
   [.swiftLanguageMode(.v6)]
   + (Context.environment["TALLY_QUICK_BUILD"] == nil ? [] : unoptimised)
@@ -22,7 +23,8 @@ func module(
     resources: resources.map { .embedInCode($0) }, swiftSettings: swiftSettings)
 }
 
-/// A test target. What it tests is optimised; compiling the tests so as well would take longer than they run.
+/// A test target. What it tests is optimised; compiling the tests so as well would take longer than
+/// they run.
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(
     name: name, dependencies: dependencies, path: "Tests/\(name)",
@@ -38,7 +40,8 @@ let dashboardFiles = [
   "Templates/error.mustache", "Templates/figures.mustache", "Templates/fleet.mustache",
   "Templates/job.mustache", "Templates/jobs.mustache", "Templates/layout.mustache",
   "Templates/leaderboard.mustache", "Templates/models.mustache", "Templates/sign-in.mustache",
-  "Templates/spans.mustache", "Templates/team.mustache", "Templates/tuning.mustache", "Templates/worker.mustache",
+  "Templates/spans.mustache", "Templates/team.mustache", "Templates/tuning.mustache",
+  "Templates/worker.mustache",
 ]
 
 /// What `Tests/Fuzzing/run` builds with libFuzzer, which brings the program's `main`.
@@ -148,23 +151,24 @@ let package = Package(
     module(
       "CoordinatorAPI", path: "Coordinator/API",
       [
-        "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning",
-        "ModelFormats", "Models", "Tokenizers", "TrainingData", "WirePayloads", "WireProtocol", asn1, crypto, hummingbird, logging, nioCore,
-        nioSSL, x509,
+        "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution",
+        "FineTuning", "ModelFormats", "Models", "Tokenizers", "TrainingData", "WirePayloads",
+        "WireProtocol", asn1, crypto, hummingbird, logging, nioCore, nioSSL, x509,
       ]),
     module(
       "CoordinatorDashboard", path: "Coordinator/Dashboard", embedding: dashboardFiles,
       [
-        "CoordinatorAPI", "CoordinatorCore", "CoordinatorStore", "WireProtocol", crypto, hummingbird,
-        lifecycle, mustache,
+        "CoordinatorAPI", "CoordinatorCore", "CoordinatorStore", "WireProtocol", crypto,
+        hummingbird, lifecycle, mustache,
       ]),
     module(
       "CoordinatorServer", path: "Coordinator/Server",
       [
-        "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics", "CoordinatorStore",
-        "Execution", "FineTuning", "Kernels", "MachineLimits", "ModelFormats", "Models", "WireProtocol",
-        "WirePayloads", asn1, crypto, hummingbird, hummingbirdCore, hummingbirdTLS, lifecycle, logging,
-        nioCore, nioHTTP1, nioPosix, nioSSL, unixSignals, x509,
+        "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard",
+        "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels",
+        "MachineLimits", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1, crypto,
+        hummingbird, hummingbirdCore, hummingbirdTLS, lifecycle, logging, nioCore, nioHTTP1,
+        nioPosix, nioSSL, unixSignals, x509,
       ]),
 
     // The worker.
@@ -175,8 +179,9 @@ let package = Package(
     module(
       "WorkerDaemon", path: "Worker/Daemon",
       [
-        "BoundedWork", "COpenSSL", "MachineLimits", "WorkerCore", "WorkerEngine", "WireProtocol", "WirePayloads", asyncHTTPClient,
-        crypto, hummingbird, lifecycle, logging, nioCore, nioHTTP1, nioPosix, nioSSL, unixSignals,
+        "BoundedWork", "COpenSSL", "MachineLimits", "WorkerCore", "WorkerEngine", "WireProtocol",
+        "WirePayloads", asyncHTTPClient, crypto, hummingbird, lifecycle, logging, nioCore, nioHTTP1,
+        nioPosix, nioSSL, unixSignals,
       ]),
 
     // The program.
@@ -184,8 +189,9 @@ let package = Package(
       name: "tally",
       dependencies: [
         "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
-        "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels", "MachineLimits", "ModelFormats", "Models",
-        "Tokenizers", "TrainingData", "WireProtocol", "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine", argumentParser,
+        "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels",
+        "MachineLimits", "ModelFormats", "Models", "Tokenizers", "TrainingData", "WireProtocol",
+        "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine", argumentParser,
         asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
       ],
       path: "Sources/CommandLine", swiftSettings: swiftSettings),
@@ -219,9 +225,9 @@ let package = Package(
     tests(
       "CoordinatorAPITests",
       [
-        "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStore", "TestSupport",
-        "WirePayloads", "WireProtocol", asn1, crypto, hummingbirdTesting, nioCore, nioEmbedded,
-        nioHTTP1, nioPosix, nioSSL, x509,
+        "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStore",
+        "TestSupport", "WirePayloads", "WireProtocol", asn1, crypto, hummingbirdTesting, nioCore,
+        nioEmbedded, nioHTTP1, nioPosix, nioSSL, x509,
       ]),
     tests(
       "CoordinatorDashboardTests",
@@ -234,9 +240,9 @@ let package = Package(
     tests(
       "WorkerDaemonTests",
       [
-        "COpenSSL", "Execution", "FineTuning", "Kernels", "Models", "WireProtocol", "WirePayloads", "WorkerCore",
-        "WorkerDaemon", "WorkerEngine", "TestSupport", asn1, asyncHTTPClient, crypto, hummingbird,
-        hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, x509,
+        "COpenSSL", "Execution", "FineTuning", "Kernels", "Models", "WireProtocol", "WirePayloads",
+        "WorkerCore", "WorkerDaemon", "WorkerEngine", "TestSupport", asn1, asyncHTTPClient, crypto,
+        hummingbird, hummingbirdTLS, lifecycle, logging, nioCore, nioPosix, nioSSL, x509,
       ]),
     tests("TidyTests", []),
   ] + fuzzing

@@ -17,7 +17,7 @@ package struct APIEnvironment: Sendable {
   /// What uploads under way take of their keys' quotas.
   package let uploadBudget = UploadBudget()
   /// Statistics that anybody may ask for, made once in a moment.
-  package var statisticsCache = ShortCache<Response>(interval: .seconds(2))
+  package var shared = SharedAnswers(interval: .seconds(2))
   package var limits: APILimits
   package var metrics: RequestMetrics
   /// Where BOINC's statistics files are; nil: none are served.
@@ -27,10 +27,21 @@ package struct APIEnvironment: Sendable {
   package var policy = CoordinatorPolicy()
   /// Where everything is computed that takes long.
   package let heavy = HeavyWork(threads: 2)
+  /// Where downloads are coded: beside what is computed, so that neither waits for the other.
+  package let coding = HeavyWork(threads: 2)
+  /// Downloads that are coded for one reader at a time.
+  package let codedDownloads = Turns(limit: 4)
   /// For results on their way, and the inputs of their units.
   package let resultMemory = ByteBudget(limitBytes: 320 << 20, waiting: 512)
-  /// For datasets and adapters.
+  /// For datasets and adapters of jobs.
   package let tuningMemory = ByteBudget(limitBytes: 512 << 20, waiting: 16)
+  /// For estimates and files of adapters, which clients wait for: they never hold up a job.
+  package let askedMemory = ByteBudget(limitBytes: 256 << 20, waiting: 16)
+  /// Estimates, and files of adapters, that one key may ask for at a time.
+  package let estimates = Turns(limit: 1)
+  package let adapterFiles = Turns(limit: 4)
+  /// What this process failed at and tries again.
+  package let setbacks = Setbacks()
   /// Who may send a result.
   package let uploads = UploadAdmission()
   /// Bytes that are free where blobs and database are; nil where nobody can tell.
@@ -76,13 +87,31 @@ package struct APIEnvironment: Sendable {
   package func progress(ofBatch id: String, key: String?) async throws -> BatchProgress {
     var progress = try await store.progress(of: id, key: key, now: now())
     guard !progress.batch.state.hasEnded else { return progress }
-    if let diskShortage { progress.waitReasons.insert(diskShortage, at: 0) }
-    if progress.units.awaitingReplay > 0, !replays {
-      progress.waitReasons.append(
-        "This coordinator replays nothing itself (`replay_threads` is 0): disputed units wait until "
-          + "its operator changes that, or another process replays them.")
-    }
+    progress.waitReasons = reasons(
+      id, progress.waitReasons, awaitingReplay: progress.units.awaitingReplay)
     return progress
+  }
+
+  /// Why a fine-tuning job waits; empty when it does not, or is not there.
+  ///
+  /// - Parameter key: the asking API key; nil for everyone's pages.
+  package func waitReasons(ofFineTuningJob id: String, key: String?) async throws -> [String] {
+    guard let job = try await store.fineTuningJob(id, key: key), !job.state.hasEnded else {
+      return []
+    }
+    let stored = try await store.waitReasons(ofFineTuningJob: id, key: key, now: now())
+    return reasons(id, stored?.sentences() ?? [], awaitingReplay: stored?.awaitingReplay ?? 0)
+  }
+
+  /// What the store knows, and what only the process does.
+  private func reasons(_ id: String, _ stored: [String], awaitingReplay: Int) -> [String] {
+    var sentences = [diskShortage, setbacks[id]].compactMap(\.self) + stored
+    if awaitingReplay > 0, !replays {
+      sentences.append(
+        "This coordinator replays nothing itself (`replay_threads` is 0): units that are disputed, lost "
+          + "or called invalid wait until its operator changes that, or another process replays them.")
+    }
+    return sentences
   }
 
   /// The system's clock.

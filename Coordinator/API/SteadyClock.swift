@@ -1,7 +1,8 @@
 import CoordinatorCore
 import Synchronization
 
-/// A coordinator's clock: `SteadyTime` over the calendar and a monotonic clock, which a test passes.
+/// A coordinator's clock: `SteadyTime` over the calendar and a monotonic clock, which a test
+/// passes.
 package final class SteadyClock: Sendable {
   private let calendar: @Sendable () -> Timestamp
   private let elapsed: @Sendable () -> Duration
@@ -10,13 +11,15 @@ package final class SteadyClock: Sendable {
   /// - Parameters:
   ///   - calendar: the system's clock, which may be set.
   ///   - elapsed: the time since a fixed moment, which nobody sets.
+  ///   - kept: what the database kept of the clock before this process; nil: nothing.
   package init(
     calendar: @escaping @Sendable () -> Timestamp = APIEnvironment.systemTime,
-    elapsed: @escaping @Sendable () -> Duration = SteadyClock.sinceStart()
+    elapsed: @escaping @Sendable () -> Duration = SteadyClock.sinceStart(),
+    kept: KeptClock? = nil
   ) {
     self.calendar = calendar
     self.elapsed = elapsed
-    time = Mutex(SteadyTime(calendar: calendar(), elapsed: elapsed()))
+    time = Mutex(SteadyTime(calendar: calendar(), elapsed: elapsed(), kept: kept))
   }
 
   /// The time since this call; a machine's sleep counts.
@@ -25,7 +28,7 @@ package final class SteadyClock: Sendable {
     return { ContinuousClock.now - start }
   }
 
-  /// The time to go by.
+  /// The time that everything in the coordinator goes by.
   package func now() -> Timestamp {
     time.withLock { $0.read(calendar: calendar(), elapsed: elapsed()) }
   }

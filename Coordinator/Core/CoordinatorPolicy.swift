@@ -23,18 +23,20 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Seconds without a heartbeat after which a lease may end.
   package var silenceSeconds = 120
   /// A lease's first deadline is this many times the time that the unit should take, at least
-  /// `silenceSeconds`.
+  /// `silenceSeconds` and at most `patienceFactor` times as long.
   package var deadlineFactor = 2.0
-  /// Heartbeats that show no progress extend a lease to this many times `silenceSeconds` at least:
-  /// owners' pauses are no failure.
+  /// Heartbeats that show no progress extend a lease to this many times `silenceSeconds` at least,
+  /// and after progress by as much beside the time that it took: owners' pauses are no failure.
   package var patienceFactor = 5.0
   /// Bytes a second at which a worker is expected to download a model.
   package var assumedDownloadBytesPerSecond = 1e6
   /// A replica is late after this many times the time that the unit should take, and
-  /// `silenceSeconds` at least: once the unit has a result, another account gets its place.
+  /// `silenceSeconds` at least: once the unit has a result, another account gets its place. Not later
+  /// than this many times what units like it usually take, whatever the worker's own speed.
   package var lateFactor = 3.0
-  /// Heartbeats extend a lease to this many times the time that the unit should take, and no
-  /// further,
+  /// Heartbeats with progress extend a lease to this many times the time that the unit should take,
+  /// or that units like it usually take, or to `deadlineFactor` times what one core of
+  /// `assumedFlopsPerCore` takes,
   package var extensionFactor = 10.0
   /// but at least to this many seconds,
   package var minimumExtensionSeconds = 3_600
@@ -51,7 +53,8 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Replicas of a unit that may be lost (expired or given back as failed) before the trusted
   /// machine takes it, by as many accounts, or by all where there are fewer.
   package var maximumLostReplicas = 6
-  /// Accounts, or all where there are fewer, that call a unit invalid before its requests fail.
+  /// Accounts, or all where there are fewer, that call a unit invalid before the trusted machine
+  /// takes it; machines of the trusted pool, before its requests fail.
   package var maximumInvalidReports = 3
   /// Attempts of the trusted machine before the unit's requests fail.
   package var maximumReplays = 2
@@ -63,13 +66,20 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Seconds that a worker gets no work after its first wrong result; doubled for each further one,
   /// to 30 days.
   package var suspensionSeconds = 3_600
-  /// Seconds that all workers of an account get no work after the first of them gave a wrong result.
+  /// Seconds that all workers of an account get no work after the first of them gave a wrong
+  /// result.
   package var accountHoldSeconds = 600
+  /// Accepted results, and times the work that a machine got wrong, that make up for one such machine
+  /// of an account: see `AccountStrikes`.
+  package var accountTolerance = AccountStrikes.defaultTolerance
   /// Seconds that a worker gets no work after it failed at a unit; doubled for each further one in
   /// a row, to an hour.
   package var failureBackoffSeconds = 30
   /// Units of one model that a worker calls invalid within an hour before it gets no more of it.
   package var maximumRefusals = 8
+  /// Seconds that a worker gets no more of a model after it called a unit of it invalid that the
+  /// trusted machine computed.
+  package var refutedSeconds = 86_400
   /// Units that an account may give back at once for each of its workers without waiting, as a
   /// restart does,
   package var freeReturns = 10
@@ -86,12 +96,16 @@ package struct CoordinatorPolicy: Hashable, Sendable {
     2 * assumedFlopsPerCore * Double(Self.assumedCores)
   }
 
+  /// Seconds that a batch's unit may usually take: it is cut for the target, and a slower worker is
+  /// given it as far as it may be stretched.
+  package var usualUnitSeconds: Double { Double(targetUnitSeconds) * replicaStretch }
+
   /// Cores that count for the speed assumed of a worker, at most.
   package static let assumedCores = 16
 
   /// Seconds for which only those accounts are given the second replica of a unit that were drawn
-  /// first; after each such time twice as many are. Shorter when nothing else waits, so that the end
-  /// of a batch is not held up.
+  /// first; after each such time twice as many are. Shorter when nothing else waits, so that the
+  /// end of a batch is not held up.
   package func drawSeconds(isBusy: Bool) -> Double {
     Double(isBusy ? max(targetUnitSeconds, 2 * retryAfterSeconds) : 2 * retryAfterSeconds)
   }

@@ -8,11 +8,14 @@ import WireProtocol
 package struct DashboardRoutes: Sendable {
   let environment: APIEnvironment
   let pages: PageResponder
+  /// What the leaderboard's pages are cut from.
+  let standings: ShortCache<LeaderboardPage.Standing>
 
   /// - Throws: when a template is wrong.
   package init(environment: APIEnvironment, live: LivePages) throws {
     self.environment = environment
     pages = PageResponder(renderer: try PageRenderer(), environment: environment, live: live)
+    standings = ShortCache(interval: live.interval)
   }
 
   /// Adds every page.
@@ -23,10 +26,16 @@ package struct DashboardRoutes: Sendable {
     router.route("/jobs/{id}", [.get: pages.handler(section: .jobs, job)])
     router.route("/tuning/{id}", [.get: pages.handler(section: .jobs, tuning)])
     router.route("/models", [.get: pages.handler(section: .models) { _ in try await models() }])
-    router.route("/leaderboard", [.get: pages.handler(section: .leaderboard, query: [.by, .page, .days], leaderboard)])
+    router.route(
+      "/leaderboard",
+      [
+        .get: pages.handler(
+          section: .leaderboard, query: [.by, .page, .days], canonical: lastPage, leaderboard)
+      ])
     router.route("/teams/{id}", [.get: pages.handler(section: .leaderboard, query: [.days], team)])
     router.route("/workers/{id}", [.get: pages.handler(section: .fleet, query: [.days], worker)])
-    router.route("/accounts/{id}", [.get: pages.handler(section: nil, query: [.days, .saved], account)])
+    router.route(
+      "/accounts/{id}", [.get: pages.handler(section: nil, query: [.days, .saved], account)])
     router.route("/account", [.get: ownAccount, .post: changeAccount])
     router.route("/sign-in", [.post: signIn])
     router.route("/sign-out", [.post: signOut])

@@ -2,8 +2,8 @@ import CoordinatorAPI
 import CoordinatorStore
 import Hummingbird
 
-/// What a page's query chooses. What a page does not know counts as not given, and so does what is out
-/// of bounds: different queries for the same page are equal.
+/// What a page's query chooses. What a page does not know counts as not given, and so does what is
+/// out of bounds: different queries for the same page are equal.
 struct PageQuery: Hashable, Sendable {
   /// `by`: what a ranking goes by.
   var order = RankingOrder.credit
@@ -35,6 +35,7 @@ struct PageQuery: Hashable, Sendable {
     } ?? 1
     span = ChartSpan(query: text(.days, "days"))
     after = text(.after, "after").map { String($0.prefix(Self.longestID)) }
+      .flatMap { $0.holdsNUL ? nil : $0 }
     saved = text(.saved, "saved") == "yes"
   }
 

@@ -34,15 +34,17 @@ package struct PageResponder: Sendable {
   /// - Parameters:
   ///   - section: the part of the navigation that it belongs to.
   ///   - known: what of the query changes it.
+  ///   - canonical: the query that shows the same as another one.
   ///   - make: what it shows; for a live page it is called again and again.
   func handler<Content: PageContent>(
     section: PageFrame.Section?, query known: Set<PageQuery.Parameter> = [],
+    canonical: @escaping @Sendable (PageQuery) async throws -> PageQuery = { $0 },
     _ make: @escaping @Sendable (PageVisit) async throws -> Content
   ) -> @Sendable (Request, CoordinatorRequestContext) async throws -> Response {
     { request, context in
       try await answering(request, section: section) {
         let visitor = try await accounts.visitor(of: request)
-        let query = PageQuery(request, known: known)
+        let query = try await canonical(PageQuery(request, known: known))
         let key = [
           context.endpointPath ?? "", (try? context.pathID()) ?? "", query.key, visitor.sharing,
         ].joined(separator: "\n")
@@ -93,9 +95,11 @@ package struct PageResponder: Sendable {
     _ error: APIError, _ request: Request, section: PageFrame.Section?
   ) async throws -> Response {
     let title = error.status == .notFound ? "Not found" : "This did not work"
-    return try await page(
+    var response = try await page(
       ErrorContent(title: title, message: error.message), section: section,
       visitor: try await accounts.visitor(of: request), status: error.status)
+    response.headers[.retryAfter] = error.headers[.retryAfter]
+    return response
   }
 
   /// A page with what all pages share.

@@ -60,8 +60,8 @@ package struct Backup: Codable, Hashable, Sendable {
     let blobs = try FolderBlobStore(folder: target.appending(path: "blobs"))
     let all = backup.blobBytes + backup.databaseBytes
     var done = 0
-    // What is stored while the database is copied may be named in the copy, so blobs are looked through
-    // before and after. A sweep takes nothing away that was new a day ago.
+    // What is stored while the database is copied may be named in the copy, so blobs are looked
+    // through before and after. A sweep takes nothing away that was new a day ago.
     backup.copiedBytes += try await take(folder.blobs, into: blobs) { bytes in
       done += bytes
       progress(done, all)
@@ -109,7 +109,8 @@ package struct Backup: Codable, Hashable, Sendable {
   ///
   /// - Parameters:
   ///   - source: where the backup is.
-  ///   - target: a folder that is missing or no coordinator's; a `coordinator.json` that is there stays.
+  ///   - target: a folder that is missing or no coordinator's; a `coordinator.json` that is there
+  ///     stays.
   ///   - leavesOutDamaged: whether blobs that are damaged are left out, else nothing is restored.
   /// - Returns: the damaged blobs.
   /// - Throws: `BackupError`; `FileIOError`.
@@ -167,7 +168,8 @@ package struct Backup: Codable, Hashable, Sendable {
 
   /// - Throws: `BackupError.inUse`.
   package static func requireNoCoordinator(_ target: URL) throws {
-    for name in vital where FileManager.default.fileExists(atPath: target.appending(path: name).path) {
+    for name in vital
+    where FileManager.default.fileExists(atPath: target.appending(path: name).path) {
       throw BackupError.inUse(target.path)
     }
   }
@@ -192,7 +194,8 @@ extension Backup {
   package init(at folder: URL) throws {
     let file = folder.appending(path: Self.name)
     guard let data = try? Data(contentsOf: file) else {
-      throw BackupError.notWhole(folder.path, reason: "there is no \(Self.name) in it that can be read")
+      throw BackupError.notWhole(
+        folder.path, reason: "there is no \(Self.name) in it that can be read")
     }
     do {
       self = try CanonicalJSON.decode(Backup.self, from: data)
@@ -229,10 +232,11 @@ package enum BackupError: Error, Hashable, CustomStringConvertible {
     case .damagedBlobs(let digests):
       "\(digests.count) of the backup's blobs are damaged, and nothing was restored; "
         + "--leave-out-damaged goes on without them: "
-        + digests.prefix(10).map(\.hex).joined(separator: ", ") + (digests.count > 10 ? ", ..." : "")
+        + digests.prefix(10).map(\.hex).joined(separator: ", ")
+        + (digests.count > 10 ? ", ..." : "")
     case .inUse(let path):
-      "\(path) holds a coordinator's data already: stop that coordinator and move the folder away first "
-        + "(mv \(path) \(path).old)"
+      "\(path) holds a coordinator's data already: stop that coordinator and move the folder away "
+        + "first (mv \(path) \(path).old)"
     }
   }
 }

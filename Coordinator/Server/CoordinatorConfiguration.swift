@@ -9,7 +9,9 @@ package struct CoordinatorConfiguration: Sendable {
   package var dataFolder: URL
   /// The address to listen on. An IPv6 address may stand in brackets, as in a URL.
   package var host = "127.0.0.1" {
-    didSet { if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) } }
+    didSet {
+      if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+    }
   }
   /// The port to listen on; 0 takes a free one.
   package var port = 8787
@@ -38,7 +40,7 @@ package struct CoordinatorConfiguration: Sendable {
   package var dashboard = true
   /// Open pages that are kept up to date at once.
   package var livePages = 500
-  /// Those of one address.
+  /// Live pages of one address (of IPv6, one network of 64 bits).
   package var livePagesPerAddress = 50
   /// Connections at once, and how fast requests have to come over them.
   package var connections = ConnectionLimits()

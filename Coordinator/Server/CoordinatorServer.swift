@@ -30,9 +30,12 @@ package enum CoordinatorServer {
     let folder = try DataFolder(opening: configuration.dataFolder, policy: configuration.policy)
     let lock = try folder.lock()
     defer { lock.unlock() }
-    try folder.blobs.removeAbandoned(before: Date(timeIntervalSinceNow: -86400))
+    let clock = SteadyClock(kept: try await folder.store.keptClock())
+    // Files carry the calendar's time: nobody knows how old they are while it is not believed.
+    if clock.jumpSeconds == nil {
+      try folder.blobs.removeAbandoned(before: clock.now().adding(seconds: -86400).date)
+    }
     try await folder.blobs.restoreInterrupted()
-    let clock = SteadyClock()
     var environment = folder.environment(
       limits: configuration.limits, diskGuard: configuration.diskGuard, now: { clock.now() })
     environment.replays = configuration.replayThreads > 0

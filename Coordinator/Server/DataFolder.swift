@@ -35,8 +35,8 @@ package struct DataFolder: Sendable {
       path: url.appendingPathComponent("coordinator.sqlite").path, blobs: blobs, policy: policy)
   }
 
-  /// Lets nobody but the owner read the database's files. SQLite gives those that it makes later the
-  /// database's own permissions.
+  /// Lets nobody but the owner read the database's files. SQLite gives those that it makes later
+  /// the database's own permissions.
   private static func closeDatabase(_ database: URL) throws {
     let descriptor = open(database.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else {
@@ -64,6 +64,16 @@ package struct DataFolder: Sendable {
     return environment
   }
 
+  /// The time for commands beside the folder's coordinator: the system's, unless the coordinator does
+  /// not believe that now, or would not when it starts.
+  ///
+  /// - Parameter calendar: what the system's clock says.
+  package func now(
+    calendar: Timestamp = APIEnvironment.systemTime()
+  ) async throws -> Timestamp {
+    try await store.keptClock()?.now(calendar: calendar) ?? calendar
+  }
+
   /// BOINC's statistics files.
   package var statistics: StatisticsFolder {
     StatisticsFolder(url.appendingPathComponent("statistics"))
@@ -75,14 +85,34 @@ package struct DataFolder: Sendable {
     let key = PrivateFile(url.appendingPathComponent("ca.key.pem"))
     let lock = try FileLock(url.appendingPathComponent("ca.lock"), waiting: true)
     defer { lock.unlock() }
-    if certificate.exists {
-      return try Authority(
-        certificatePEM: try certificate.readText(), privateKeyPEM: try key.readText())
-    }
+    if certificate.exists { return try stored(certificate, key) }
     let authority = try Authority(creatingAt: now)
     try key.write(authority.privateKeyPEM())
     try certificate.write(authority.certificatePEM())
     return authority
+  }
+
+  /// - Throws: `ServerError.file` that names the file which is damaged or missing, and the cure.
+  private static func stored(_ certificate: PrivateFile, _ key: PrivateFile) throws -> Authority {
+    guard key.exists else { throw damage(of: key, "it is missing") }
+    do {
+      return try Authority(
+        certificatePEM: try certificate.readText(), privateKeyPEM: try key.readText())
+    } catch CertificateRefusal.certificateMalformed {
+      throw damage(of: certificate, "it is damaged, no certificate in PEM")
+    } catch CertificateRefusal.keyMalformed {
+      throw damage(of: key, "it is damaged, no P-256 key in PEM")
+    } catch CertificateRefusal.keyDoesNotMatchCertificate {
+      throw damage(of: key, "it is not the key of ca.pem")
+    }
+  }
+
+  private static func damage(of file: PrivateFile, _ what: String) -> ServerError {
+    .file(
+      file.url.path,
+      reason: "\(what). Put ca.pem and ca.key.pem back together from a backup (`tally admin backup` copies "
+        + "both). Without one, move both away: a new authority is made, and every worker has to join again "
+        + "with a new invitation")
   }
 
   /// The files of the certificate that the coordinator issues to itself, and of its key.
@@ -95,8 +125,8 @@ package struct DataFolder: Sendable {
   ///
   /// - Parameters:
   ///   - now: the time that the coordinator goes by.
-  ///   - calendar: what the system's clock says. After it jumped nobody knows which of both is right, so
-  ///     the certificate is valid at both: clients look at clocks of their own.
+  ///   - calendar: what the system's clock says. After it jumped nobody knows which of both is
+  ///     right, so the certificate is valid at both: clients look at clocks of their own.
   package func serverCertificate(
     hosts: [String], now: Date = Date(), calendar: Date? = nil
   ) throws -> (chainPEM: String, keyPEM: String) {
@@ -141,7 +171,8 @@ package enum ServerError: Error, Hashable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .alreadyRunning(let path): "another coordinator is running on \(path)"
-    case .invalidCertificate(let path, let reason), .file(let path, let reason): "\(path): \(reason)"
+    case .invalidCertificate(let path, let reason), .file(let path, let reason):
+      "\(path): \(reason)"
     case .cannotListen(let host, let port, let reason):
       "cannot listen on \(host) port \(port): \(reason)"
     }
@@ -153,7 +184,8 @@ package enum ServerError: Error, Hashable, CustomStringConvertible {
     switch error {
     case let error as IOError where error.errnoCode == EADDRINUSE:
       reason =
-        "another program listens there already (`ss -ltnp` names it); choose another --port, or end it"
+        "another program listens there already (`ss -ltnp` names it); choose another --port, or "
+        + "end it"
     case let error as IOError where error.errnoCode == EADDRNOTAVAIL:
       reason = "this machine has no such address; --host 0.0.0.0 listens on all"
     case let error as IOError where error.errnoCode == EACCES:

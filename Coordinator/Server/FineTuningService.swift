@@ -27,11 +27,13 @@ package struct FineTuningService: Service {
 
   package func run() async throws {
     await cancelWhenGracefulShutdown {
-      let running = environment.now()
       await withDiscardingTaskGroup { group in
+        var running = environment.now()
         let active = ActiveJobs()
         while !Task.isCancelled {
           var next: Timestamp?
+          // After the clock was set back, the start would be long to come.
+          running = min(running, environment.now())
           for job in await openJobs() {
             switch job.state {
             case .validating:
@@ -66,7 +68,9 @@ package struct FineTuningService: Service {
   private func validate(_ job: FineTuningJobRecord) async {
     do {
       try await FineTuningValidation(environment: environment, job: job, logger: logger).run()
+      environment.setbacks.clear(job.id)
     } catch {
+      environment.setbacks.note(job.id, couldNot: "read its files")
       log(error, ["job": "\(job.id)"])
       // Not at once again: the failure may last.
       try? await Task.sleep(for: .seconds(pollSeconds))
@@ -77,10 +81,13 @@ package struct FineTuningService: Service {
   /// - Returns: when the round's stragglers have had their time.
   private func advance(_ job: FineTuningJobRecord, _ running: Timestamp) async -> Timestamp? {
     do {
-      return try await FineTuningAdvance(
+      let stragglers = try await FineTuningAdvance(
         environment: environment, job: job, rule: rule, running: running, logger: logger
       ).run()
+      environment.setbacks.clear(job.id)
+      return stragglers
     } catch {
+      environment.setbacks.note(job.id, couldNot: "join its round")
       log(error, ["job": "\(job.id)"])
       return nil
     }

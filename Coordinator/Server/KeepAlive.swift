@@ -1,8 +1,9 @@
 import Foundation
 import Synchronization
 
-/// Sends a service manager's keep-alive from a thread of its own, as long as the coordinator's parts
-/// respond: a machine that is busy delays no keep-alive, and a coordinator that hangs sends none.
+/// Sends a service manager's keep-alive from a thread of its own, as long as the coordinator's
+/// parts respond: a machine that is busy delays no keep-alive, and a coordinator that hangs sends
+/// none.
 package final class KeepAlive: Sendable {
   private let interval: Duration
   private let patience: Duration

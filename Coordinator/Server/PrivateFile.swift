@@ -8,7 +8,8 @@ struct PrivateFile {
 
   var exists: Bool { FileManager.default.fileExists(atPath: url.path) }
 
-  func readText() throws -> String { try String(contentsOf: url, encoding: .utf8) }
+  /// What is no UTF-8 comes as replacement characters: no text in PEM has any.
+  func readText() throws -> String { String(decoding: try Data(contentsOf: url), as: UTF8.self) }
 
   /// Replaces the file: synced before it gets its name, its folder afterwards.
   func write(_ text: String) throws {

@@ -6,7 +6,6 @@ import FineTuning
 import Foundation
 import Kernels
 import Logging
-import MachineLimits
 import ModelFormats
 import Models
 import ServiceLifecycle
@@ -14,8 +13,8 @@ import Synchronization
 import WirePayloads
 import WireProtocol
 
-/// The coordinator's own trusted machine: computes units whose replicas disagree, and audits accepted
-/// ones when no others wait. Its bits are the truth.
+/// The coordinator's own trusted machine: computes units whose replicas disagree, and audits
+/// accepted ones when no others wait. Its bits are the truth.
 ///
 /// A model is loaded for the first unit that needs it and let go when nothing is left to replay.
 package struct ReplayService: Service {
@@ -176,10 +175,8 @@ final class ReplayMachine: Sendable {
   private func compute(_ work: Work, isCancelled: () -> Bool) throws -> Data {
     let specification = work.specification
     let model = try model(specification.model, manifest: work.manifest)
-    let limits = MachineLimits()
-    // The other half is the coordinator's own.
-    let memory = limits.memoryBytes / 2
-    let threads = min(self.threads, limits.threads)
+    let share = ReplayShare(threads: self.threads)
+    let (threads, memory) = (share.threads, share.memoryBytes)
     let compute = try Compute(
       kernels: .best(environment: ProcessInfo.processInfo.environment), threads: threads)
     func learner(_ examples: LabelledSequences) throws -> TrainingExecutor {

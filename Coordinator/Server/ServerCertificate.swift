@@ -8,8 +8,8 @@ import Synchronization
 import UnixSignals
 import X509
 
-/// The certificate that the server shows: the operator's own, taken up again when its files change, or
-/// one that the coordinator issues to itself and renews.
+/// The certificate that the server shows: the operator's own, taken up again when its files change,
+/// or one that the coordinator issues to itself and renews.
 package final class ServerCertificate: Sendable {
   /// A certificate chain that goes with its key.
   struct Pair: Sendable {
@@ -59,7 +59,9 @@ package final class ServerCertificate: Sendable {
   }
 
   /// One that the folder's authority issues, and again before it ends.
-  package convenience init(issuedIn folder: DataFolder, hosts: [String], clock: SteadyClock) throws {
+  package convenience init(
+    issuedIn folder: DataFolder, hosts: [String], clock: SteadyClock
+  ) throws {
     try self.init(files: folder.serverCertificateFiles) {
       try folder.serverCertificate(
         hosts: hosts, now: clock.now().date, calendar: clock.calendarNow().date)
@@ -69,14 +71,14 @@ package final class ServerCertificate: Sendable {
   /// What the next handshake shows.
   var served: Pair { state.withLock { $0.served } }
 
-  /// When that ends.
+  /// The end of the certificate that the next handshake shows.
   package var end: Timestamp { served.end }
 
   /// Looks at the files again; true when another certificate is shown from now on.
   ///
   /// What cannot be used changes nothing: half of a pair may have been written.
-  /// - Throws: `ServerError.invalidCertificate`; what reading or issuing throws. Not again before a file
-  ///   changes.
+  /// - Throws: `ServerError.invalidCertificate`; what reading or issuing throws. Not again before a
+  ///   file changes.
   package func refresh() throws -> Bool {
     // Taken before the files are read, so that a change meanwhile is seen the next time.
     let version = files.map(FileVersion.init(of:))

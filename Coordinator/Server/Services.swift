@@ -51,7 +51,9 @@ package struct ValidationService: Service {
   private func validate(_ batch: BatchRecord) async {
     do {
       try await BatchValidation(environment: environment, batch: batch, logger: logger).run()
+      environment.setbacks.clear(batch.id)
     } catch {
+      environment.setbacks.note(batch.id, couldNot: "read its file")
       log(error, "batch cannot be validated now", ["batch": "\(batch.id)"])
       // Not at once again: the failure may last.
       try? await Task.sleep(for: .seconds(pollSeconds))
@@ -102,8 +104,10 @@ package struct FinalisationService: Service {
       for batch in try await environment.store.batchesToFinalize(limit: 64) {
         do {
           try await BatchFinalisation(environment: environment, batch: batch).run()
+          environment.setbacks.clear(batch.id)
           logger.info("batch ended", metadata: ["batch": "\(batch.id)"])
         } catch {
+          environment.setbacks.note(batch.id, couldNot: "write its answers")
           log(error, ["batch": "\(batch.id)"])
         }
       }
@@ -147,7 +151,8 @@ package struct TickService: Service {
         do {
           noteJump(&jump)
           try await followCalendar(&owed)
-          let report = try await environment.store.tick(now: environment.now())
+          let report = try await environment.store.tick(
+            now: environment.now(), calendar: clock.calendarNow())
           if report.expiredBatches > 0 { environment.wakeups.finalisation.signal() }
           if report.expiredLeases > 0 { environment.wakeups.replay.signal() }
           if let failure = report.firstFailure {
@@ -183,8 +188,8 @@ package struct TickService: Service {
     }
   }
 
-  /// Deadlines move with the clock: before it when it goes forward and after it when it goes back, so
-  /// that nothing is due in between.
+  /// Deadlines move with the clock: before it when it goes forward and after it when it goes back,
+  /// so that nothing is due in between.
   ///
   /// - Parameter owed: seconds that deadlines are still to be moved by.
   private func followCalendar(_ owed: inout Double) async throws {
@@ -194,11 +199,12 @@ package struct TickService: Service {
       owed += due
     }
     if owed < 0 {
-      try await environment.store.moveDeadlines(seconds: owed)
+      try await environment.store.moveDeadlines(seconds: owed, now: clock.now())
       owed = 0
     }
     if let due, due > 0 {
-      try await environment.store.moveDeadlines(seconds: due)
+      try await environment.store.moveDeadlines(
+        seconds: due, now: clock.now().adding(seconds: due))
       clock.adopt()
     }
     if let due {

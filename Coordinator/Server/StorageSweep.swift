@@ -41,8 +41,18 @@ package struct StorageSweep: Sendable {
     self.retention = retention
   }
 
-  /// - Parameter deletes: false to look only.
-  package func run(deletes: Bool, now: Timestamp) async throws -> StorageReport {
+  /// - Parameters:
+  ///   - deletes: false to look only.
+  ///   - now: the time that the coordinator goes by.
+  ///   - calendar: what the system's clock says, of which files carry the time; nil: `now`. While it is
+  ///     behind, what is stored looks as much older, and is spared as much longer.
+  package func run(
+    deletes: Bool, now: Timestamp, calendar: Timestamp? = nil
+  ) async throws -> StorageReport {
+    var terms = Terms(
+      deletes: deletes, retention: retention,
+      clockSetAt: try await folder.store.keptClock()?.setAt, now: now)
+    terms.retention.graceSeconds += max(0, Int(now.seconds(since: calendar ?? now)))
     if deletes { try await folder.blobs.restoreInterrupted() }
     var report = StorageReport()
     for shard in 0..<FolderBlobStore.shards {
@@ -51,22 +61,38 @@ package struct StorageSweep: Sendable {
       while !rest.isEmpty {
         let slice = rest.prefix(Self.slice)
         rest = rest.dropFirst(Self.slice)
-        try await judge(Array(slice), deletes: deletes, now: now, &report)
+        try await judge(Array(slice), terms, &report)
       }
     }
     return report
   }
 
+  /// By what one sweep judges.
+  private struct Terms {
+    var deletes: Bool
+    var retention: BlobRetention
+    var clockSetAt: Timestamp?
+    var now: Timestamp
+  }
+
   private func judge(
-    _ blobs: [BlobListing], deletes: Bool, now: Timestamp, _ report: inout StorageReport
+    _ blobs: [BlobListing], _ terms: Terms, _ report: inout StorageReport
   ) async throws {
-    let uses = try await folder.store.uses(of: blobs.map(\.digest), now: now)
-    for blob in blobs {
-      let kind = retention.kind(
-        uses: uses[blob.digest] ?? [], writtenAt: blob.writtenAt, now: now)
-      if deletes, kind == .unused,
+    let uses = try await folder.store.uses(of: blobs.map(\.digest), now: terms.now)
+    let kinds = blobs.map { blob in
+      terms.retention.kind(
+        uses: uses[blob.digest] ?? [], writtenAt: blob.writtenAt, clockSetAt: terms.clockSetAt,
+        now: terms.now)
+    }
+    let unused = zip(blobs, kinds).filter { $1 == .unused }.map(\.0.digest)
+    if terms.deletes, !unused.isEmpty {
+      // Before the blobs go: what a crash leaves is a blob that nobody counts, and the next sweep's.
+      try await folder.store.forgetUnused(unused, now: terms.now)
+    }
+    for (blob, kind) in zip(blobs, kinds) {
+      if terms.deletes, kind == .unused,
         try await folder.blobs.remove(
-          blob.digest, unlessWrittenSince: retention.youngest(now: now))
+          blob.digest, unlessWrittenSince: terms.retention.youngest(now: terms.now))
       {
         report.deleted.add(blob)
       } else {

@@ -29,7 +29,8 @@ struct XMLWriter {
     text += String(repeating: "    ", count: depth) + line + "\n"
   }
 
-  /// XML 1.0 allows few control characters; none of them, nor what turns the direction, is in a name.
+  /// XML 1.0 allows few control characters; none of them, nor what turns the direction, is in a
+  /// name.
   private static func escaped(_ text: String) -> String {
     var result = ""
     for scalar in ForeignText.plain(text).unicodeScalars {

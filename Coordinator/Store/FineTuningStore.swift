@@ -39,6 +39,12 @@ package protocol FineTuningStore: Sendable {
   func fineTuningRounds(
     of id: String, key: String?, openOnly: Bool
   ) async throws -> [FineTuningRoundRecord]
+  /// What keeps a job's units from being computed; nil when it does not run.
+  ///
+  /// - Throws: `StoreError.notFound`.
+  func waitReasons(
+    ofFineTuningJob id: String, key: String?, now: Timestamp
+  ) async throws -> WaitReasons?
   /// Whether a blob is one that a job's transcript names, or of its model.
   func isOfFineTuningJob(_ id: String, blob: Digest) async throws -> Bool
 
@@ -52,7 +58,8 @@ package protocol FineTuningStore: Sendable {
   /// Ends validation: the plan is fixed and the first round published.
   ///
   /// - Parameter base: the model as it is now; its name may mean another one later.
-  /// - Throws: `StoreError.conflict` when the job is not `validating`: somebody cancelled it.
+  /// - Throws: `StoreError.conflict` when the job is not `validating`: somebody cancelled it;
+  ///   `QuotaRefusal` when the key may not store its blobs, or has no tokens left.
   func beginFineTuning(
     _ id: String, plan: FineTuningPlan, base: ModelRecord, _ first: NewFineTuningRound,
     now: Timestamp

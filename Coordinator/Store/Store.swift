@@ -123,13 +123,33 @@ package protocol WorkStore: Sendable {
   ) async throws -> ReplayOutcome?
   /// Reports that the machine could not compute the unit; after the second time its requests fail.
   func failReplay(_ job: String, detail: String, now: Timestamp) async throws
-  /// Expires leases, replay jobs, batches and files that are due.
-  func tick(now: Timestamp) async throws -> TickReport
-  /// Moves what counts from its beginning, since the clock was set: deadlines of running leases and
-  /// replays, windows of open batches, and the time that workers wait.
-  func moveDeadlines(seconds: Double) async throws
+  /// Expires leases, replay jobs, batches and files that are due, and keeps the time now and then.
+  ///
+  /// - Parameters:
+  ///   - now: the time that the coordinator goes by.
+  ///   - calendar: what the system's clock says.
+  func tick(now: Timestamp, calendar: Timestamp) async throws -> TickReport
+  /// What was last kept of the clock; nil: nothing.
+  func keptClock() async throws -> KeptClock?
+  /// Moves every end and every beginning that something is measured from, since the clock was set, and
+  /// keeps the time. What tells of the past (creation, receipts, days of the history) stays.
+  ///
+  /// - Parameters:
+  ///   - seconds: what the clock was set forward by; negative: back.
+  ///   - now: the time from now on.
+  func moveDeadlines(seconds: Double, now: Timestamp) async throws
   /// What refers to each of these blobs, of one consistent view; blobs without uses are left out.
   func uses(of blobs: [Digest], now: Timestamp) async throws -> [Digest: [BlobUse]]
+  /// Forgets that blobs were kept for fine-tuning jobs that had ended at `now`, so that their bytes
+  /// count for nobody: they were found unused then, and are about to go.
+  func forgetUnused(_ blobs: [Digest], now: Timestamp) async throws
+}
+
+package extension WorkStore {
+  /// A tick while the calendar is right.
+  func tick(now: Timestamp) async throws -> TickReport {
+    try await tick(now: now, calendar: now)
+  }
 }
 
 /// Accounts and their workers.
@@ -143,14 +163,21 @@ package protocol FleetStore: Sendable {
   /// Uses an invitation once and makes a worker; a repetition with the same key gives the same
   /// worker.
   ///
-  /// - Throws: `StoreError.invitationInvalid`.
+  /// - Throws: `StoreError.invitationInvalid`; `.membershipEnded` for the key of a worker that was
+  ///   revoked.
   func enrol(_ worker: NewWorker, now: Timestamp) async throws -> WorkerRecord
   /// Records a certificate before it is handed out, at enrolment and renewal. Older ones stay good,
   /// and are forgotten `StoreLimit.certificateGraceSeconds` after their end.
   ///
-  /// - Returns: false, with nothing recorded, when the worker was given
-  ///   `StoreLimit.certificatesAtOnce` within a day, or within a third of their life if that is less.
-  func recordCertificate(_ certificate: CertificateRecord, now: Timestamp) async throws -> Bool
+  /// - Parameter name: what the worker is called from now on; nil: as before. Certificates that come
+  ///   with another name have a limit of their own.
+  /// - Returns: false, with nothing recorded and the name as before, when the worker was given
+  ///   `StoreLimit.certificatesAtOnce` (with another name `renamesAtOnce`) within a day, or within a
+  ///   third of their life if that is less.
+  /// - Throws: `StoreError.notFound`; `.membershipEnded` for a worker that was revoked.
+  func recordCertificate(
+    _ certificate: CertificateRecord, renamingTo name: String?, now: Timestamp
+  ) async throws -> Bool
   /// Whether a certificate that the coordinator's authority signed admits its worker. One that is
   /// not known, as after a backup was restored, is noted when it has the key of a worker that is
   /// known and was never revoked. Its time is for the caller to judge.
@@ -159,11 +186,19 @@ package protocol FleetStore: Sendable {
   func admission(
     of certificate: CertificateRecord, publicKey: Digest
   ) async throws -> WorkerAdmission
+  /// When a certificate ends by the clock as it is now: it is moved with deadlines. Nil when the
+  /// certificate is not known.
+  func certificateEnd(_ fingerprint: Digest) async throws -> Timestamp?
   func worker(_ id: String) async throws -> WorkerRecord?
-  /// Calls a worker by another name.
-  func rename(worker id: String, to name: String) async throws
-  /// Revokes all certificates of a worker and ends its leases; false when there is none.
+  /// Ends a worker's membership for good, with its certificates and leases; false when there is none.
   func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool
+}
+
+package extension FleetStore {
+  /// Records a certificate of a worker that keeps its name.
+  func recordCertificate(_ certificate: CertificateRecord, now: Timestamp) async throws -> Bool {
+    try await recordCertificate(certificate, renamingTo: nil, now: now)
+  }
 }
 
 /// What is public of accounts, and their teams.
@@ -175,8 +210,9 @@ package protocol AccountStore: Sendable {
   /// Changes what is known of an account. A team is made when it is new, with this account for its
   /// founder.
   ///
-  /// - Throws: `StoreError.notFound` for an unknown name; `.invalid` for a value out of bounds; `.conflict`
-  ///   for a new team whose name looks like another's; `.tooSoon` for the team within its pause.
+  /// - Throws: `StoreError.notFound` for an unknown name; `.invalid` for a value out of bounds;
+  ///   `.conflict` for a new team whose name looks like another's; `.tooSoon` for the team within
+  ///   its pause.
   func changeAccount(
     named name: String, _ change: AccountChange, now: Timestamp
   ) async throws -> AccountProfile
@@ -289,6 +325,8 @@ package enum StoreLimit {
   package static let createRetrySeconds = 600
   /// Certificates that a worker gets within a day.
   package static let certificatesAtOnce = 12
+  /// Certificates with another name that it gets within a day beside those.
+  package static let renamesAtOnce = 4
   /// Seconds for which a certificate is remembered, and good, after its end.
   package static let certificateGraceSeconds = 90 * 86_400
   /// Keys of one account that may be in use together.

@@ -11,6 +11,8 @@ package struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     case leaseUnknown
     /// The invitation is unknown, used up or expired.
     case invitationInvalid
+    /// The operator ended the worker's membership, or its account was deleted.
+    case membershipEnded
     /// The worker's program is older than the operator admits.
     case upgradeRequired
     /// The same change was made a moment ago; it is possible again within a minute.

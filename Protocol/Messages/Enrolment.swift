@@ -107,8 +107,8 @@ package struct EnrolmentResponse: Codable, Hashable, Sendable {
   package var authority: String
   /// When the certificate ends, in seconds since 1970.
   package var notAfter: Int
-  /// Seconds until then, so that a wrong clock of the worker does not matter; nil from a coordinator
-  /// that is older.
+  /// Seconds until then, so that a wrong clock of the worker does not matter; nil from a
+  /// coordinator that is older.
   package var validSeconds: Int?
   /// What statistics call the worker; nil from a coordinator that is older.
   package var workerName: String?

@@ -48,7 +48,6 @@ package struct FineTuningPlan: Codable, Hashable, Sendable {
   /// does not.
   package var patience: Int?
 
-  /// See the properties.
   package init(
     model: Digest, training: Digest, validation: Digest?, trainingExamples: Int,
     validationExamples: Int, seed: Int64, rank: Int, alpha: Double, isRankStabilised: Bool,

@@ -13,7 +13,6 @@ package struct FineTuningTranscript: Codable, Hashable, Sendable {
     /// What its acceptance rests on: `quorum`, `trusted_pool` or `replay`.
     package var verification: String
 
-    /// See the properties.
     package init(
       shard: Int, unit: Digest, specification: UnitSpecification, result: Digest,
       verification: String
@@ -36,7 +35,6 @@ package struct FineTuningTranscript: Codable, Hashable, Sendable {
     /// The mean loss of the held-out examples; nil where it was not measured.
     package var validationLoss: Double?
 
-    /// See the properties.
     package init(
       number: Int, adapter: Digest, joined: [Unit], measured: [Unit], validationLoss: Double?
     ) {
@@ -51,7 +49,6 @@ package struct FineTuningTranscript: Codable, Hashable, Sendable {
   /// The round whose adapter is the job's result; nil as long as there is none.
   package var chosen: Int?
 
-  /// See the properties.
   package init(job: String, plan: FineTuningPlan, rounds: [Round], chosen: Int?) {
     (self.job, self.plan, self.rounds, self.chosen) = (job, plan, rounds, chosen)
   }

@@ -1,10 +1,11 @@
-/// Text from another machine or another person, such as an operator's message or a worker's name, made safe
-/// to show. Terminals, pages, files of statistics and logs all go through here.
+/// Text from another machine or another person, such as an operator's message or a worker's name,
+/// made safe to show. Terminals, pages, files of statistics and logs all go through here.
 package enum ForeignText {
   /// Characters of a line that are shown at most.
   package static let limit = 500
 
-  /// One line without control and format characters, runs of blanks one space; nil when nothing is left.
+  /// One line without control and format characters, runs of blanks one space; nil when nothing is
+  /// left.
   package static func line(_ text: String?) -> String? {
     guard let text else { return nil }
     // Scalars first: one character may hold any number of them.
@@ -15,8 +16,8 @@ package enum ForeignText {
     return line.isEmpty ? nil : String(line)
   }
 
-  /// A text of any length with its blanks as they are, without what a terminal would obey or what turns
-  /// the direction of what follows.
+  /// A text of any length with its blanks as they are, without what a terminal would obey or what
+  /// turns the direction of what follows.
   ///
   /// - Parameter keepsLines: whether line feeds and tabs stay; else they are spaces.
   package static func plain(_ text: some StringProtocol, keepsLines: Bool = false) -> String {
@@ -32,8 +33,8 @@ package enum ForeignText {
     return String(result)
   }
 
-  /// A JSON document in which everything that `line(_:)` would leave out is escaped, so that it shows
-  /// nothing but itself and reads as the same values.
+  /// A JSON document in which everything that `line(_:)` would leave out is escaped, so that it
+  /// shows nothing but itself and reads as the same values.
   package static func json(_ document: String) -> String {
     guard document.unicodeScalars.contains(where: { !isPlain($0) }) else { return document }
     var result = String.UnicodeScalarView()
@@ -57,7 +58,8 @@ package enum ForeignText {
 
   private static func isShown(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.properties.generalCategory {
-    case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate, .unassigned:
+    case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate,
+      .unassigned:
       false
     default: true
     }

@@ -19,8 +19,8 @@ package struct LeaseRequest: Codable, Hashable, Sendable {
   package var choices: WorkChoices?
   /// What the worker runs on; nil when its owner does not say.
   package var machine: MachineFacts?
-  /// Names the worker's process, at random at each start, so that copies of its folder are noticed; nil
-  /// from a program that is older.
+  /// Names the worker's process, at random at each start, so that copies of its folder are noticed;
+  /// nil from a program that is older.
   package var run: String?
 
   package init(
@@ -92,6 +92,8 @@ package enum IdleReason: String, Codable, CodingKeyRepresentable, Hashable, Send
   case failedLately
   /// The coordinator gives out no work now.
   case paused
+  /// Units wait, but the worker or its account holds as many as it may at one time.
+  case holdsEnough
   /// The operator wants no results of the account or worker; the answer's message says why.
   case banned
   /// Units wait that the worker's owner did not choose. Sent to workers that sent choices only.

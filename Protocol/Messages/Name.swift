@@ -2,8 +2,8 @@ import Foundation
 
 /// The rule for names that people give: of accounts, teams, machines, keys and files.
 ///
-/// A name is one line of text in Unicode's normalisation form C, without characters that cannot be seen
-/// or that change what stands beside them.
+/// A name is one line of text in Unicode's normalisation form C, without characters that cannot be
+/// seen or that change what stands beside them.
 package enum Name {
   /// Bytes of UTF-8 that a name may take.
   package static let limitBytes = 254
@@ -33,7 +33,8 @@ package enum Name {
     }
   }
 
-  /// The name as it is stored: in form C, blanks at its ends removed, other runs of blanks one space.
+  /// The name as it is stored: in form C, blanks at its ends removed, other runs of blanks one
+  /// space.
   ///
   /// - Throws: `Fault` for a name that is refused.
   package static func checked(
@@ -54,11 +55,13 @@ package enum Name {
     return scan.line
   }
 
-  /// The text with everything left out that `checked(_:)` would refuse, cut at a whole character; nil when
-  /// nothing is left. For names that no person is there to correct, such as a machine's own.
+  /// The text with everything left out that `checked(_:)` would refuse, cut at a whole character;
+  /// nil when nothing is left. For names that no person is there to correct, such as a machine's
+  /// own.
   package static func cleaned(_ text: String?, limitBytes: Int = machineLimitBytes) -> String? {
     guard let text else { return nil }
-    // The beginning of a long text is enough, and no character holds more scalars than the rule admits.
+    // The beginning of a long text is enough, and no character holds more scalars than the rule
+    // admits.
     let beginning = String(String.UnicodeScalarView(text.unicodeScalars.prefix(16 * limitBytes)))
     var scan = Scan()
     for scalar in beginning.precomposedStringWithCanonicalMapping.unicodeScalars {
@@ -101,7 +104,8 @@ package enum Name {
       case .spaceSeparator:
         blank()
         return .kept
-      case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned:
+      case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse,
+        .unassigned:
         return .invisible
       case .nonspacingMark, .enclosingMark:
         // Variation selectors 15 and 16 choose between two drawings of one emoji.
@@ -113,8 +117,11 @@ package enum Name {
         marks += 1
         lastMark = scalar
       default:
-        // Fillers are letters by category; a blank Braille pattern and the sign for undecodable bytes are symbols.
-        if scalar.properties.isDefaultIgnorableCodePoint || scalar == "\u{2800}" || scalar == "\u{FFFD}" {
+        // Fillers are letters by category; a blank Braille pattern and the sign for undecodable
+        // bytes are symbols.
+        if scalar.properties.isDefaultIgnorableCodePoint || scalar == "\u{2800}"
+          || scalar == "\u{FFFD}"
+        {
           return .invisible
         }
         marks = 0

@@ -65,6 +65,8 @@ package enum WorkerErrorCode {
   package static let certificateRequired = "certificate_required"
   /// 403: the invitation is unknown, used up or expired.
   package static let invitationInvalid = "invitation_invalid"
+  /// 403: the key joined before, and the operator ended that worker's membership.
+  package static let membershipEnded = "membership_ended"
   /// 404: no such lease for this worker.
   package static let leaseUnknown = "lease_unknown"
   /// 400: the uploaded bytes do not have the digest, size or signature that the headers say, or are

@@ -13,7 +13,6 @@ package struct UnitPart: Codable, Hashable, Sendable {
   /// Ends with log-probabilities; only after the last layer.
   package var head: Bool
 
-  /// See the properties.
   package init(embedding: Bool, layers: Range<Int>, head: Bool) {
     self.embedding = embedding
     firstLayer = layers.lowerBound

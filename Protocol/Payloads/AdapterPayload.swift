@@ -18,7 +18,6 @@ package struct AdapterPayload: Equatable, Sendable {
     package var layer: Int
     package var kind: String
 
-    /// See the properties.
     package init(layer: Int, kind: String) { (self.layer, self.kind) = (layer, kind) }
 
     /// What the names of its tensors begin with.
@@ -40,7 +39,6 @@ package struct AdapterPayload: Equatable, Sendable {
     package var a: [Float]
     package var b: [Float]
 
-    /// See the properties.
     package init(rank: Int, inputs: Int, outputs: Int, a: [Float], b: [Float]) {
       (self.rank, self.inputs, self.outputs) = (rank, inputs, outputs)
       (self.a, self.b) = (a, b)
@@ -51,7 +49,6 @@ package struct AdapterPayload: Equatable, Sendable {
   package var isRankStabilised: Bool
   package var pairs: [Site: Pair]
 
-  /// See the properties.
   package init(alpha: Double, isRankStabilised: Bool, pairs: [Site: Pair]) {
     (self.alpha, self.isRankStabilised, self.pairs) = (alpha, isRankStabilised, pairs)
   }

@@ -19,7 +19,7 @@ package enum BlobCoding {
 
   /// Codes the pieces of one range, and gives up where the first saves nothing: what is quantised
   /// does not compress.
-  package struct Encoder {
+  package struct Encoder: Sendable {
     private var widths = [2, 4]
 
     package init() {}

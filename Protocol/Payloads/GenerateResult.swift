@@ -30,8 +30,8 @@ package struct GenerateResult: Equatable, Sendable {
     package var finish: Finish
     /// One for each token.
     package var logprobs: [Float]
-    /// Token after token the likeliest tokens, falling: as many for each, none where none were asked
-    /// for.
+    /// Token after token the likeliest tokens, falling: as many for each, none where none were
+    /// asked for.
     package var topTokens: [Int32]
     package var topLogprobs: [Float]
 

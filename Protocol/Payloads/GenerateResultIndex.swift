@@ -103,7 +103,7 @@ package struct GenerateResultIndex: Sendable {
   /// Why a sequence ended.
   package func finish(of sequence: Int) -> GenerateResult.Finish { finishes[sequence] }
 
-  /// One sequence.
+  /// Reads one sequence of the result.
   ///
   /// - Parameter read: gives the bytes of a range of the file.
   /// - Throws: what `read` throws.

@@ -12,7 +12,6 @@ package struct LabelledSequences: Equatable, Sendable {
     package var tokens: [Int32]
     package var labels: [Int32]
 
-    /// See the properties.
     package init(tokens: [Int32], labels: [Int32]) { (self.tokens, self.labels) = (tokens, labels) }
   }
 

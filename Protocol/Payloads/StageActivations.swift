@@ -30,7 +30,6 @@ package struct StageActivations: Equatable, Sendable {
     package var keys: Rows
     package var values: Rows
 
-    /// See the properties.
     package init(keys: Rows, values: Rows) { (self.keys, self.values) = (keys, values) }
   }
 
@@ -48,7 +47,6 @@ package struct StageActivations: Equatable, Sendable {
   /// By layer.
   package var shared: [Int: Shared]
 
-  /// See the properties.
   package init(
     sequences: [[Int32]], hidden: Rows? = nil, perLayerInputs: Rows? = nil,
     shared: [Int: Shared] = [:]

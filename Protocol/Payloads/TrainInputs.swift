@@ -26,7 +26,6 @@ package struct TrainInputs: Equatable, Sendable {
   /// Nil: gradients are not clipped.
   package var maximumNorm: Double?
 
-  /// See the properties.
   package init(
     examples: LabelledSequences, steps: [Range<Int>], learningRates: [Double], beta1: Double,
     beta2: Double, epsilon: Double, weightDecay: Double, maximumNorm: Double?

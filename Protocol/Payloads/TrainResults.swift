@@ -13,7 +13,6 @@ package struct TrainResult: Equatable, Sendable {
   package var losses: [Double]
   package var norms: [Double]
 
-  /// See the properties.
   package init(
     changes: [AdapterPayload.Site: AdapterPayload.Pair], losses: [Double], norms: [Double]
   ) {
@@ -79,7 +78,8 @@ package struct TrainResult: Equatable, Sendable {
       file.tensors.count == 2 + 2 * shapes.count, "layers", "not the matrices that the adapter has")
     for (site, shape) in shapes {
       for (name, expected) in [
-        ("\(site.name).a", [shape.rank, shape.inputs]), ("\(site.name).b", [shape.outputs, shape.rank]),
+        ("\(site.name).a", [shape.rank, shape.inputs]),
+        ("\(site.name).b", [shape.outputs, shape.rank]),
       ] {
         let record = try file.record(name)
         try require(
@@ -130,7 +130,6 @@ package struct ValidateResult: Equatable, Sendable {
   package var lossSums: [Double]
   package var labels: [Int]
 
-  /// See the properties.
   package init(lossSums: [Double], labels: [Int]) {
     (self.lossSums, self.labels) = (lossSums, labels)
   }

@@ -21,7 +21,8 @@ package final class ByteBudget: Sendable {
   }
 
   private let limitBytes: Int
-  private let waitingLimit: Int
+  /// Callers that may wait for bytes at once.
+  package let waitingLimit: Int
   private let state = Mutex(State())
 
   /// - Parameters:
@@ -37,6 +38,17 @@ package final class ByteBudget: Sendable {
 
   /// Callers that wait now.
   package var waitingCount: Int { state.withLock { $0.waiting.count } }
+
+  /// Runs `work` once so many bytes are free, on the threads of whoever calls.
+  ///
+  /// - Throws: `Exhausted`, `CancellationError`, and what `work` throws.
+  package func holding<Value>(
+    _ bytes: Int, _ work: () async throws -> Value
+  ) async throws -> Value {
+    try await take(bytes)
+    defer { giveBack(bytes) }
+    return try await work()
+  }
 
   /// Returns once so many bytes are the caller's, until it gives them back.
   ///

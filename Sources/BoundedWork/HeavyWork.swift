@@ -4,8 +4,8 @@ import Synchronization
 /// Threads for work that computes for long: decoding, hashing, tokenizing. Swift's own threads, as
 /// many as processors, answer everyone and must not be held up.
 ///
-/// Work may be asynchronous: it runs on these threads between its suspensions. A thread that has had
-/// nothing to do for a second ends, and the last one gives freed memory back to the system.
+/// Work may be asynchronous: it runs on these threads between its suspensions. A thread that has
+/// had nothing to do for a second ends, and the last one gives freed memory back to the system.
 package final class HeavyWork: TaskExecutor {
   private struct State {
     var waiting: [UnownedJob] = []

@@ -16,20 +16,24 @@ package struct Calibration {
   private let compute: Compute
   /// Columns of the tensors that are rounded.
   private let columns: [String: Int]
+  private let availableBytes: () -> Int?
   /// Rows that are rounded together take this many weights at most.
   private static let slabWeights = 1 << 24
 
   /// - Parameters:
   ///   - files: with weights in floats.
   ///   - folder: for a temporary file, as large as the rounded weights.
+  ///   - availableBytes: of memory at the moment of the call; nil: nobody knows. Decides whether the run
+  ///     ends with an error, never what is rounded to what.
   ///   - compute: no executor may use it meanwhile.
   /// - Throws: `FormatError`, as `ModelFiles.rounded(to:)`.
   package init(
     _ files: ModelFiles, to format: RoundedFormat, _ algebra: LinearAlgebra, compute: Compute,
-    folder: URL
+    folder: URL, availableBytes: @escaping () -> Int? = { nil }
   ) throws {
     self.files = files
     (self.algebra, self.compute) = (algebra, compute)
+    self.availableBytes = availableBytes
     let plain = try files.quantised(to: format)
     self.plain = plain
     columns = try plain.formats.keys.reduce(into: [:]) {
@@ -76,7 +80,8 @@ package struct Calibration {
     for layer in 0..<layers {
       let part = ModelPart(hasEmbedding: false, layers: layer..<layer + 1, hasHead: false)
       func report(_ own: Double) { progress(layer, (Double(layer) + own) / Double(layers)) }
-      let statistics = InputStatistics(columns: columns, algebra)
+      let statistics = InputStatistics(
+        columns: columns, algebra, availableBytes: availableBytes)
       try run(part, of: files.source, windows, &activations, observer: statistics) {
         report(0.4 * $0)
       }
@@ -106,6 +111,11 @@ package struct Calibration {
         [SequenceChunk(sequence, tokens: window, wanted: .none)], from: input)
       guard output.chunks.allSatisfy({ $0.firstNonFinitePosition == nil }) else {
         throw CalibrationError.nonFinite(layer: part.layers.lowerBound)
+      }
+      if let shortage = observer?.shortage {
+        throw CalibrationError.outOfMemory(
+          layer: part.layers.lowerBound, neededBytes: shortage.neededBytes,
+          availableBytes: shortage.availableBytes)
       }
       if observer == nil { activations[index] = try output.activations?.copy(keeping: input) }
       progress(Double(index + 1) / Double(windows.count))

@@ -31,30 +31,57 @@ package final class InputStatistics: InputObserver {
     }
   }
 
-  /// Experts of a layer share one sum if theirs together would take more than this.
+  /// Experts of a layer share one sum if theirs together would take more than this, on every machine:
+  /// weights are rounded otherwise with a shared sum than with sums of their own.
   package static let stackLimitBytes = 4 << 30
+
+  /// More memory than there is, in bytes.
+  package struct Shortage: Hashable, Sendable {
+    package let neededBytes: Int
+    package let availableBytes: Int
+  }
 
   private let algebra: LinearAlgebra
   private let columns: [String: Int]
+  private let availableBytes: () -> Int?
   private var sums: [String: Sum] = [:]
   /// What each matrix saw.
   package private(set) var sumOfMatrix: [InputSite.Matrix: Sum] = [:]
+  /// Why nothing is observed any more; nil: all is.
+  package private(set) var shortage: Shortage?
 
-  /// - Parameter columns: of the tensors that are to be rounded; others are not looked at.
-  package init(columns: [String: Int], _ algebra: LinearAlgebra) {
+  /// - Parameters:
+  ///   - columns: of the tensors that are to be rounded; others are not looked at.
+  ///   - availableBytes: of memory at this moment, asked before each sum; nil: nobody knows.
+  package init(
+    columns: [String: Int], _ algebra: LinearAlgebra,
+    availableBytes: @escaping () -> Int? = { nil }
+  ) {
     (self.columns, self.algebra) = (columns, algebra)
+    self.availableBytes = availableBytes
+  }
+
+  /// A new sum, if there is memory for it and for its factors, which come after: one in float64 and
+  /// one in float32 (`ErrorCompensation`).
+  private func makeSum(columns: Int) -> Sum? {
+    let needed = columns * columns * (4 + 8 + 4)
+    if let available = availableBytes(), available < needed {
+      shortage = Shortage(neededBytes: needed, availableBytes: available)
+      return nil
+    }
+    return Sum(columns: columns)
   }
 
   /// As `InputObserver` says.
   package func observe(_ x: Tensor, rows: Range<Int>, into site: InputSite) {
     let matrices = site.matrices.filter { columns[$0.tensor] != nil }
-    guard let first = matrices.first, let width = columns[first.tensor], width <= x.columns,
+    guard shortage == nil, let first = matrices.first, let width = columns[first.tensor], width <= x.columns,
       !rows.isEmpty
     else { return }
     // A site is known by its first matrix: another one of the same tensor sees the same.
     let isJoint = site.siblings > 1 && site.siblings * width * width * 4 > Self.stackLimitBytes
     let name = isJoint ? site.name : "\(first.tensor) \(first.rows.lowerBound)"
-    let sum = sums[name] ?? Sum(columns: width)
+    guard let sum = sums[name] ?? makeSum(columns: width) else { return }
     sums[name] = sum
     sum.add(x, rows, algebra)
     for matrix in matrices { sumOfMatrix[matrix] = sum }

@@ -95,6 +95,8 @@ package enum CalibrationError: Error, Hashable, CustomStringConvertible {
   case nonFinite(layer: Int)
   case notPositive(tensor: String)
   case fewTokens(Int, needed: Int)
+  /// Of sums over the inputs of a layer.
+  case outOfMemory(layer: Int, neededBytes: Int, availableBytes: Int)
 
   package var description: String {
     switch self {
@@ -106,6 +108,9 @@ package enum CalibrationError: Error, Hashable, CustomStringConvertible {
       "the inputs of \(tensor) on the calibration text cannot be used: their products have no Cholesky factor"
     case .fewTokens(let count, let needed):
       "the calibration text has \(count) tokens; \(needed) or more are needed"
+    case .outOfMemory(let layer, let needed, let available):
+      "calibrating layer \(layer) needs another \(needed / 1_000_000 + 1) MB of memory or more, and "
+        + "\(available / 1_000_000) MB are available here: round without --calibrate"
     }
   }
 }

@@ -2,8 +2,8 @@ import Foundation
 
 /// Errors of the system's libraries in a person's words.
 enum ErrorWords {
-  /// What is shown of an error: a sentence with the file for those of Foundation, which print all they
-  /// hold; others as they are.
+  /// What is shown of an error: a sentence with the file for those of Foundation, which print all
+  /// they hold; others as they are.
   static func plain(_ error: any Error) -> any Error {
     guard error is CocoaError || error is POSIXError || type(of: error) == NSError.self else {
       return error

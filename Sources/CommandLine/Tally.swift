@@ -10,8 +10,8 @@ struct Tally: AsyncParsableCommand {
       A coordinator takes batches of prompts; workers on spare machines run them; every result is verified to the bit \
       before it counts. See `tally help COMMAND` for each of these, with examples.
 
-      Exit codes: 0 done, 1 failed (the reason is on standard error), 3 a batch ended without one answer, 64 the command \
-      line was wrong.
+      Exit codes: 0 done, 1 failed (the reason is on standard error), 3 a batch ended without one \
+      answer, 64 the command line was wrong.
       """,
     version: "tally \(ProtocolVersion.program) (numerics profile \(ProtocolVersion.numericsProfile))",
     groupedSubcommands: [

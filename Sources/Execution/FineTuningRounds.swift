@@ -71,7 +71,6 @@ package struct FineTuningRounds {
     package var inputs: TrainInputs
     package var result: TrainResult
 
-    /// See the properties.
     package init(inputs: TrainInputs, result: TrainResult) {
       (self.inputs, self.result) = (inputs, result)
     }

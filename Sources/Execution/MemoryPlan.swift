@@ -8,8 +8,9 @@ import WirePayloads
 /// Counts a cache as if it shared nothing: what sequences share of a common prefix is less than
 /// that, and a prefix that is held for sequences to come counts as one of them.
 package enum MemoryPlan {
-  /// For the program itself and for what passes need beside the weights' twentieth. A little less than
-  /// the coordinator counts (`UnitMemory`), whose caches are not rounded to blocks: what it gives fits.
+  /// For the program itself and for what passes need beside the weights' twentieth. A little less
+  /// than the coordinator counts (`UnitMemory`), whose caches are not rounded to blocks: what it
+  /// gives fits.
   private static let reservedBytes = 48 << 20
   /// At most this many sequences run together: more bring no speed.
   private static let mostSequences = 32
@@ -21,14 +22,10 @@ package enum MemoryPlan {
     description: ModelDescription, weightBytes: Int, inputs: GenerateInputs, cache: CacheElement,
     limitBytes: Int
   ) throws -> BatchLimits {
-    let longest = inputs.sequences.reduce(0) { longest, sequence in
-      max(longest, sequence.promptTokens.count + sequence.maxTokens)
-    }
     let outputs = inputs.sequences.reduce(0) { sum, sequence in
       sum + outputBytes(sequence, contextLength: description.contextLength)
     }
-    let positions = max(1, min(longest, description.contextLength))
-    let cacheBytes = max(1, description.cacheBytes(tokens: positions, element: cache))
+    let cacheBytes = cacheBytes(description, tokens: longest(inputs), cache)
     let room = room(weightBytes, limitBytes)
     guard room >= cacheBytes else {
       throw ExecutionError.outOfMemory(
@@ -37,6 +34,29 @@ package enum MemoryPlan {
     }
     // What sequences give is most often less than they may: for it alone no unit is refused.
     return BatchLimits(activeSequences: min(mostSequences, (room - outputs) / cacheBytes))
+  }
+
+  /// Tokens of the longest sequence, grown to its full length.
+  static func longest(_ inputs: GenerateInputs) -> Int {
+    inputs.sequences.reduce(0) { max($0, $1.promptTokens.count + $1.maxTokens) }
+  }
+
+  /// Bytes of memory without which sequences cannot run together: of the weights, of what passes take,
+  /// and of caches.
+  ///
+  /// - Parameter tokens: of each sequence, as far as the model's context goes.
+  static func leastBytes(
+    _ description: ModelDescription, weightBytes: Int, sequences: Int, tokens: Int,
+    cache: CacheElement
+  ) -> Int {
+    taken(weightBytes) + sequences * cacheBytes(description, tokens: tokens, cache)
+  }
+
+  private static func cacheBytes(
+    _ description: ModelDescription, tokens: Int, _ cache: CacheElement
+  ) -> Int {
+    let positions = max(1, min(tokens, description.contextLength))
+    return max(1, description.cacheBytes(tokens: positions, element: cache))
   }
 
   /// What a sequence may give at most: it is there in arrays that grow by doubling, and as a file.
@@ -84,8 +104,8 @@ package enum MemoryPlan {
   /// What a `train` or `validate` unit may keep of its activations, and how many rows share a pass.
   ///
   /// - Parameter longest: tokens of the longest sequence.
-  /// - Throws: `ExecutionError.outOfMemory` when not even one sequence fits beside the weights and their
-  ///   transposes; `KernelError.invalidWeights` for impossible dimensions.
+  /// - Throws: `ExecutionError.outOfMemory` when not even one sequence fits beside the weights and
+  ///   their transposes; `KernelError.invalidWeights` for impossible dimensions.
   package static func trainingLimits(
     _ model: DenseModel, _ adapter: Adapter, weightBytes: Int, longest: Int, threads: Int,
     limitBytes: Int
@@ -103,8 +123,24 @@ package enum MemoryPlan {
     return Trainer.Limits(rows: rows, activationBytes: max(0, room - rows * row))
   }
 
-  /// Scratch takes about a twentieth of the weights.
+  /// Bytes of memory without which nothing can be learnt: of the weights and their transposes, of the
+  /// adapter, and of the longest sequence alone, all of whose layers are computed twice.
+  ///
+  /// - Throws: `KernelError.invalidWeights` for impossible dimensions.
+  static func leastTrainingBytes(
+    _ model: DenseModel, _ adapter: Adapter, weightBytes: Int, longest: Int, threads: Int
+  ) throws -> Int {
+    try taken(weightBytes)
+      + Trainer.fixedBytes(model, adapter, longest: longest, threads: threads)
+      + max(1, longest) * Trainer.rowBytes(model, adapter)
+  }
+
   private static func room(_ weightBytes: Int, _ limitBytes: Int) -> Int {
-    limitBytes - weightBytes - weightBytes / 20 - reservedBytes
+    limitBytes - taken(weightBytes)
+  }
+
+  /// Scratch takes about a twentieth of the weights.
+  private static func taken(_ weightBytes: Int) -> Int {
+    weightBytes + weightBytes / 20 + reservedBytes
   }
 }

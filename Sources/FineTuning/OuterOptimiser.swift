@@ -28,7 +28,6 @@ package struct OuterOptimiser: Sendable, Equatable {
     /// Tokens that were learnt: how much it counts.
     package var weight: Int
 
-    /// See the properties.
     package init(pairs: [LinearSite: Adapter.Pair], weight: Int) {
       (self.pairs, self.weight) = (pairs, weight)
     }

@@ -38,7 +38,6 @@ package final class Trainer {
     /// again, layer by layer.
     package var activationBytes: Int
 
-    /// See the properties.
     package init(rows: Int = 1024, activationBytes: Int = 256 << 20) {
       (self.rows, self.activationBytes) = (max(1, rows), max(0, activationBytes))
     }

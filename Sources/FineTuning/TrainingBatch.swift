@@ -7,7 +7,6 @@ package struct TrainingBatch: Sendable, Equatable {
     /// nothing comes before it.
     package var labels: [Int32]
 
-    /// See the properties.
     package init(tokens: [Int32], labels: [Int32]) {
       (self.tokens, self.labels) = (tokens, labels)
     }
@@ -18,7 +17,6 @@ package struct TrainingBatch: Sendable, Equatable {
 
   package var sequences: [Sequence]
 
-  /// See the property.
   package init(sequences: [Sequence]) { self.sequences = sequences }
 
   /// Tokens that count.

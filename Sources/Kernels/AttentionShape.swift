@@ -28,7 +28,6 @@ package struct AttentionShape: Sendable, Equatable {
   /// none.
   package var sinks: [Float]
 
-  /// See the properties.
   package init(
     heads: Int, scale: Float, window: Int? = nil, cap: Float? = nil, sinks: [Float] = []
   ) {
@@ -64,7 +63,6 @@ package struct AttentionRows {
   /// What queries are multiplied with at the end; nil: nothing.
   package var queryGrowth: QueryGrowth?
 
-  /// See the properties.
   package init(
     queries: Tensor, keys: Tensor?, values: Tensor?, queryNorm: RowNorm? = nil,
     keyNorm: RowNorm? = nil, valueNorm: RowNorm? = nil, valueScale: Float? = nil,
@@ -96,7 +94,6 @@ package struct QueryGrowth: Sendable {
   package var beta: Double
   package var length: Double
 
-  /// See the type.
   package init(beta: Double, length: Double) {
     precondition(length > 0)
     (self.beta, self.length) = (beta, length)

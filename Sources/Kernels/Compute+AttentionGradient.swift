@@ -7,7 +7,6 @@ package struct AttentionTensors {
   package var keys: Tensor
   package var values: Tensor
 
-  /// See the properties.
   package init(queries: Tensor, keys: Tensor, values: Tensor) {
     (self.queries, self.keys, self.values) = (queries, keys, values)
   }

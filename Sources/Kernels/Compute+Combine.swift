@@ -106,7 +106,6 @@ package struct HeadColumns: Sendable {
   /// From one head to the next.
   package var stride: Int
 
-  /// See the properties.
   package init(column: Int = 0, stride: Int) {
     (self.column, self.stride) = (column, stride)
   }

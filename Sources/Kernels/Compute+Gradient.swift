@@ -164,7 +164,6 @@ package struct AdamWStep: Sendable, Hashable {
   /// From 1.
   package var number: Int
 
-  /// See the properties.
   package init(
     clip: Float, learningRate: Double, beta1: Double, beta2: Double, epsilon: Double,
     weightDecay: Double, number: Int

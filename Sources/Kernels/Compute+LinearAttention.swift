@@ -44,7 +44,6 @@ package struct LinearAttentionShape: Hashable, Sendable {
   /// Value head h uses key head h mod key heads; else h / (value heads / key heads).
   package var areValueHeadsTiled: Bool
 
-  /// See the properties.
   package init(
     keyHeads: Int, valueHeads: Int, keyDimension: Int, valueDimension: Int, taps: Int,
     areValueHeadsTiled: Bool = false
@@ -72,7 +71,6 @@ package struct RecurrentRows {
   package var state: RecurrentState
   package var rows: Range<Int>
 
-  /// See the properties.
   package init(state: RecurrentState, rows: Range<Int>) {
     (self.state, self.rows) = (state, rows)
   }
@@ -85,7 +83,6 @@ package struct DecayParameters: Sendable {
   /// dt_bias of each value head.
   package var biases: [Float]
 
-  /// See the properties.
   package init(rates: [Float], biases: [Float]) {
     precondition(rates.count == biases.count)
     (self.rates, self.biases) = (rates, biases)

@@ -15,7 +15,6 @@ package struct MatmulPart {
   /// The first of them.
   package var outputColumn: Int
 
-  /// See the properties.
   package init(
     _ weight: PackedWeights, panels: Range<Int>? = nil, rows: Range<Int>? = nil,
     inputColumn: Int = 0, into output: Tensor, outputColumn: Int = 0

@@ -119,7 +119,9 @@ struct ControlGroups {
     var mounts: [String: Mount] = [:]
     for line in text.split(separator: "\n") {
       let fields = line.split(separator: " ")
-      guard let dash = fields.firstIndex(of: "-"), dash > 5, fields.count > dash + 3 else { continue }
+      guard let dash = fields.firstIndex(of: "-"), dash > 5, fields.count > dash + 3 else {
+        continue
+      }
       let mount = Mount(point: String(fields[4]), group: String(fields[3]))
       switch fields[dash + 1] {
       case "cgroup2": mounts[""] = mounts[""] ?? mount
@@ -140,7 +142,9 @@ enum ProcessorList {
   static func processors(_ text: String) -> Set<Int>? {
     var processors: Set<Int> = []
     for part in text.trimmingCharacters(in: .whitespacesAndNewlines).split(separator: ",") {
-      let ends = part.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false).map { Int($0) }
+      let ends = part.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false).map {
+        Int($0)
+      }
       guard let first = ends.first ?? nil, let last = ends.last ?? nil, first >= 0, first <= last,
         last < 1 << 16
       else { return nil }

@@ -94,8 +94,8 @@ package final class ByteStorage: @unchecked Sendable {
     try withUnsafeBytes(0..<count, body)
   }
 
-  /// The mapping, for bytes that are used in place; nil when an array or data hold them. Valid as long as
-  /// the storage lives.
+  /// The mapping, for bytes that are used in place; nil when an array or data hold them. Valid as
+  /// long as the storage lives.
   package var mapping: UnsafeRawBufferPointer? {
     guard case .mapped(let buffer) = backing else { return nil }
     return buffer

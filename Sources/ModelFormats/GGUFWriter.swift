@@ -11,7 +11,6 @@ package enum GGUFWriter {
     package let columns: Int
     package let values: [Float]
 
-    /// See the properties.
     package init(name: String, rows: Int, columns: Int, values: [Float]) {
       precondition(values.count == rows * columns)
       (self.name, self.rows, self.columns, self.values) = (name, rows, columns, values)

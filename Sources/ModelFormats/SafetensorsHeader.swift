@@ -23,7 +23,9 @@ package struct SafetensorsHeader: Sendable {
     _ start: Data, fileBytes: Int, file: String,
     limits: SafetensorsFile.Limits = SafetensorsFile.Limits()
   ) throws -> Int {
-    try start.withUnsafeBytes { try byteCount($0, fileBytes: fileBytes, file: file, limits: limits) }
+    try start.withUnsafeBytes {
+      try byteCount($0, fileBytes: fileBytes, file: file, limits: limits)
+    }
   }
 
   private static func byteCount(
@@ -69,7 +71,8 @@ package struct SafetensorsHeader: Sendable {
     dataStart = try Self.byteCount(bytes, fileBytes: fileBytes, file: file, limits: limits)
     dataCount = fileBytes - dataStart
     guard dataStart <= bytes.count else {
-      throw error(.truncated, at: bytes.count, "the header goes on after the \(bytes.count) bytes read")
+      throw error(
+        .truncated, at: bytes.count, "the header goes on after the \(bytes.count) bytes read")
     }
     guard dataStart >= 10, bytes[8] == UInt8(ascii: "{") else {
       throw error(.badMagic, "the header does not start with \"{\"")
@@ -106,9 +109,12 @@ package struct SafetensorsHeader: Sendable {
 
   /// The tensor called `tensor`, whose type and shape must be exactly as given.
   ///
-  /// - Parameter shape: nil stands for any length of that dimension, and a nil `shape` for any shape.
+  /// - Parameter shape: nil stands for any length of that dimension, and a nil `shape` for any
+  ///   shape.
   /// - Throws: `FormatError` with code `missing`, `badType` or `badLayout`.
-  package func record(_ tensor: String, _ type: ElementType, shape: [Int?]?) throws -> TensorRecord {
+  package func record(
+    _ tensor: String, _ type: ElementType, shape: [Int?]?
+  ) throws -> TensorRecord {
     let record = try record(tensor)
     guard record.type == type else {
       throw error(

@@ -9,7 +9,6 @@ package struct TensorRecord: Hashable, Sendable {
   /// The tensor's bytes, as offsets from the start of the file.
   package let range: Range<Int>
 
-  /// See the properties.
   package init(name: String, type: ElementType, shape: [Int], range: Range<Int>) {
     self.name = name
     self.type = type

@@ -41,7 +41,6 @@ package final class Executor {
     /// parts read, by layer.
     package var shared: [Int: (keys: Tensor, values: Tensor)]
 
-    /// See the properties.
     package init(
       hidden: Tensor, perLayerInputs: Tensor? = nil,
       shared: [Int: (keys: Tensor, values: Tensor)] = [:]

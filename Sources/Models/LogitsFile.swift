@@ -9,11 +9,13 @@ import ModelFormats
 ///   - inputPath: has `input_ids` int32 [B, T]; rows are independent sequences from position 0.
 ///   - outputPath: receives `logits` float32 [B, T, V], whole or not at all.
 ///   - cache: how keys and values are stored.
+///   - check: called before anything is computed with T and the rows whose logits are in memory at
+///     one time.
 /// - Throws: `FormatError`, `ForwardError` (a token id outside the vocabulary, T beyond the
-///   context), `KernelError`.
+///   context), `KernelError`; what `check` throws.
 package func writeLogits(
   _ model: Model, inputPath: String, outputPath: String, cache: CacheElement = .f32,
-  compute: Compute
+  compute: Compute, check: (_ tokens: Int, _ logitRows: Int) throws -> Void = { _, _ in }
 ) throws {
   let input = try SafetensorsFile(contentsOf: URL(fileURLWithPath: inputPath))
   let ids = try input.elements("input_ids", as: Int32.self, shape: [nil, nil])
@@ -21,6 +23,9 @@ package func writeLogits(
   let executor = Executor(model, compute: compute)
   let (batch, length) = (shape[0], shape[1])
   let vocabulary = model.description.vocabularySize
+  // Rows of at most 32 MiB at a time.
+  let chunk = max(1, min(256, (8 << 20) / vocabulary))
+  try check(length, min(chunk, length))
   let temporary = outputPath + ".new"
   guard let file = fopen(temporary, "wb") else { throw unwritable(temporary) }
   do {
@@ -33,8 +38,6 @@ package func writeLogits(
     try SafetensorsWriter.header(
       ofOnly: "logits", type: .float32, shape: [batch, length, vocabulary]
     ).withUnsafeBytes { try write($0) }
-    // Rows of at most 32 MiB at a time.
-    let chunk = max(1, min(256, (8 << 20) / vocabulary))
     for row in 0..<batch where length > 0 {
       let tokens = Array(ids[row * length..<(row + 1) * length])
       try executor.forEachLogits(of: tokens, cache: cache, chunk: chunk) {

@@ -83,7 +83,8 @@ package final class ManifestTensorSource: TensorSource {
     var done = 0
     var index = max(0, (found.starts.firstIndex { $0 > offset } ?? 1) - 1)
     while done < target.count {
-      let storage = try chunk(Key(tensor: ExactString(name), index: index), found.tensor.chunks[index])
+      let storage = try chunk(
+        Key(tensor: ExactString(name), index: index), found.tensor.chunks[index])
       let begin = offset + done - found.starts[index]
       let length = min(storage.count - begin, target.count - done)
       storage.withUnsafeBytes(begin..<begin + length) { bytes in

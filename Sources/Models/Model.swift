@@ -17,7 +17,6 @@ package final class Model: Sendable {
     /// The format of the matrices in memory.
     package var weights: Weights
 
-    /// See the properties.
     package init(weights: Weights = .asStored) {
       self.weights = weights
     }
@@ -27,6 +26,8 @@ package final class Model: Sendable {
   package let description: ModelDescription
   /// Which of it.
   package let part: ModelPart
+  /// Whether the weights are in a mapped file, which the system may drop from memory at any time.
+  package let isMapped: Bool
   /// What the layers keep of a sequence.
   package let statePlan: StatePlan
   /// Of each of the description's ropes, one value per pair of components.
@@ -88,6 +89,7 @@ package final class Model: Sendable {
     let part = part ?? .whole(of: description)
     let plan = StatePlan(description, layers: part.layers)
     (self.description, self.part, statePlan) = (description, part, plan)
+    isMapped = loader.packed != nil
     let embedding = try part.hasEmbedding
       ? loader.matrix(description.embedding.matrix(description)) : nil
     self.embedding = embedding
@@ -110,6 +112,7 @@ package final class Model: Sendable {
   /// Another model with other layers and all else shared.
   init(_ other: Model, layers change: (Int, LayerBlock) throws -> LayerBlock) rethrows {
     (description, part, statePlan) = (other.description, other.part, other.statePlan)
+    isMapped = other.isMapped
     inverseFrequencies = other.inverseFrequencies
     (embedding, perLayerEmbedding) = (other.embedding, other.perLayerEmbedding)
     layers = try other.layers.map { try change($0.index, $0) }

@@ -17,7 +17,6 @@ extension ModelDescription {
     /// [D, F].
     package var down: Linear
 
-    /// See the properties.
     package init(activation: Activation, gate: Linear, up: Linear, down: Linear) {
       self.activation = activation
       self.gate = gate
@@ -49,7 +48,6 @@ extension ModelDescription {
     /// [1, D]: its sigmoid multiplies what `shared` gives; nil: nothing does.
     package var sharedGate: Linear?
 
-    /// See the properties.
     package init(
       count: Int, chosen: Int, routing: Routing, router: Linear, activation: Activation,
       gate: MatrixStack, up: MatrixStack, down: MatrixStack, shared: GatedFeedForward? = nil,
@@ -89,7 +87,6 @@ extension ModelDescription {
       package var chosen: Int
       package var measure: Measure
 
-      /// See the properties.
       package init(count: Int, chosen: Int, measure: Measure) {
         self.count = count
         self.chosen = chosen
@@ -112,7 +109,6 @@ extension ModelDescription {
     /// A tensor of numbers, one for each expert, that multiply weights; nil: none.
     package var expertScales: String?
 
-    /// See the properties.
     package init(
       scoring: Scoring, correction: String? = nil, groups: Groups? = nil, isNormalised: Bool,
       normalisationEpsilon: Double? = nil, scale: Double? = nil, expertScales: String? = nil
@@ -138,7 +134,6 @@ extension ModelDescription {
     package var experts: Experts
     package var expertsOutputNorm: Norm
 
-    /// See the properties.
     package init(
       gated: GatedFeedForward, gatedOutputNorm: Norm, routerNorm: Norm, expertsNorm: Norm,
       experts: Experts, expertsOutputNorm: Norm

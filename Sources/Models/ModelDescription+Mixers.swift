@@ -49,7 +49,6 @@ extension ModelDescription {
     /// [D, H E], with E of values.
     package var output: Linear
 
-    /// See the properties.
     package init(
       heads: Int, keyValueHeads: Int, keyDimension: Int, valueDimension: Int, scale: Double,
       window: Int? = nil, cap: Double? = nil, sinks: String? = nil, rope: Int?,
@@ -86,7 +85,6 @@ extension ModelDescription {
     package var beta: Double
     package var length: Double
 
-    /// See the type.
     package init(beta: Double, length: Double) {
       self.beta = beta
       self.length = length
@@ -133,7 +131,6 @@ extension ModelDescription {
     /// [D, H valueDimension].
     package var output: Linear
 
-    /// See the properties.
     package init(
       heads: Int, plainDimension: Int, ropeDimension: Int, valueDimension: Int,
       latentDimension: Int, scale: Double, rope: Int, queryDown: Linear?, queryDownNorm: Norm?,
@@ -199,14 +196,12 @@ extension ModelDescription {
       package var name: String
       package var shape: [Int]
 
-      /// See the properties.
       package init(_ name: String, _ shape: [Int]) {
         self.name = name
         self.shape = shape
       }
     }
 
-    /// See the properties.
     package init(
       keyHeads: Int, valueHeads: Int, areValueHeadsTiled: Bool? = nil, keyDimension: Int,
       valueDimension: Int, taps: Int, mixed: Linear, convolution: Tensor, decay: Linear, decayRate: String,

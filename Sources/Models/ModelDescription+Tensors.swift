@@ -8,7 +8,6 @@ package struct TensorRequirement: Hashable, Sendable {
   /// Outermost dimension first.
   package let shape: [Int]
 
-  /// See the properties.
   package init(name: String, shape: [Int]) {
     self.name = name
     self.shape = shape
@@ -132,7 +131,6 @@ package struct ModelPart: Hashable, Sendable {
   /// The final norm and the output matrix.
   package var hasHead: Bool
 
-  /// See the properties.
   package init(hasEmbedding: Bool, layers: Range<Int>, hasHead: Bool) {
     self.hasEmbedding = hasEmbedding
     self.layers = layers

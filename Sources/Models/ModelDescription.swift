@@ -30,7 +30,6 @@ package struct ModelDescription: Codable, Hashable, Sendable {
   /// Logits become cap * tanh(logit / cap); nil: as they are.
   package var logitCap: Double?
 
-  /// See the properties.
   package init(
     family: String, vocabularySize: Int, hiddenSize: Int, contextLength: Int,
     endOfSequenceIds: [Int], embedding: Embedding, ropes: [Rope], layers: [Layer], finalNorm: Norm,
@@ -61,7 +60,6 @@ package struct ModelDescription: Codable, Hashable, Sendable {
     /// Further inputs of each layer; nil: none.
     package var perLayer: PerLayerEmbedding?
 
-    /// See the properties.
     package init(
       weight: String, multiplier: Double? = nil, perLayer: PerLayerEmbedding? = nil
     ) {
@@ -91,7 +89,6 @@ package struct ModelDescription: Codable, Hashable, Sendable {
     /// Multiplies the sum.
     package var scale: Double
 
-    /// See the properties.
     package init(
       weight: String, rows: Int, size: Int, multiplier: Double, projection: Linear,
       projectionScale: Double, norm: Norm, scale: Double
@@ -124,7 +121,6 @@ package struct ModelDescription: Codable, Hashable, Sendable {
     /// Stored rows after which the blocks of scales begin anew; nil: they do not.
     package var scalesPeriod: Int?
 
-    /// See the properties.
     package init(
       weight: String, bias: String? = nil, inputs: Int, outputs: Int, rows: RowSelection? = nil,
       scales: String? = nil, scalesPeriod: Int? = nil
@@ -148,7 +144,6 @@ package struct ModelDescription: Codable, Hashable, Sendable {
       package var period: Int
       package var repeats: Int
 
-      /// See the type.
       package init(start: Int, count: Int, period: Int, repeats: Int) {
         self.start = start
         self.count = count
@@ -162,7 +157,6 @@ package struct ModelDescription: Codable, Hashable, Sendable {
     /// One after the other.
     package var slices: [Slice]
 
-    /// See the properties.
     package init(of: Int, _ slices: [Slice]) {
       self.of = of
       self.slices = slices
@@ -188,7 +182,6 @@ package struct ModelDescription: Codable, Hashable, Sendable {
     /// Whether what is stored are [inputs, outputs].
     package var isTransposed: Bool
 
-    /// See the properties.
     package init(
       _ storage: Storage, count: Int, outputs: Int, inputs: Int, isTransposed: Bool = false
     ) {
@@ -213,7 +206,6 @@ package struct ModelDescription: Codable, Hashable, Sendable {
     /// Multiplies the weights; nil: 1.
     package var scale: Double?
 
-    /// See the properties.
     package init(
       weight: String?, epsilon: Double, size: Int, offset: Double? = nil, scale: Double? = nil
     ) {
@@ -246,7 +238,6 @@ package struct ModelDescription: Codable, Hashable, Sendable {
     /// A tensor of one number that x is multiplied with at the end.
     package var scalar: String?
 
-    /// See the properties.
     package init(
       mixerNorm: Norm?, mixer: Mixer, mixerOutputNorm: Norm? = nil, feedForwardNorm: Norm?,
       feedForward: FeedForward, feedForwardOutputNorm: Norm? = nil,
@@ -274,7 +265,6 @@ package struct ModelDescription: Codable, Hashable, Sendable {
     /// Of D.
     package var norm: Norm
 
-    /// See the properties.
     package init(gate: Linear, activation: Activation, projection: Linear, norm: Norm) {
       self.gate = gate
       self.activation = activation
@@ -342,7 +332,6 @@ package struct ModelDescription: Codable, Hashable, Sendable {
     /// Pairs of components.
     package var pairs: Int { (dimensions + 1) / 2 }
 
-    /// See the properties.
     package init(
       style: Style, dimensions: Int, base: Double, scaling: Scaling = .none,
       attentionFactor: Double? = nil

@@ -14,7 +14,6 @@ package struct ModelManifest: Codable, Hashable, Sendable {
     /// Length in bytes.
     package let bytes: Int
 
-    /// See the properties.
     package init(sha256: String, bytes: Int) {
       self.sha256 = sha256
       self.bytes = bytes

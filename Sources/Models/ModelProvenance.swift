@@ -14,7 +14,6 @@ package struct ModelProvenance: Codable, Hashable, Sendable {
     /// Of the whole file, as 64 lower-case hexadecimal digits.
     package let sha256: String
 
-    /// See the properties.
     package init(name: String, bytes: Int, sha256: String) {
       (self.name, self.bytes, self.sha256) = (name, bytes, sha256)
     }
@@ -49,7 +48,6 @@ package struct ModelProvenance: Codable, Hashable, Sendable {
   /// Everything that was read, by name.
   package var files: [File]
 
-  /// See the properties.
   package init(
     source: String, licence: String? = nil, licenceText: String? = nil, licenceLink: String? = nil,
     baseModels: [String] = [], rounding: String? = nil, calibration: File? = nil, files: [File] = []

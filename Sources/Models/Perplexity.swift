@@ -53,6 +53,9 @@ package struct Perplexity: Sendable {
   /// Rows whose logits are computed together: they are the largest part of the memory.
   private static let chunk = 256
 
+  /// Rows whose logits are in memory at one time.
+  package static func logitRows(context: Int) -> Int { min(chunk, context - context / 2) }
+
   private mutating func score(
     _ window: [Int32], _ cache: CacheElement, _ executor: Executor
   ) throws {

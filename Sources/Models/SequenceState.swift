@@ -82,7 +82,6 @@ package struct SequenceChunk {
   /// Which of the chunk's positions give logits.
   package let wanted: Wanted
 
-  /// See the properties.
   package init(_ sequence: SequenceState, tokens: [Int32], wanted: Wanted) {
     self.sequence = sequence
     self.tokens = tokens

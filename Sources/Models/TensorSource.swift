@@ -32,7 +32,6 @@ package struct SourceTensor: Hashable, Sendable {
   /// Where the tensor's bytes begin in that file.
   package let offset: UInt64?
 
-  /// See the properties.
   package init(
     type: ElementType, shape: [Int], byteCount: Int, file: String? = nil, offset: UInt64? = nil
   ) {

@@ -126,6 +126,13 @@ package struct Tokenizer: Sendable {
     return (try? decoder.rawBytes(of: token)) ?? token
   }
 
+  /// Whether a token is a single byte that stands in for a part of a character (`<0xNN>`). Where
+  /// such tokens follow one another, decoding makes text of all of them or U+FFFD of each.
+  package func isFallbackByte(_ id: TokenID) -> Bool {
+    guard let token = tokenContent(id), !added.isSpecial(token) else { return false }
+    return decoder.isFallbackByte(token)
+  }
+
   func tokenContent(_ id: TokenID) -> [UInt8]? {
     guard let id = UInt32(exactly: id) else { return nil }
     return added.spellingOf[id] ?? model.vocabulary.token(id)

@@ -111,16 +111,15 @@ package struct TokenizerBundle: Sendable {
       tokenizer = try Tokenizer(
         huggingFaceFile: folder.appendingPathComponent("tokenizer.json").path)
     }
-    if let config = try Self.json(folder, "tokenizer_config.json") {
-      readSpecialTokens(config)
-      // Configurations from before `added_tokens_decoder` leave the last word to the older file.
-      if config["added_tokens_decoder"] == nil,
-        let map = try Self.json(folder, "special_tokens_map.json")
-      {
-        readSpecialTokens(map)
-      }
-      readTemplates(config["chat_template"], in: folder, "tokenizer_config.json")
+    let config = try Self.json(folder, "tokenizer_config.json")
+    if let config { readSpecialTokens(config) }
+    // Configurations from before `added_tokens_decoder` leave the last word to the older file.
+    if config?["added_tokens_decoder"] == nil,
+      let map = try Self.json(folder, "special_tokens_map.json")
+    {
+      readSpecialTokens(map)
     }
+    if let config { readTemplates(config["chat_template"], in: folder, "tokenizer_config.json") }
     if let json = try Self.json(folder, "chat_template.json") {
       readTemplates(json["chat_template"], in: folder, "chat_template.json")
     }

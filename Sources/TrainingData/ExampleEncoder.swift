@@ -149,7 +149,7 @@ package struct ExampleEncoder: Sendable {
         line: line, "the model has no chat template: give it lines of {\"text\": ...}")
     }
     let values = messages.map {
-      ChatTemplate.message(role: $0.role, content: $0.content, name: $0.name)
+      ChatTemplate.message(role: $0.role, content: $0.content, name: $0.name, reasoning: $0.reasoning)
     }
     do {
       return try conversations.render(values, addGenerationPrompt: answers)

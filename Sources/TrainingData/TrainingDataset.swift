@@ -30,10 +30,12 @@ package struct TrainingDataset: Sendable {
   /// A dataset without examples, for whoever has its lines one by one: `add`, then `finish`.
   package init() {}
 
-  /// Takes the next line; what is wrong with it is kept.
+  /// Takes the next line; what is wrong with it is kept. A byte order mark before it is dropped, on
+  /// any line: files may have been joined.
   ///
   /// - Parameter number: from 1.
   package mutating func add(_ line: [UInt8], number: Int, _ encoder: ExampleEncoder) {
+    let line = line.starts(with: [0xEF, 0xBB, 0xBF]) ? Array(line.dropFirst(3)) : line
     let isBlank = line.allSatisfy { [0x20, 0x09, 0x0d].contains($0) }
     if isBlank { return }
     lines += 1
@@ -81,7 +83,8 @@ package struct TrainingDataset: Sendable {
     return ShuffledOrder.make(examples, seed: seed).prefix(count).sorted()
   }
 
-  /// Gives away the examples that were added since the last call, for whoever needs only their sizes.
+  /// Gives away the examples that were added since the last call, for whoever needs only their
+  /// sizes.
   package mutating func takeSequences() -> [TrainingBatch.Sequence] {
     defer { sequences = [] }
     return sequences

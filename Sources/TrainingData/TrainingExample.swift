@@ -13,13 +13,17 @@ package enum TrainingExample: Sendable, Equatable {
     package var role: String
     package var content: ChatContent
     package var name: String?
+    /// What the assistant thought before it answered.
+    package var reasoning: String?
     /// Whether it is learnt: the assistant's turns without `"weight": 0`.
     package var isLearnt: Bool
 
-    /// See the properties.
-    package init(role: String, content: ChatContent, name: String? = nil, isLearnt: Bool) {
+    package init(
+      role: String, content: ChatContent, name: String? = nil, reasoning: String? = nil,
+      isLearnt: Bool
+    ) {
       (self.role, self.content) = (role, content)
-      (self.name, self.isLearnt) = (name, isLearnt)
+      (self.name, self.reasoning, self.isLearnt) = (name, reasoning, isLearnt)
     }
   }
 }
@@ -30,7 +34,6 @@ package struct DatasetError: Error, Hashable, Sendable, CustomStringConvertible 
   package var line: Int?
   package var message: String
 
-  /// See the properties.
   package init(line: Int?, _ message: String) {
     (self.line, self.message) = (line, message)
   }
@@ -101,14 +104,14 @@ extension TrainingExample.Message {
     guard let members = value.objectValue?.withoutNulls else {
       throw Wrong(reason: "is no object")
     }
-    for key in members.keys.sorted(by: utf8Order) where !["role", "content", "name", "weight"].contains(key) {
-      throw Wrong(reason: "\(quoted(key)) is not known here")
-    }
+    let history = try Self.history(members)
     guard let role = members["role"]?.stringValue else { throw Wrong(reason: "\"role\" is missing") }
     guard ["system", "developer", "user", "assistant"].contains(role) else {
       throw Wrong(reason: "\"role\" is \(quoted(role)), known are system, developer, user, assistant")
     }
-    guard let content = members["content"] else { throw Wrong(reason: "\"content\" is missing") }
+    guard let content = history.refusal.map(JSONValue.string) ?? members["content"] else {
+      throw Wrong(reason: "\"content\" is missing")
+    }
     var isLearnt = role == "assistant"
     if let weight = members["weight"] {
       guard role == "assistant", let number = weight.intValue, [0, 1].contains(number) else {
@@ -122,7 +125,23 @@ extension TrainingExample.Message {
       name = text
     }
     self.init(
-      role: role, content: try Self.text(of: content), name: name, isLearnt: isLearnt)
+      role: role, content: try Self.text(of: content), name: name, reasoning: history.reasoning,
+      isLearnt: isLearnt)
+  }
+
+  private static func history(_ members: JSONMembers) throws(Wrong) -> AnswerHistory {
+    do throws(AnswerHistory.Fault) {
+      return try AnswerHistory(
+        members, role: members["role"]?.stringValue ?? "",
+        known: ["role", "content", "name", "weight"])
+    } catch {
+      switch error {
+      case .unknown(let key): throw Wrong(reason: "\(quoted(key)) is not known here")
+      case .noText(let key): throw Wrong(reason: "\(quoted(key)) is no text")
+      case .contradiction(let key, let other):
+        throw Wrong(reason: "\(quoted(key)) contradicts \(quoted(other))")
+      }
+    }
   }
 
   /// A text, or parts of type text.

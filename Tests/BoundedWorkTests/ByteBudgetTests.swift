@@ -31,19 +31,29 @@ import Testing
     func letGo() { continuation.finish() }
   }
 
-  private func start(_ bytes: Int, of budget: ByteBudget) -> (held: Held, task: Task<Void, any Error>) {
+  private typealias Started = (held: Held, task: Task<Void, any Error>)
+
+  private func start(_ bytes: Int, of budget: ByteBudget) -> Started {
     let held = Held()
     return (held, Task { try await heavy.run(bytes: bytes, of: budget) { await held.hold() } })
   }
 
-  @Test func whoDoesNotFitWaitsAndNobodyOvertakes() async throws {
-    let budget = ByteBudget(limitBytes: 100, waiting: 10)
+  /// Takes 60 bytes of a budget of 100, for which 70 and after them 10 bytes wait.
+  private func crowd(
+    _ budget: ByteBudget
+  ) async -> (first: Started, large: Started, small: Started) {
     let first = start(60, of: budget)
     await until { first.held.begun }
     let large = start(70, of: budget)
     await until { budget.waitingCount == 1 }
     let small = start(10, of: budget)
     await until { budget.waitingCount == 2 }
+    return (first, large, small)
+  }
+
+  @Test func whoDoesNotFitWaitsAndNobodyOvertakes() async throws {
+    let budget = ByteBudget(limitBytes: 100, waiting: 10)
+    let (first, large, small) = await crowd(budget)
     #expect(!large.held.begun && !small.held.begun && budget.takenBytes == 60)
     first.held.letGo()
     await until { large.held.begun && small.held.begun }
@@ -80,12 +90,7 @@ import Testing
 
   @Test func whoIsCancelledLetsOthersPass() async throws {
     let budget = ByteBudget(limitBytes: 100, waiting: 10)
-    let first = start(60, of: budget)
-    await until { first.held.begun }
-    let large = start(70, of: budget)
-    await until { budget.waitingCount == 1 }
-    let small = start(10, of: budget)
-    await until { budget.waitingCount == 2 }
+    let (first, large, small) = await crowd(budget)
     large.task.cancel()
     await #expect(throws: CancellationError.self) { try await large.task.value }
     await until { small.held.begun }

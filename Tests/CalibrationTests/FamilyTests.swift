@@ -71,6 +71,31 @@ import Testing
     try readsAlikeInPieces(rounded.source)
   }
 
+  /// An error before the kernel ends the program; what is there in memory changes no weight.
+  @Test func tooLittleMemoryIsSaidAndElseChangesNothing() throws {
+    let files = try ModelFiles(path: Self.folder.appendingPathComponent("llama2").path)
+    let windows = tokens(files, seed: 20_261_128)
+    func rounded(_ available: Int?) throws -> [[UInt8]] {
+      let temporary = try TemporaryFolder()
+      let calibration = try Calibration(
+        files, to: .q4_0, try LinearAlgebra(threads: 1),
+        compute: try Compute(kernels: KernelSet.best(environment: [:]), threads: 2),
+        folder: temporary.url
+      ) { available }
+      let source = try calibration.run(on: windows).source
+      return try source.tensorNames.sorted().map { name in
+        var bytes = [UInt8](repeating: 0, count: try source.tensor(name).byteCount)
+        try bytes.withUnsafeMutableBytes { try source.read(name, offset: 0, into: $0) }
+        return bytes
+      }
+    }
+    let least = 16 * files.description.hiddenSize * files.description.hiddenSize
+    let error = #expect(throws: CalibrationError.self) { try rounded(least - 1) }
+    #expect(
+      error == .outOfMemory(layer: 0, neededBytes: least, availableBytes: least - 1))
+    #expect(try rounded(1 << 30) == rounded(nil))
+  }
+
   private func readsAlikeInPieces(_ source: any TensorSource) throws {
     for name in source.tensorNames {
       let count = try source.tensor(name).byteCount

@@ -4,6 +4,7 @@ import CoordinatorStore
 import Foundation
 import ModelFormats
 import Testing
+import Tokenizers
 import WirePayloads
 import WireProtocol
 
@@ -15,6 +16,7 @@ import WireProtocol
 
     func bytes(of token: Int32) -> [UInt8] { tokens[Int(token)] }
     func isSpecial(_ token: Int32) -> Bool { token == 9 }
+    func isFallbackByte(_ token: Int32) -> Bool { false }
     func text(of tokens: [Int32]) -> String {
       let text = String(
         decoding: tokens.flatMap { isSpecial($0) ? [] : bytes(of: $0) }, as: UTF8.self)
@@ -35,7 +37,8 @@ import WireProtocol
   ///
   /// - Parameter top: the alternatives of each token, as many for each.
   private func choice(
-    _ endpoint: GenerationEndpoint, _ tokens: [Int32], top: [[Int32]] = [], stop: [String] = []
+    _ endpoint: GenerationEndpoint, _ tokens: [Int32], top: [[Int32]] = [], stop: [String] = [],
+    decoder: any TokenDecoder = Self.decoder
   ) async throws -> JSONValue {
     let width = top.first?.count ?? 0
     let inputs = GenerateInputs(sequences: [
@@ -62,7 +65,7 @@ import WireProtocol
       outcome, completed: completed,
       rendering: AnswerRendering(
         choices: 1, model: "m", manifest: Self.digest("manifest"), tokenizer: Self.digest("t")),
-      unit: try await AnsweredUnit(completed, blobs: blobs), decoder: Self.decoder
+      unit: try await AnsweredUnit(completed, blobs: blobs), decoder: decoder
     ) { line.append($0) }
     let value = try JSONReader.parse(Array(line.dropLast()), file: "answer", rules: .strict)
     return try #require(value["response"]?["body"]?["choices"]?.arrayValue?.first)
@@ -91,6 +94,51 @@ import WireProtocol
     let cut = try await choice(.completions, [3, 4, 4], stop: ["bb"])
     #expect(cut["text"]?.stringValue == "a")
     #expect(offsets(cut) == [0])
+  }
+
+  /// A tokenizer as SentencePiece's are in `tokenizer.json`: 0 to 255 are the bytes.
+  private static func fallbackTokenizer() throws -> Tokenizer {
+    let bytes = (0..<256).map { "\"<0x\(String(format: "%02X", $0))>\":\($0)" }
+    let words = ["\u{2581}", "\u{2581}\u{2581}", "\u{2581}a", "b", "\u{E9}"].enumerated()
+      .map { "\"\($1)\":\(256 + $0)" }
+    let json = """
+      {"added_tokens":[{"id":261,"content":"<|end|>","special":true,"single_word":false,
+        "lstrip":false,"rstrip":false,"normalized":false}],
+       "normalizer":null,"pre_tokenizer":null,"post_processor":null,
+       "decoder":{"type":"Sequence","decoders":[
+         {"type":"Replace","pattern":{"String":"\u{2581}"},"content":" "},{"type":"ByteFallback"},
+         {"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0}]},
+       "model":{"type":"BPE","byte_fallback":true,"merges":[],
+         "vocab":{\((bytes + words).joined(separator: ","))}}}
+      """
+    return try Tokenizer(huggingFaceJSON: Array(json.utf8), file: "tokenizer.json")
+  }
+
+  @Test(arguments: [
+    // A run of bytes that is no text is U+FFFD for each of its tokens, also before an end or a word.
+    ([0xF0, 0x9F, 0x9A, 0x80, 0xF0], "\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}", [0, 1, 2, 3, 4]),
+    ([0xF0, 0x9F, 259], "\u{FFFD}\u{FFFD}b", [0, 1, 2]),
+    ([0xF0, 0x9F, 0x9A, 0x80, 259], "🚀b", [0, 0, 0, 0, 1]),
+    // A special token does not part a run.
+    ([0xF0, 0x9F, 261, 0x9A, 0x80, 259], "🚀b", [0, 0, 0, 0, 0, 1]),
+    ([260, 0xC3, 0xA9, 0xC3, 259], "\u{E9}\u{FFFD}\u{FFFD}\u{FFFD}b", [0, 1, 2, 3, 4]),
+    // The decoder takes one space of two, of three, and of each by itself.
+    ([257, 259, 259], " bb", [0, 1, 2]), ([257, 258, 259], "  ab", [0, 1, 3]),
+    ([256, 256, 258, 259], "  ab", [0, 0, 1, 3]), ([258, 258, 259], "a ab", [0, 1, 3]),
+    ([259, 258], "b a", [0, 1]), ([257], " ", [0]),
+  ] as [([Int32], String, [Int])])
+  func offsetsFollowADecoderOfBytes(_ tokens: [Int32], _ text: String, _ expected: [Int]) async throws {
+    let answer = try await choice(.completions, tokens, decoder: Self.fallbackTokenizer())
+    #expect(answer["text"]?.stringValue == text)
+    #expect(offsets(answer) == expected)
+  }
+
+  @Test func aCutRunOfBytesKeepsItsOffsets() async throws {
+    let decoder = try Self.fallbackTokenizer()
+    // "    a", of which the text keeps two spaces.
+    let spaces = try await choice(.completions, [257, 256, 258], stop: [" a"], decoder: decoder)
+    #expect(spaces["text"]?.stringValue == "  ")
+    #expect(offsets(spaces) == [0, 1])
   }
 
   @Test func alternativesThatAreNoTextStayApart() async throws {

@@ -111,7 +111,9 @@ import X509
   }
 
   @Test func onlyItsOwnWorkersPassTheHandshakeWhateverTheTime() throws {
-    let (authority, other) = (try Authority(creatingAt: Self.now), try Authority(creatingAt: Self.now))
+    let (authority, other) = (
+      try Authority(creatingAt: Self.now), try Authority(creatingAt: Self.now)
+    )
     func worker(_ authority: Authority, now: Date = Self.now) throws -> [UInt8] {
       let pem = try Self.request(key: P256.Signing.PrivateKey()).serializeAsPEM().pemString
       return Array(

@@ -29,7 +29,10 @@ import WireProtocol
     try Data(#"{"quorum": 3}"#.utf8).write(to: folder.url.appending(path: "coordinator.json"))
     let written = try await Backup.write(of: folder, to: backup, now: Date())
     #expect(written.blobs == 2 && written.blobBytes == 6 && written.copiedBytes == 0)
-    #expect(written.files.keys.sorted() == ["ca.key.pem", "ca.pem", "coordinator.json", "coordinator.sqlite"])
+    #expect(
+      written.files.keys.sorted() == [
+        "ca.key.pem", "ca.pem", "coordinator.json", "coordinator.sqlite",
+      ])
     return (folder, blobs)
   }
 

@@ -85,18 +85,33 @@ import Tokenizers
   @Test(arguments: [
     #""refusal":null,"annotations":[],"audio":null,"function_call":null,"tool_calls":null"#,
     #""tool_calls":[],"annotations":null,"reasoning":null,"reasoning_content":null"#, #""name":null"#,
+    #""images":[],"thinking_blocks":[],"reasoning_details":[],"provider_specific_fields":{}"#,
+    #""refusal":"","function_call":{},"annotations":[{"type":"url_citation","url_citation":{"url":"x"}}]"#,
   ])
   func answersAreAcceptedAsHistory(_ members: String) throws {
     let history = try messages(#"{"role":"assistant","content":"Hello!",\#(members)}"#)
     #expect(
       history
         == .messages([
-          ChatMessage(role: "user", content: "Hi"), ChatMessage(role: "assistant", content: "Hello!"),
+          ChatMessage(role: "user", content: "Hi"),
+          ChatMessage(role: "assistant", content: "Hello!"),
+        ]))
+  }
+
+  /// OpenAI shows a refusal in the place of an answer.
+  @Test(arguments: [#""content":null"#, #""content":"""#, #""annotations":[]"#])
+  func aRefusalIsWhatTheAssistantSaid(_ members: String) throws {
+    let history = try messages(#"{"role":"assistant","refusal":"No.",\#(members)}"#)
+    #expect(
+      history
+        == .messages([
+          ChatMessage(role: "user", content: "Hi"), ChatMessage(role: "assistant", content: "No."),
         ]))
   }
 
   @Test(arguments: [
-    #""reasoning":"hm""#, #""reasoning_content":"hm""#, #""reasoning":"hm","reasoning_content":"hm""#,
+    #""reasoning":"hm""#, #""reasoning_content":"hm""#,
+    #""reasoning":"hm","reasoning_content":"hm""#,
   ])
   func reasoningIsKept(_ members: String) throws {
     let history = try messages(#"{"role":"assistant","content":"Paris",\#(members)}"#)
@@ -109,12 +124,20 @@ import Tokenizers
   }
 
   @Test(arguments: [
-    (#"{"role":"assistant","content":"a","annotations":[{}]}"#, "unsupported_parameter", "annotations"),
+    (#"{"role":"user","content":"a","annotations":[{}]}"#, "unsupported_parameter", "annotations"),
+    (#"{"role":"user","content":"a","images":[]}"#, "unsupported_parameter", "images"),
+    (#"{"role":"assistant","content":"a","annotations":"b"}"#, "unsupported_parameter", "annotations"),
+    (#"{"role":"assistant","content":"a","images":[{}]}"#, "unsupported_parameter", "images"),
+    (#"{"role":"assistant","content":"a","tool_calls":[{}]}"#, "unsupported_parameter", "tool_calls"),
+    (#"{"role":"assistant","content":"a","refusal":"b"}"#, "invalid_value", "refusal"),
+    (#"{"role":"assistant","refusal":1}"#, "invalid_type", "refusal"),
+    (#"{"role":"user","content":"a","refusal":"b"}"#, "unsupported_parameter", "refusal"),
     (#"{"role":"assistant","content":"a","audio":{"id":"x"}}"#, "unsupported_parameter", "audio"),
     (#"{"role":"user","content":"a","reasoning":"hm"}"#, "unsupported_parameter", "reasoning"),
     (#"{"role":"assistant","content":"a","reasoning":1}"#, "invalid_type", "reasoning"),
     (
-      #"{"role":"assistant","content":"a","reasoning":"b","reasoning_content":"c"}"#, "invalid_value",
+      #"{"role":"assistant","content":"a","reasoning":"b","reasoning_content":"c"}"#,
+      "invalid_value",
       "reasoning_content"
     ),
     (#"{"role":"assistant","content":null}"#, "invalid_type", "content"),
@@ -130,7 +153,7 @@ import Tokenizers
   @Test(arguments: [
     "\"seed\":18446744073709551615", "\"seed\":-9223372036854775809",
     "\"max_tokens\":99999999999999999999", "\"max_completion_tokens\":9223372036854775808",
-    "\"n\":1e30", "\"top_k\":2147483648",
+    "\"n\":1e30", "\"top_k\":2147483648", "\"max_tokens\":1e400", "\"seed\":-1e400",
   ])
   func integersOutOfRangeAreCalledSo(_ member: String) throws {
     var validator = Self.validator()
@@ -144,7 +167,7 @@ import Tokenizers
   @Test func tokensOutOfRangeAreCalledSo() throws {
     for (token, code) in [
       ("2147483648", "invalid_value"), ("-1", "invalid_value"), ("1e30", "invalid_value"),
-      ("1.5", "invalid_type"),
+      ("1e400", "invalid_value"), ("1.5", "invalid_type"),
     ] {
       var validator = Self.validator(.completions)
       let error = #expect(throws: BatchError.self) {
@@ -159,6 +182,23 @@ import Tokenizers
     let line = try validator.validate(
       Self.chat("\"logprobs\":false,\"top_logprobs\":0"), number: 1)
     #expect(line.request.topLogprobs == nil)
+  }
+
+  @Test func completionsMayAskForNoLogprobsAsChatsDo() throws {
+    for members in ["\"logprobs\":false", "\"top_logprobs\":0", "\"logprobs\":false,\"top_logprobs\":0"] {
+      var validator = Self.validator(.completions)
+      let line = try validator.validate(Self.completion("\"prompt\":\"a\",\(members)"), number: 1)
+      #expect(line.request.topLogprobs == nil, "\(members)")
+    }
+    for (members, code) in [
+      ("\"logprobs\":true", "invalid_type"), ("\"top_logprobs\":1", "unsupported_parameter"),
+    ] {
+      var validator = Self.validator(.completions)
+      let error = #expect(throws: BatchError.self) {
+        try validator.validate(Self.completion("\"prompt\":\"a\",\(members)"), number: 1)
+      }
+      #expect(error?.code == code, "\(members)")
+    }
   }
 
   @Test func identifiersAreComparedByCodePoints() throws {
@@ -198,6 +238,7 @@ import Tokenizers
   @Test(arguments: [
     ("\"temperature\":2.5", "invalid_value", "body.temperature"),
     ("\"temperature\":\"hot\"", "invalid_type", "body.temperature"),
+    ("\"temperature\":1e400", "invalid_value", "body.temperature"),
     ("\"top_p\":-0.1", "invalid_value", "body.top_p"),
     ("\"top_k\":1.5", "invalid_type", "body.top_k"),
     ("\"n\":0", "invalid_value", "body.n"),
@@ -235,6 +276,8 @@ import Tokenizers
     ("{}", "missing_required_parameter", "custom_id"),
     ("{\"custom_id\":3}", "invalid_type", "custom_id"),
     ("{\"custom_id\":\"\"}", "invalid_value", "custom_id"),
+    ("{\"custom_id\":\"a\\u0000b\"}", "invalid_value", "custom_id"),
+    ("{\"custom_id\":\"\\u0000\"}", "invalid_value", "custom_id"),
     ("{\"custom_id\":\"a\",\"method\":\"GET\"}", "invalid_method", "method"),
     ("{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/completions\"}", "invalid_url", "url"),
     (
@@ -268,6 +311,18 @@ import Tokenizers
     }
     #expect(error?.code == code)
     #expect(error?.param == param)
+  }
+
+  @Test func noBadLineIsAnsweredUnderHalfItsName() {
+    func named(_ id: String) -> [UInt8] { Array("{\"custom_id\":\"\(id)\"}".utf8) }
+    #expect(BatchLineValidator.customID(of: named("a")) == "a")
+    #expect(BatchLineValidator.customID(of: named("a\\u0000b")) == nil)
+  }
+
+  @Test func promptsMayHoldNUL() throws {
+    var validator = Self.validator(.completions)
+    let line = try validator.validate(Self.completion("\"prompt\":\"a\\u0000b\""), number: 1)
+    #expect(line.request.prompt == .texts(["a\0b"]))
   }
 
   @Test func linesAreComparedWithEachOther() throws {
@@ -318,7 +373,14 @@ import Tokenizers
     func bytes(_ text: String) -> LineReader.Line { .bytes(Array(text.utf8)) }
     #expect(try await lines("\u{FEFF}ab\r\n\ncd", chunk: chunk) == [bytes("ab"), bytes(""), bytes("cd")])
     #expect(try await lines("ab\n", chunk: chunk) == [bytes("ab")])
+    // Files that were joined; U+FEFF elsewhere is a character.
+    #expect(
+      try await lines("\u{FEFF}a\n\u{FEFF}b\u{FEFF}\n\u{FEFF}\r\n", chunk: chunk)
+        == [bytes("a"), bytes("b\u{FEFF}"), bytes("")])
     #expect(try await lines("", chunk: chunk) == [])
+    for blank in ["\n", " \t\n", "\r\r\r\n", "\u{FEFF}\r\n", "\u{FEFF} \r\r\n", "\u{FEFF}"] {
+      #expect(try await lines(blank, chunk: chunk).allSatisfy(\.isBlank), "\(Array(blank.utf8))")
+    }
     #expect(
       try await lines("abcdefghijk\nb\nabcdefghijkl", limit: 5, chunk: chunk)
         == [.tooLong, bytes("b"), .tooLong])

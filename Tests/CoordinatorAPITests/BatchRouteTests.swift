@@ -151,7 +151,9 @@ import Testing
       for body in [made.body, shown, listed] {
         let text = Array(body)
         for pair in ["\"\u{E9}\":\"one\"", "\"e\u{301}\":\"two\""] {
-          #expect(text.firstRange(of: Array(pair.utf8)) != nil, "\(String(decoding: body, as: UTF8.self))")
+          #expect(
+            text.firstRange(of: Array(pair.utf8)) != nil,
+            "\(String(decoding: body, as: UTF8.self))")
         }
       }
       // 64 code points, whatever they combine to.
@@ -177,12 +179,15 @@ import Testing
       #expect(running.json["status"] as? String == "in_progress")
       #expect(running.json["model"] as? String == "tiny")
       #expect(
-        running.json["request_counts"] as? [String: Int] == ["total": 6, "completed": 0, "failed": 4])
+        running.json["request_counts"] as? [String: Int] == [
+          "total": 6, "completed": 0, "failed": 4,
+        ])
       _ = try await client.send(.post, "/v1/batches/\(made.id)/cancel")
       try await coordinator.finalise()
       let ended = try await client.send(.get, "/v1/batches/\(made.id)")
       let file = try #require(ended.json["error_file_id"] as? String)
-      let lines = try await client.send(.get, "/v1/files/\(file)/content").body.split(separator: 10).map {
+      let errors = try await client.send(.get, "/v1/files/\(file)/content").body
+      let lines = try errors.split(separator: 10).map {
         try #require(try JSONSerialization.jsonObject(with: $0) as? [String: Any])
       }
       let failures = lines.compactMap { line -> String? in
@@ -196,6 +201,25 @@ import Testing
           "x model_not_found Line 1", "a duplicate_custom_id Line 3",
           "line 4 invalid_json_line Line 4", "c invalid_value Line 5",
         ])
+
+      // JSON of another form is bad lines, as long as one is good.
+      for first in [["["], ["{\"custom_id\": \"cut\","], ["[{\"custom_id\":\"a\"}]"]] {
+        let some = try await client.createBatch(first + [Self.line("a"), "]"], extra: skip)
+        try await coordinator.validate()
+        let running = try await client.send(.get, "/v1/batches/\(some.id)")
+        #expect(running.json["status"] as? String == "in_progress", "\(first)")
+        #expect(
+          running.json["request_counts"] as? [String: Int]
+            == ["total": 3, "completed": 0, "failed": 2], "\(first)")
+        _ = try await client.send(.post, "/v1/batches/\(some.id)/cancel")
+        try await coordinator.finalise()
+      }
+      let list = try await client.createBatch(["[", "{\"custom_id\": \"a\"},", "]"], extra: skip)
+      try await coordinator.validate()
+      let told = try await client.send(.get, "/v1/batches/\(list.id)")
+      let errors = (told.json["errors"] as? [String: Any])?["data"] as? [[String: Any]] ?? []
+      #expect(errors.count == 1)
+      #expect((errors.first?["message"] as? String)?.contains("JSON, not JSONL") == true)
 
       // Where no line is good, nothing is skipped.
       let bad = try await client.createBatch(["{not json", "[]x"], extra: skip)
@@ -278,6 +302,9 @@ import Testing
     ("FILE,ENDPOINT,\"completion_window\":\"1 day\"", "completion_window"),
     ("FILE,ENDPOINT,WINDOW,\"metadata\":{\"k\":1}", "metadata"),
     ("FILE,ENDPOINT,WINDOW,\"metadata\":{\"tally_pool\":\"x\"}", "metadata"),
+    ("FILE,ENDPOINT,WINDOW,\"metadata\":{\"k\":\"a\\u0000b\"}", "metadata"),
+    ("FILE,ENDPOINT,WINDOW,\"metadata\":{\"k\\u0000\":\"a\"}", "metadata"),
+    ("\"input_file_id\":\"IDENTITY\\u0000x\",ENDPOINT,WINDOW", "input_file_id"),
     ("FILE,ENDPOINT,WINDOW,\"surprise\":1", "surprise"),
     (
       "FILE,ENDPOINT,WINDOW,\"output_expires_after\":{\"anchor\":\"created_at\",\"seconds\":1}",
@@ -289,6 +316,7 @@ import Testing
     try await coordinator.test { client in
       let file = try await client.upload(Data("x".utf8))
       let json = "{\(members)}".replacing("FILE", with: "\"input_file_id\":\"\(file.id)\"")
+        .replacing("IDENTITY", with: file.id)
         .replacing("ENDPOINT", with: "\"endpoint\":\"/v1/chat/completions\"")
         .replacing("WINDOW", with: "\"completion_window\":\"24h\"")
       let answer = try await client.send(.post, "/v1/batches", json: json)

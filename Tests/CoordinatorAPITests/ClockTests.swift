@@ -18,10 +18,17 @@ private final class Clocks: Sendable {
   func pass(_ seconds: Double) { state.withLock { $0.elapsed += seconds } }
   func set(ahead: Double) { state.withLock { $0.ahead = ahead } }
 
-  var clock: SteadyClock {
+  var calendar: Timestamp {
+    state.withLock { Self.start.adding(seconds: $0.elapsed + $0.ahead) }
+  }
+
+  var clock: SteadyClock { started(kept: nil) }
+
+  /// The clock of a process that starts now.
+  func started(kept: KeptClock?) -> SteadyClock {
     SteadyClock(
-      calendar: { self.state.withLock { Self.start.adding(seconds: $0.elapsed + $0.ahead) } },
-      elapsed: { self.state.withLock { .seconds($0.elapsed) } })
+      calendar: { self.calendar }, elapsed: { self.state.withLock { .seconds($0.elapsed) } },
+      kept: kept)
   }
 }
 
@@ -30,7 +37,7 @@ private final class Clocks: Sendable {
   private struct Running {
     let temporary = try? TemporaryFolder()
     let folder: DataFolder
-    let clock: SteadyClock
+    var clock: SteadyClock
     let batch: BatchRecord
     let key: KeyRecord
 
@@ -97,6 +104,80 @@ private final class Clocks: Sendable {
     }
     let expires = try await running.folder.store.batch(running.batch.id, key: nil)?.times.expires
     #expect(expires == Clocks.start.adding(seconds: 3600))
+  }
+
+  @Test func aStartWithACalendarFarAheadExpiresNothing() async throws {
+    let clocks = Clocks()
+    var running = try await Running(clocks)
+    try await running.tick()
+    // Killed, and started again with a wrong clock.
+    clocks.set(ahead: 40 * 86_400)
+    clocks.pass(20)
+    let kept = try await running.folder.store.keptClock()
+    #expect(try await running.folder.now(calendar: clocks.calendar) == Clocks.start)
+    running.clock = clocks.started(kept: kept)
+    for _ in 0..<5 {
+      clocks.pass(300)
+      try await running.tick()
+      #expect(try await running.isOpen())
+    }
+    #expect(running.clock.now() == clocks.calendar && running.clock.jumpSeconds == nil)
+    // It was believed, and once more after the next start there is nothing to move.
+    running.clock = clocks.started(kept: try await running.folder.store.keptClock())
+    #expect(running.clock.jumpSeconds == nil)
+    clocks.pass(2200)
+    try await running.tick()
+    #expect(try await !running.isOpen())
+  }
+
+  @Test func aStartWithADeadBatteryMovesNothingOnceATimeServerAnswers() async throws {
+    let clocks = Clocks()
+    var running = try await Running(clocks)
+    try await running.tick()
+    // Off for ten minutes.
+    clocks.pass(600)
+    clocks.set(ahead: -33 * 365 * 86_400)
+    running.clock = clocks.started(kept: try await running.folder.store.keptClock())
+    clocks.pass(60)
+    try await running.tick()
+    clocks.set(ahead: 0)
+    for _ in 0..<5 {
+      clocks.pass(300)
+      try await running.tick()
+    }
+    let expires = try await running.folder.store.batch(running.batch.id, key: nil)?.times.expires
+    #expect(expires == Clocks.start.adding(seconds: 3600))
+  }
+
+  @Test func aSweepBesideAWrongClockDeletesNothingThatIsNew() async throws {
+    let (clocks, day) = (Clocks(), 86_400.0)
+    let running = try await Running(clocks)
+    let folder = running.folder
+    let digest = try await folder.blobs.put(Data("new".utf8))
+    func age(of calendar: Timestamp) throws {
+      try FileManager.default.setAttributes(
+        [.modificationDate: calendar.date], ofItemAtPath: folder.blobs.path(of: digest))
+    }
+    func sweep() async throws {
+      _ = try await StorageSweep(folder: folder, retention: BlobRetention()).run(
+        deletes: true, now: folder.now(calendar: clocks.calendar), calendar: clocks.calendar)
+    }
+    try age(of: clocks.calendar)
+    try await running.tick()
+    clocks.set(ahead: 40 * day)
+    try await running.tick()
+    try await sweep()
+    #expect(try await folder.blobs.contains(digest))
+    // Written while the calendar is behind.
+    clocks.set(ahead: -40 * day)
+    try await running.tick()
+    try age(of: clocks.calendar)
+    try await sweep()
+    #expect(try await folder.blobs.contains(digest))
+    clocks.set(ahead: 0)
+    try await running.tick()
+    try await sweep()
+    #expect(try await !folder.blobs.contains(digest))
   }
 
   @Test func itsOwnServerCertificateIsRenewedWhileItRunsWhateverTheClockSays() throws {

@@ -84,7 +84,8 @@ import Testing
   func serverThatWaits() throws {
     let connection = try Connection()
     let head = HTTPRequestHead(
-      version: .http1_1, method: .PUT, uri: "/", headers: ["host": "h", "content-length": "9999999"])
+      version: .http1_1, method: .PUT, uri: "/",
+      headers: ["host": "h", "content-length": "9999999"])
     try connection.channel.writeInbound(HTTPServerRequestPart.head(head))
     connection.pass(seconds: 3600)
     #expect(connection.isOpen)

@@ -32,4 +32,32 @@ import Testing
     try second.store.close()
     try first.store.close()
   }
+
+  @Test("an authority that is damaged names its file and the cure", arguments: ["ca.pem", "ca.key.pem"])
+  func damagedAuthority(name: String) throws {
+    let (one, other) = (try TemporaryFolder(), try TemporaryFolder())
+    for folder in [one, other] { try DataFolder(opening: folder.url).store.close() }
+    func words() -> String {
+      do {
+        try DataFolder(opening: one.url).store.close()
+        return "it was opened"
+      } catch {
+        return "\(error)"
+      }
+    }
+    let file = one.url.appending(path: name)
+    let whole = try Data(contentsOf: file)
+    for damage in [Data(), Data("nonsense".utf8), Data([0xff, 0xfe, 0]), whole.prefix(whole.count / 2)] {
+      try damage.write(to: file)
+      let told = words()
+      #expect(told.contains("/\(name): it is damaged") && told.contains("from a backup"), "\(told)")
+    }
+    // Of another coordinator.
+    try Data(contentsOf: other.url.appending(path: name)).write(to: file)
+    #expect(words().contains("/ca.key.pem: it is not the key of ca.pem"))
+    try whole.write(to: file)
+    #expect(words() == "it was opened")
+    try FileManager.default.removeItem(at: one.url.appending(path: "ca.key.pem"))
+    #expect(words().contains("/ca.key.pem: it is missing"))
+  }
 }

@@ -66,7 +66,10 @@ import Testing
         #expect(seen == expected)
       }
       #expect(try await client.send(.get, "/v1/files?purpose=fine-tune").json["has_more"] as? Bool == false)
-      for query in ["limit=0", "limit=x", "order=up", "purpose=p", "after=file-none"] {
+      #expect(try await client.send(.get, "/v1/files/\(ids[0])%00").status == 404)
+      for query in [
+        "limit=0", "limit=x", "order=up", "purpose=p", "after=file-none", "after=\(ids[0])%00",
+      ] {
         let answer = try await client.send(.get, "/v1/files?\(query)")
         #expect(answer.status == 400, "\(query)")
         #expect(answer.errorCode == "invalid_value", "\(query)")

@@ -16,7 +16,9 @@ import WireProtocol
     _ worker: TestWorker, _ coordinator: TestCoordinator, _ client: any TestClientProtocol
   ) async throws -> (lease: Lease, good: Data) {
     try await worker.enrol(coordinator, client, account: "account of \(worker.name)")
-    _ = try await client.createBatch([BatchRouteTests.line("a", ",\"logprobs\":true,\"top_logprobs\":3")])
+    _ = try await client.createBatch([
+      BatchRouteTests.line("a", ",\"logprobs\":true,\"top_logprobs\":3")
+    ])
     try await coordinator.validate()
     let lease = try #require(try await worker.lease(client).leases.first)
     let inputs = try await WorkerRouteTests.inputs(lease, worker, client)
@@ -119,7 +121,7 @@ import WireProtocol
       let theirs = try await Self.lease(other, coordinator, client)
       #expect(try await other.upload(theirs.lease, theirs.good, client).status == 200)
       coordinator.clock.advance(seconds: 601)
-      // One more is enough now, until a good one came.
+      // One more is enough, until a good one comes.
       #expect(try await worker.upload(lease, wrong, client).status == 400)
       #expect(try await worker.upload(lease, good, client).status == 429)
       coordinator.clock.advance(seconds: 601)
@@ -133,19 +135,47 @@ import WireProtocol
 
   @Test func aWorkerSendsOneResultAtATime() throws {
     let admission = UploadAdmission()
+    try admission.begin("one", of: "ann", now: now)
+    #expect(throws: APIError.self) { try admission.begin("one", of: "ann", now: now) }
+    try admission.begin("two", of: "ann", now: now)
+    admission.end("one", of: "ann", now: now)
+    try admission.begin("one", of: "ann", now: now)
+  }
+
+  @Test func aClockThatIsSetBackHoldsNobodyForLonger() throws {
+    let admission = UploadAdmission()
     try admission.begin("one", now: now)
-    #expect(throws: APIError.self) { try admission.begin("one", now: now) }
-    try admission.begin("two", now: now)
+    for _ in 0..<3 { _ = admission.noteInvalid("one", now: now) }
     admission.end("one", now: now)
-    try admission.begin("one", now: now)
+    #expect(throws: APIError.self) { try admission.begin("one", now: now.adding(seconds: 599)) }
+    try admission.begin("one", now: now.adding(seconds: -40 * 86_400))
   }
 
   @Test func allTogetherSendABoundedNumber() throws {
     let admission = UploadAdmission()
-    for worker in 0..<256 { try admission.begin("\(worker)", now: now) }
-    let refused = #expect(throws: APIError.self) { try admission.begin("more", now: now) }
+    for worker in 0..<UploadAdmission.uploads {
+      try admission.begin("\(worker)", of: "account \(worker % 8)", now: now)
+    }
+    let refused = #expect(throws: APIError.self) {
+      try admission.begin("more", of: "ann", now: now)
+    }
     #expect(refused?.status == .serviceUnavailable && refused?.headers[.retryAfter] != nil)
-    admission.end("7", now: now)
-    try admission.begin("more", now: now)
+    admission.end("7", of: "account 7", now: now)
+    try admission.begin("more", of: "ann", now: now)
+  }
+
+  @Test func oneAccountLeavesPlacesToTheOthers() throws {
+    let admission = UploadAdmission()
+    for worker in 0..<UploadAdmission.uploadsOfAccount {
+      try admission.begin("\(worker)", of: "ann", now: now)
+    }
+    let refused = #expect(throws: APIError.self) {
+      try admission.begin("more", of: "ann", now: now)
+    }
+    #expect(refused?.status == .tooManyRequests && refused?.headers[.retryAfter] != nil)
+    try admission.begin("other", of: "bob", now: now)
+    admission.end("7", of: "ann", now: now)
+    try admission.begin("more", of: "ann", now: now)
+    #expect(throws: APIError.self) { try admission.begin("8.5", of: "ann", now: now) }
   }
 }

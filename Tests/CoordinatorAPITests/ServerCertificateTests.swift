@@ -24,7 +24,9 @@ import Testing
     try Data(text.utf8).write(to: file, options: .atomic)
   }
 
-  private func end(days: Int) -> Int { Int(AuthorityTests.now.timeIntervalSince1970) + days * 86400 }
+  private func end(days: Int) -> Int {
+    Int(AuthorityTests.now.timeIntervalSince1970) + days * 86400
+  }
 
   @Test func newFilesAreTakenUpOnceTheyBelongTogether() throws {
     let (old, new) = (try issue(days: 10), try issue(days: 20))
@@ -44,7 +46,9 @@ import Testing
     try write(String(new.privateKeyPEM.prefix(100)), to: key)
     #expect { try certificate.refresh() } throws: { "\($0)".contains("no whole private key") }
     try FileManager.default.removeItem(at: key)
-    #expect { try certificate.refresh() } throws: { "\($0)" == "\(key.path): the file cannot be read" }
+    #expect { try certificate.refresh() } throws: {
+      "\($0)" == "\(key.path): the file cannot be read"
+    }
     #expect(certificate.end.seconds == end(days: 10))
     try write(new.privateKeyPEM, to: key)
     #expect(try certificate.refresh())

@@ -43,7 +43,7 @@ final class TestCoordinator: Sendable {
       store: store, blobs: blobs,
       authority: try Authority(creatingAt: Date(timeIntervalSince1970: 1_800_000_000)),
       catalog: ModelCatalog(store: store, blobs: blobs), limits: limits, now: { clock.now })
-    environment.statisticsCache = ShortCache(interval: .zero)
+    environment.shared = SharedAnswers(interval: .zero)
     environment.freeDiskBytes = { freeDiskBytes }
     self.environment = environment
     self.clock = clock

@@ -79,7 +79,9 @@ struct LeaseAdmissionTests {
 
 @Suite("Minimum version")
 struct MinimumVersionTests {
-  private func objection(_ minimum: String, own: String = "0.2.0", _ fleet: [String?]) throws -> String? {
+  private func objection(
+    _ minimum: String, own: String = "0.2.0", _ fleet: [String?]
+  ) throws -> String? {
     MinimumVersion.objection(
       to: try #require(ProgramVersion(minimum)), own: try #require(ProgramVersion(own)),
       fleet: fleet.map { $0.flatMap(ProgramVersion.init) })
@@ -88,11 +90,12 @@ struct MinimumVersionTests {
   @Test("a version that nobody can have, or few have, is a slip")
   func slips() throws {
     let fleet: [String?] = ["0.1.0", "0.1.0", "0.2.0", nil]
-    #expect(try objection("9.9.9", fleet)?.hasPrefix("9.9.9 is newer than this coordinator") == true)
+    #expect(
+      try objection("9.9.9", fleet)?.hasPrefix("9.9.9 is newer than this coordinator") == true)
     #expect(
       try objection("0.2.0", fleet)
-        == "that would put off most of the fleet: 2 of the 3 workers that asked for work within a day and "
-        + "say their version are older; 1 more keep it private")
+        == "that would put off most of the fleet: 2 of the 3 workers that asked for work within a "
+        + "day and say their version are older; 1 more keep it private")
     #expect(try objection("0.1.0", fleet) == nil)
     #expect(try objection("0.2.0", ["0.1.0", "0.2.0"]) == nil)
     #expect(try objection("0.2.0", []) == nil)

@@ -21,25 +21,45 @@ struct AuditRuleTests {
 
   @Test("one broken machine holds an account back shortly, several suspend it longer each time")
   func escalation() {
-    let policy = CoordinatorPolicy()
-    func penalty(_ machines: Int, _ accepted: Int = 0) -> AccountPenalty {
-      policy.accountPenalty(AccountStrikes(wrongMachines: machines, accepted: accepted))
-    }
+    func penalty(_ machines: Int) -> AccountPenalty { self.penalty(machines, accepted: 0) }
     #expect(penalty(1) == .hold(seconds: 600))
     #expect(penalty(2) == .suspension(seconds: 7_200))
     #expect(penalty(3) == .suspension(seconds: 14_400))
     #expect(penalty(100) == .suspension(seconds: 30 * 86_400))
   }
 
+  /// Of an account whose units have `work` operations each, and whose machines got one wrong each,
+  /// of `wrong` operations.
+  private func penalty(
+    _ machines: Int, accepted: Int, work: Double = 1e12, wrong: Double = 1e12
+  ) -> AccountPenalty {
+    CoordinatorPolicy().accountPenalty(
+      AccountStrikes(
+        wrongMachines: machines, wrongWork: Double(machines) * wrong, accepted: accepted,
+        acceptedWork: Double(accepted) * work))
+  }
+
   @Test("an account with much to show for itself has some broken machines free")
   func bigAccount() {
-    let policy = CoordinatorPolicy()
-    func penalty(_ machines: Int, _ accepted: Int) -> AccountPenalty {
-      policy.accountPenalty(AccountStrikes(wrongMachines: machines, accepted: accepted))
+    #expect(penalty(1, accepted: 999) == .hold(seconds: 600))
+    #expect(penalty(1, accepted: 1_000) == .none)
+    #expect(penalty(10, accepted: 10_000) == .none)
+    #expect(penalty(12, accepted: 10_000) == .suspension(seconds: 7_200))
+  }
+
+  @Test("tiny results do not make up for large lies, nor one huge result for small ones")
+  func toleranceByWork() {
+    #expect(penalty(1, accepted: 1_000, work: 1e6) == .hold(seconds: 600))
+    #expect(penalty(3, accepted: 1_000_000, work: 1e6, wrong: 1e12) == .suspension(seconds: 14_400))
+    #expect(penalty(1, accepted: 1_000_000, work: 1e9, wrong: 1e12) == .none)
+    #expect(penalty(1, accepted: 1, work: 1e18, wrong: 1e6) == .hold(seconds: 600))
+    #expect(penalty(1, accepted: 1_000, work: 0, wrong: 0) == .hold(seconds: 600))
+  }
+
+  @Test("credit gives back the operations that it was granted for")
+  func creditAsWork() {
+    for flops in [1e9, 3.7e12, 8.64e16] {
+      #expect(abs(Credit(flops: flops).flops - flops) <= 1e-3 * flops)
     }
-    #expect(penalty(1, 999) == .hold(seconds: 600))
-    #expect(penalty(1, 1_000) == .none)
-    #expect(penalty(10, 10_000) == .none)
-    #expect(penalty(12, 10_000) == .suspension(seconds: 7_200))
   }
 }

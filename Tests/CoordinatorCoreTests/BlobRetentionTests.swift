@@ -37,6 +37,18 @@ struct BlobRetentionTests {
     #expect(kind([], writtenAt: now.adding(seconds: 500)) == .recent)
   }
 
+  @Test("what is from before the clock was set counts as new then")
+  func clockSet() {
+    let set = now.adding(seconds: -3600)
+    func kind(_ uses: [BlobUse], _ set: Timestamp) -> BlobRetention.Kind {
+      retention.kind(uses: uses, writtenAt: old, clockSetAt: set, now: now)
+    }
+    #expect(kind([], set) == .recent)
+    #expect(kind([.endedUnit(old)], set) == .endedUnits)
+    let longAgo = now.adding(seconds: -31 * 86_400)
+    #expect(kind([], longAgo) == .unused && kind([.endedUnit(old)], longAgo) == .unused)
+  }
+
   @Test("a disk that is too full is told apart from one that cannot be asked")
   func disk() {
     var guarding = DiskGuard()
@@ -48,8 +60,9 @@ struct BlobRetentionTests {
     #expect(guarding.shortage(freeBytes: 0) == nil)
     // A guard that is off does not make a full disk writable.
     #expect(guarding.fullness(freeBytes: 4096)?.contains("full") == true)
-    #expect(guarding.fullness(freeBytes: 1 << 30) == nil && guarding.fullness(freeBytes: nil) == nil)
-    // A high guard refuses work long before the coordinator cannot answer any more.
+    #expect(
+      guarding.fullness(freeBytes: 1 << 30) == nil && guarding.fullness(freeBytes: nil) == nil)
+    // A high guard refuses work long before the coordinator stops answering.
     guarding.freeBytesMinimum = 1 << 50
     #expect(guarding.fullness(freeBytes: 1 << 30) == nil)
     #expect(guarding.fullness(freeBytes: 80_000_000)?.contains("almost full") == true)

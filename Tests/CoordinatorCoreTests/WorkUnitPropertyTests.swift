@@ -27,6 +27,7 @@ private struct Life {
   var failures = 0
   var granted: Set<Int64> = []
   var rejected: Set<Int64> = []
+  var refuted: Set<Int64> = []
   var accepted: Acceptance?
 
   init(seed: UInt64, _ policy: CoordinatorPolicy) {
@@ -46,7 +47,16 @@ private struct Life {
       let worker = "\(account)-worker-\(Int.random(in: 0..<2, using: &random))"
       unit.lease(leases, worker: worker, account: account, until: noon)
     case 3...5: perform(unit.submit(known, result: result))
-    case 6: unit.lose(known, as: random.chance(0.5) ? .expired : .abandoned(.failed), policy)
+    case 6:
+      let endings: [Replica.State] = [
+        .expired, .abandoned(.failed), .abandoned(.invalidUnit), .abandoned(.invalidUnit),
+      ]
+      let actions = unit.lose(
+        known, as: endings[Int.random(in: 0..<endings.count, using: &random)], among: 2, policy)
+      if unit.pool == .public {
+        #expect(actions.isEmpty, "seed \(random.seed): strangers' words ended a unit")
+      }
+      perform(actions)
     case 7:
       guard let worker = unit.replicas.randomElement(using: &random)?.worker else { return }
       if random.chance(0.3) { perform(unit.takeBack(worker: worker)) }
@@ -74,6 +84,10 @@ private struct Life {
       case .revoke(let replica):
         #expect(granted.remove(replica) != nil, "seed \(random.seed): revoked what was not paid")
         #expect(rejected.insert(replica).inserted, "seed \(random.seed): rejected twice")
+      case .refute(let replica):
+        let refused = unit.replicas.first { $0.id == replica }
+        #expect(refused?.isRefusal == true, "seed \(random.seed): refuted what was not refused")
+        #expect(refuted.insert(replica).inserted, "seed \(random.seed): refuted twice")
       case .reject(let replica):
         #expect(rejected.insert(replica).inserted, "seed \(random.seed): rejected twice")
       }

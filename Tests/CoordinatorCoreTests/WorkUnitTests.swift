@@ -29,6 +29,14 @@ struct WorkUnitTests {
     return unit
   }
 
+  /// Ann's lease ran out: replica 2 is Bob's, replica 3 Carl's in her place.
+  private func unitOfCarl() -> WorkUnit {
+    var unit = unit("ann", "bob")
+    unit.lose(1, as: .expired, policy)
+    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    return unit
+  }
+
   @Test("equal digests of two accounts are believed, and both are paid")
   func quorum() {
     var unit = unit("ann", "bob")
@@ -94,9 +102,7 @@ struct WorkUnitTests {
 
   @Test("while a replay is awaited, further results wait for it and a late third is judged by it")
   func lateDuringReplay() {
-    var unit = unit("ann", "bob")
-    unit.lose(1, as: .expired, policy)
-    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    var unit = unitOfCarl()
     _ = unit.submit(2, result: lie)
     _ = unit.submit(3, result: truth)
     #expect(unit.submit(1, result: lie).isEmpty)
@@ -118,11 +124,9 @@ struct WorkUnitTests {
     #expect(unit.replicas[0].state == .notNeeded)
   }
 
-  /// Ann's lease ran out; Bob and Carl settled the unit.
+  /// Bob and Carl settled the unit without Ann.
   private func settledWithoutAnn(byReplay: Bool) -> WorkUnit {
-    var unit = unit("ann", "bob")
-    unit.lose(1, as: .expired, policy)
-    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    var unit = unitOfCarl()
     _ = unit.submit(2, result: truth)
     _ = unit.submit(3, result: byReplay ? lie : truth)
     if byReplay { _ = unit.settle(byReplay: truth) }
@@ -157,9 +161,7 @@ struct WorkUnitTests {
 
   @Test("an audit's bits replace what a quorum agreed on, catch who agreed, and pay who was right")
   func auditFails() {
-    var unit = unit("ann", "bob")
-    unit.lose(1, as: .expired, policy)
-    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    var unit = unitOfCarl()
     _ = unit.submit(2, result: lie)
     _ = unit.submit(3, result: lie)
     // Ann comes late, differs from the quorum, and is not accused.
@@ -200,9 +202,7 @@ struct WorkUnitTests {
 
   @Test("a dispute whose other results agree is accepted when its liar is caught")
   func disputeAgrees() {
-    var unit = unit("ann", "bob")
-    unit.lose(1, as: .expired, policy)
-    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
+    var unit = unitOfCarl()
     _ = unit.submit(1, result: lie)
     _ = unit.submit(2, result: truth)
     _ = unit.submit(3, result: truth)
@@ -246,30 +246,6 @@ struct WorkUnitTests {
     #expect(unit.replicas[2].state == .notNeeded)
   }
 
-  @Test("an expired lease goes on when its worker is still at it, unless its place is taken")
-  func revived() {
-    var unit = unit("ann", "bob")
-    unit.lose(1, as: .expired, policy)
-    #expect(unit.missing == 1)
-    let later = noon.adding(seconds: 60)
-    var isRevived = unit.revive(1, until: later)
-    #expect(isRevived && unit.replicas[0].state == .running(deadline: later))
-    #expect(unit.missing == 0)
-    isRevived = unit.revive(1, until: later)
-    #expect(!isRevived, "it runs")
-
-    unit.lose(1, as: .expired, policy)
-    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
-    isRevived = unit.revive(1, until: later)
-    #expect(!isRevived, "its place is taken")
-    unit.lose(3, as: .abandoned(.shuttingDown), policy)
-    isRevived = unit.revive(3, until: later)
-    #expect(!isRevived, "what was given back stays so")
-    unit.cancel()
-    isRevived = unit.revive(1, until: later)
-    #expect(!isRevived, "nobody needs the unit")
-  }
-
   @Test("after a cancellation no result counts")
   func cancelled() {
     var unit = unit("ann", "bob")
@@ -278,116 +254,6 @@ struct WorkUnitTests {
     #expect(unit.submit(2, result: truth).isEmpty)
     #expect(unit.replicas.map(\.state) == [.notNeeded, .notNeeded])
     #expect(unit.settle(byReplay: truth).isEmpty)
-  }
-
-  /// Accounts lose replicas in turns, `times` altogether.
-  private func lose(
-    _ unit: inout WorkUnit, _ times: Int, by accounts: [String], as reasons: [Replica.State],
-    among parties: Int = .max
-  ) {
-    for index in 0..<times {
-      let id = Int64(unit.replicas.count + 1)
-      let account = accounts[index % accounts.count]
-      unit.lease(id, worker: "w-\(account)", account: account, until: noon)
-      unit.lose(id, as: reasons[index % reasons.count], among: parties, policy)
-    }
-  }
-
-  @Test("one account counts once, however often it loses a unit; shutting down is no loss")
-  func lostByOneAccount() {
-    var unit = WorkUnit(pool: .public)
-    lose(&unit, 50, by: ["ann"], as: [.expired, .abandoned(.failed)], among: 2)
-    #expect(unit.state == .open && unit.missing == 2)
-    lose(&unit, 50, by: ["a", "b", "c", "d", "e", "f"], as: [.abandoned(.shuttingDown)])
-    #expect(unit.state == .open)
-    lose(&unit, policy.maximumLostReplicas - 2, by: ["b", "c", "d", "e"], as: [.expired])
-    #expect(unit.state == .open)
-    lose(&unit, 1, by: ["f"], as: [.expired])
-    #expect(unit.state == .awaitingReplay(.lostReplicas))
-  }
-
-  @Test("where fewer accounts are there, all of them must have lost a unit, again and again")
-  func lostByAll() {
-    var unit = WorkUnit(pool: .public)
-    lose(&unit, policy.maximumLostReplicas - 1, by: ["ann", "bob"], as: [.expired], among: 2)
-    #expect(unit.state == .open)
-    lose(&unit, 1, by: ["bob"], as: [.expired], among: 2)
-    #expect(unit.state == .awaitingReplay(.lostReplicas))
-    // In the trusted pool all machines may be of one account: each counts.
-    var trusted = WorkUnit(pool: .trusted)
-    lose(&trusted, policy.maximumLostReplicas, by: ["lab"], as: [.expired], among: 2)
-    #expect(trusted.state == .open)
-    lose(&trusted, 1, by: ["other"], as: [.expired], among: 2)
-    #expect(trusted.state == .awaitingReplay(.lostReplicas))
-  }
-
-  @Test("a lost unit that waits for the trusted machine stays open, and accounts may settle it")
-  func lostStaysOpen() {
-    var unit = WorkUnit(pool: .public)
-    lose(
-      &unit, policy.maximumLostReplicas, by: ["a", "b", "c", "d", "e", "f"], as: [.expired])
-    #expect(unit.state == .awaitingReplay(.lostReplicas) && unit.missing == 2)
-    unit.lease(100, worker: "w-g", account: "g", until: noon)
-    unit.lease(101, worker: "w-h", account: "h", until: noon)
-    _ = unit.submit(100, result: truth)
-    let accepted = Acceptance(result: truth, verification: .quorum, replicas: 2)
-    #expect(unit.submit(101, result: truth).first == .complete(accepted))
-  }
-
-  @Test("what several accounts call invalid fails with their reason, unless somebody computed it")
-  func invalid() {
-    var unit = WorkUnit(pool: .public)
-    lose(&unit, 20, by: ["ann"], as: [.abandoned(.invalidUnit)], among: 9)
-    lose(&unit, 1, by: ["bob"], as: [.abandoned(.invalidUnit)], among: 9)
-    #expect(unit.state == .open)
-    unit.lease(100, worker: "w", account: "carl", until: noon)
-    let actions = unit.lose(
-      100, as: .abandoned(.invalidUnit), detail: "type F64", among: 9, policy)
-    #expect(actions == [.fail(reason: "type F64")] && unit.state == .failed(reason: "type F64"))
-
-    var small = WorkUnit(pool: .public)
-    lose(&small, 2, by: ["ann", "bob"], as: [.abandoned(.invalidUnit)], among: 2)
-    #expect(small.state == .failed(reason: ""))
-
-    var computed = self.unit("zoe")
-    _ = computed.submit(1, result: truth)
-    lose(
-      &computed, 5, by: ["a", "b", "c", "d", "e"], as: [.abandoned(.invalidUnit)], among: 9)
-    #expect(computed.state == .open)
-  }
-
-  @Test("once a result is there, a late replica holds no place; its result is welcome all the same")
-  func late() {
-    var unit = unit("ann", "bob")
-    unit.noteLate(2)
-    #expect(unit.missing == 0, "late, but nothing else is there")
-    _ = unit.submit(1, result: truth)
-    #expect(unit.missing == 1)
-    #expect(!unit.mayLease(account: "bob") && unit.mayLease(account: "carl"))
-    unit.lease(3, worker: "w-carl", account: "carl", until: noon)
-    #expect(unit.missing == 0)
-    var overtaken = unit
-    let accepted = Acceptance(result: truth, verification: .quorum, replicas: 2)
-    #expect(unit.submit(3, result: truth).first == .complete(accepted))
-    #expect(unit.submit(2, result: truth) == [.grant(replica: 2)])
-    #expect(overtaken.submit(2, result: truth).first == .complete(accepted))
-    #expect(overtaken.replicas[2].state == .notNeeded)
-  }
-
-  @Test("who gave a unit up is known: the account, in the trusted pool the machine")
-  func givenUp() {
-    for reason in [Replica.State.expired, .abandoned(.shuttingDown), .abandoned(.invalidUnit)] {
-      for pool in [WorkPool.public, .trusted] {
-        var unit = unit("ann", pool: pool)
-        #expect(!unit.wasGivenUp(by: "w-ann", of: "ann"))
-        unit.lose(1, as: reason, policy)
-        #expect(unit.wasGivenUp(by: "w-ann", of: "ann"))
-        #expect(unit.wasGivenUp(by: "w-2", of: "ann") == (pool == .public))
-        #expect(!unit.wasGivenUp(by: "w-bob", of: "bob"))
-        #expect(
-          unit.wasRefused(by: "w-ann", of: "ann") == (reason == .abandoned(.invalidUnit)))
-      }
-    }
   }
 
   @Test("what the trusted machine cannot compute either fails")

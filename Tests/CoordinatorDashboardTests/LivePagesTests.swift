@@ -1,6 +1,7 @@
 import CoordinatorAPI
 import CoordinatorDashboard
 import Foundation
+import HTTPTypes
 import NIOCore
 import Synchronization
 import Testing
@@ -158,6 +159,34 @@ private final class ChangingPage: Sendable {
     let deadline = ContinuousClock.now + .seconds(60)
     while brief.has("a"), .now < deadline { try await Task.sleep(for: .milliseconds(1)) }
     #expect(!brief.has("a"))
+  }
+
+  @Test func answersForOneAloneAreMadeAFewAtATime() async throws {
+    let cache = ShortCache<String>(interval: .seconds(600), capacity: 0, alone: 2, waiting: 3)
+    let gates = (0..<5).map { _ in AsyncStream<Void>.makeStream() }
+    let (begun, beginnings) = AsyncStream<Void>.makeStream()
+    let asked = gates.enumerated().map { number, gate in
+      let closed = gate.stream
+      return Task {
+        try await cache.value(for: "\(number)") {
+          beginnings.yield()
+          for await _ in closed {}
+          return "made"
+        }
+      }
+    }
+    var iterator = begun.makeAsyncIterator()
+    for _ in 0..<2 { _ = await iterator.next() }
+    let deadline = ContinuousClock.now + .seconds(60)
+    while cache.waitingCount < 3, .now < deadline { await Task.yield() }
+    #expect(cache.waitingCount == 3)
+    let refused = await #expect(throws: APIError.self) {
+      try await cache.value(for: "more") { "made" }
+    }
+    #expect(refused?.status == .serviceUnavailable && refused?.headers[.retryAfter] != nil)
+    for gate in gates { gate.continuation.finish() }
+    for task in asked { #expect(try await task.value == "made") }
+    #expect(try await cache.value(for: "more") { "made" } == "made")
   }
 
   @Test func failuresAreNotKept() async throws {

@@ -72,9 +72,44 @@ struct PeoplePageTests {
       #expect(team.status == 200 && team.problems.isEmpty, "\(team.problems)")
       #expect(team.text.contains("Team Engines") && team.text.contains("1 account-100"))
       #expect(team.text.contains("1 member is not named") && !team.body.contains("secret"))
-      for path in ["/teams/2", "/teams/x", "/teams/99999999999999999999"] {
+      for path in ["/teams/2", "/teams/x", "/teams/99999999999999999999", "/teams/01", "/teams/+1"] {
         #expect(try await client.page(path).status == 404)
       }
+    }
+  }
+
+  @Test("every page beyond the last one is the last one, made once")
+  func pagesBeyondTheLast() async throws {
+    let coordinator = try await TestDashboard()
+    for number in 0..<53 {
+      _ = try await coordinator.worker("m\(number)", account: "account-\(100 + number)")
+    }
+    try await coordinator.test(interval: .seconds(600)) { client in
+      let last = try await client.page("/leaderboard?page=2")
+      #expect(last.text.contains("Accounts 51 to 53 of 53"))
+      // What comes later is not seen: nothing is made again.
+      _ = try await coordinator.worker("late", account: "account-199")
+      for page in ["3", "02", "77", "100000", "9999999"] {
+        #expect(try await client.page("/leaderboard?page=\(page)").body == last.body)
+      }
+    }
+  }
+
+  @Test("a history has the days that are asked for, however they are spelled")
+  func historyDays() async throws {
+    let coordinator = try await TestDashboard()
+    let ann = try await coordinator.worker("a", account: "ann")
+    try await coordinator.contribute([ann, try await coordinator.worker("b", account: "bob")],
+      daysAgo: [0, 40, 400])
+    try await coordinator.test { client in
+      for scope in ["", "&account=ann"] {
+        for (days, count) in [("1", 1), ("40", 1), ("041", 2), ("400", 2), ("401", 3), ("3660", 3)] {
+          let answer = try await client.page("/stats/history?days=\(days)\(scope)")
+          #expect(answer.status == 200)
+          #expect(answer.body.components(separatedBy: "\"day\"").count == count + 1, "\(days) \(scope)")
+        }
+      }
+      #expect(try await client.page("/stats/history?team=none").status == 404)
     }
   }
 

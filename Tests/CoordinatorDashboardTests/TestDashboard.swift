@@ -25,10 +25,12 @@ struct TestDashboard: Sendable {
 
   init() async throws {
     store = try SQLiteStore.inMemory(blobs: blobs)
-    environment = APIEnvironment(
+    var environment = APIEnvironment(
       store: store, blobs: blobs,
       authority: try Authority(creatingAt: Date(timeIntervalSince1970: 1_795_824_000)),
       catalog: ModelCatalog(store: store, blobs: blobs), now: { Self.start })
+    environment.shared = SharedAnswers(interval: .zero)
+    self.environment = environment
     key = try await store.createKey(
       NewKey(name: "test", hash: Self.digest("tally-test")), now: Self.start)
     model = ModelRecord(
@@ -42,11 +44,13 @@ struct TestDashboard: Sendable {
   }
 
   /// Runs `body` with a client of the coordinator's routes and pages.
+  ///
+  /// - Parameter interval: how long a page serves others.
   func test<Value: Sendable>(
-    _ body: @Sendable (any TestClientProtocol) async throws -> Value
+    interval: Duration = .zero, _ body: @Sendable (any TestClientProtocol) async throws -> Value
   ) async throws -> Value {
     let router = APIRouter.make(environment) { _, _ in nil }
-    try DashboardRoutes(environment: environment, live: LivePages(interval: .zero)).add(to: router)
+    try DashboardRoutes(environment: environment, live: LivePages(interval: interval)).add(to: router)
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     return try await Application(router: router, logger: logger).test(.router, body)

@@ -38,7 +38,7 @@ struct AuditContractTests {
   }
 
   @Test(
-    "what two accounts forged together is replaced before delivery, and both lose all they had of it",
+    "what two accounts forged is replaced before delivery, and both lose all they had of it",
     arguments: StoreKind.allCases)
   func replaced(kind: StoreKind) async throws {
     try await kind.withLaboratory(lots: .drawn([0])) { lab async throws in
@@ -190,7 +190,7 @@ struct AuditContractTests {
     }
   }
 
-  @Test("a full list of audits drops one by lot and stays as long as it was",
+  @Test("a full list of audits drops some and stays as long as it was",
     arguments: StoreKind.allCases)
   func backlog(kind: StoreKind) async throws {
     var policy = CoordinatorPolicy()
@@ -200,6 +200,37 @@ struct AuditContractTests {
       try await lab.drain(try await honest(lab))
       #expect(try await lab.store.statistics(now: later).unitsAccepted > 3)
       #expect(try await lab.store.gauges(now: later).audits.due == 3)
+    }
+  }
+
+  @Test(
+    "a pair that floods the list with small honest units does not get rid of the audit of its lie",
+    arguments: StoreKind.allCases, [false, true])
+  func flood(kind: StoreKind, isGivenOut: Bool) async throws {
+    var policy = CoordinatorPolicy()
+    policy.maximumDueAudits = 3
+    policy.maximumSequencesPerUnit = 4
+    // The lot falls on everything, and on the first of several.
+    try await kind.withLaboratory(policy: policy, lots: .always) { lab async throws in
+      let batch = try await lab.store.createBatch(
+        lab.newBatch(), isRetry: false, now: Laboratory.start)
+      try await lab.store.appendRequests(
+        [lab.request(1, prompt: 150, maxTokens: 2)], to: batch.id)
+      _ = try await lab.store.finishValidation(
+        batch.id, model: lab.model.id, now: Laboratory.start)
+      let gang = try await gang(lab)
+      let forged = try await collude(lab, gang)
+      let given = try await isGivenOut ? lab.store.takeReplay(now: later) : nil
+
+      _ = try await lab.runningBatch(lines: 40, maxTokens: 2)
+      try await lab.drain(gang)
+      #expect(try await lab.store.statistics(now: later).unitsAccepted > 9)
+      #expect(try await lab.store.gauges(now: later).audits.due == (isGivenOut ? 4 : 3))
+      let taken = try await isGivenOut ? given : lab.store.takeReplay(now: later)
+      let job = try #require(taken)
+      #expect(job.unit == forged)
+      let outcome = try await settle(lab, job)
+      #expect(outcome?.rejected == 2)
     }
   }
 

@@ -40,9 +40,7 @@ struct CollusionTests {
           try await lab.submit(lease, by: pair.records[one], lyingAs: "gang", now: now)
         } else {
           pair.givenBack += 1
-          try await lab.store.abandon(
-            lease: lease.id, worker: pair.records[one].id, reason: .shuttingDown, detail: "",
-            now: now)
+          try await lab.abandon(lease, by: pair.records[one], .shuttingDown, now: now)
         }
       }
       pair.held[one] = []

@@ -73,6 +73,36 @@ struct FineTuningContractTests {
         signature: Data([1]), seconds: 5), now: Self.at(seconds))
   }
 
+  @Test("a job says why it waits", arguments: StoreKind.allCases)
+  func waiting(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let record = try await lab.store.createFineTuningJob(
+        Self.job(lab), isRetry: false, now: Self.start)
+      func reasons() async throws -> WaitReasons? {
+        try await lab.store.waitReasons(
+          ofFineTuningJob: record.id, key: lab.key.id, now: Self.start)
+      }
+      #expect(try await reasons() == nil, "its files are being read")
+      try await lab.store.beginFineTuning(
+        record.id, plan: Self.plan(lab), base: lab.model, Self.round(0, lab), now: Self.start)
+      #expect(
+        try await reasons()?.sentences()
+          == ["No worker of the trusted pool has asked for work in the last 10 minutes."])
+      let worker = try await lab.worker("w", account: "ada", trusted: true)
+      _ = try await lab.store.lease(
+        worker: worker.id, request: Laboratory.leaseRequest(memory: 1 << 20), now: Self.start)
+      #expect(try await reasons()?.sentences().first?.contains("1 offers too little memory") == true)
+      _ = try #require(try await lab.lease(worker, now: Self.start).first)
+      #expect(try await reasons()?.sentences() == [], "it computes")
+      try await lab.store.setLeasing(.paused)
+      #expect(try await reasons()?.sentences().first?.contains("has paused") == true)
+      await #expect {
+        try await lab.store.waitReasons(
+          ofFineTuningJob: record.id, key: "another", now: Self.start)
+      } throws: { ($0 as? StoreError)?.code == .notFound }
+    }
+  }
+
   @Test("a job's units are leased, verified and credited like any other; rounds follow one another",
     arguments: StoreKind.allCases)
   func lifeOfAJob(kind: StoreKind) async throws {
@@ -241,7 +271,8 @@ struct FineTuningContractTests {
     }
   }
 
-  @Test("a worker that says that it is there does not hold up a round", arguments: StoreKind.allCases)
+  @Test(
+    "a worker that says that it is there does not hold up a round", arguments: StoreKind.allCases)
   func zombie(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       _ = try await Self.running(lab, pool: .public)
@@ -326,7 +357,9 @@ struct FineTuningContractTests {
       await #expect(throws: StoreError.self) {
         try await store.fineTuningEvents(of: first.id, key: stranger.key.id, after: nil, limit: 5)
       }
-      func list(_ metadata: ExactDictionary<String>, after: String? = nil) async throws -> [String] {
+      func list(
+        _ metadata: ExactDictionary<String>, after: String? = nil
+      ) async throws -> [String] {
         try await store.fineTuningJobs(
           key: lab.key.id, metadata: metadata, page: PageRequest(after: after, limit: 1)
         ).items.map(\.id)
@@ -385,5 +418,137 @@ struct FineTuningContractTests {
       #expect(ended && uses[digest] != nil, "\(name)")
     }
     #expect(uses[Laboratory.digest("velocity 0")] == nil)
+  }
+
+  /// A first round whose blobs have sizes.
+  private static func sized(_ lab: Laboratory, adapterBytes: Int, tokens: Int = 0) -> NewFineTuningRound {
+    var first = round(0, lab)
+    first.blobBytes = [
+      first.adapter: adapterBytes, Laboratory.digest("examples"): 100,
+      Laboratory.digest("train 0 0"): 10,
+    ]
+    first.jobTokens = tokens
+    return first
+  }
+
+  private static func began(
+    _ lab: Laboratory, _ first: NewFineTuningRound, at seconds: Int = 0
+  ) async throws -> String {
+    let record = try await lab.store.createFineTuningJob(job(lab), isRetry: false, now: at(seconds))
+    try await lab.store.beginFineTuning(
+      record.id, plan: plan(lab), base: lab.model, first, now: at(seconds))
+    return record.id
+  }
+
+  @Test("what is kept for jobs counts for their key once, until it is swept",
+    arguments: StoreKind.allCases)
+  func keptBytes(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let (store, key) = (lab.store, lab.key.id)
+      func stored(_ seconds: Int) async throws -> Int {
+        try await store.usage(ofKey: key, now: Self.at(seconds)).storedBytes
+      }
+      let first = Self.sized(lab, adapterBytes: 1000)
+      let jobs = [try await Self.began(lab, first), try await Self.began(lab, first, at: 1)]
+      #expect(try await stored(1) == 1110, "the same blobs are there once")
+      let stranger = try await lab.withKey("stranger")
+      #expect(try await store.usage(ofKey: stranger.key.id, now: Self.at(1)).storedBytes == 0)
+      for job in jobs {
+        _ = try await store.ask(.cancel, ofFineTuningJob: job, key: key, now: Self.at(2))
+      }
+      // Nothing was made of them, so that nothing needs them; they are on the disk all the same.
+      let blobs = [
+        first.adapter, Laboratory.digest("examples"), Laboratory.digest("train 0 0"),
+        Laboratory.digest("training"), Laboratory.digest("held out"),
+      ]
+      #expect(try await store.uses(of: blobs, now: Self.at(3)).isEmpty)
+      #expect(try await stored(3) == 1110)
+      try await store.forgetUnused(blobs, now: Self.at(1))
+      #expect(try await stored(3) == 1110, "they were used then")
+      try await store.forgetUnused(blobs, now: Self.at(3))
+      #expect(try await stored(3) == 0)
+    }
+  }
+
+  @Test("a quota of bytes ends what tuning would store beyond it", arguments: StoreKind.allCases)
+  func storageQuota(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let store = lab.store
+      try await store.setQuota(Quota(storedBytes: 1110), ofKey: lab.key.id)
+      let waiting = try await store.createFineTuningJob(Self.job(lab), isRetry: false, now: Self.start)
+      _ = try await Self.began(lab, Self.sized(lab, adapterBytes: 1000))
+      await #expect {
+        try await store.createFineTuningJob(Self.job(lab), isRetry: false, now: Self.at(1))
+      } throws: { ($0 as? QuotaRefusal)?.resource == .storedBytes }
+      // It was made before.
+      await #expect {
+        try await store.beginFineTuning(
+          waiting.id, plan: Self.plan(lab), base: lab.model, Self.sized(lab, adapterBytes: 1),
+          now: Self.at(1))
+      } throws: { ($0 as? QuotaRefusal)?.resource == .storedBytes }
+      #expect(try await store.fineTuningJob(waiting.id, key: nil)?.state == .validating)
+    }
+  }
+
+  @Test("a running job reserves the tokens that it may take", arguments: StoreKind.allCases)
+  func reservedTokens(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let (store, key) = (lab.store, lab.key.id)
+      func tokens() async throws -> Int { try await store.usage(ofKey: key, now: Self.at(9)).tokens }
+      try await store.setQuota(Quota(tokensPerDay: 100), ofKey: key)
+      let waiting = try await store.createFineTuningJob(Self.job(lab), isRetry: false, now: Self.start)
+      let first = Self.sized(lab, adapterBytes: 1, tokens: 60)
+      let jobs = [try await Self.began(lab, first), try await Self.began(lab, first, at: 1)]
+      #expect(try await tokens() == 120)
+      await #expect {
+        try await store.beginFineTuning(
+          waiting.id, plan: Self.plan(lab), base: lab.model, first, now: Self.at(1))
+      } throws: { ($0 as? QuotaRefusal)?.resource == .tokensPerDay }
+      _ = try await store.ask(.pause, ofFineTuningJob: jobs[0], key: key, now: Self.at(2))
+      #expect(try await tokens() == 120)
+      // What was not taken is given back.
+      for job in jobs {
+        _ = try await store.ask(.cancel, ofFineTuningJob: job, key: key, now: Self.at(3))
+      }
+      #expect(try await tokens() == 0)
+    }
+  }
+
+  @Test("a deleted file that a job keeps goes on counting; a job gives nobody its files",
+    arguments: StoreKind.allCases)
+  func keptFile(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let (store, key) = (lab.store, lab.key.id)
+      let file = try await store.createFile(
+        NewFile(
+          keyID: key, purpose: .fineTune, filename: "f", bytes: 50,
+          blob: Laboratory.digest("training")), now: Self.start)
+      var job = Self.job(lab)
+      job.trainingFileID = file.id
+      let record = try await store.createFineTuningJob(job, isRetry: false, now: Self.start)
+      #expect(try await store.usage(ofKey: key, now: Self.at(1)).storedBytes == 50)
+      #expect(try await store.deleteFile(file.id, key: key))
+      #expect(try await store.usage(ofKey: key, now: Self.at(1)).storedBytes == 50)
+      #expect(try await !store.isOfFineTuningJob(record.id, blob: file.blob))
+    }
+  }
+
+  @Test("what somebody computed stays as evidence, also of a job that came to nothing",
+    arguments: StoreKind.allCases)
+  func computedEvidence(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let id = try await Self.running(lab)
+      let worker = try await lab.worker("w", account: "ada", trusted: true)
+      let lease = try #require(try await lab.lease(worker).first)
+      _ = try await submit(lease, by: worker, lab, saying: "done", at: 5)
+      _ = try await lab.store.ask(.cancel, ofFineTuningJob: id, key: lab.key.id, now: Self.at(6))
+      let (inputs, adapter) = (lease.specification.inputs, Laboratory.digest("adapter 0"))
+      let others = [Laboratory.digest("train 0 0"), Laboratory.digest("train 0 1")]
+        .filter { $0 != inputs }
+      let uses = try await lab.store.uses(
+        of: [inputs, adapter, Laboratory.digest("done"), Laboratory.digest("examples")] + others,
+        now: Self.at(7))
+      #expect(Set(uses.keys) == [inputs, adapter, Laboratory.digest("done")])
+    }
   }
 }

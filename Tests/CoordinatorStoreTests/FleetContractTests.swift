@@ -103,7 +103,8 @@ struct FleetContractTests {
         #expect(try await invite(spelling) == "Zoë café")
       }
       #expect(try await lab.store.accounts().count == 1)
-      #expect(try await lab.store.account(named: "Zoe\u{308} cafe\u{301}")?.account.name == "Zoë café")
+      #expect(
+        try await lab.store.account(named: "Zoe\u{308} cafe\u{301}")?.account.name == "Zoë café")
       for (name, code) in [
         ("Zоë café", StoreError.Code.conflict), ("ZOË CAFÉ", .conflict), ("", .invalid),
         (" ", .invalid), ("a\nb", .invalid), ("N\u{1}ul", .invalid), ("\u{202e}x", .invalid),
@@ -166,6 +167,75 @@ struct FleetContractTests {
   }
 
   @Test(
+    "a revoked worker gets no certificate any more, by whichever way, and joins with a new invitation",
+    arguments: StoreKind.allCases)
+  func revocationIsFinal(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      _ = try await lab.store.createInvitation(invitation("ann", secret: "s", uses: 3), now: now)
+      func ended(_ body: () async throws -> Void) async {
+        await #expect {
+          try await body()
+        } throws: { ($0 as? StoreError)?.code == .membershipEnded }
+      }
+      // One has certificates when it is revoked, the other's enrolment is not answered yet.
+      let worker = try await lab.store.enrol(joining("a", secret: "s"), now: now)
+      let joiningOne = try await lab.store.enrol(joining("b", secret: "s"), now: now)
+      #expect(try await lab.store.recordCertificate(certificate("first", worker), now: now))
+      for one in [worker, joiningOne] {
+        #expect(try await lab.store.revokeWorker(one.id, now: now))
+        await ended {
+          _ = try await lab.store.recordCertificate(certificate("of \(one.name)", one), now: now)
+        }
+        await ended {
+          _ = try await lab.store.recordCertificate(
+            certificate("of \(one.name)", one), renamingTo: "other", now: now)
+        }
+        await ended { _ = try await lab.store.enrol(joining(one.name, secret: "s"), now: now) }
+        #expect(try await lab.store.worker(one.id)?.name == one.name)
+      }
+      #expect(try await admission(lab, "of b", joiningOne, key: "key of b") == .revoked)
+      // Another key does not help with the same invitation.
+      await #expect {
+        try await lab.store.enrol(joining("c", secret: "s"), now: now)
+      } throws: { ($0 as? StoreError)?.code == .invitationInvalid }
+      _ = try await lab.store.createInvitation(invitation("ann", secret: "new"), now: now)
+      let again = try await lab.store.enrol(joining("c", secret: "new"), now: now)
+      #expect(again.accountID == worker.accountID && again.id != worker.id)
+      #expect(try await lab.store.recordCertificate(certificate("again", again), now: now))
+      #expect(try await admission(lab, "again", again, key: "key of c") == .admitted(again))
+    }
+  }
+
+  @Test(
+    "a machine is renamed a few times a day, which takes nothing from its renewals",
+    arguments: StoreKind.allCases)
+  func renames(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let worker = try await lab.worker("a", account: "ann")
+      var now = Laboratory.start
+      func record(_ number: Int, name: String?) async throws -> Bool {
+        try await lab.store.recordCertificate(
+          CertificateRecord(
+            fingerprint: Laboratory.digest("\(now) \(number) \(name ?? "")"), workerID: worker.id,
+            notAfter: now.adding(seconds: 30 * 86_400), der: Data()), renamingTo: name, now: now)
+      }
+      for number in 0..<20 {
+        let isRenamed = try await record(number, name: "name \(number)")
+        #expect(isRenamed == (number < StoreLimit.renamesAtOnce))
+      }
+      let last = "name \(StoreLimit.renamesAtOnce - 1)"
+      #expect(try await lab.store.worker(worker.id)?.name == last)
+      for number in 0..<20 {
+        #expect(try await record(number, name: nil) == (number < StoreLimit.certificatesAtOnce))
+      }
+      now = now.adding(seconds: 86_400)
+      #expect(try await record(0, name: " an\u{1b}y\n name "))
+      #expect(try await lab.store.worker(worker.id)?.name == "an y name")
+    }
+  }
+
+  @Test(
     "a worker gets so many certificates a day, and those that ended are forgotten",
     arguments: StoreKind.allCases)
   func certificateRate(kind: StoreKind) async throws {
@@ -191,7 +261,7 @@ struct FleetContractTests {
         now = now.adding(seconds: life * 2 / 3)
         #expect(try await record("later \(number)", of: worker, at: now))
       }
-      // Nobody is admitted with one that ended long ago, so that it is not there any more.
+      // Nobody is admitted with one that ended long ago, so it is forgotten.
       #expect(try await admission(lab, "0", worker, key: "another's") == .unknown)
       #expect(
         try await admission(lab, "later 9", worker, key: "another's") == .admitted(worker))

@@ -10,8 +10,8 @@ import WireProtocol
 struct MisbehaviourTests {
   private static let speed = FleetHours.Temper.honest(flopsPerSecond: 4e9)
 
-  /// An hour of one honest account beside `others` of one account, then a second honest account ends
-  /// the batch. No replay ever runs, as with a coordinator that has no thread for them.
+  /// An hour of one honest account beside `others` of one account, then a second honest account
+  /// ends the batch. No replay ever runs, as with a coordinator that has no thread for them.
   private func hour(beside others: [FleetHours.Temper], accounts: Int = 1) async throws {
     let blobs = MemoryBlobStore()
     let store = try SQLiteStore.inMemory(blobs: blobs)

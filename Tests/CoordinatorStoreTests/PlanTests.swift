@@ -111,7 +111,8 @@ struct PlanTests {
     _ = try await store.usage(ofKey: lab.key.id, now: now)
     _ = try await store.invitations(now: now)
     _ = try await store.models(visibleTo: lab.key.id)
-    _ = try await (store as? SQLiteStore)?.uses(of: [Laboratory.digest("a chunk")], now: now)
+    _ = try await store.uses(of: [Laboratory.digest("a chunk")], now: now)
+    try await store.forgetUnused([Laboratory.digest("a chunk")], now: now)
   }
 
   @Test("no statement of a coordinator's day reads a table that grows for ever from end to end")
@@ -121,7 +122,10 @@ struct PlanTests {
     let blobs = try FolderBlobStore(folder: folder.url.appendingPathComponent("blobs"))
     try SQLiteStore.open(path: path, blobs: blobs).close()
     let seen = Mutex(Set<String>())
-    let store = try SQLiteStore.open(path: path, blobs: blobs, lots: .always) { sql in
+    var policy = CoordinatorPolicy()
+    // So few that the list of audits is too long.
+    policy.maximumDueAudits = 1
+    let store = try SQLiteStore.open(path: path, blobs: blobs, policy: policy, lots: .always) { sql in
       _ = seen.withLock { $0.insert(sql) }
     }
     try await session(try await Laboratory(store, blobs))
@@ -153,6 +157,8 @@ struct PlanTests {
     let statement = try db.makeStatement(sql: "EXPLAIN QUERY PLAN " + sql)
     statement.setUncheckedArguments(StatementArguments())
     return try Row.fetchAll(statement).map { $0["detail"] as String }.filter { step in
+      // Nearly all units have no replay.
+      if sql.contains("replay IS NULL"), step.contains("(replay=?)") { return true }
       let words = step.split(separator: " ").map(String.init)
       guard words.first == "SCAN", words.count > 1 else { return false }
       if Self.small[words[1]] != nil { return false }

@@ -101,9 +101,11 @@ struct ProgressContractTests {
       #expect(try await ask(Laboratory.leaseRequest()).contains("has paused"))
       try await lab.store.setLeasing(.open)
       #expect(
-        try await ask(Laboratory.leaseRequest(memory: 1 << 20)).contains("1 offers too little memory"))
+        try await ask(Laboratory.leaseRequest(memory: 1 << 20)).contains(
+          "1 offers too little memory"))
       #expect(
-        try await ask(Laboratory.leaseRequest(disk: 1 << 20)).contains("too little room in the cache"))
+        try await ask(Laboratory.leaseRequest(disk: 1 << 20)).contains(
+          "too little room in the cache"))
       var choosy = Laboratory.leaseRequest()
       choosy.choices = WorkChoices(licences: ["mit"])
       #expect(try await ask(choosy).contains("by its owner's choice"))

@@ -72,8 +72,7 @@ struct QuorumChangeTests {
     ]
     for worker in workers { _ = try await lab.lease(worker) }
     let gone = try #require(try await lab.lease(workers[0]).first)
-    try await lab.store.abandon(
-      lease: gone.id, worker: workers[0].id, reason: .shuttingDown, detail: "", now: later(1))
+    try await lab.abandon(gone, by: workers[0], .shuttingDown, now: later(1))
     try store.close()
     let path = try folder.get().path("coordinator.sqlite")
     if isOld { try makeReleased(path) }
@@ -102,8 +101,7 @@ struct QuorumChangeTests {
     let before = try await lab.store.statistics(now: later(1_000))
     let lost = try await lab.runningBatch(lines: 8)
     let lease = try #require(try await lab.lease(workers[0], now: later(1_000)).first)
-    try await lab.store.abandon(
-      lease: lease.id, worker: workers[0].id, reason: .failed, detail: "", now: later(1_001))
+    try await lab.abandon(lease, by: workers[0], .failed, now: later(1_001))
     try store.close()
     let path = try folder.get().path("coordinator.sqlite")
     try makeReleased(path)

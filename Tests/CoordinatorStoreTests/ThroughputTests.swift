@@ -60,7 +60,8 @@ struct ThroughputTests {
     print(
       "50,000 lines stored in \(stored); 320 leases in \(leased); 320 results in \(submitted); "
         + "progress in \(progress)")
-    // At first only accounts that were drawn are given a unit's second replica: some units have one.
+    // At first only accounts that were drawn are given a unit's second replica: some units have
+    // one.
     let pairs = Dictionary(grouping: results, by: \.lease.unit).values.count { $0.count == 2 }
     #expect(pairs > 50)
     #expect(try await store.statistics(now: Laboratory.start).totals.accepted == 2 * pairs)

@@ -120,7 +120,7 @@ struct VerdictContractTests {
   }
 
   @Test(
-    "a wrong result holds the whole account back, and its invitation admits nobody in the liar's place",
+    "a wrong result holds the whole account back; its invitation admits nobody in the liar's place",
     arguments: StoreKind.allCases)
   func account(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
@@ -187,6 +187,47 @@ struct VerdictContractTests {
       }
       #expect(try await isHeld(7_199))
       #expect(try await !isHeld(7_201))
+    }
+  }
+
+  @Test(
+    "an account with much to show goes on after a lie, but nobody joins, and it is audited anew",
+    arguments: StoreKind.allCases)
+  func tolerated(kind: StoreKind) async throws {
+    var policy = CoordinatorPolicy()
+    policy.accountTolerance = 2
+    // The draws fall on units of which somebody is not established: a share of 0.15 or 0.6.
+    policy.auditShare = 0.03
+    let draws = Lots.drawn(Array(repeating: 0.1, count: 1_000))
+    try await kind.withLaboratory(policy: policy, lots: draws) { lab async throws in
+      _ = try await lab.runningBatch(lines: 3_000, windowSeconds: 40 * 86_400)
+      let honest = try await lab.worker("a", account: "ann")
+      let secret = try await invitation(lab, "mallory")
+      let twin = try await lab.worker("twin", account: "mallory")
+      /// Both compute what they can get once; gives how many audits the lot fell on.
+      func round(_ now: Timestamp) async throws -> Int {
+        for worker in [honest, twin] {
+          for lease in try await lab.lease(worker, now: now) {
+            try await lab.submit(lease, by: worker, now: now.adding(seconds: 10))
+          }
+        }
+        return try await lab.replayAll(now: now.adding(seconds: 20))
+      }
+      var rounds = 0
+      while try await round(Laboratory.start) > 0 { rounds += 1 }
+      #expect(rounds == AuditRule.establishedConfirmations)
+
+      let now = Laboratory.start.adding(seconds: 100)
+      _ = try await caught(lab, "liar", invitation: secret, by: honest, now: now)
+      let next = now.adding(seconds: 100)
+      let fleet = try await lab.store.fleet(now: next)
+      #expect(fleet.accounts.first { $0.name == "mallory" }?.suspendedUntil == nil)
+      await #expect {
+        _ = try await lab.store.enrol(
+          NewWorker(secretHash: secret, publicKey: Laboratory.digest("again"), name: "again"),
+          now: next)
+      } throws: { ($0 as? StoreError)?.code == .invitationInvalid }
+      #expect(try await round(next) > 0, "what had established it counts no more")
     }
   }
 

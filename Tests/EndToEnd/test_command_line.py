@@ -1,8 +1,10 @@
 """What a person meets first: help, version and mistakes."""
 
 import json
+import os
+import subprocess
 
-from processes import tally
+from processes import TALLY, tally
 
 
 def test_help_says_what_this_is():
@@ -66,3 +68,26 @@ def test_an_unreachable_address_is_told_without_a_librarys_words():
     answer = tally("stats", "--url", "https://127.0.0.1:9", check=False)
     assert "Connection refused" in answer.stderr
     assert not any(word in answer.stderr for word in ("NIO", "HTTPClientError", "errno"))
+
+
+def on_a_terminal(*arguments, entered):
+    """What a terminal is sent by the program."""
+    screen, inside = os.openpty()
+    try:
+        done = subprocess.run([TALLY, *map(str, arguments)], input=entered, stdout=inside, stderr=subprocess.PIPE, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return os.read(screen, 1 << 16)
+    finally:
+        os.close(screen)
+        os.close(inside)
+
+
+def test_what_a_template_writes_moves_no_cursor_and_stays_as_it_is_in_a_file(tmp_path):
+    written = "one\x1b]0;title\x07\x1b[2J\ntwo\u202e\u00e9"
+    (tmp_path / "template.jinja").write_text("{{ messages[0]['content'] }}")
+    case = json.dumps({"messages": [{"role": "user", "content": written}]})
+    shown = on_a_terminal("render", "--template", tmp_path / "template.jinja", entered=case.encode())
+    # The terminal itself makes CR LF of a line feed.
+    assert shown.decode() == "one]0;title[2J\r\ntwo\u00e9"
+    piped = tally("render", "--template", tmp_path / "template.jinja", input=case)
+    assert piped.stdout == written

@@ -28,9 +28,9 @@ def session_members(session):
     return found
 
 
-def start(tiny_model, folder, *arguments):
+def start(tiny_model, folder, *arguments, lines=None):
     prompts = folder / "prompts.jsonl"
-    prompts.write_bytes(jsonl([chat_line(f"d{i}", f"Number {i}", max_tokens=32) for i in range(24)]))
+    prompts.write_bytes(lines or jsonl([chat_line(f"d{i}", f"Number {i}", max_tokens=32) for i in range(24)]))
     temporary = folder / "temporary"
     temporary.mkdir(exist_ok=True)
     return subprocess.Popen(
@@ -63,6 +63,26 @@ def test_it_answers_verifies_and_cleans_up(tiny_model, tmp_path):
     assert len(answers) == 24
     assert all(line["response"]["body"]["tally"]["verification"] == "quorum" for line in answers)
     assert_nothing_left(process, tmp_path)
+
+
+def test_it_reads_prompts_as_submit_does(tiny_model, tmp_path):
+    def line(identifier, content):
+        request = chat_line(identifier, "", max_tokens=4)
+        request["body"]["messages"] = [{"role": "user", "content": content}]
+        return json.dumps(request, ensure_ascii=False).encode()
+
+    parts = [{"type": "text", "text": "Two"}, {"type": "text", "text": "parts"}]
+    lines = [line("\u00e9", "One\u2028line"), b" \t", line("e\u0301", parts), b"\r"]
+    output = tmp_path / "answers.jsonl"
+    process = start(tiny_model, tmp_path, "--output", output, lines=b"\xef\xbb\xbf\r\n" + b"\r\n".join(lines) + b"\r\n")
+    said, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, said
+    assert "2 prompts" in said and "Two\nparts" in said, said
+    assert {json.loads(line)["custom_id"] for line in output.read_text().split("\n") if line} == {"\u00e9", "e\u0301"}
+
+    process = start(tiny_model, tmp_path, lines=line("a", "One") + b"\n \n{}\n")
+    said, _ = process.communicate(timeout=180)
+    assert process.returncode == 1 and "line 3: " in said, said
 
 
 @pytest.mark.parametrize("seconds", [0.02, 0.3, 0.8, 1.5, 2.5])

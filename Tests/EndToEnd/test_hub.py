@@ -3,6 +3,8 @@
 import hashlib
 import http.server
 import json
+import ssl
+import subprocess
 import threading
 
 import pytest
@@ -215,3 +217,22 @@ def test_a_dry_run_downloads_nothing(hub, tmp_path):
 def test_what_cannot_be_had_is_said(hub, tmp_path, reference, said):
     refused = add(hub, tmp_path, reference=reference, check=False)
     assert refused.returncode == 1 and said in refused.stderr
+
+
+def test_a_certificate_that_is_not_trusted_is_told_in_words(hub, tmp_path):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-keyout", key, "-out", certificate, "-subj", "/CN=hub", "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        refused = add(hub, tmp_path, check=False, HF_ENDPOINT=f"https://127.0.0.1:{server.server_port}")
+    finally:
+        server.shutdown()
+    assert refused.returncode == 1 and "a certificate that this machine does not trust" in refused.stderr
+    assert "SSL" not in refused.stderr and ".cc" not in refused.stderr

@@ -60,6 +60,21 @@ def test_a_clock_that_is_set_for_seconds_ends_nothing(fresh_fleet):
         eventually(lambda: jumped(fleet) == 0, "the clock is right again")
         batch = wait(client, batch)
         assert batch.status == "completed" and len(answers(client, batch)) == 400
+
+    # A start with such a clock: the time goes on from the one that was kept.
+    batch = submit(client, lines(400))
+    eventually(lambda: client.batches.retrieve(batch.id).request_counts.completed > 0, "work goes on")
+    fleet.coordinator.kill()
+    set_clock("3456000")
+    fleet.coordinator.start()
+    assert jumped(fleet) == pytest.approx(3456000, abs=120)
+    done = client.batches.retrieve(batch.id).request_counts.completed
+    eventually(lambda: client.batches.retrieve(batch.id).request_counts.completed > done, "work goes on")
+    assert client.batches.retrieve(batch.id).status in ("in_progress", "finalizing", "completed")
+    set_clock("0")
+    eventually(lambda: jumped(fleet) == 0, "the clock is right again")
+    batch = wait(client, batch)
+    assert batch.status == "completed" and len(answers(client, batch)) == 400
     assert all(worker.process.poll() is None for worker in workers)
 
 

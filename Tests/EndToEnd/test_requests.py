@@ -68,8 +68,10 @@ def test_requests_of_many_kinds(fresh_fleet, tiny_model, tmp_path):
     parts = [line("one", text("Name a colour now.")), line("two", text(two)), line("end", text("Name a \ncolour now."))]
     for request in parts:
         request["body"]["model"] = "parts"
-    # As editors and shells leave it: a byte order mark, CRLF, and blank lines, also before the first request.
-    spelled = b"\xef\xbb\xbf\r\n \t\r\n" + jsonl(parts).replace(b"\n", b"\r\n") + b"\r\n"
+    # As editors and shells leave it: byte order marks of joined files, CRLF, and blank lines, also before the
+    # first request.
+    mark = b"\xef\xbb\xbf"
+    spelled = mark + b"\r\n \t\r\n\r\r\n" + mark + jsonl(parts).replace(b"\n", b"\r\n") + b"\r\n" + mark + b"\n"
     tokens = {identifier: prompt_tokens(line) for identifier, line in run(fleet, tmp_path, spelled).items()}
     assert tokens["one"] == tokens["two"] != tokens["end"]
     # A template that takes texts alone is given one.
@@ -106,6 +108,11 @@ def exit_codes(fleet, tmp_path, line):
     source.write_bytes(jsonl([long]))
     none = submit(fleet, source, "--output", output, check=False)
     assert none.returncode == 3 and "all 1 requests failed" in none.stderr
+    for options in (("--wait",), ("--wait", "--json")):
+        environment = fleet.coordinator.environment(fleet.key)
+        status = tally("status", none.stdout.strip(), *options, check=False, environment=environment)
+        assert status.returncode == 3 and "all 1 requests failed" in status.stderr, status
+    assert json.loads(status.stdout)["batch"]["status"] == "completed"
 
     source.write_bytes(b"\n" + jsonl([good, bad]) + b"{broken\n")
     checked = submit(fleet, source, "--check", check=False)
@@ -117,6 +124,17 @@ def exit_codes(fleet, tmp_path, line):
     assert [json.loads(line)["custom_id"] for line in output.read_text().splitlines()] == ["good"]
     errors = [json.loads(line) for line in (tmp_path / "out.jsonl.errors").read_text().splitlines()]
     assert [error["custom_id"] for error in errors] == ["bad", "line 4"]
+
+    # Whatever the first line is, the endpoint is told by the first that names one.
+    for first in (b"[\n", b"hello\n", b'{"custom_id": "cut",\n', b'"' + b"x" * (20 << 20) + b'"\n'):
+        source.write_bytes(first + jsonl([good]))
+        checked = submit(fleet, source, "--check", check=False)
+        assert "1 of 2 lines" in checked.stderr and checked.stdout.startswith("line 1:"), (first[:9], checked)
+    source.write_bytes(b"{broken\n" + jsonl([good]))
+    submit(fleet, source, "--skip-bad-lines", "--output", output)
+    assert [json.loads(line)["custom_id"] for line in output.read_text().splitlines()] == ["good"]
+    source.write_bytes(json.dumps([good]).encode())
+    assert "JSON, not JSONL" in submit(fleet, source, "--check", check=False).stderr
 
     for content, words in (
         (b"", "is empty"), (b"\r\n \t\n", "is empty"), (json.dumps([good]).encode(), "JSON, not JSONL"),

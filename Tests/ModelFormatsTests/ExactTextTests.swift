@@ -2,8 +2,8 @@ import Foundation
 import ModelFormats
 import Testing
 
-/// Text from outside is compared by its code points: é has two spellings, which Swift's strings take
-/// for one.
+/// Text from outside is compared by its code points: é has two spellings, which Swift's strings
+/// take for one.
 @Suite struct ExactTextTests {
   private let composed = "\u{E9}"
   private let decomposed = "e\u{301}"

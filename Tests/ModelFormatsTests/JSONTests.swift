@@ -47,6 +47,18 @@ import Testing
     #expect(error.offset.map { $0 <= text.utf8.count } == true, "\(error)")
   }
 
+  @Test func hugeNumbersAreInfiniteWhereThatIsAskedFor() throws {
+    func parse(_ text: String) throws -> JSONValue {
+      try JSONReader.parse(Array(text.utf8), file: "x", rules: .strict.takingHugeNumbers())
+    }
+    #expect(try parse("[1e999,-1e999,1e3]")
+        == .array([.double(.infinity), .double(-.infinity), .double(1000)]))
+    #expect(try parse("1e999").intValue == nil)
+    for text in ["inf", "Infinity", "1e", "NaN"] {
+      #expect(throws: FormatError.self, "\(text)") { try parse(text) }
+    }
+  }
+
   @Test func boundsDepthAndCount() throws {
     let deep = String(repeating: "[", count: 1_000_000)
     #expect(try #require(throws: FormatError.self) { try parse(deep) }.code == .limitExceeded)

@@ -59,7 +59,9 @@ import Testing
   @Test(arguments: refused)
   func typesThatAreNotComputedWithAreNamed(_ type: ElementType) throws {
     // A matrix, and a norm.
-    for requirement in [model.description.requirements.tensors[0], model.description.requirements.vectors[0]] {
+    for requirement in [
+      model.description.requirements.tensors[0], model.description.requirements.vectors[0],
+    ] {
       let bytes = try #require(type.byteCount(shape: requirement.shape))
       let error = try refusal(
         files(

@@ -75,6 +75,7 @@ import Testing
     #expect(try bits(first) == expected)
     #expect(counter.count > 0)
     let read = counter.count
+    #expect(first.isMapped)
     let second = try Model(test.description, packedAt: place, from: source, options: options)
     #expect(try bits(second) == expected)
     #expect(counter.count == read)
@@ -100,6 +101,16 @@ import Testing
       wide.description, from: CountingSource(source: wide.source, counter: counter))
     let size = try FileManager.default.attributesOfItem(atPath: place().path)[.size] as? Int
     #expect(counter.count == 0 && planned > (size ?? .max))
+    func least(_ weights: Model.LoadOptions.Weights) throws -> Int {
+      try PackedModelFile.leastByteCount(
+        wide.description, from: CountingSource(source: wide.source, counter: counter),
+        options: .init(weights: weights))
+    }
+    // The name of the type may lengthen the header.
+    #expect(abs(try least(.asStored) - (size ?? 0)) <= 4096)
+    #expect(try least(.float32) == planned)
+    #expect(counter.count == 0)
+    #expect(!model.isMapped && !expected.isMapped)
     let whole = try wide.load(Model.LoadOptions(weights: .float32))
     #expect(whole.weightBytes > 19 * expected.weightBytes / 10)
     #expect(try bits(whole) == bits(expected))

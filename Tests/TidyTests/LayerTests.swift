@@ -25,7 +25,8 @@ private let layers = [
     name: "Tokenizers", folder: "Sources/Tokenizers/", mayImport: ["CPCRE2", "ModelFormats"]),
   Layer(name: "MachineLimits", folder: "Sources/MachineLimits/", mayImport: []),
   Layer(
-    name: "Models", folder: "Sources/Models/", mayImport: ["Kernels", "MachineLimits", "ModelFormats"]),
+    name: "Models", folder: "Sources/Models/",
+    mayImport: ["Kernels", "MachineLimits", "ModelFormats"]),
   Layer(name: "Calibration", folder: "Sources/Calibration/", mayImport: engine),
   Layer(name: "FineTuning", folder: "Sources/FineTuning/", mayImport: engine),
   Layer(
@@ -42,8 +43,8 @@ private let layers = [
   Layer(
     name: "CoordinatorAPI", folder: "Coordinator/API/",
     mayImport: wire.union([
-      "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning",
-      "ModelFormats", "Models", "Tokenizers", "TrainingData",
+      "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution",
+      "FineTuning", "ModelFormats", "Models", "Tokenizers", "TrainingData",
     ])),
   Layer(
     name: "CoordinatorDashboard", folder: "Coordinator/Dashboard/",
@@ -51,8 +52,9 @@ private let layers = [
   Layer(
     name: "CoordinatorServer", folder: "Coordinator/Server/",
     mayImport: wire.union(engine).union([
-      "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard", "CoordinatorStatistics",
-      "CoordinatorStore", "Execution", "FineTuning", "MachineLimits", "Tokenizers",
+      "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard",
+      "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "MachineLimits",
+      "Tokenizers",
     ])),
   Layer(name: "WorkerCore", folder: "Worker/Core/", mayImport: ["WireProtocol"]),
   Layer(
@@ -67,8 +69,8 @@ private let layers = [
     name: "tally", folder: "Sources/CommandLine/",
     mayImport: wire.union(engine).union([
       "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
-      "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "MachineLimits", "Tokenizers",
-      "TrainingData", "WorkerCore", "WorkerDaemon", "WorkerEngine",
+      "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "MachineLimits",
+      "Tokenizers", "TrainingData", "WorkerCore", "WorkerDaemon", "WorkerEngine",
     ])),
   Layer(name: "TestSupport", folder: "Sources/TestSupport/", mayImport: []),
   Layer(
@@ -116,9 +118,9 @@ struct LayerTests {
   @Test("kernels are C without the operating system")
   func kernelsIncludeLittle() throws {
     let allowed: Set<String> = [
-      "arm_neon.h", "cpuid.h", "fenv.h", "float.h", "immintrin.h", "limits.h", "linux/futex.h", "math.h",
-      "sched.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "xmmintrin.h",
-      "sys/auxv.h", "unistd.h", "sys/syscall.h",
+      "arm_neon.h", "cpuid.h", "fenv.h", "float.h", "immintrin.h", "limits.h", "linux/futex.h",
+      "math.h", "sched.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h",
+      "string.h", "xmmintrin.h", "sys/auxv.h", "unistd.h", "sys/syscall.h",
     ]
     for path in tree.files(in: "Sources/CKernels/", "c", "h") {
       for (number, line) in try tree.code(path).enumerated() {

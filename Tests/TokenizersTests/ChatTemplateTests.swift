@@ -24,6 +24,23 @@ import Tokenizers
     #expect(text == "<s><user>hi<assistant>True")
   }
 
+  /// U+212A is the sign of kelvin, to Swift the letter K; U+0301 combines with what is before it.
+  @Test(arguments: [
+    ("{{ '{K}'.format(**{'\u{212A}': 'kelvin', 'K': 'letter'}) }}", "letter"),
+    ("{{ '{\u{212A}}'.format(**{'K': 'letter', '\u{212A}': 'kelvin'}) }}", "kelvin"),
+    ("{% macro f(K) %}{{ K }}{{ kwargs|length }}{% endmacro %}{{ f(**{'\u{212A}': 5}) }}", "1"),
+    ("{% macro f(K) %}{{ K }}{% endmacro %}{{ f(**{'K': 5}) }}", "5"),
+    (
+      "{{ [{'a': 1, '\u{301}b': 2, 'n': 1}, {'a': 1, '\u{301}b': 1, 'n': 2}]"
+        + "|sort(attribute='a,\u{301}b')|map(attribute='n')|join }}", "21"
+    ),
+    ("{{ [{'a': {'\u{301}b': 7}}]|map(attribute='a.\u{301}b')|join }}", "7"),
+    ("{{ [{'a': [3, 4]}]|map(attribute='a.1')|join }}", "4"),
+  ])
+  func namesAreComparedByCodePoints(source: String, expected: String) throws {
+    #expect(try render(source) == expected)
+  }
+
   @Test func raisedErrorsCarryTheirMessage() {
     let error = #expect(throws: TemplateError.self) {
       try render("\n\n{{ raise_exception('no ' ~ 'system') }}")

@@ -96,7 +96,8 @@ import Tokenizers
     #expect(rendered.ignored == [1, 3])
     // Nothing is lost of what says nothing.
     #expect(try render(Self.known, [("critic", " \n"), ("user", "b")]).ignored == [])
-    // As Mistral's: a system message goes before the last user's turn, if that ends the conversation.
+    // As Mistral's: a system message goes before the last user's turn, if that ends the
+    // conversation.
     let last = """
       {% if messages[0].role == 'system' %}{% set s = messages[0].content %}{% set rest = messages[1:] %}\
       {% else %}{% set rest = messages %}{% endif %}\
@@ -117,11 +118,15 @@ import Tokenizers
     #expect(try render(template, [("user", .text(text))]).ignored == [])
   }
 
-  @Test func longConversationsAreLookedThroughToo() throws {
+  /// Also where the words of the message that is left out stand elsewhere in the text.
+  @Test(arguments: ["message", "user", ">", "ok"])
+  func longConversationsAreLookedThroughToo(_ words: String) throws {
     let renderer = try renderer(Self.known)
     func messages(_ role: String) -> [TemplateValue] {
       (0..<200).map {
-        ChatTemplate.message(role: $0 == 150 ? role : "user", content: .text("message \($0) "))
+        ChatTemplate.message(
+          role: $0 == 150 ? role : "user",
+          content: .text($0 == 150 ? words : "message \($0) ok"))
       }
     }
     #expect(try renderer.render(messages("user"), addGenerationPrompt: false).ignored == [])
@@ -130,7 +135,8 @@ import Tokenizers
 
   @Test func reasoningIsHandedOverUnderBothNames() throws {
     let message = ChatTemplate.message(role: "assistant", content: "a", reasoning: "why")
-    let source = "{% for m in messages %}{{ m.reasoning }} {{ m.reasoning_content }} {{ m.content }}{% endfor %}"
+    let source =
+      "{% for m in messages %}{{ m.reasoning }} {{ m.reasoning_content }} {{ m.content }}{% endfor %}"
     let rendered = try renderer(source).render([message], addGenerationPrompt: false)
     #expect(rendered == RenderedConversation(text: "why why a", ignored: []))
   }

@@ -47,13 +47,24 @@ import Tokenizers
       ])
   }
 
+  @Test func aMapIsEnough() throws {
+    let made = try bundle([
+      "special_tokens_map.json": #"{"bos_token": "<s>", "eos_token": {"content": "a"}}"#,
+      "chat_template.jinja": "{{ bos_token }}",
+    ])
+    #expect(
+      made.specialTokens.dictionary == ["bos_token": .string("<s>"), "eos_token": .string("a")])
+    #expect(made.endIDs == [0x61])
+  }
+
   @Test func ggufFilesNameThem() throws {
     let metadata: ExactDictionary<GGUFValue> = [
       "tokenizer.ggml.model": .string("gpt2"), "tokenizer.ggml.pre": .string("smollm"),
       "tokenizer.ggml.tokens": .strings(["<s>", "</s>", "<pad>", "<unk>", "a"]),
       "tokenizer.ggml.token_type": .integers([3, 3, 3, 2, 1]),
       "tokenizer.ggml.bos_token_id": .integer(0), "tokenizer.ggml.eos_token_id": .integer(1),
-      "tokenizer.ggml.padding_token_id": .integer(2), "tokenizer.ggml.unknown_token_id": .integer(3),
+      "tokenizer.ggml.padding_token_id": .integer(2),
+      "tokenizer.ggml.unknown_token_id": .integer(3),
       "tokenizer.ggml.mask_token_id": .integer(99),
     ]
     let file = try GGUFFile(bytes: Array(GGUFWriter.data(metadata)), name: "m.gguf")
@@ -67,9 +78,14 @@ import Tokenizers
   /// A template that cannot be used is named with its file before it meets a conversation.
   @Test(arguments: [
     ("chat_template.jinja", "{{ a }\n", "chat template: line 1: unexpected '}'"),
-    ("chat_template.jinja", "\n{{ a | nothing }}", "chat template: line 2: No filter named 'nothing'."),
+    (
+      "chat_template.jinja", "\n{{ a | nothing }}",
+      "chat template: line 2: No filter named 'nothing'."
+    ),
     ("tokenizer_config.json", #"{"chat_template": "{% if %}"}"#, "chat template: line 1: expected"),
-    ("chat_template.json", #"{"chat_template": "{{ nothing() }}"}"#, "No function named 'nothing'."),
+    (
+      "chat_template.json", #"{"chat_template": "{{ nothing() }}"}"#, "No function named 'nothing'."
+    ),
   ])
   func brokenTemplatesAreNamed(file: String, text: String, words: String) throws {
     let broken = try bundle([file: text])

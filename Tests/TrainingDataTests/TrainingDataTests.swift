@@ -127,7 +127,13 @@ import TrainingData
     (#"{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}"#, "a part that is no text"),
     (#"{"messages": [{"role": "user", "content": "a", "weight": 1}]}"#, "\"weight\" is 0 or 1"),
     (#"{"messages": [{"role": "assistant", "content": "a", "weight": 2}]}"#, "\"weight\" is 0 or 1"),
-    (#"{"messages": [{"role": "assistant", "content": "a", "tool_calls": []}]}"#, "\"tool_calls\" is not known"),
+    (#"{"messages": [{"role": "assistant", "content": "a", "tool_calls": [{}]}]}"#, "\"tool_calls\" is not known"),
+    (#"{"messages": [{"role": "user", "content": "a", "reasoning": "b"}]}"#, "\"reasoning\" is not known"),
+    (#"{"messages": [{"role": "assistant", "content": "a", "reasoning": 1}]}"#, "\"reasoning\" is no text"),
+    (
+      #"{"messages": [{"role": "assistant", "content": "a", "reasoning": "b", "reasoning_content": "c"}]}"#,
+      "\"reasoning_content\" contradicts \"reasoning\""
+    ),
     (#"{"messages": [{"role": "user", "content": "a"}]}"#, "no message of the assistant"),
     (#"{"messages": [{"role": "assistant", "content": "a", "weight": 0}]}"#, "no message of the assistant"),
   ])
@@ -144,6 +150,56 @@ import TrainingData
 
   @Test func nothingIsNoDataset() throws {
     #expect(try Self.dataset("\n \n", Self.encoder()).errors.first?.description == "there is no example")
+  }
+
+  /// An answer as servers give it is an example as it is.
+  @Test func answersMayCarryWhatChangesNoPrompt() throws {
+    func example(_ members: String) throws -> TrainingExample {
+      try TrainingExample(
+        line: Array(
+          #"{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant"\#(members)}]}"#.utf8),
+        number: 1)
+    }
+    let plain = try example(#", "content": "Hello!""#)
+    for members in [
+      #", "annotations": [], "tool_calls": [], "refusal": null, "audio": null, "images": []"#,
+      #", "annotations": [{"type": "url_citation"}], "thinking_blocks": [], "function_call": {}"#,
+    ] {
+      #expect(try example(#", "content": "Hello!""# + members) == plain, "\(members)")
+    }
+    let thought = try example(#", "content": "Hello!", "reasoning": "hm", "reasoning_content": "hm""#)
+    #expect(
+      thought
+        == .chat([
+          .init(role: "user", content: "Hi", isLearnt: false),
+          .init(role: "assistant", content: "Hello!", reasoning: "hm", isLearnt: true),
+        ]))
+    #expect(try example(#", "content": null, "refusal": "Hello!""#) == plain)
+  }
+
+  @Test func reasoningIsLearntWhereTheTemplateWritesIt() throws {
+    let template = """
+      {%- for message in messages -%}
+      {{ '<|im_start|>' + message['role'] + '\\n' }}
+      {%- if message.reasoning_content %}{{ '<think>' + message.reasoning_content + '</think>' }}{% endif -%}
+      {{ message['content'] + '<|im_end|>' + '\\n' }}
+      {%- endfor -%}
+      {%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}
+      """
+    let dataset = try Self.dataset(
+      #"{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho", "reasoning": "hm"}]}"#,
+      Self.encoder(template: template))
+    #expect(dataset.errors == [])
+    #expect(
+      try Self.learnt(try #require(dataset.sequences.first)) == ["<think>hm</think>Ho<|im_end|>\n"])
+  }
+
+  @Test func byteOrderMarksOfJoinedFilesAreNoLines() throws {
+    let line = #"{"text": "fine"}"#
+    let joined = try Self.dataset(
+      "\u{FEFF}\(line)\n\u{FEFF}\n\u{FEFF}\(line)\n\u{FEFF} \r\r", Self.encoder())
+    #expect(joined.errors == [])
+    #expect(joined.lines == 2 && joined.sequences.count == 2)
   }
 
   @Test func templatesThatRewriteThePastAreRefused() throws {

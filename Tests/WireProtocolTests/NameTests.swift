@@ -19,9 +19,9 @@ struct NameTests {
     "what cannot be seen, or changes what is around it, is refused by its number",
     arguments: [
       "\0", "\u{7}", "\n", "\t", "\u{1b}", "\u{7f}", "\u{85}", "\u{9b}", "\u{ad}", "\u{200b}",
-      "\u{200d}", "\u{200f}", "\u{202e}", "\u{2028}", "\u{2029}", "\u{2066}", "\u{feff}", "\u{fffe}",
-      "\u{e000}", "\u{f0000}", "\u{378}", "\u{e0041}", "\u{3164}", "\u{115f}", "\u{ffa0}", "\u{2800}",
-      "\u{fffd}", "\u{34f}", "\u{180b}",
+      "\u{200d}", "\u{200f}", "\u{202e}", "\u{2028}", "\u{2029}", "\u{2066}", "\u{feff}",
+      "\u{fffe}", "\u{e000}", "\u{f0000}", "\u{378}", "\u{e0041}", "\u{3164}", "\u{115f}",
+      "\u{ffa0}", "\u{2800}", "\u{fffd}", "\u{34f}", "\u{180b}",
     ])
   func refused(scalar: String) throws {
     for name in ["a\(scalar)b", "\(scalar)ab", "ab\(scalar)"] {
@@ -42,7 +42,9 @@ struct NameTests {
       }
     }
     // One character for Swift, 16,001 bytes.
-    #expect(throws: Name.Fault.self) { try Name.checked("a" + String(repeating: "\u{301}", count: 8000)) }
+    #expect(throws: Name.Fault.self) {
+      try Name.checked("a" + String(repeating: "\u{301}", count: 8000))
+    }
     for marks in ["\u{316}\u{301}\u{302}\u{303}\u{304}", "\u{316}\u{316}"] {
       #expect(throws: Name.Fault.tooManyMarks) { try Name.checked("x" + marks) }
     }

@@ -79,7 +79,8 @@ import WirePayloads
   @Test func sequencesAreReadOneByOne() async throws {
     let bytes = try Self.result.encoded()
     var read = 0
-    let index = try await GenerateResultIndex(bytes: bytes.count, for: Self.inputs.outline) { range in
+    let outline = Self.inputs.outline
+    let index = try await GenerateResultIndex(bytes: bytes.count, for: outline) { range in
       bytes[range]
     }
     for (number, sequence) in Self.result.sequences.enumerated() {
@@ -92,7 +93,8 @@ import WirePayloads
     // Two tokens, and one with two alternatives, of four bytes a number.
     #expect(read == 4 * (2 + 2 + 1 + 1 + 2 + 2))
     #expect(throws: PayloadError.self) {
-      try GenerateResult.check(bytes, for: Array(Self.inputs.outline.reversed()), vocabularySize: nil)
+      try GenerateResult.check(
+        bytes, for: Array(Self.inputs.outline.reversed()), vocabularySize: nil)
     }
   }
 

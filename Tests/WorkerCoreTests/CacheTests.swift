@@ -211,8 +211,10 @@ import WorkerCore
   }
 
   @Test(arguments: [
-    (DiskLimits(), nil, "--cache-size"), (DiskLimits(bytes: 4_000_000), disk, "disk_free_megabytes=0"),
-    (DiskLimits(bytes: 4_000_000), nil, "disk_megabytes=4"), (DiskLimits(percent: 20), disk, "disk_percent=20"),
+    (DiskLimits(), nil, "--cache-size"),
+    (DiskLimits(bytes: 4_000_000), disk, "disk_free_megabytes=0"),
+    (DiskLimits(bytes: 4_000_000), nil, "disk_megabytes=4"),
+    (DiskLimits(percent: 20), disk, "disk_percent=20"),
     (DiskLimits(freeBytes: 1_000_000_000), disk, "disk_free_megabytes=1000"),
   ])
   func itSaysWhichSettingIsTheLeast(limits: DiskLimits, space: DiskSpace?, words: String) {

@@ -48,8 +48,8 @@ import WorkerCore
     #expect(saved > .seconds(60))
   }
 
-  /// The coordinator's clock is wrong for seconds, its operator asks for a version that nobody has, a
-  /// backup without the workers' certificates is restored: all pass, and no worker ends of it.
+  /// The coordinator's clock is wrong for seconds, its operator asks for a version that nobody has,
+  /// a backup without the workers' certificates is restored: all pass, and no worker ends of it.
   @Test func aCoordinatorsMistakeEndsNoWorker() {
     let clock = RequestFailure.notAdmitted(
       message: "The client certificate is not valid at this time. Enrol again.")

@@ -177,9 +177,11 @@ import WorkerCore
       #expect(worker.send(.fetchFailed(lease: first.id, .request(.down))) == [])
       #expect(try worker.waitForTimer() == [.fetch(first)])
     }
+    let detail = "3 attempts failed: the coordinator cannot be reached (connection refused)"
     #expect(
       worker.send(.fetchFailed(lease: first.id, .request(.down)))
-        == [.abandon(lease: first.id, .blobUnavailable, detail: "3 attempts failed")])
+        == [.abandon(lease: first.id, .blobUnavailable, detail: detail)])
+    #expect(worker.lifecycle.unitFailure == detail)
   }
 
   @Test func unitsThatFailDoNotSpin() throws {

@@ -107,7 +107,9 @@ import WorkerDaemon
           let socket = ControlSocket(dataFolder: place.path("worker"))
           #expect(try await socket.move(to: old).coordinator == old)
           try expectMove(old)
-          await #expect(throws: ControlError.self) { try await socket.move(to: "https://127.0.0.1:1") }
+          await #expect(throws: ControlError.self) {
+            try await socket.move(to: "https://127.0.0.1:1")
+          }
           try expectMove(old)
         }
         // By the coordinator's announcement.
@@ -223,6 +225,18 @@ import WorkerDaemon
     #expect(words(1_765_000_000, now: 1_800_000_000).contains("not valid any more"))
     #expect(words(1_800_000_000, now: 1_800_000_010).contains("has to renew it"))
     #expect(ConnectionTrouble.untrusted.words(now: 0).contains("--ca FILE"))
+  }
+
+  @Test func aServerThatIsNoCoordinatorIsNotSpokenOfAsOne() {
+    let troubles: [ConnectionTrouble] = [
+      .untrusted, .otherHost, .plainHTTP, .certificateRefused("it is not accepted"), .closed,
+    ]
+    for trouble in troubles {
+      let words = trouble.wordsOfServer
+      #expect(!words.contains("coordinator") && !words.contains("worker"), "\(words)")
+      #expect(!words.contains("--ca"), "\(words)")
+    }
+    #expect(ConnectionTrouble.other("no route").wordsOfServer == "no route")
   }
 
   private static func words(_ body: () async throws -> some Sendable) async -> String {

@@ -74,6 +74,49 @@ import WorkerEngine
     }
   }
 
+  @Test func whatFailsIsSaidWithItsReasonAndTheNextAttempt() {
+    let refusal = RequestFailure.refused(status: 404, code: nil, message: "no\u{1b}[2J\nsuch route")
+    let request = FailingRequest(
+      purpose: .sending, failure: refusal, until: .origin + .seconds(30))
+    let reason = "the coordinator refused: no [2J such route (status 404); trying again in 30 s"
+    #expect(request.sentence(at: .origin) == "sending results fails: " + reason)
+    let stuck = WorkerActivity.awaitingDelivery(results: 16)
+    #expect(
+      stuck.summary(at: .origin, failing: [request])
+        == "16 finished results wait to be sent, and no further work is asked for: " + reason)
+    // Of another request the activity says nothing.
+    #expect(
+      WorkerActivity.resuming(lease: "a").summary(at: .origin, failing: [request])
+        == "asking whether the unit of the last run is still wanted")
+    let pause = WorkerActivity.pausing(detail: "blob\u{1b}[2J\ngone", until: .origin)
+    #expect(
+      pause.summary(at: .origin) == "the last unit failed here (blob [2J gone); going on in 0 s")
+  }
+
+  @Test func reasonsToIdleAccuseNobodyWhoWasRight() {
+    func words(_ reason: IdleReason) -> String {
+      WorkerActivity.idle(reasons: [reason: 1], until: .origin).summary(at: .origin)
+    }
+    #expect(words(.suspended).contains("this worker or its account is suspended"))
+    #expect(words(.failedLately).contains("on this worker or on another of its account"))
+    #expect(words(.holdsEnough).contains("holds as many units"))
+    #expect(!words(.holdsEnough).contains("paused"))
+  }
+
+  @Test func joiningAnUnreachableCoordinatorIsTold() async throws {
+    var configuration = WorkerConfiguration(dataFolder: place.path("w"))
+    configuration.invitation = Invitation(
+      url: "https://127.0.0.1:1", secret: "s", authority: try authority.fingerprint)
+    try await withWorker(configuration) { reports in
+      let report = try await reports.wait { $0.coordinatorProblem != nil }
+      #expect(report.summary.hasPrefix("joining the coordinator: the coordinator cannot be reached"))
+      #expect(report.summary.contains("Connection refused"))
+      let problem = try #require(report.coordinatorProblem)
+      #expect(problem.hasPrefix("joining the coordinator fails: "))
+      #expect(problem.contains("trying again in"))
+    }
+  }
+
   @Test func whatTheWorkerToldIsKeptAndBounded() async throws {
     let (place, authority) = (place, authority)
     try await StubCoordinator.run(authority: authority) { url, state in

@@ -128,7 +128,8 @@ import WorkerEngine
       try await state.addUnit(1, model: model, inputs: Data("one".utf8))
       try await withWorker(try await configuration(url, state)) { reports in
         try await reports.wait { $0.unitsDone == 1 }
-        for name in try FileManager.default.contentsOfDirectory(atPath: place.path("worker/cache")) {
+        for name in try FileManager.default.contentsOfDirectory(atPath: place.path("worker/cache"))
+        {
           try FileManager.default.removeItem(atPath: place.path("worker/cache/\(name)"))
         }
         try await state.addUnit(2, model: model, inputs: Data("two".utf8))

@@ -1,7 +1,7 @@
 /// A point in time on the worker's own clock: the time since an origin that only the daemon knows.
 ///
-/// The core never reads a clock. The daemon converts calendar dates (a certificate's, a result's) to
-/// moments, and does so again each minute, since the calendar may be set.
+/// The core never reads a clock. The daemon converts calendar dates (a certificate's, a result's)
+/// to moments, and does so again each minute, since the calendar may be set.
 package struct Moment: InstantProtocol, Sendable {
   /// The time since the origin; negative for what happened before it.
   package var sinceOrigin: Duration

@@ -47,8 +47,8 @@ package enum DiscardReason: Hashable, Sendable {
 package enum StopReason: Hashable, Sendable, CustomStringConvertible {
   /// It was asked to, and nothing is left to do but what the next start does.
   case drained
-  /// The coordinator's message that says what to upgrade, to a worker that has just joined or is about
-  /// to.
+  /// The coordinator's message that says what to upgrade, to a worker that has just joined or is
+  /// about to.
   case upgradeRequired(message: String)
   /// The coordinator refused the invitation, or a worker that has just joined.
   case notAdmitted(message: String)
@@ -78,8 +78,8 @@ package struct LifecycleSettings: Hashable, Sendable {
   /// Between attempts of a request. The ceiling is low, so that a coordinator which was away for
   /// ten minutes has the results within a minute.
   package var requestBackoff = Backoff(first: .seconds(1), ceiling: .seconds(60))
-  /// Whether a coordinator that turns the worker away before its first answer to a member ends it: a
-  /// person who has just given an invitation reads the reason. Else it tries again.
+  /// Whether a coordinator that turns the worker away before its first answer to a member ends it:
+  /// a person who has just given an invitation reads the reason. Else it tries again.
   package var endsWhenTurnedAwayAtFirst = true
   /// Whether an invitation is at hand, to enrol again with when the membership is not accepted.
   package var hasInvitation = false
@@ -95,8 +95,8 @@ package struct LifecycleSettings: Hashable, Sendable {
   package var maximumWaitingResults = 16
   /// Results that nobody took for this long are dropped.
   package var resultKeep: Duration = .seconds(14 * 86400)
-  /// But not before the worker has run for this long: how old they are follows from the calendar, which
-  /// may be wrong at a machine's start.
+  /// But not before the worker has run for this long: how old they are follows from the calendar,
+  /// which may be wrong at a machine's start.
   package var resultKeepAfterStart: Duration = .seconds(86400)
 
   package init() {}

@@ -10,8 +10,8 @@ package enum RequestFailure: Error, Hashable, Sendable {
   case heldBack(reason: String)
   /// 426: the versions do not match; the message says what to upgrade.
   case upgradeRequired(message: String)
-  /// 401, 403 without a code, or a refusal of the certificate in the TLS handshake: the coordinator does
-  /// not admit this worker.
+  /// 401, 403 without a code, or a refusal of the certificate in the TLS handshake: the coordinator
+  /// does not admit this worker.
   case notAdmitted(message: String)
   /// Any other refusal, or an answer that makes no sense.
   case refused(status: Int, code: String?, message: String)
@@ -111,8 +111,8 @@ package enum WorkerEvent: Hashable, Sendable {
   case enrolmentFailed(RequestFailure)
   case renewed(CertificateTerm)
   case renewalFailed(RequestFailure)
-  /// What follows from the calendar as it reads now: when the certificate is to be renewed, and when the
-  /// results of earlier runs were finished.
+  /// What follows from the calendar as it reads now: when the certificate is to be renewed, and
+  /// when the results of earlier runs were finished.
   case calendarRead(CertificateTerm?, results: [StoredResult])
   /// The coordinator will move to this address; nil: it stays.
   case addressAnnounced(String?)

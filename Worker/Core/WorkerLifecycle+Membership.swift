@@ -14,7 +14,7 @@ struct Certificate: Hashable, Sendable {
 
 /// The coordinator turns this worker away.
 struct TurnedAway: Hashable, Sendable {
-  /// What it said last.
+  /// The coordinator's last refusal.
   var failure: RequestFailure
   var since: Moment
   /// Enrolling again with the invitation at hand; nil where none is, or the certificate is not what
@@ -122,9 +122,9 @@ extension WorkerLifecycle {
 
   // MARK: Being turned away
 
-  /// True when the failure ends the worker, which it then has: a coordinator that turns it away before
-  /// it ever answered a member, with a person there to read why. Any other time key, membership and
-  /// results stay, and it is asked again.
+  /// True when the failure ends the worker, which it then has: a coordinator that turns it away
+  /// before it ever answered a member, with a person there to read why. Any other time key,
+  /// membership and results stay, and it is asked again.
   mutating func ended(
     by failure: RequestFailure, at now: Moment, _ actions: inout [WorkerAction]
   ) -> Bool {

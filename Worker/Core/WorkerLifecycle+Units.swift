@@ -72,7 +72,8 @@ extension WorkerLifecycle {
       let failures = before + 1
       guard failures < settings.fetchAttempts else {
         units.remove(at: index)
-        failed(lease, .blobUnavailable, "\(failures) attempts failed", at: now, &actions)
+        let detail = "\(failures) attempts failed: \(failure)"
+        failed(lease, .blobUnavailable, detail, at: now, &actions)
         return
       }
       let wait = delay(after: failure, failures: failures, at: now)

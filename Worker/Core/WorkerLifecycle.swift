@@ -59,6 +59,8 @@ package struct WorkerLifecycle: Sendable {
   var isNewcomer = false
   /// When the life cycle began.
   var startedAt = Moment.origin
+  /// Why the last attempt that failed did, by what it was for.
+  var lastFailures: [FailingRequest.Purpose: RequestFailure] = [:]
   /// Why the last unit failed here; nil once one succeeds.
   package internal(set) var unitFailure: String?
   /// Whether units may be computed: else none is asked for, and none is started.
@@ -84,6 +86,7 @@ package struct WorkerLifecycle: Sendable {
   package mutating func handle(_ event: WorkerEvent, at now: Moment) -> [WorkerAction] {
     if case .stopped = phase { return [] }
     var actions: [WorkerAction] = []
+    noteFailure(event)
     apply(event, at: now, &actions)
     advance(at: now, &actions)
     return actions
@@ -228,6 +231,13 @@ package struct WorkerLifecycle: Sendable {
 }
 
 extension WorkerLifecycle.Attempt {
+  /// Failed attempts so far.
+  var failures: Int {
+    switch self {
+    case .due(_, let failures), .underway(let failures): failures
+    }
+  }
+
   var timer: Moment? {
     if case .due(let at, _) = self { at } else { nil }
   }

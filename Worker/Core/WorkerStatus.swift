@@ -18,6 +18,8 @@ package enum WorkerActivity: Hashable, Sendable {
   case running(lease: String)
   /// Nothing left to compute; results are being sent.
   case uploading
+  /// So many finished results wait to be sent that no further work is asked for.
+  case awaitingDelivery(results: Int)
   /// Ends; a unit that still runs may finish until then.
   case draining(until: Moment)
   case stopped(StopReason)
@@ -25,7 +27,7 @@ package enum WorkerActivity: Hashable, Sendable {
 
 /// The coordinator wants nothing of this worker at the moment.
 package struct TurningAway: Hashable, Sendable {
-  /// What it said last.
+  /// The coordinator's last refusal.
   package var failure: RequestFailure
   /// When it is asked again; nil while it is being asked.
   package var until: Moment?
@@ -53,6 +55,9 @@ extension WorkerLifecycle {
       if case .underway = result.attempt { true } else { false }
     }
     if sending { return .uploading }
+    if leasing != .requesting, outbox.count >= settings.maximumWaitingResults {
+      return .awaitingDelivery(results: outbox.count)
+    }
     switch leasing {
     case .due, .requesting: return .leasing
     case .idle(let reasons, let until): return .idle(reasons: reasons, until: until)

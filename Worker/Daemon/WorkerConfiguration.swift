@@ -32,8 +32,9 @@ package struct WorkerConfiguration: Sendable {
   /// Whether a stop keeps the held units for the next start, instead of finishing them or giving them
   /// back. Default: no.
   package var keepsUnits = false
-  /// Whether a coordinator that turns the worker away when it joins ends it, so that the person who gave
-  /// the invitation reads why. Else it tries again, as it does at any other time. Default: yes.
+  /// Whether a coordinator that turns the worker away when it joins ends it, so that the person who
+  /// gave the invitation reads why. Else it tries again, as it does at any other time. Default:
+  /// yes.
   package var endsWhenTurnedAwayAtFirst = true
   /// Seconds between writes of what a running unit has finished. Default: 10.
   package var checkpointSeconds = 10

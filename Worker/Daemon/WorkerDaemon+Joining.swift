@@ -97,8 +97,8 @@ extension WorkerDaemon {
 }
 
 extension Membership {
-  /// - Throws: `ConfigurationError.otherCoordinator` for an invitation to another address, unless the
-  ///   same authority made it: a coordinator may move.
+  /// - Throws: `ConfigurationError.otherCoordinator` for an invitation to another address, unless
+  ///   the same authority made it: a coordinator may move.
   func require(_ invitation: Invitation, folder: String) throws(ConfigurationError) {
     guard
       record.url == CoordinatorClient.spelled(invitation.url)

@@ -84,7 +84,8 @@ package struct WorkerDaemon: Service {
     let board = StatusBoard()
     let governor = try WorkerGovernor(
       folder: folder, sensors: MachineSensors(root: sensorRoot), runner: runner, traffic: traffic,
-      energy: energy, cache: cache, clock: clock, seed: seed, isAlways: configuration.computesAlways,
+      energy: energy, cache: cache, clock: clock, seed: seed,
+      isAlways: configuration.computesAlways,
       memoryBytes: configuration.memoryLimitBytes, hasUnit: { board.hasUnit }, logger: logger
     ) { [inbox] allowance in
       board.show(allowance)

@@ -73,13 +73,15 @@ package struct WorkerExamination: Sendable {
       proxy: try ProxySettings(for: url, environment: environment)?.spelled)
   }
 
-  /// This machine's clock less that of whoever answers at the coordinator's address, in seconds, where
-  /// TLS fails: its certificate may not be valid by a clock that is wrong. Nothing is verified.
+  /// This machine's clock less that of whoever answers at the coordinator's address, in seconds,
+  /// where TLS fails: its certificate may not be valid by a clock that is wrong. Nothing is
+  /// verified.
   ///
   /// - Returns: nil where nobody answers or the answer has no time.
   package func unverifiedClockAhead(of member: Membership) async -> Double? {
     let url = member.record.url
-    guard let http = try? CoordinatorClient.makeHTTPClient(for: url, environment: environment) else {
+    guard let http = try? CoordinatorClient.makeHTTPClient(for: url, environment: environment)
+    else {
       return nil
     }
     let evidence = await ConnectionTrouble.Evidence.gather(from: url, over: http)

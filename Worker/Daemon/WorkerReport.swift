@@ -40,7 +40,8 @@ package struct WorkerReport: Hashable, Sendable {
   package var standing: StandingNote?
   /// What the coordinator's operator tells volunteers.
   package var message: String?
-  /// Why the coordinator turns this worker away, and when it is asked again, in words.
+  /// Why the coordinator turns this worker away, or which request to it fails and why, and when it is
+  /// asked again, in words.
   package var coordinatorProblem: String?
   /// Why the last unit failed on this machine, in words; nil once one succeeds.
   package var unitProblem: String?
@@ -49,26 +50,38 @@ package struct WorkerReport: Hashable, Sendable {
 extension WorkerActivity {
   /// A sentence for people; `now` tells how long waits still are.
   ///
-  /// - Parameter cacheSetting: the setting that limits the cache.
-  func summary(at now: Moment, cacheSetting: String?) -> String {
+  /// - Parameters:
+  ///   - cacheSetting: the setting that limits the cache.
+  ///   - failing: the requests that fail; the one that the activity waits for is told.
+  package func summary(
+    at now: Moment, cacheSetting: String? = nil, failing: [FailingRequest] = []
+  ) -> String {
     func wait(_ until: Moment) -> String { Self.wait(until, at: now) }
+    func trouble(_ purpose: FailingRequest.Purpose) -> String {
+      failing.first { $0.purpose == purpose }.map { ": \($0.reason(at: now))" } ?? ""
+    }
     switch self {
     case .starting: return "starting"
-    case .joining: return "joining the coordinator"
-    case .leasing: return "asking for work"
+    case .joining: return "joining the coordinator" + trouble(.joining)
+    case .leasing: return "asking for work" + trouble(.leasing)
     case .idle(let reasons, let until):
       let words = reasons.isEmpty ? "no work" : Self.words(for: reasons, cacheSetting)
       return "idle: \(words); asking again in \(wait(until))"
     case .backingOff(let failure, let until):
       return "\(ForeignText.line("\(failure)") ?? ""); trying again in \(wait(until))"
     case .pausing(let detail, let until):
+      let detail = ForeignText.line(detail) ?? ""
       return "the last unit failed here (\(detail)); going on in \(wait(until))"
-    case .resuming: return "asking whether the unit of the last run is still wanted"
-    case .fetching: return "fetching a unit's model and inputs"
+    case .resuming:
+      return "asking whether the unit of the last run is still wanted" + trouble(.heartbeat)
+    case .fetching: return "fetching a unit's model and inputs" + trouble(.fetching)
     case .running: return "running a unit"
-    case .uploading: return "sending a result"
+    case .uploading: return "sending a result" + trouble(.sending)
+    case .awaitingDelivery(let results):
+      return "\(results) finished \(results == 1 ? "result waits" : "results wait") to be sent, and no "
+        + "further work is asked for" + trouble(.sending)
     case .draining(let until): return "ending, within \(wait(until))"
-    case .stopped(let reason): return "stopped: \(reason)"
+    case .stopped(let reason): return "stopped: \(ForeignText.line("\(reason)") ?? "")"
     }
   }
 
@@ -96,13 +109,41 @@ extension WorkerActivity {
         case .needsMoreDisk:
           "work waits that needs a larger cache"
             + (cacheSetting.map { " than \($0) leaves" } ?? "") + amount(count)
-        case .suspended: "this worker is suspended after a wrong result"
+        case .suspended: "this worker or its account is suspended after a wrong result"
         case .paused: "the coordinator is paused"
         case .banned: "the coordinator's operator has banned this worker"
         case .notChosen: "work waits that this machine's owner did not choose\(amount(count))"
+        case .holdsEnough:
+          "this worker or its account holds as many units as the coordinator gives at one time"
         case .failedLately:
-          "units failed on this worker lately, so the coordinator gives it none for a while"
+          "units failed lately on this worker or on another of its account, so the coordinator gives it "
+            + "none for a while"
         }
       }.joined(separator: ", ")
+  }
+}
+
+extension FailingRequest {
+  /// Why it fails and when it is repeated, to stand after a colon.
+  func reason(at now: Moment) -> String {
+    let again = until.map { "in \(WorkerActivity.wait($0, at: now))" } ?? "now"
+    return "\(ForeignText.line("\(failure)") ?? ""); trying again \(again)"
+  }
+
+  /// What fails, why, and when it is repeated.
+  package func sentence(at now: Moment) -> String { "\(purpose.words): \(reason(at: now))" }
+}
+
+extension FailingRequest.Purpose {
+  fileprivate var words: String {
+    switch self {
+    case .joining: "joining the coordinator fails"
+    case .leasing: "asking for work fails"
+    case .sending: "sending results fails"
+    case .fetching: "fetching a unit's model and inputs fails"
+    case .heartbeat: "telling the coordinator of the unit fails"
+    case .renewal: "renewing this worker's certificate fails"
+    case .moving: "the address that the coordinator announced is not taken up yet"
+    }
   }
 }

@@ -17,8 +17,8 @@ package struct AnswerWriter {
   /// - Parameters:
   ///   - unit: the one that `completed` names.
   ///   - emit: takes the next bytes.
-  /// - Throws: `StoreError.corrupt` when unit and request do not fit together; what reading the unit and
-  ///   `emit` throw.
+  /// - Throws: `StoreError.corrupt` when unit and request do not fit together; what reading the
+  ///   unit and `emit` throw.
   package func write(
     _ outcome: RequestOutcome, completed: CompletedRequest, rendering: AnswerRendering,
     unit: AnsweredUnit, decoder: some TokenDecoder, emit: (Data) async throws -> Void
@@ -58,7 +58,7 @@ package struct AnswerWriter {
           try await unit.sequence(index), count: texts[place].tokenCount, decoder: decoder)
         switch endpoint {
         case .chatCompletions: try await writer.writeChat(emit)
-        case .completions: try await writer.writeCompletion(of: texts[place].text, emit)
+        case .completions: try await writer.writeCompletion(of: texts[place], emit)
         }
       }
       try await emit(rest)

@@ -122,7 +122,8 @@ package struct AnsweredUnit: Sendable {
   private let blobs: any BlobStore
   private let digest: Digest
 
-  /// - Throws: `FormatError` and `PayloadError` for blobs that do not fit together; what blobs throw.
+  /// - Throws: `FormatError` and `PayloadError` for blobs that do not fit together; what blobs
+  ///   throw.
   package init(_ completed: CompletedRequest, blobs: any BlobStore) async throws {
     inputs = try GenerateInputs(decoding: try await blobs.read(completed.inputs))
     digest = completed.result

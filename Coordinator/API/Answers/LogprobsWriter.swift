@@ -3,8 +3,8 @@ import ModelFormats
 import Tokenizers
 import WirePayloads
 
-/// Writes the log-probabilities of a sequence's first tokens in OpenAI's two shapes, some tokens at a
-/// time: as one value they would take a hundred times their size while they are encoded.
+/// Writes the log-probabilities of a sequence's first tokens in OpenAI's two shapes, some tokens at
+/// a time: as one value they would take a hundred times their size while they are encoded.
 struct LogprobsWriter<Decoder: TokenDecoder> {
   private let result: GenerateResult.Sequence
   private let count: Int
@@ -42,7 +42,8 @@ struct LogprobsWriter<Decoder: TokenDecoder> {
     try await writeList(emit) { index in
       let token = token(result.tokens[index])
       return ChatLogprobsEntry(
-        token: token.text, logprob: finite(result.logprobs[index]), bytes: token.bytes.map(Int.init),
+        token: token.text, logprob: finite(result.logprobs[index]),
+        bytes: token.bytes.map(Int.init),
         topLogprobs: alternatives(index).map { alternative in
           let token = self.token(alternative.id)
           return ChatLogprobsEntry.Alternative(
@@ -52,13 +53,13 @@ struct LogprobsWriter<Decoder: TokenDecoder> {
     try await emit(Data(",\"refusal\":null}".utf8))
   }
 
-  /// `logprobs` of a completion choice: parallel lists. `text_offset` is how many characters (Unicode
-  /// scalars) of the answer stand before each token; `top_logprobs` has the likeliest tokens and the
-  /// one that was chosen; a token that is no whole text is spelled by its bytes.
+  /// `logprobs` of a completion choice: parallel lists. `text_offset` is how many characters
+  /// (Unicode scalars) of the answer stand before each token; `top_logprobs` has the likeliest
+  /// tokens and the one that was chosen; a token that is no whole text is spelled by its bytes.
   ///
-  /// - Parameter text: of the answer.
-  func writeCompletion(of text: String, _ emit: (Data) async throws -> Void) async throws {
-    let offsets = offsets(in: text)
+  /// - Parameter answer: what the tokens became.
+  func writeCompletion(of answer: AnswerText, _ emit: (Data) async throws -> Void) async throws {
+    let offsets = offsets(in: answer)
     try await emit(Data("{\"text_offset\":".utf8))
     try await writeList(emit) { offsets[$0] }
     try await emit(Data(",\"token_logprobs\":".utf8))
@@ -108,19 +109,41 @@ struct LogprobsWriter<Decoder: TokenDecoder> {
   }
 
   /// How many characters of the answer are complete before each token.
-  private func offsets(in text: String) -> [Int] {
+  private func offsets(in answer: AnswerText) -> [Int] {
     var assembler = UTF8Assembler()
-    var written: [Unicode.Scalar] = []
-    let ends = (0..<count).map { index in
-      let id = result.tokens[index]
-      let before = written.count
-      let certain = assembler.push(decoder.isSpecial(id) ? [] : decoder.bytes(of: id))
-      written += String(decoding: certain, as: UTF8.self).unicodeScalars
-      return before
+    var written = 0
+    var offsets: [Int] = []
+    while offsets.count < count {
+      // Tokens behind the text's end belong to a run as well: the decoder saw them.
+      let run = fallbackRun(from: offsets.count)
+      let isText = run.isEmpty || isText(run)
+      for index in run.isEmpty ? offsets.count..<offsets.count + 1 : run {
+        offsets.append(written)
+        let id = result.tokens[index]
+        if decoder.isSpecial(id) { continue }
+        written +=
+          isText
+          ? String(decoding: assembler.push(decoder.bytes(of: id)), as: UTF8.self).unicodeScalars.count
+          : 1
+      }
     }
-    let length = text.unicodeScalars.count
-    // A decoder may drop the space before the first word.
-    let isShifted = written.first == " " && text.unicodeScalars.first != " "
-    return ends.map { min(length, max(0, isShifted ? $0 - 1 : $0)) }
+    let length = answer.text.unicodeScalars.count
+    return offsets.prefix(count).map { min(length, max(0, $0 - answer.droppedSpaces)) }
+  }
+
+  /// The tokens from `start` that are single bytes one after the other; special ones, of which the
+  /// decoder knows nothing, do not part them.
+  private func fallbackRun(from start: Int) -> Range<Int> {
+    guard decoder.isFallbackByte(result.tokens[start]) else { return start..<start }
+    let end = result.tokens[start...].firstIndex {
+      !decoder.isFallbackByte($0) && !decoder.isSpecial($0)
+    }
+    return start..<(end ?? result.tokens.endIndex)
+  }
+
+  /// Whether the bytes of a run are whole characters.
+  private func isText(_ run: Range<Int>) -> Bool {
+    let bytes = result.tokens[run].filter { !decoder.isSpecial($0) }.flatMap { decoder.bytes(of: $0) }
+    return String(validating: bytes, as: UTF8.self) != nil
   }
 }

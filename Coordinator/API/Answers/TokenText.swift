@@ -9,6 +9,9 @@ package protocol TokenDecoder: Sendable {
   func bytes(of token: Int32) -> [UInt8]
   /// Whether a token shows nothing in a text.
   func isSpecial(_ token: Int32) -> Bool
+  /// Whether a token is one byte of a run that is text only as a whole: each token of another run
+  /// is written as U+FFFD.
+  func isFallbackByte(_ token: Int32) -> Bool
 }
 
 extension Tokenizer: TokenDecoder {
@@ -25,6 +28,8 @@ struct AnswerText {
   let text: String
   /// How many of the sequence's tokens the text is made of.
   let tokenCount: Int
+  /// Spaces at the start of the tokens' bytes that the decoder left out of the text.
+  let droppedSpaces: Int
 
   init(
     _ sequence: GenerateResult.Sequence, stopStrings: [[UInt8]], decoder: some TokenDecoder
@@ -32,6 +37,8 @@ struct AnswerText {
     var tokens = sequence.tokens
     if sequence.finish == .endOfSequence { tokens.removeLast() }
     var text = try decoder.text(of: tokens)
+    droppedSpaces = max(
+      0, Self.leadingSpaces(of: tokens, decoder) - text.utf8.prefix { $0 == 0x20 }.count)
     if sequence.finish == .stopString {
       // Generation matched the bytes of the tokens; a decoder may drop some of them (a leading
       // space), so both are searched.
@@ -51,6 +58,17 @@ struct AnswerText {
     }
     self.text = text
     tokenCount = tokens.count
+  }
+
+  private static func leadingSpaces(of tokens: [Int32], _ decoder: some TokenDecoder) -> Int {
+    var count = 0
+    for token in tokens where !decoder.isSpecial(token) {
+      let bytes = decoder.bytes(of: token)
+      let spaces = bytes.prefix { $0 == 0x20 }.count
+      count += spaces
+      if spaces < bytes.count { break }
+    }
+    return count
   }
 
   /// Where the stop string that ended the generation begins; the earliest where one token completed

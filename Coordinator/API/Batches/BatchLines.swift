@@ -13,10 +13,10 @@ extension APIEnvironment {
 }
 
 extension LineReader.Line {
-  /// Whether there is nothing but spaces and tabs, which is no request.
+  /// Whether there is nothing but spaces, tabs and carriage returns, which is no request.
   package var isBlank: Bool {
     switch self {
-    case .bytes(let bytes): bytes.allSatisfy { $0 == 0x20 || $0 == 0x09 }
+    case .bytes(let bytes): bytes.allSatisfy { [0x20, 0x09, 0x0D].contains($0) }
     case .tooLong: false
     }
   }

@@ -11,7 +11,8 @@ import ModelFormats
 /// a validation that was killed starts over.
 ///
 /// A line that is not a valid request fails the batch; where the batch's metadata ask for that, it
-/// fails alone, as long as another line is good.
+/// fails alone, as long as another line is good: then JSON of another form, such as a list around
+/// the requests, is bad lines as well.
 package struct BatchValidation {
   private let environment: APIEnvironment
   private let batch: BatchRecord
@@ -53,6 +54,7 @@ package struct BatchValidation {
     var errors: [BatchError] = []
     let skipsBadLines = WorkChoiceFields.skipsBadLines(batch.metadata)
     var form = JSONLinesForm()
+    var otherForm: BatchError?
     var number = 0
     var requests = 0
     /// Takes a bad line; true: there are errors enough.
@@ -81,7 +83,9 @@ package struct BatchValidation {
         continue
       }
       if form.isBroken(by: bytes) {
-        return try await fail([error("invalid_json_line", JSONLinesForm.message, number)])
+        let other = error("invalid_json_line", JSONLinesForm.message, number)
+        guard skipsBadLines else { return try await fail([other]) }
+        otherForm = other
       }
       do {
         let parsed = try validator.validate(bytes, number: number)
@@ -98,7 +102,9 @@ package struct BatchValidation {
         error("empty_file", "The input file is empty: it must contain at least one request.")
       ]
     }
-    guard errors.isEmpty || skipsBadLines && planner != nil else { return try await fail(errors) }
+    guard errors.isEmpty || skipsBadLines && planner != nil else {
+      return try await fail(otherForm.map { [$0] } ?? errors)
+    }
     try await flush(&slice)
     _ = try await environment.store.finishValidation(
       batch.id, model: validator.model, now: environment.now())

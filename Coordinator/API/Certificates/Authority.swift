@@ -41,10 +41,17 @@ package struct Authority: Sendable {
       issuerPrivateKey: privateKey)
   }
 
-  /// Takes a stored authority; throws when the two do not belong together or the key is not P-256.
+  /// Takes a stored authority.
+  ///
+  /// - Throws: `CertificateRefusal` when one of the two is none, or they do not belong together.
   package init(certificatePEM: String, privateKeyPEM: String) throws {
-    self.certificate = try Certificate(pemEncoded: certificatePEM)
-    let key = try P256.Signing.PrivateKey(pemRepresentation: privateKeyPEM)
+    guard let certificate = try? Certificate(pemEncoded: certificatePEM) else {
+      throw CertificateRefusal.certificateMalformed
+    }
+    guard let key = try? P256.Signing.PrivateKey(pemRepresentation: privateKeyPEM) else {
+      throw CertificateRefusal.keyMalformed
+    }
+    self.certificate = certificate
     self.privateKey = Certificate.PrivateKey(key)
     guard privateKey.publicKey == certificate.publicKey else {
       throw CertificateRefusal.keyDoesNotMatchCertificate
@@ -147,6 +154,8 @@ package struct IssuedCertificate: Hashable, Sendable {
 
 /// Why a certificate or signing request is refused.
 package enum CertificateRefusal: Error, Hashable, CustomStringConvertible {
+  case certificateMalformed
+  case keyMalformed
   case keyDoesNotMatchCertificate
   case noHostName
   case requestTooLarge
@@ -156,6 +165,8 @@ package enum CertificateRefusal: Error, Hashable, CustomStringConvertible {
 
   package var description: String {
     switch self {
+    case .certificateMalformed: "the certificate is none in PEM"
+    case .keyMalformed: "the private key is no P-256 key in PEM"
     case .keyDoesNotMatchCertificate: "the private key does not belong to the certificate"
     case .noHostName: "a server certificate needs at least one host name or address"
     case .requestTooLarge: "the signing request is too large"

@@ -2,11 +2,12 @@ import CoordinatorCore
 import CoordinatorStore
 import Hummingbird
 
-/// Admits workers: a client certificate that our authority signed, for a worker that is known and not
-/// revoked.
+/// Admits workers: a client certificate that our authority signed, for a worker that is known and
+/// not revoked.
 ///
-/// When a certificate begins is not asked: the authority signed it, so the clock is wrong. After its end
-/// it is good for `graceSeconds`, so that a worker that was away, or whose clock is wrong, can renew it.
+/// When a certificate begins is not asked: the authority signed it, so the clock is wrong. After
+/// its end it is good for `graceSeconds`, so that a worker that was away, or whose clock is wrong,
+/// can renew it.
 package struct WorkerAuthentication: Sendable {
   /// Seconds that a certificate is good after its end.
   package static let graceSeconds = StoreLimit.certificateGraceSeconds
@@ -45,6 +46,14 @@ package struct WorkerAuthentication: Sendable {
     }
   }
 
+  /// Whether a certificate has not ended longer ago than `graceSeconds`. The store knows a later end
+  /// when the clock was set forward since it was issued.
+  private func isGood(_ identity: WorkerIdentity, now: Timestamp) async throws -> Bool {
+    if now.seconds < identity.notAfter + Self.graceSeconds { return true }
+    guard let end = try await store.certificateEnd(identity.fingerprint) else { return false }
+    return now.seconds < end.seconds + Self.graceSeconds
+  }
+
   /// - Throws: `APIError` 401 with the code `certificate_required`.
   private func peer(of request: Request, _ context: CoordinatorRequestContext) async throws -> Peer
   {
@@ -52,8 +61,7 @@ package struct WorkerAuthentication: Sendable {
       throw APIError.certificateRequired(
         "This route needs a worker's client certificate. Enrol with an invitation.")
     }
-    let now = now()
-    guard now.seconds < identity.notAfter + Self.graceSeconds else {
+    guard try await isGood(identity, now: now()) else {
       throw APIError.certificateRequired(
         "The client certificate ended more than \(Self.graceSeconds / 86400) days ago by the "
           + "coordinator's clock. Ask the operator for an invitation.")

@@ -50,7 +50,10 @@ package struct FineTuningAdvance {
       // A number that is none cannot be kept, however often it is tried.
       logger.error(
         "fine-tuning job diverged", metadata: ["job": "\(job.id)", "error": "\(error)"])
-      try await fail("diverged", "The job's numbers are no longer finite. A smaller learning rate may help.")
+      try await fail(
+        "diverged",
+        "Round \(job.rounds) cannot be joined: the job's numbers are no longer finite. A smaller "
+          + "learning rate may help.", param: "hyperparameters")
       return nil
     }
   }
@@ -159,16 +162,7 @@ package struct FineTuningAdvance {
       numbers.insert(shard.shard)
     }
     let units = try await units(plan, base)
-    let next: (adapter: AdapterPayload, velocity: AdapterPayload?)
-    do {
-      next = try units.rounds.join(adapter, velocity: velocity, joined)
-    } catch let error as ExecutionError {
-      try await fail(
-        "diverged",
-        "Round \(round.number + 1) cannot be joined: \(error). A smaller learning rate may help.",
-        param: "hyperparameters")
-      return
-    }
+    let next = try units.rounds.join(adapter, velocity: velocity, joined)
     var direction: Digest?
     if let payload = next.velocity { direction = try await blobs.put(payload.encoded()) }
     let now = environment.now()

@@ -13,7 +13,7 @@ import WireProtocol
 struct PreparedFineTuning {
   var plan: FineTuningPlan
   var cost: TrainingCost
-  /// Numbers of the adapter.
+  /// Trainable numbers of the adapter.
   var parameters: Int
   var training: ExampleSizes
   var validation: ExampleSizes?
@@ -23,15 +23,15 @@ struct PreparedFineTuning {
   var shortened: Int
 }
 
-/// Reads a job's files and decides how it is run. Nothing but blobs is written, so that it may be
-/// repeated, and asked without creating a job.
+/// Reads a job's files and decides how it is run. Nothing is written, so that it may be repeated, and
+/// asked without creating a job.
 struct FineTuningPreparation {
   let environment: APIEnvironment
   let job: NewFineTuningJob
   /// What chat templates take for now.
   let date: Timestamp
-  /// Whether the examples are kept and become blobs; else they are read and only counted.
-  var stores = true
+  /// Whether the examples are kept, to become blobs; else they are read and only counted.
+  var keeps = true
 
   /// Bytes of an adapter or of a unit's inputs that a worker reads, and of a result that is taken.
   private static let payloadBytes = 256 << 20
@@ -40,13 +40,14 @@ struct FineTuningPreparation {
 
   private typealias Automatic = FineTuningOptions.Automatic
 
-  /// Bytes of memory that the files take: those of whoever keeps them as tokens are some times larger.
+  /// Bytes of memory that the files take: those of whoever keeps them as tokens are some times
+  /// larger.
   func memoryBytes() async throws -> Int {
     var bytes = 0
     for blob in [job.trainingBlob, job.validationBlob].compactMap({ $0 }) {
       bytes += try await environment.blobs.size(of: blob) ?? 0
     }
-    return stores ? 4 * bytes : bytes
+    return keeps ? 4 * bytes : bytes
   }
 
   /// - Parameter machines: workers that may take part at once, the replicas of a shard counted as one.
@@ -82,12 +83,12 @@ struct FineTuningPreparation {
       of: description, rank: job.options.rank ?? Automatic.rank, kinds: Set(kinds))
     var examples: (training: LabelledSequences, validation: LabelledSequences?)?
     var blobs: (training: Digest, validation: Digest?) = (job.trainingBlob, job.validationBlob)
-    if stores {
+    if keeps {
       let kept = LabelledSequences(training.sequences)
       let keptHeld = held.map { LabelledSequences($0.sequences) }
       examples = (kept, keptHeld)
-      blobs = (try await environment.blobs.put(kept.encoded()), nil)
-      if let keptHeld { blobs.validation = try await environment.blobs.put(keptHeld.encoded()) }
+      blobs = (try BlobDigest.sha256(kept.encoded()), nil)
+      if let keptHeld { blobs.validation = try BlobDigest.sha256(keptHeld.encoded()) }
     }
     let plan = plan(
       base, blobs, training.sizes, held?.sizes,
@@ -186,7 +187,7 @@ struct FineTuningPreparation {
         dataset.add(bytes, number: number, encoder)
         let added = dataset.takeSequences()
         examples.sizes.append(ExampleSizes(LabelledSequences(added)))
-        if stores { examples.sequences += added }
+        if keeps { examples.sequences += added }
       case .tooLong:
         dataset.refuse(
           DatasetError(line: number, "has more than \(environment.limits.lineBytes) bytes"))
@@ -221,7 +222,8 @@ struct FineTuningPreparation {
     let round = Automatic.round(options, batches: epochs * perEpoch, machines: machines)
     let rank = options.rank ?? Automatic.rank
     var plan = FineTuningPlan(
-      model: base.manifest, training: blobs.training, validation: held.flatMap { _ in blobs.validation },
+      model: base.manifest, training: blobs.training,
+      validation: held.flatMap { _ in blobs.validation },
       trainingExamples: examples.count, validationExamples: held?.count ?? 0,
       seed: job.seed, rank: rank, alpha: options.alpha ?? Double(2 * rank),
       isRankStabilised: options.isRankStabilised ?? false,

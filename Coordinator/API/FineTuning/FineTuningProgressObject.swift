@@ -34,8 +34,14 @@ package struct FineTuningProgressObject: Encodable, Hashable, Sendable {
   package var unitsAccepted: Int
   package var unitsOpen: Int
   package var unitsLost: Int
+  /// Why it does not get on, as sentences; empty when it does.
+  package var waitReasons: [String]
 
-  init(_ record: FineTuningJobRecord, _ rounds: [FineTuningRoundRecord], now: Timestamp) {
+  init(
+    _ record: FineTuningJobRecord, _ rounds: [FineTuningRoundRecord], waitReasons: [String],
+    now: Timestamp
+  ) {
+    self.waitReasons = waitReasons
     job = FineTuningObject(record, now: now)
     paused = record.state == .paused
     pool = record.job.pool.rawValue
@@ -68,6 +74,7 @@ package struct FineTuningProgressObject: Encodable, Hashable, Sendable {
     case unitsAccepted = "units_accepted"
     case unitsOpen = "units_open"
     case unitsLost = "units_lost"
+    case waitReasons = "wait_reasons"
   }
 }
 

@@ -35,6 +35,12 @@ package struct FineTuningValidation {
     } catch let failure as FineTuningFailure {
       try await environment.store.end(
         .failed(failure), ofFineTuningJob: record.id, now: environment.now())
+    } catch let refusal as QuotaRefusal {
+      let code =
+        refusal.resource == .storedBytes ? "storage_limit_exceeded" : "token_limit_exceeded"
+      try await environment.store.end(
+        .failed(FineTuningFailure(code: code, message: refusal.description)),
+        ofFineTuningJob: record.id, now: environment.now())
     } catch let error where error is PayloadError || error is FormatError || error is TemplateError {
       // Nothing that a later attempt would find otherwise.
       try await environment.store.end(
@@ -56,8 +62,23 @@ package struct FineTuningValidation {
       cost: prepared.cost, validation: examples.validation, blobs: environment.blobs)
     let adapter = try FineTuningRounds.initialAdapter(
       prepared.plan, prepared.cost.description)
-    let first = try await units.round(0, adapter: adapter) { _ in nil }
+    func first(
+      _ store: @escaping (Data) async throws -> Digest
+    ) async throws -> NewFineTuningRound {
+      var round = try await units.round(0, adapter: adapter, store: store) { _ in nil }
+      for part in [examples.training, examples.validation].compactMap(\.self) {
+        let data = try part.encoded()
+        round.blobBytes[try await store(data)] = data.count
+      }
+      round.jobTokens = prepared.plan.epochs * prepared.training.tokenCount
+      return round
+    }
+    // Counted before anything is written: what is refused leaves nothing on the disk.
+    let bytes = try await first { BlobDigest.sha256($0) }.blobBytes.values.reduce(0, +)
+    try await environment.store.checkQuota(
+      .file(bytes: bytes), key: record.job.keyID, now: environment.now())
+    let round = try await first { try await environment.blobs.put($0) }
     try await environment.store.beginFineTuning(
-      record.id, plan: prepared.plan, base: prepared.cost.base, first, now: environment.now())
+      record.id, plan: prepared.plan, base: prepared.cost.base, round, now: environment.now())
   }
 }

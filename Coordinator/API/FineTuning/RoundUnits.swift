@@ -1,6 +1,7 @@
 import CoordinatorCore
 import CoordinatorStore
 import Execution
+import Foundation
 import Models
 import WirePayloads
 import WireProtocol
@@ -17,17 +18,26 @@ struct RoundUnits {
   /// A round from an adapter: what is learnt from it, and what measures it. After the last round
   /// nothing is learnt.
   ///
-  /// - Parameter checkpoint: see `NewFineTuningRound`.
+  /// - Parameters:
+  ///   - store: what keeps a blob and gives its name; nil: the blob store.
+  ///   - checkpoint: see `NewFineTuningRound`.
   func round(
-    _ number: Int, adapter: AdapterPayload, checkpoint: (Digest) -> ModelRecord?
+    _ number: Int, adapter: AdapterPayload, store: ((Data) async throws -> Digest)? = nil,
+    checkpoint: (Digest) -> ModelRecord?
   ) async throws -> NewFineTuningRound {
     var units: [NewFineTuningUnit] = []
+    var blobBytes: [Digest: Int] = [:]
+    func stored(_ data: Data) async throws -> Digest {
+      let digest = if let store { try await store(data) } else { try await blobs.put(data) }
+      blobBytes[digest] = data.count
+      return digest
+    }
     if number < plan.rounds {
       for shard in 0..<plan.shards {
         guard let inputs = rounds.inputs(round: number, shard: shard) else { continue }
         units.append(
           unit(
-            .train, shard, try await blobs.put(inputs.encoded()), inputs.examples, adapter,
+            .train, shard, try await stored(inputs.encoded()), inputs.examples, adapter,
             passes: 2))
       }
     }
@@ -36,12 +46,13 @@ struct RoundUnits {
         let part = LabelledSequences(
           sequences: Array(validation.sequences[plan.validation(unit: place)]))
         units.append(
-          unit(.validate, place, try await blobs.put(part.encoded()), part, adapter, passes: 1))
+          unit(.validate, place, try await stored(part.encoded()), part, adapter, passes: 1))
       }
     }
-    let digest = try await blobs.put(adapter.encoded())
+    let digest = try await stored(adapter.encoded())
     return NewFineTuningRound(
-      number: number, adapter: digest, units: units, checkpoint: checkpoint(digest))
+      number: number, adapter: digest, units: units, checkpoint: checkpoint(digest),
+      blobBytes: blobBytes)
   }
 
   /// - Parameter passes: forward alone, or with the gradient of the inputs, which takes as much.

@@ -4,8 +4,8 @@ import Execution
 import Models
 import WirePayloads
 
-/// Tokens of examples, and how many of them are learnt: what an estimate needs, in a hundredth of the
-/// memory.
+/// Tokens of examples, and how many of them are learnt: what an estimate needs, in a hundredth of
+/// the memory.
 struct ExampleSizes: Sendable {
   var tokens: [Int32] = []
   var labels: [Int32] = []
@@ -32,7 +32,8 @@ struct ExampleSizes: Sendable {
     let chosen = Set(places)
     var result = (chosen: ExampleSizes(), rest: ExampleSizes())
     for index in tokens.indices {
-      let path = chosen.contains(index) ? \(chosen: ExampleSizes, rest: ExampleSizes).chosen : \.rest
+      let path =
+        chosen.contains(index) ? \(chosen: ExampleSizes, rest: ExampleSizes).chosen : \.rest
       result[keyPath: path].tokens.append(tokens[index])
       result[keyPath: path].labels.append(labels[index])
     }
@@ -51,7 +52,7 @@ struct TrainingCost: Sendable {
     return lengths.reduce(0) { $0 + description.flops(of: whole, tokens: $1) }
   }
 
-  /// Bytes that a unit takes.
+  /// Bytes of a worker's memory that a unit takes.
   ///
   /// - Parameters:
   ///   - parameters: of the adapter.

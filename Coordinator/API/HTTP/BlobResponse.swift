@@ -1,3 +1,4 @@
+import BoundedWork
 import CoordinatorStore
 import HTTPTypes
 import Hummingbird
@@ -9,22 +10,25 @@ import WireProtocol
 package enum BlobResponse {
   private static let pieceBytes = BlobCoding.pieceLimitBytes
 
-  /// 200, 206 or 416. The bytes are coded as `BlobCoding` says where the request asks for it.
+  /// 200, 206 or 416. The bytes are coded as `BlobCoding` says where the request asks for it, unless
+  /// so much is coded for the same reader already: coding computes, and plain bytes are as good.
   ///
-  /// - Parameter size: bytes of the blob.
-  package static func make(
-    blobs: any BlobStore, digest: Digest, size: Int, request: Request, contentType: String
+  /// - Parameters:
+  ///   - reader: who asks.
+  ///   - size: bytes of the blob.
+  static func make(
+    _ environment: APIEnvironment, reader: String, digest: Digest, size: Int, request: Request,
+    contentType: String
   ) -> Response {
     var headers: HTTPFields = [.contentType: contentType, .acceptRanges: "bytes"]
-    let isCoded = HTTPField.Name(BlobCoding.header).map {
-      guard request.headers[$0] == BlobCoding.planes else { return false }
-      headers[$0] = BlobCoding.planes
-      return true
+    var turn: Turn?
+    if let name = HTTPField.Name(BlobCoding.header), request.headers[name] == BlobCoding.planes {
+      turn = environment.codedDownloads.take(reader)
+      if turn != nil { headers[name] = BlobCoding.planes }
     }
     func body(_ range: Range<Int>) -> ResponseBody {
-      isCoded ?? false
-        ? coded(blobs: blobs, digest: digest, range: range)
-        : plain(blobs: blobs, digest: digest, range: range)
+      turn.map { coded(environment, digest: digest, range: range, turn: $0) }
+        ?? plain(environment, digest: digest, range: range)
     }
     switch ByteRange(header: request.headers[.range], size: size) {
     case .whole:
@@ -43,16 +47,23 @@ package enum BlobResponse {
     }
   }
 
+  /// - Parameter turn: held until the answer is written, or given up.
   private static func coded(
-    blobs: any BlobStore, digest: Digest, range: Range<Int>
+    _ environment: APIEnvironment, digest: Digest, range: Range<Int>, turn: Turn
   ) -> ResponseBody {
     ResponseBody { writer in
+      defer { withExtendedLifetime(turn) {} }
       var encoder = BlobCoding.Encoder()
       var position = range.lowerBound
       while position < range.upperBound {
         let end = min(position + pieceBytes, range.upperBound)
-        let piece = try await blobs.read(digest, range: position..<end)
-        try await writer.write(ByteBuffer(bytes: try encoder.piece(piece)))
+        let piece = try await environment.blobs.read(digest, range: position..<end)
+        let (coded, next) = try await environment.coding.run { [encoder] in
+          var encoder = encoder
+          return (try encoder.piece(piece), encoder)
+        }
+        encoder = next
+        try await writer.write(ByteBuffer(bytes: coded))
         position = end
       }
       try await writer.finish(nil)
@@ -60,13 +71,13 @@ package enum BlobResponse {
   }
 
   private static func plain(
-    blobs: any BlobStore, digest: Digest, range: Range<Int>
+    _ environment: APIEnvironment, digest: Digest, range: Range<Int>
   ) -> ResponseBody {
     ResponseBody(contentLength: range.count) { writer in
       var position = range.lowerBound
       while position < range.upperBound {
         let end = min(position + pieceBytes, range.upperBound)
-        let piece = try await blobs.read(digest, range: position..<end)
+        let piece = try await environment.blobs.read(digest, range: position..<end)
         try await writer.write(ByteBuffer(bytes: piece))
         position = end
       }

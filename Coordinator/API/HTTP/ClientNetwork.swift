@@ -1,11 +1,12 @@
 import NIOCore
 
-/// Where a client comes from, as limits count it: an IPv4 address, or a network of 64 bits, which is
-/// the least that one holder of IPv6 addresses has.
+/// Where a client comes from, as limits count it: an IPv4 address, or a network of 64 bits, which
+/// is the least that one holder of IPv6 addresses has.
 package struct ClientNetwork: Hashable, Sendable {
   private let bytes: [UInt8]
 
-  /// - Parameter address: nil and addresses that are none of the internet's are all the same client.
+  /// - Parameter address: nil and addresses that are none of the internet's are all the same
+  ///   client.
   package init(_ address: SocketAddress?) {
     bytes =
       switch address {

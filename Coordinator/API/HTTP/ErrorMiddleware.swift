@@ -7,8 +7,8 @@ import Logging
 import NIOCore
 import WireProtocol
 
-/// Outermost middleware: names each request, turns every error into OpenAI's error object, and sets the
-/// headers that every answer has.
+/// Outermost middleware: names each request, turns every error into OpenAI's error object, and sets
+/// the headers that every answer has.
 package struct ErrorMiddleware: RouterMiddleware {
   package typealias Context = CoordinatorRequestContext
 
@@ -73,6 +73,10 @@ package struct ErrorMiddleware: RouterMiddleware {
       APIError(
         .forbidden, error.message, type: "permission_error",
         code: WorkerErrorCode.invitationInvalid)
+    case .membershipEnded:
+      APIError(
+        .forbidden, error.message, type: "permission_error",
+        code: WorkerErrorCode.membershipEnded)
     case .upgradeRequired: .upgradeRequired(error.message)
     case .tooSoon: .tryLater(.tooManyRequests, error.message, seconds: 60)
     case .invalid: .invalid(error.message, code: "invalid_value")

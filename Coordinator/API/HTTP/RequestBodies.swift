@@ -6,22 +6,29 @@ import NIOCore
 import WireProtocol
 
 extension Request {
-  /// The body as a JSON object with typed access.
+  /// The body as a JSON object with typed access. No text in it has U+0000: what a body says is
+  /// stored, or compared with what is stored.
   ///
-  /// - Throws: `APIError`: 413 above `limit` bytes, 400 for anything that is not a JSON object.
+  /// - Throws: `APIError`: 413 above `limit` bytes, 400 for anything that is not a JSON object, and
+  ///   for U+0000.
   package func jsonFields(limit: Int) async throws -> RequestFields {
     let bytes = try await collected(limit: limit)
     let value: JSONValue
     do {
       value = try JSONReader.parse(
-        bytes, file: "body", rules: .strict.limited(depth: 32, values: 100_000))
+        bytes, file: "body",
+        rules: .strict.limited(depth: 32, values: 100_000).takingHugeNumbers())
     } catch let error as FormatError {
       throw APIError.invalid(
         "We could not parse the JSON body of your request: \(error.reason) at byte "
           + "\(error.offset ?? 0).", code: "invalid_json")
     }
     do {
-      return try RequestFields(value)
+      let fields = try RequestFields(value)
+      for key in fields.keys where key.holdsNUL || fields.value(key)?.holdsNUL == true {
+        throw fields.holdsNUL(key)
+      }
+      return fields
     } catch let error as FieldError {
       throw error.asAPIError
     }

@@ -1,9 +1,10 @@
+import BoundedWork
 import Synchronization
 
 /// Answers that are made once for everyone who asks within a moment.
 ///
-/// Who asks while an answer is being made waits for that one. An answer is forgotten when the moment is
-/// over, a failure at once.
+/// Who asks while an answer is being made waits for that one. An answer is forgotten when the
+/// moment is over, a failure at once.
 package final class ShortCache<Value: Sendable>: Sendable {
   private struct Entry {
     let number: Int
@@ -18,20 +19,26 @@ package final class ShortCache<Value: Sendable>: Sendable {
 
   private let interval: Duration
   private let capacity: Int
+  /// Counts answers, not bytes: those that are made for who asks alone.
+  private let alone: ByteBudget
   private let state = Mutex(State())
 
   /// - Parameters:
   ///   - interval: how long an answer serves others; 0: for as long as it is being made.
   ///   - capacity: answers that are kept at most; more are made, but for who asks alone.
-  package init(interval: Duration, capacity: Int = 128) {
+  ///   - alone: answers for who asks alone that are made at a time.
+  ///   - waiting: callers that may wait for that.
+  package init(interval: Duration, capacity: Int = 128, alone: Int = 4, waiting: Int = 64) {
     self.interval = interval
     self.capacity = capacity
+    self.alone = ByteBudget(limitBytes: alone, waiting: waiting)
   }
 
   /// The answer as it was made a moment ago, or is being made now.
   ///
   /// - Parameter key: equal for those who get the same.
-  /// - Throws: what `make` throws.
+  /// - Throws: what `make` throws; `APIError` 503 where so many different answers are asked for that
+  ///   too many wait.
   package func value(
     for key: String, _ make: @escaping @Sendable () async throws -> Value
   ) async throws -> Value {
@@ -53,9 +60,17 @@ package final class ShortCache<Value: Sendable>: Sendable {
       state.entries[key] = Entry(number: number, task: task)
       return task
     }
-    guard let task else { return try await make() }
-    return try await task.value
+    if let task { return try await task.value }
+    do {
+      return try await alone.holding(1) { try await make() }
+    } catch is ByteBudget.Exhausted {
+      throw APIError.tryLater(
+        .serviceUnavailable, "Too much is asked for at once.", seconds: 5)
+    }
   }
+
+  /// Callers that wait until an answer may be made for them alone.
+  package var waitingCount: Int { alone.waitingCount }
 
   /// Whether somebody would get an answer without its being made.
   package func has(_ key: String) -> Bool {

@@ -14,7 +14,6 @@ package struct ModelOrigin: Hashable, Sendable {
   /// A file with a chat template, as `tally render` takes it; nil: the model's own template.
   package var chatTemplateFile: String?
 
-  /// See the properties.
   package init(
     source: String? = nil, noticeFolder: String? = nil, licence: String? = nil,
     licenceFile: String? = nil, chatTemplateFile: String? = nil

@@ -9,7 +9,6 @@ package struct ModelRounding {
   /// - Throws: what rounding throws.
   package let apply: (ModelFiles) throws -> ModelFiles
 
-  /// See the properties.
   package init(
     name: String, calibration: ModelProvenance.File?,
     apply: @escaping (ModelFiles) throws -> ModelFiles

@@ -14,7 +14,8 @@ package struct ServedModel: PromptEncoder {
   let clock: TemplateClock
   private let conversations: ConversationRenderer?
 
-  /// - Parameter date: the batch's time, so that a line that is rendered again gives the same tokens.
+  /// - Parameter date: the batch's time, so that a line that is rendered again gives the same
+  ///   tokens.
   init(
     record: ModelRecord, tokenizer: Tokenizer, template: ChatTemplate?,
     specialTokens: JSONMembers, vocabularySize: Int, date: Timestamp

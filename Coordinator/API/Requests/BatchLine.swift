@@ -25,6 +25,7 @@ package struct BatchLineValidator {
   private static let customIDBytes = 512
   /// A line of megabytes could otherwise become a hundred times as many in memory.
   private static let jsonRules = JSONReader.Rules.strict.limited(depth: 32, values: 500_000)
+    .takingHugeNumbers()
 
   /// - Parameter knowsModel: whether a model of this name can be asked for.
   package init(
@@ -57,11 +58,11 @@ package struct BatchLineValidator {
     }
   }
 
-  /// The `custom_id` of a line that is not valid; nil when it has none.
+  /// The `custom_id` of a line that is not valid; nil when it has none that could be stored.
   package static func customID(of line: [UInt8]) -> String? {
     let value = try? JSONReader.parse(line, file: "line", rules: jsonRules)
     guard let text = value?["custom_id"]?.stringValue,
-      (1...customIDBytes).contains(text.utf8.count)
+      (1...customIDBytes).contains(text.utf8.count), !text.holdsNUL
     else { return nil }
     return text
   }
@@ -71,6 +72,7 @@ package struct BatchLineValidator {
     guard (1...Self.customIDBytes).contains(customID.utf8.count) else {
       throw fields.invalid("custom_id", "it is 1 to \(Self.customIDBytes) bytes long")
     }
+    guard !customID.holdsNUL else { throw fields.holdsNUL("custom_id") }
     guard customIDs.insert(ExactString(customID)).inserted else {
       throw FieldError(
         code: "duplicate_custom_id",

@@ -194,6 +194,7 @@ private enum GenerationParameter {
       return .neutral({ $0.arrayValue == [.string("text")] }, "[\"text\"]")
     case (.chatCompletions, "parallel_tool_calls"), (.chatCompletions, "store"):
       return .neutral({ $0.boolValue != nil }, "a boolean")
+    case (.completions, "top_logprobs"): return .neutral({ $0.intValue == 0 }, "0")
     case (.completions, "echo"): return .neutral({ $0.boolValue == false }, "false")
     case (.completions, "suffix"): return .neutral({ $0.stringValue == "" }, "null")
     default: return nil

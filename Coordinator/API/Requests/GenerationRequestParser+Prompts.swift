@@ -10,43 +10,35 @@ extension GenerationRequestParser {
       throw fields.invalid("messages", "more than \(maximumMessages) messages")
     }
     return try values.enumerated().map { index, value in
-      try message(RequestFields(value, path: "body.messages[\(index)]"))
+      try message(value, RequestFields(value, path: "body.messages[\(index)]"))
     }
   }
 
-  private func message(_ fields: RequestFields) throws -> ChatMessage {
+  private func message(_ value: JSONValue, _ fields: RequestFields) throws -> ChatMessage {
     let role = try fields.requiredString("role")
-    let isAnswer = role == "assistant"
-    for key in fields.keys where !["role", "content", "name"].contains(key) {
-      if Self.isEmptyPart(key, of: fields) || isAnswer && Self.reasoningKeys.contains(key) { continue }
-      throw fields.unsupported(key)
-    }
+    let history = try history(value, fields, role: role)
     guard ["system", "developer", "user", "assistant"].contains(role) else {
       throw fields.invalid(
         "role", "'\(role.prefix(50))' is not one of system, developer, user, assistant")
     }
     return ChatMessage(
-      role: role, content: try content(fields), name: try fields.string("name"),
-      reasoning: try reasoning(fields))
+      role: role, content: try history.refusal.map(ChatContent.text) ?? content(fields),
+      name: try fields.string("name"), reasoning: history.reasoning)
   }
 
-  /// How servers name what a model thought before it answered.
-  private static let reasoningKeys = ["reasoning", "reasoning_content"]
-
-  /// Whether a member that OpenAI's answers have holds nothing.
-  private static func isEmptyPart(_ key: String, of fields: RequestFields) -> Bool {
-    switch key {
-    case "annotations", "tool_calls": fields.value(key)?.arrayValue?.isEmpty == true
-    default: false
+  private func history(
+    _ value: JSONValue, _ fields: RequestFields, role: String
+  ) throws -> AnswerHistory {
+    do throws(AnswerHistory.Fault) {
+      return try AnswerHistory(
+        value.objectValue ?? [:], role: role, known: ["role", "content", "name"])
+    } catch {
+      switch error {
+      case .unknown(let key): throw fields.unsupported(key)
+      case .noText(let key): throw fields.wrongType(key, "a string")
+      case .contradiction(let key, let other): throw fields.invalid(key, "it contradicts \(other)")
+      }
     }
-  }
-
-  private func reasoning(_ fields: RequestFields) throws -> String? {
-    let texts = try Self.reasoningKeys.compactMap { try fields.string($0) }
-    if texts.count > 1, !sameBytes(texts[0], texts[1]) {
-      throw fields.invalid(Self.reasoningKeys[1], "it contradicts \(Self.reasoningKeys[0])")
-    }
-    return texts.first
   }
 
   private func content(_ fields: RequestFields) throws -> ChatContent {
@@ -129,7 +121,9 @@ extension GenerationRequestParser {
   /// `max_tokens`, `logprobs` and `best_of` of a completion request.
   func completionParameters(_ fields: RequestFields, into request: inout GenerationRequest) throws {
     request.maximumTokens = try fields.integer("max_tokens", in: 1...Int(Int32.max)) ?? 16
-    request.topLogprobs = try fields.integer("logprobs", in: 0...5)
+    // What chats say for none.
+    let wantsNone = fields.value("logprobs")?.boolValue == false
+    request.topLogprobs = wantsNone ? nil : try fields.integer("logprobs", in: 0...5)
     if let best = try fields.integer("best_of"), best != (try fields.integer("n") ?? 1) {
       throw fields.unsupported("best_of", "only the value of n is supported")
     }

@@ -3,8 +3,9 @@
 package struct JSONLinesForm {
   /// What is wrong with such a file, and what to do.
   package static let message =
-    "This is JSON, not JSONL: each request stands on one line of its own, without a list around them. "
-    + "`jq -c '.[]' FILE` makes JSONL of a list, `jq -c . FILE` of objects that take several lines."
+    "This is JSON, not JSONL: each request stands on one line of its own, without a list around "
+    + "them. `jq -c '.[]' FILE` makes JSONL of a list, `jq -c . FILE` of objects that take several "
+    + "lines."
 
   private var lines = 0
   private var isOpen = false

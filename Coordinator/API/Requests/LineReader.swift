@@ -15,7 +15,6 @@ package struct LineReader {
   private var chunk: [UInt8] = []
   private var position = 0
   private var atEnd = false
-  private var atStart = true
   private var offset = 0
 
   private static let chunkBytes = 1 << 18
@@ -32,7 +31,8 @@ package struct LineReader {
   }
 
   /// The next line; nil at the end. A last line without an end counts, an empty rest does not.
-  /// A byte order mark at the start and a carriage return before a line end are dropped.
+  /// Dropped are a carriage return before a line end, and a byte order mark at the start of any line:
+  /// files with one may have been joined.
   package mutating func next() async throws -> Line? {
     var line: [UInt8] = []
     var started = false
@@ -55,6 +55,7 @@ package struct LineReader {
     }
     guard started else { return nil }
     if dropped { return .tooLong }
+    if line.starts(with: [0xEF, 0xBB, 0xBF]) { line.removeFirst(3) }
     if line.last == UInt8(ascii: "\r") { line.removeLast() }
     return .bytes(line)
   }
@@ -68,10 +69,6 @@ package struct LineReader {
     offset += data.count
     chunk = Array(data)
     position = 0
-    if atStart {
-      atStart = false
-      if chunk.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
-    }
-    return position < chunk.count ? true : try await refill()
+    return true
   }
 }

@@ -83,6 +83,11 @@ package struct RequestFields {
       param: name(key))
   }
 
+  /// The error for a text with the character that ends texts in the database.
+  package func holdsNUL(_ key: String) -> FieldError {
+    invalid(key, "it has the character U+0000")
+  }
+
   /// A text; nil when absent.
   package func string(_ key: String) throws -> String? {
     guard let value = value(key) else { return nil }
@@ -161,6 +166,7 @@ package struct RequestFields {
       guard let text = value.stringValue else {
         throw wrongType("metadata", "an object whose values are strings")
       }
+      guard !text.holdsNUL, !key.holdsNUL else { throw holdsNUL("metadata") }
       guard text.unicodeScalars.count <= 512 else {
         throw invalid("metadata", "a value is longer than 512 characters")
       }
@@ -170,5 +176,23 @@ package struct RequestFields {
       pairs[key] = text
     }
     return pairs
+  }
+}
+
+extension String {
+  /// Whether it has U+0000, at which the database would cut it off.
+  package var holdsNUL: Bool { utf8.contains(0) }
+}
+
+extension JSONValue {
+  /// Whether a text or a key anywhere in it has U+0000.
+  package var holdsNUL: Bool {
+    switch self {
+    case .string(let text): text.holdsNUL
+    case .array(let elements): elements.contains(where: \.holdsNUL)
+    case .object(let members):
+      members.keys.contains(where: \.holdsNUL) || members.values.contains(where: \.holdsNUL)
+    case .null, .bool, .int, .bigInt, .double: false
+    }
   }
 }

@@ -3,8 +3,8 @@ import CoordinatorStore
 import Foundation
 import Hummingbird
 
-/// A request's body as it arrived, whoever slowly: a few small pieces are in memory, the rest lies in
-/// an unnamed file, so that many senders at once take little.
+/// A request's body as it arrived, whoever slowly: a few small pieces are in memory, the rest lies
+/// in an unnamed file, so that many senders at once take little.
 struct ReceivedBody: Sendable {
   private let environment: APIEnvironment
   private var file: (any BlobWriter)?
@@ -19,8 +19,8 @@ struct ReceivedBody: Sendable {
 
   /// Receives all of a body. End with `discard`.
   ///
-  /// - Throws: `APIError` 413 above `limit` bytes, 408 for one that dribbles, 507 where the disk is too
-  ///   full; what blobs and connection throw.
+  /// - Throws: `APIError` 413 above `limit` bytes, 408 for one that dribbles, 507 where the disk is
+  ///   too full; what blobs and connection throw.
   init(_ body: RequestBody, limit: Int, _ environment: APIEnvironment) async throws {
     self.environment = environment
     let started = environment.now()
@@ -77,6 +77,6 @@ struct ReceivedBody: Sendable {
     }
   }
 
-  /// Drops what was received.
+  /// Deletes the file with the bytes that were received.
   func discard() async { await file?.cancel() }
 }

@@ -3,8 +3,8 @@ import Foundation
 import WirePayloads
 import WireProtocol
 
-/// What a result has to look like, by the kind and the inputs of its unit: sizes alone, so that little
-/// is held while a result arrives.
+/// What a result has to look like, by the kind and the inputs of its unit: sizes alone, so that
+/// little is held while a result arrives.
 package enum ResultCheck: Sendable {
   case generate([GenerateInputs.Outline])
   case train(
@@ -13,8 +13,8 @@ package enum ResultCheck: Sendable {
   case validate(labels: [Int])
 
   /// - Parameter inputs: of the unit.
-  /// - Throws: `FormatError` and `PayloadError` for an adapter that is not what the coordinator wrote;
-  ///   what the blobs throw.
+  /// - Throws: `FormatError` and `PayloadError` for an adapter that is not what the coordinator
+  ///   wrote; what the blobs throw.
   package init(
     _ inputs: UnitInputs, of specification: UnitSpecification, blobs: any BlobStore
   ) async throws {

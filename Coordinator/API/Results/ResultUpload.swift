@@ -10,8 +10,8 @@ import WirePayloads
 import WireProtocol
 
 /// Receives one result: admitted, received within bounds, expanded when there is memory for it,
-/// compared with what the headers and the signature say, checked against the unit's inputs, stored, and
-/// only then submitted.
+/// compared with what the headers and the signature say, checked against the unit's inputs, stored,
+/// and only then submitted.
 struct ResultUpload {
   let environment: APIEnvironment
   let peer: WorkerAuthentication.Peer
@@ -25,15 +25,17 @@ struct ResultUpload {
     var energy: EnergyClaim?
   }
 
-  /// - Throws: `APIError` 400 `result_invalid`, 408, 409, 413, 426, 429, 503; `StoreError.leaseUnknown`.
+  /// - Throws: `APIError` 400 `result_invalid`, 408, 409, 413, 426, 429, 503;
+  ///   `StoreError.leaseUnknown`.
   ///
   /// - Returns: what became of it, and what kind of unit it is of.
   func receive(
     _ request: Request, lease id: String
   ) async throws -> (receipt: ResultReceipt, kind: UnitKind) {
     let (worker, admission) = (peer.worker.id, environment.uploads)
-    try admission.begin(worker, now: environment.now())
-    defer { admission.end(worker, now: environment.now()) }
+    let account = peer.worker.accountID
+    try admission.begin(worker, of: account, now: environment.now())
+    defer { admission.end(worker, of: account, now: environment.now()) }
     let lease = try await environment.store.leaseRecord(id, worker: worker)
     do {
       let receipt = try await receive(request, lease)

@@ -47,13 +47,14 @@ struct EnrolmentRoutes {
   ) async throws -> Response {
     let message = try await request.message(RenewalRequest.self, limit: 65536)
     try message.versions.requireMatch()
-    var worker = peer.worker
     let request = try verified(message.signingRequest)
-    if let name = Name.cleaned(message.workerName) {
-      try await environment.store.rename(worker: worker.id, to: name)
-      worker.name = name
+    let name = Name.cleaned(message.workerName).flatMap { $0 == peer.worker.name ? nil : $0 }
+    do {
+      return try await issue(peer.worker, request, name: name)
+    } catch let error as StoreError where error.code == .membershipEnded {
+      // The same that the next request is answered.
+      throw APIError.certificateRequired(error.message)
     }
-    return try await issue(worker, request)
   }
 
   private func verified(_ pem: String) throws -> VerifiedSigningRequest {
@@ -68,9 +69,11 @@ struct EnrolmentRoutes {
 
   /// The certificate is known to the store before the worker has it, so that it is valid from the
   /// first use.
-  private func issue(_ worker: WorkerRecord, _ request: VerifiedSigningRequest) async throws
-    -> Response
-  {
+  ///
+  /// - Parameter name: what the worker is called from now on; nil: as before.
+  private func issue(
+    _ worker: WorkerRecord, _ request: VerifiedSigningRequest, name: String? = nil
+  ) async throws -> Response {
     let now = environment.now()
     let issued = try environment.authority.issueWorkerCertificate(
       workerID: worker.id, request: request, now: now.date,
@@ -78,17 +81,21 @@ struct EnrolmentRoutes {
     let isRecorded = try await environment.store.recordCertificate(
       CertificateRecord(
         fingerprint: BlobDigest.sha256(issued.der), workerID: worker.id,
-        notAfter: Timestamp(seconds: issued.notAfter), der: issued.der), now: environment.now())
+        notAfter: Timestamp(seconds: issued.notAfter), der: issued.der), renamingTo: name,
+      now: environment.now())
     guard isRecorded else {
       throw APIError(
-        .tooManyRequests, "This worker was given several certificates just now. Use one of them.",
+        .tooManyRequests,
+        name == nil
+          ? "This worker was given several certificates just now. Use one of them."
+          : "This worker was given several names within a day. It keeps the last one for now.",
         code: "rate_limit_exceeded", headers: [.retryAfter: "3600"])
     }
     return try .json(
       EnrolmentResponse(
         workerID: worker.id, accountName: worker.accountName, certificate: issued.pem,
         authority: try environment.authority.certificatePEM(), notAfter: issued.notAfter,
-        validSeconds: issued.notAfter - now.seconds, workerName: worker.name))
+        validSeconds: issued.notAfter - now.seconds, workerName: name ?? worker.name))
   }
 }
 

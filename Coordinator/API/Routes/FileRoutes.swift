@@ -74,7 +74,7 @@ struct FileRoutes {
   ) async throws -> Response {
     let file = try await file(context, key)
     return BlobResponse.make(
-      blobs: environment.blobs, digest: file.blob, size: file.bytes, request: request,
+      environment, reader: key.id, digest: file.blob, size: file.bytes, request: request,
       contentType: "application/octet-stream")
   }
 

@@ -191,12 +191,17 @@ struct FineTuningRoutes {
     _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
   ) async throws -> Response {
     try environment.requireDisk()
+    guard let turn = environment.estimates.take(key.id) else {
+      throw APIError.tryLater(
+        .tooManyRequests, "This API key is waiting for an estimate already.", seconds: 5)
+    }
+    defer { withExtendedLifetime(turn) {} }
     let job = try await newJob(request, key)
     let preparation = FineTuningPreparation(
-      environment: environment, job: job, date: environment.now(), stores: false)
+      environment: environment, job: job, date: environment.now(), keeps: false)
     do {
       let prepared = try await environment.heavy.run(
-        bytes: preparation.memoryBytes(), of: environment.tuningMemory
+        bytes: preparation.memoryBytes(), of: environment.askedMemory
       ) {
         try await preparation.prepare(machines: try await environment.machines(for: job.pool))
       }
@@ -217,7 +222,9 @@ struct FineTuningRoutes {
   ) async throws -> Response {
     let job = try await record(context, key)
     let rounds = try await environment.store.fineTuningRounds(of: job.id, key: key.id)
-    return try .json(FineTuningProgressObject(job, rounds, now: environment.now()))
+    let reasons = try await environment.waitReasons(ofFineTuningJob: job.id, key: key.id)
+    return try .json(
+      FineTuningProgressObject(job, rounds, waitReasons: reasons, now: environment.now()))
   }
 
   @Sendable private func transcript(
@@ -241,7 +248,7 @@ struct FineTuningRoutes {
       let size = try await environment.blobs.size(of: digest)
     else { throw APIError.noSuch("blob", name, param: nil) }
     return BlobResponse.make(
-      blobs: environment.blobs, digest: digest, size: size, request: request,
+      environment, reader: key.id, digest: digest, size: size, request: request,
       contentType: "application/octet-stream")
   }
 
@@ -256,10 +263,15 @@ struct FineTuningRoutes {
         .notFound, "There is no tuned model '\(id.prefix(100))' of this key.", param: "model",
         code: "model_not_found")
     }
+    guard let turn = environment.adapterFiles.take(key.id) else {
+      throw APIError.tryLater(
+        .tooManyRequests, "This API key is waiting for several adapters already.", seconds: 5)
+    }
+    defer { withExtendedLifetime(turn) {} }
     do {
       let files = AdapterFiles(environment: environment, model: model)
       let data = try await environment.heavy.run(
-        bytes: files.memoryBytes(), of: environment.tuningMemory
+        bytes: files.memoryBytes(), of: environment.askedMemory
       ) {
         try await files.file(name)
       }

@@ -56,7 +56,13 @@ extension Request {
   package func page(defaultLimit: Int, maximumLimit: Int) throws -> PageRequest {
     let query = uri.queryParameters
     var page = PageRequest(limit: defaultLimit)
-    if let after = query["after"], !after.isEmpty { page.after = String(after) }
+    if let after = query["after"], !after.isEmpty {
+      guard !String(after).holdsNUL else {
+        throw APIError.invalid(
+          "Invalid 'after': it has the character U+0000.", param: "after", code: "invalid_value")
+      }
+      page.after = String(after)
+    }
     if let text = query["limit"] {
       guard let limit = Int(text), (1...maximumLimit).contains(limit) else {
         throw APIError.invalid(
@@ -78,8 +84,15 @@ extension Request {
 
 extension CoordinatorRequestContext {
   /// The identifier in the path.
+  ///
+  /// - Throws: `APIError` 404 for one with U+0000, which nothing has.
   package func pathID(_ name: String = "id") throws -> String {
     let raw = try parameters.require(name)
-    return raw.removingPercentEncoding ?? raw
+    let id = raw.removingPercentEncoding ?? raw
+    guard !id.holdsNUL else {
+      throw APIError(
+        .notFound, "Nothing has an id with the character U+0000.", param: name, code: "not_found")
+    }
+    return id
   }
 }

@@ -21,7 +21,7 @@ struct StatisticsRoutes {
   @Sendable private func statistics(
     _ request: Request, _ context: CoordinatorRequestContext
   ) async throws -> Response {
-    try await environment.statisticsCache.value(for: "stats") { [environment] in
+    try await environment.shared.responses.value(for: "stats") { [environment] in
       try .json(StatisticsObject(await environment.store.statistics(now: environment.now())))
     }
   }
@@ -42,25 +42,21 @@ struct StatisticsRoutes {
     }
     let account = query["account"].map(String.init)
     let team = account == nil ? query["team"].map(String.init) : nil
-    let key = "history \(days) \(account.map { "account \($0)" } ?? "team \(team ?? "")")"
-    return try await environment.statisticsCache.value(for: key) { [days] in
-      let now = environment.now()
-      let today = Day(containing: now)
-      let scope = try await scope(account: account, team: team, now: now)
-      let history = try await environment.store.history(
-        of: scope, from: today.adding(days: 1 - days), through: today)
-      return try .json(HistoryObject(history))
+    // By what is meant, not by how it is spelled.
+    let scope = try await scope(account: account, team: team)
+    return try await environment.shared.histories.value(for: "\(days) \(scope.key)") { [days] in
+      try .json(HistoryObject(await environment.history(of: scope, days: days)))
     }
   }
 
-  private func scope(account: String?, team: String?, now: Timestamp) async throws -> HistoryScope {
+  private func scope(account: String?, team: String?) async throws -> HistoryScope {
     if account == nil, team == nil { return .everyone }
     if let account {
       guard let found = try await environment.store.account(named: account), found.isNamed
       else { throw APIError.noSuch("account", account, param: "account") }
       return .account(id: found.account.id)
     }
-    let teams = try await environment.store.ranking(now: now).teams
+    let teams = try await environment.ranking().teams
     guard let found = teams.first(where: { $0.name == team }) else {
       throw APIError.noSuch("team", team ?? "", param: "team")
     }
@@ -83,7 +79,7 @@ struct StatisticsRoutes {
   @Sendable private func metrics(
     _ request: Request, _ context: CoordinatorRequestContext
   ) async throws -> Response {
-    try await environment.statisticsCache.value(for: "metrics") { [environment] in
+    try await environment.shared.responses.value(for: "metrics") { [environment] in
       var text = MetricsText()
       text.metric(
         "tally_build_info", .gauge, "The program's version.",

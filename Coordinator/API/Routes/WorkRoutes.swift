@@ -63,6 +63,7 @@ struct WorkRoutes {
       lease: context.pathID(), worker: peer.worker.id, reason: message.reason,
       detail: String(message.detail.prefix(1000)), now: environment.now())
     environment.wakeups.finalisation.signal()
+    if message.reason == .invalidUnit { environment.wakeups.replay.signal() }
     return Response(status: .noContent)
   }
 
@@ -95,7 +96,7 @@ struct WorkRoutes {
       let size = try await environment.blobs.size(of: digest)
     else { throw APIError.noSuch("blob", name, param: nil) }
     return BlobResponse.make(
-      blobs: environment.blobs, digest: digest, size: size, request: request,
+      environment, reader: peer.worker.id, digest: digest, size: size, request: request,
       contentType: "application/octet-stream")
   }
 }

@@ -5,8 +5,9 @@ import WireProtocol
 
 /// Lets blobs that came from outside exist exactly as long as something names them.
 ///
-/// A blob is stored before the row that names it is committed. When that fails, the blob goes at once
-/// instead of waiting for a sweep. Who is about to name the same bytes at that moment is waited for.
+/// A blob is stored before the row that names it is committed. When that fails, the blob goes at
+/// once instead of waiting for a sweep. Who is about to name the same bytes at that moment is
+/// waited for.
 package final class BlobClaims: Sendable {
   private struct State {
     /// Who is about to name a blob; `isNew`: nobody had stored it before them.
@@ -30,8 +31,8 @@ package final class BlobClaims: Sendable {
 
   /// Stores a blob and commits the row that names it.
   ///
-  /// - Throws: what the closures throw. The blob is gone then, unless it was there before or something
-  ///   else names it.
+  /// - Throws: what the closures throw. The blob is gone then, unless it was there before or
+  ///   something else names it.
   package func naming<Value>(
     _ digest: Digest, store: () async throws -> Void, name: () async throws -> Value
   ) async throws -> Value {
@@ -55,8 +56,9 @@ package final class BlobClaims: Sendable {
     }
   }
 
-  /// Removes a blob that nothing names, unless its bytes were stored again later than `writtenUntil`:
-  /// another process may be about to name it. What cannot be removed now is left to the next sweep.
+  /// Removes a blob that nothing names, unless its bytes were stored again later than
+  /// `writtenUntil`: another process may be about to name it. What cannot be removed now is left to
+  /// the next sweep.
   package func drop(_ digest: Digest, writtenUntil: Timestamp) async {
     let begins = state.withLock { state in
       guard state.holders[digest] == nil, state.removals[digest] == nil else { return false }

@@ -12,6 +12,9 @@ package struct Credit: Hashable, Sendable, Comparable {
     micro = Int64((flops * 200 / 86_400e9 * 1e6).rounded())
   }
 
+  /// Operations that give so much credit.
+  package var flops: Double { Double(micro) / 1e6 * 86_400e9 / 200 }
+
   /// In credits.
   package var value: Double { Double(micro) / 1e6 }
 

@@ -41,17 +41,21 @@ package struct BlobRetention: Hashable, Sendable {
   /// - Parameters:
   ///   - uses: everything that refers to the blob.
   ///   - writtenAt: when its bytes were stored last.
-  package func kind(uses: [BlobUse], writtenAt: Timestamp, now: Timestamp) -> Kind {
+  ///   - clockSetAt: when the clock was last set, by its time from then on; nil: never. Nobody knows how
+  ///     old an earlier time is, so it counts as this one.
+  package func kind(
+    uses: [BlobUse], writtenAt: Timestamp, clockSetAt: Timestamp? = nil, now: Timestamp
+  ) -> Kind {
     if uses.contains(.model) { return .models }
     if uses.contains(.file) { return .files }
     if uses.contains(.openBatch) { return .openBatches }
     if uses.contains(.openUnit) { return .openUnits }
     let isEvidence = uses.contains { use in
       guard case .endedUnit(let end) = use else { return false }
-      return now < end.adding(seconds: resultDays * 86_400)
+      return now < max(end, clockSetAt ?? end).adding(seconds: resultDays * 86_400)
     }
     if isEvidence { return .endedUnits }
-    return writtenAt < youngest(now: now) ? .unused : .recent
+    return max(writtenAt, clockSetAt ?? writtenAt) < youngest(now: now) ? .unused : .recent
   }
 
   /// What was written at this time or later is spared.
@@ -67,8 +71,8 @@ package struct DiskGuard: Hashable, Sendable {
 
   /// With less, the database cannot write, whatever the guard is.
   private static let leastBytes = 1_000_000
-  /// With more, what is there can still be read, deleted and answered, so that the guard alone is no
-  /// reason to send everybody away.
+  /// With more, what is there can still be read, deleted and answered, so that the guard alone is
+  /// no reason to send everybody away.
   private static let readyBytes = 100_000_000
 
   /// Why nothing can be written, in a sentence; nil while it can or nobody can tell.

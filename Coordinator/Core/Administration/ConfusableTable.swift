@@ -1,7 +1,9 @@
-/// What looks like what: Unicode Technical Standard 39, confusables.txt of Unicode 13, © Unicode, Inc., under its
-/// licence (https://www.unicode.org/license.txt). `Tests/Fixtures/make_confusables.py` writes this file.
+/// What looks like what: Unicode Technical Standard 39, confusables.txt of Unicode 13, © Unicode,
+/// Inc., under its licence (https://www.unicode.org/license.txt).
+/// `Tests/Fixtures/make_confusables.py` writes this file.
 enum ConfusableTable {
-  /// `PROTOTYPE:SOURCE,SOURCE ...`, scalars in hexadecimal, those of a longer prototype joined by `+`.
+  /// `PROTOTYPE:SOURCE,SOURCE ...`, scalars in hexadecimal, those of a longer prototype joined by
+  /// `+`.
   static let text = """
     21:1C3,2D51 24+20E0:1F10F 26:A778
     27:55D,2018,2019,201B,2032,2035,55A,5F3,60,2B9,2C8,2CA,2CB,2F4,2BB,2BD,2BC,2BE,A78C,5D9,7F4,7F5,144A,16CC,16F51,16F52

@@ -14,8 +14,8 @@ package enum MinimumVersion {
     let older = known.count { $0 < minimum }
     let hidden = fleet.count - known.count
     let numbers =
-      "\(older) of the \(known.count) workers that asked for work within a day and say their version "
-      + "are older" + (hidden > 0 ? "; \(hidden) more keep it private" : "")
+      "\(older) of the \(known.count) workers that asked for work within a day and say their "
+      + "version are older" + (hidden > 0 ? "; \(hidden) more keep it private" : "")
     if minimum > own {
       return "\(minimum) is newer than this coordinator, which is \(own); \(numbers)"
     }

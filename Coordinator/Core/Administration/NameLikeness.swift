@@ -2,8 +2,8 @@ import Foundation
 
 /// How a name looks, so that nobody takes a name that others would read as somebody else's.
 package enum NameLikeness {
-  /// A text that two names share when one may be taken for the other: the skeleton of Unicode Technical
-  /// Standard 39, section 4, over compatibility decompositions, without the difference of
+  /// A text that two names share when one may be taken for the other: the skeleton of Unicode
+  /// Technical Standard 39, section 4, over compatibility decompositions, without the difference of
   /// capital letters and of `i`, `l` and `1`.
   package static func key(of name: String) -> String {
     // Capital letters look like other letters than their small ones do, so both are reduced.

@@ -2,12 +2,12 @@
 package struct Quota: Codable, Hashable, Sendable {
   /// Requests (lines of batches) in batches created within a day.
   package var requestsPerDay: Int?
-  /// Tokens, read and generated, of batches created within a day; of one that runs, those that it may
-  /// take. A batch that begins below the limit runs to its end.
+  /// Tokens, read and generated, of batches created within a day; of one that runs, those that it
+  /// may take. A batch that begins below the limit runs to its end.
   package var tokensPerDay: Int?
   /// Batches and fine-tuning jobs that have not ended.
   package var openBatches: Int?
-  /// Bytes of stored files, inputs and results together.
+  /// Bytes of stored files, inputs and results together, and of what is kept for fine-tuning jobs.
   package var storedBytes: Int?
 
   package init(
@@ -134,14 +134,15 @@ extension QuotaRefusal: CustomStringConvertible {
       "This API key may make \(limit) requests a day: \(used) were made in the last 24 hours, and "
         + "this batch has \(wanted). Try again later, or ask the operator for more."
     case .tokensPerDay:
-      "This API key may use \(limit) tokens a day, and the batches of the last 24 hours used, or may "
-        + "use, \(used). Try again later, or ask the operator for more."
+      "This API key may use \(limit) tokens a day, and the batches of the last 24 hours used, or "
+        + "may use, \(used). Try again later, or ask the operator for more."
     case .openBatches:
       "This API key may have \(limit) batches open at the same time, and \(used) are. Wait until "
         + "one has ended, or cancel one."
     case .storedBytes:
-      "This API key may store \(limit) bytes: its files take \(used), and this one takes "
-        + "\(wanted). Delete files that are not needed, or ask the operator for more."
+      "This API key may store \(limit) bytes: its files and fine-tuning jobs take \(used), and this "
+        + "would take \(wanted) more. Delete files that are not needed, or ask the operator for more. "
+        + "What a cancelled job stored goes within days."
     }
   }
 }

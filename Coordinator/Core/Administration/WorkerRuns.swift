@@ -1,5 +1,6 @@
-/// The processes that last asked for work with one worker's key. A worker that starts again asks under a
-/// new name and never under the old one; of two that run with copies of one folder, each comes back.
+/// The processes that last asked for work with one worker's key. A worker that starts again asks
+/// under a new name and never under the old one; of two that run with copies of one folder, each
+/// comes back.
 package struct WorkerRuns: Codable, Hashable, Sendable {
   /// Characters of a process's name that are kept.
   private static let nameLimit = 40
@@ -28,6 +29,6 @@ package struct WorkerRuns: Codable, Hashable, Sendable {
 
   /// What the volunteer is told of that.
   package static let message =
-    "Two programs work with this worker's key: its folder was copied. Give each machine a folder and an "
-    + "invitation of its own (tally worker join --data FOLDER)."
+    "Two programs work with this worker's key: its folder was copied. Give each machine a folder "
+    + "and an invitation of its own (tally worker join --data FOLDER)."
 }

@@ -26,6 +26,8 @@ package struct WorkUnit: Hashable, Sendable {
     case disagreement
     /// Too many replicas were lost.
     case lostReplicas
+    /// Several accounts said that the unit cannot be computed.
+    case calledInvalid
   }
 
   package enum State: Hashable, Sendable {
@@ -51,6 +53,8 @@ package struct WorkUnit: Hashable, Sendable {
     case reject(replica: Int64)
     /// This replica's result was accepted and is wrong: it loses its credit and is rejected.
     case revoke(replica: Int64)
+    /// This replica's worker called the unit invalid, and the trusted machine computed it.
+    case refute(replica: Int64)
   }
 
   package let pool: WorkPool
@@ -78,10 +82,11 @@ package struct WorkUnit: Hashable, Sendable {
   package var accounts: Set<String> { Set(replicas.lazy.filter(\.takesPart).map(\.account)) }
 
   /// Replicas to lease out now. A unit that waits for the trusted machine because replicas were
-  /// lost stays open: another account may be quicker.
+  /// lost, or called it invalid, stays open: another account may be quicker.
   package var missing: Int {
     switch state {
-    case .open, .awaitingReplay(.lostReplicas): max(0, wanted - promised.count)
+    case .open, .awaitingReplay(.lostReplicas), .awaitingReplay(.calledInvalid):
+      max(0, wanted - promised.count)
     case .awaitingReplay(.disagreement), .accepted, .failed, .cancelled: 0
     }
   }
@@ -164,7 +169,8 @@ extension WorkUnit {
   /// A lease ends without a result.
   ///
   /// One account counts once: as long as another may compute the unit, no account alone sends it to
-  /// the trusted machine by losing it, or fails it by calling it invalid.
+  /// the trusted machine by losing it or by calling it invalid. No number of strangers fails it by
+  /// their word: that is for the trusted machine, and for the machines of the trusted pool.
   ///
   /// - Parameters:
   ///   - detail: what the worker says of it.
@@ -178,7 +184,7 @@ extension WorkUnit {
     guard let index = index(of: replica), case .running = replicas[index].state else { return [] }
     replicas[index].state = state
     switch self.state {
-    case .open, .awaitingReplay(.lostReplicas): break
+    case .open, .awaitingReplay(.lostReplicas), .awaitingReplay(.calledInvalid): break
     case .awaitingReplay(.disagreement), .accepted, .failed, .cancelled: return []
     }
     // A result shows that the unit can be computed.
@@ -186,10 +192,9 @@ extension WorkUnit {
       self.parties(where: \.isRefusal).count
         >= min(policy.maximumInvalidReports, max(wanted, try parties()))
     {
-      self.state = .failed(reason: detail)
-      releaseAll()
-      return [.fail(reason: detail)]
+      return believeRefusals(detail: detail)
     }
+    guard self.state == .open else { return [] }
     if replicas.lazy.filter(\.countsAsLost).count >= policy.maximumLostReplicas,
       self.parties(where: \.countsAsLost).count
         >= min(policy.maximumLostReplicas, max(wanted, try parties()))
@@ -222,11 +227,12 @@ extension WorkUnit {
   }
 
   /// The trusted machine computed the unit: these are its bits. They are taken also when the unit
-  /// went back to work meanwhile.
+  /// went back to work meanwhile. Who called the unit invalid was wrong.
   package mutating func settle(byReplay result: Digest) -> [Action] {
     switch state {
     case .open, .awaitingReplay:
-      return apply(ReplaySettlement().verdict(on: replicas, truth: result))
+      let refuted = replicas.filter(\.isRefusal).map { Action.refute(replica: $0.id) }
+      return apply(ReplaySettlement().verdict(on: replicas, truth: result)) + refuted
     case .accepted, .failed, .cancelled: return []
     }
   }
@@ -301,7 +307,8 @@ extension WorkUnit {
 
   /// Asks the pool's policy what the results mean.
   private mutating func verify() -> [Action] {
-    // A disagreement is the trusted machine's to settle; lost replicas may still be made good.
+    // A disagreement is the trusted machine's to settle; what is lost or refused may still be made
+    // good.
     if case .awaitingReplay(.disagreement) = state { return [] }
     let rule: any VerificationPolicy =
       switch pool {
@@ -330,6 +337,21 @@ extension WorkUnit {
         }
       }
       return actions
+    }
+  }
+
+  /// Enough workers called the unit invalid, and nobody computed it.
+  ///
+  /// - Parameter detail: what the last of them said.
+  private mutating func believeRefusals(detail: String) -> [Action] {
+    switch pool {
+    case .public:
+      state = .awaitingReplay(.calledInvalid)
+      return []
+    case .trusted:
+      state = .failed(reason: detail)
+      releaseAll()
+      return [.fail(reason: detail)]
     }
   }
 

@@ -40,4 +40,11 @@ package enum ReturnRate {
   ) -> Timestamp {
     counted.adding(seconds: -policy.freeReturns * policy.returnSeconds)
   }
+
+  /// Until when units count of an account that gets no work before `time`.
+  package static func countedUntil(
+    heldBackUntil time: Timestamp, _ policy: CoordinatorPolicy
+  ) -> Timestamp {
+    time.adding(seconds: policy.freeReturns * policy.returnSeconds)
+  }
 }

@@ -1,4 +1,5 @@
-/// How long a lease lasts. All from the time that the unit should take on this worker.
+/// How long a lease lasts. From the time that the unit should take on this worker, within bounds that do
+/// not depend on what the worker has shown: who seems slow on purpose must not hold a unit for a day.
 package struct LeaseTerms: Hashable, Sendable {
   /// When the lease ends unless a heartbeat extends it.
   package let deadline: Timestamp
@@ -9,46 +10,90 @@ package struct LeaseTerms: Hashable, Sendable {
   /// Beyond this no heartbeat extends it.
   package let lastDeadline: Timestamp
 
+  /// What a unit should take, in seconds.
+  package struct Expectation: Hashable, Sendable {
+    /// On this worker, at the speed that it has shown or that is assumed of it.
+    package var own: Double
+    /// What the worker has to do before, at the same speed.
+    package var queued: Double
+    /// Where units like it take long, whatever this worker has shown.
+    package var usual: Double
+    /// On one core of the assumed speed: hardly a machine is slower.
+    package var slowest: Double
+
+    package init(own: Double, queued: Double = 0, usual: Double, slowest: Double) {
+      func bounded(_ seconds: Double) -> Double { min(max(0, seconds), 1e9) }
+      self.own = bounded(own)
+      self.queued = bounded(queued)
+      self.usual = bounded(usual)
+      self.slowest = bounded(slowest)
+    }
+  }
+
   /// - Parameters:
-  ///   - seconds: what the unit should take on this worker.
-  ///   - queuedSeconds: what the worker has to do before.
   ///   - downloadBytes: what the worker has to fetch of the model.
   ///   - isAwaited: whether others wait for this very unit, as a round does for its shards: then a worker
-  ///     that says nothing has its lease for twice the silence and no longer.
+  ///     that says nothing has its lease for twice the silence and no longer, and what it has to do
+  ///     before counts for its patience alone.
   package init(
-    seconds: Double, after queuedSeconds: Double, downloadBytes: Int = 0, isAwaited: Bool = false,
-    now: Timestamp, _ policy: CoordinatorPolicy
+    _ expectation: Expectation, downloadBytes: Int = 0, isAwaited: Bool = false, now: Timestamp,
+    _ policy: CoordinatorPolicy
   ) {
-    let expected = min(max(0, seconds) + max(0, queuedSeconds), 1e9)
+    let expected = expectation.own + (isAwaited ? 0 : expectation.queued)
     let maximum = Double(policy.maximumLeaseSeconds)
+    let extensionSeconds = Double(policy.minimumExtensionSeconds)
     let silence = Double(policy.silenceSeconds)
-    let first = isAwaited ? 2 * silence : max(silence, policy.deadlineFactor * expected)
+    let patience = policy.patienceFactor * silence
+    let first =
+      isAwaited ? 2 * silence : max(silence, min(policy.deadlineFactor * expected, patience))
     let download = min(
-      Double(max(0, downloadBytes)) / policy.assumedDownloadBytesPerSecond,
-      Double(policy.minimumExtensionSeconds))
+      Double(max(0, downloadBytes)) / policy.assumedDownloadBytesPerSecond, extensionSeconds)
     let idle =
       isAwaited
-      ? first + min(max(0, queuedSeconds), maximum)
-      : max(first, policy.patienceFactor * silence)
-    let least = isAwaited ? 2 * idle : max(idle, Double(policy.minimumExtensionSeconds))
-    let last = max(least, policy.extensionFactor * expected)
+      ? first + min(expectation.queued, patience)
+      : max(first, patience, min(policy.deadlineFactor * expected, extensionSeconds))
+    let least = isAwaited ? 2 * idle : max(idle, extensionSeconds)
+    let most = max(
+      extensionSeconds, policy.deadlineFactor * expectation.slowest,
+      policy.extensionFactor * expectation.usual)
+    let last = max(least, min(policy.extensionFactor * expected, most))
+    let lateAtMost = max(patience, policy.lateFactor * expectation.usual)
+    let late = max(silence, min(policy.lateFactor * expected, lateAtMost))
     deadline = now.adding(seconds: min(first, maximum))
     idleDeadline = now.adding(seconds: min(idle + download, maximum))
-    late = now.adding(
-      seconds: min(max(silence, policy.lateFactor * expected) + download, maximum))
+    self.late = now.adding(seconds: min(late + download, maximum))
     lastDeadline = now.adding(seconds: min(last + download, maximum))
   }
 
+  /// What is known of how far a lease's worker has got.
+  package struct Progress: Hashable, Sendable {
+    /// When the unit was leased.
+    package var issued: Timestamp
+    /// When the worker last said that it got further; nil when that is not known.
+    package var latest: Timestamp?
+    /// Of the unit's operations, 0 to 1, as the worker says.
+    package var share: Double
+
+    package init(issued: Timestamp, latest: Timestamp?, share: Double) {
+      self.issued = issued
+      self.latest = latest
+      self.share = share.isFinite ? min(1, max(0, share)) : 0
+    }
+  }
+
   /// The deadline after a heartbeat at `now`: a worker that has done a share of the unit has that
-  /// share of the time between the idle and the last deadline.
-  ///
-  /// - Parameter share: of the unit's operations, 0 to 1.
+  /// share of the time between the idle and the last deadline; but since anybody can claim a share,
+  /// no longer after the latest progress than it took to get there, and the patience.
   package static func extended(
-    _ deadline: Timestamp, idle: Timestamp, last: Timestamp, share: Double, now: Timestamp,
+    _ deadline: Timestamp, idle: Timestamp, last: Timestamp, _ progress: Progress, now: Timestamp,
     _ policy: CoordinatorPolicy
   ) -> Timestamp {
-    let done = share.isFinite ? min(1, max(0, share)) : 0
-    let reach = idle.adding(seconds: done * max(0, last.seconds(since: idle)))
+    var reach = idle.adding(seconds: progress.share * max(0, last.seconds(since: idle)))
+    if let latest = progress.latest {
+      let patience = policy.patienceFactor * Double(policy.silenceSeconds)
+      let took = max(0, latest.seconds(since: progress.issued))
+      reach = max(idle, min(reach, latest.adding(seconds: took + patience)))
+    }
     return max(deadline, min(reach, now.adding(seconds: policy.silenceSeconds)))
   }
 }

@@ -1,9 +1,9 @@
-/// Draws who may be given the replica that a unit still lacks, so that no two accounts can arrange to
-/// compute the same unit.
+/// Draws who may be given the replica that a unit still lacks, so that no two accounts can arrange
+/// to compute the same unit.
 ///
 /// A keyed hash of unit, time and account gives each account a lot between 0 and 1. Lots below a
-/// bound win. At first the bound lets one account of all win on average, and twice as many after each
-/// epoch in which nobody took the unit. The draw needs no state: only the secret is kept.
+/// bound win. At first the bound lets one account of all win on average, and twice as many after
+/// each epoch in which nobody took the unit. The draw needs no state: only the secret is kept.
 package struct Sortition: Hashable, Sendable {
   private let low: UInt64
   private let high: UInt64

@@ -36,8 +36,14 @@ package struct PresentWorker: Hashable, Sendable {
   }
 }
 
-/// Says in words why a batch does not get on.
-package struct WaitReasons: Sendable {
+/// Says in words why a batch or a fine-tuning job does not get on.
+package struct WaitReasons: Hashable, Sendable {
+  /// What its units are made of.
+  package enum Work: Hashable, Sendable {
+    case requests
+    case training
+  }
+
   /// Units that want a replica, which one account alone takes part in.
   package struct Alone: Hashable, Sendable {
     package var account: String
@@ -58,18 +64,23 @@ package struct WaitReasons: Sendable {
   package var activeMinutes: Int
   /// The pool's workers that are not away.
   package var workers: [PresentWorker]
-  /// The batch's queues with anything to hand out.
+  /// Its queues with anything to hand out.
   package var queues: [WorkQueue]
   package var alone: [Alone] = []
+  /// Units that want a replica and that every account of the pool has taken part in, of several.
+  package var exhaustedUnits = 0
   /// Units that are open, and requests in none.
   package var pending: Int
   package var runningReplicas = 0
-  /// Those of workers that say nothing any more.
+  /// Running replicas whose workers have not been heard of lately.
   package var silentReplicas = 0
   package var awaitingReplay = 0
-  /// What runs, for a sentence.
+  /// Those of them that workers called invalid.
+  package var calledInvalid = 0
+  package var work = Work.requests
+  /// The model in words, such as `model tiny`; the batch where no model is known.
   package var model = "this batch"
-  /// Units that workers called invalid, when none of the batch was computed.
+  /// Units that workers called invalid, when none was computed.
   package var refusedUnits = 0
 
   package init(
@@ -84,23 +95,29 @@ package struct WaitReasons: Sendable {
 
   private var free: [PresentWorker] { workers.filter { $0.standing == .free } }
 
-  /// Empty when the batch does not wait.
+  /// Empty when nothing waits.
   package func sentences() -> [String] {
     var sentences = pending > 0 ? stopped().map { [$0] } ?? handedOut() : []
     if silentReplicas > 0, silentReplicas == runningReplicas {
       sentences.append(
-        "\(Self.count(silentReplicas, "unit is", "units are")) held by workers that say nothing any "
-          + "more, until their leases end.")
+        "\(Self.count(silentReplicas, "unit is", "units are")) held by workers that say nothing "
+          + "any more, until their leases end.")
     }
     if refusedUnits > 0 {
       sentences.append(
         "No unit of \(model) could be computed so far: workers called \(refusedUnits) of them "
-          + "invalid. Lines that failed say why.")
+          + (work == .requests ? "invalid. Lines that failed say why." : "invalid."))
     }
-    if awaitingReplay > 0 {
+    let disputed = awaitingReplay - calledInvalid
+    if disputed > 0 {
       sentences.append(
-        "\(Self.units(awaitingReplay, "with disputed or lost results")) "
+        "\(Self.units(disputed, "with disputed or lost results")) "
           + "for the coordinator's own machine.")
+    }
+    if calledInvalid > 0 {
+      sentences.append(
+        "\(Self.units(calledInvalid, "that workers called invalid")) "
+          + "for the coordinator's own machine, which finds out who is right.")
     }
     return sentences
   }
@@ -110,7 +127,8 @@ package struct WaitReasons: Sendable {
     switch leasing {
     case .paused: return "The coordinator's operator has paused the handing out of units."
     case .draining:
-      return "The coordinator's operator prepares maintenance: no units are handed out until it is over."
+      return
+        "The coordinator's operator prepares maintenance: no units are handed out until it is over."
     case .open: break
     }
     if workers.isEmpty {
@@ -118,16 +136,33 @@ package struct WaitReasons: Sendable {
         + "\(activeMinutes) minutes."
     }
     guard free.isEmpty else { return nil }
-    return "No worker of the \(pool.rawValue) pool may be given work: "
-      + Self.list([
-        Self.count(held(.banned), "is banned", "are banned"),
-        Self.count(held(.suspended), "is suspended after a wrong result", "are suspended after wrong results"),
-        Self.count(held(.heldOff), "waits after a failed unit", "wait after failed units"),
-      ]) + "."
+    return "No worker of the \(pool.rawValue) pool may be given work: \(Self.standings(workers))."
   }
 
-  private func held(_ standing: PresentWorker.Standing) -> Int {
-    workers.count { $0.standing == standing }
+  /// How many workers are not free, by what keeps work from them.
+  private static func standings(_ workers: [PresentWorker]) -> String {
+    func held(_ standing: PresentWorker.Standing) -> Int {
+      workers.count { $0.standing == standing }
+    }
+    return list([
+      count(held(.banned), "is banned", "are banned"),
+      count(held(.suspended), "is suspended after a wrong result", "are suspended after wrong results"),
+      count(held(.heldOff), "waits after a failed unit", "wait after failed units"),
+    ])
+  }
+
+  /// What is with the other accounts of the pool, in words that continue "no other account of it",
+  /// when none of them can be given a unit.
+  ///
+  /// - Parameter others: their workers.
+  private func absence(of others: [PresentWorker]) -> String {
+    let held = others.filter { worker in
+      worker.standing != .free && queues.contains(where: worker.fits)
+    }
+    if others.isEmpty { return "is active." }
+    if held.isEmpty { return "is active with a machine that can take it." }
+    return (held.count < others.count ? "with a machine that can take it " : "")
+      + "may be given work: \(Self.standings(held))."
   }
 
   private func handedOut() -> [String] {
@@ -139,7 +174,14 @@ package struct WaitReasons: Sendable {
       sentences.append(
         "Too few accounts: \(Self.units(group.units, "run by \(runner)")) for a worker "
           + "of a second account, and no other account of the \(pool.rawValue) pool "
-          + (free.count == fitting.count ? "is active." : "is active with a machine that can take it."))
+          + absence(of: workers.filter { $0.account != group.account }))
+    }
+    if exhaustedUnits > 0 {
+      sentences.append(
+        "Too few accounts: \(Self.units(exhaustedUnits, "run by several accounts")) for a worker of "
+          + "another one, and no other account of the \(pool.rawValue) pool "
+          // Who is free has taken part in them.
+          + absence(of: workers.filter { worker in !free.contains { $0.account == worker.account } }))
     }
     if sentences.isEmpty, runningReplicas == 0, let reason = turn(fitting) {
       sentences.append(reason)
@@ -159,20 +201,24 @@ package struct WaitReasons: Sendable {
     let memory = UnitMemory.leastBytes(queue.cost, queue.cache)
     let offered = free.compactMap { $0.profile?.memoryLimitBytes }.max() ?? 0
     let room = free.compactMap { $0.profile?.cacheFreeBytes }.max() ?? 0
-    return "No worker of the \(pool.rawValue) pool can take \(queue.models.first ?? "the model") now: "
+    return
+      "No worker of the \(pool.rawValue) pool can take \(queue.models.first ?? "the model") now: "
       + Self.list([
         Self.count(reasons[.needsMoreMemory] ?? 0, "offers", "offer").map {
-          "\($0) too little memory (it needs \(Self.megabytes(memory)), the most that one offers is "
-            + "\(Self.megabytes(offered)))"
+          "\($0) too little memory (it needs \(Self.megabytes(memory)), the most that one offers "
+            + "is \(Self.megabytes(offered)))"
         },
         Self.count(reasons[.needsMoreDisk] ?? 0, "has", "have").map {
-          "\($0) too little room in the cache (it needs \(Self.megabytes(queue.cost.diskBytes)), the "
-            + "most is \(Self.megabytes(room)))"
+          "\($0) too little room in the cache (it needs \(Self.megabytes(queue.cost.diskBytes)), "
+            + "the most is \(Self.megabytes(room)))"
         },
         Self.count(
           reasons[.notChosen] ?? 0, "takes other work by its owner's choice",
           "take other work by their owners' choice"),
         Self.count(reasons[.otherPool] ?? 0, "serves another pool", "serve another pool"),
+        Self.count(
+          reasons[.failedLately] ?? 0, "could not compute units of it lately",
+          "could not compute units of it lately"),
       ]) + "."
   }
 
@@ -188,8 +234,10 @@ package struct WaitReasons: Sendable {
     }
     if asked.contains(where: { !$0.isBusy && ($0.passedOver[.needsMoreMemory] ?? 0) > 0 }) {
       let offered = asked.filter { !$0.isBusy }.compactMap { $0.profile?.memoryLimitBytes }.max() ?? 0
-      return "Its requests are too long for the memory of the workers that are free: the most that "
-        + "one offers is \(Self.megabytes(offered))."
+      let needed =
+        work == .requests ? "Its requests are too long for" : "One of its units needs more than"
+      return "\(needed) the memory of the workers that are free: the most that one offers is "
+        + "\(Self.megabytes(offered))."
     }
     return nil
   }
@@ -202,7 +250,7 @@ package struct WaitReasons: Sendable {
     count == 1 ? "1 \(one)" : "\(count) \(many)"
   }
 
-  /// Nil for none.
+  /// The count in words; nil for a count of 0.
   private static func count(_ count: Int, _ one: String, _ many: String) -> String? {
     count == 0 ? nil : (Self.count(count, one, many) as String)
   }

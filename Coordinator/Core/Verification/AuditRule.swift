@@ -1,8 +1,8 @@
 /// Says how likely the trusted machine computes again what a quorum accepted.
 ///
 /// Two accounts that belong to one person can agree on anything, and nothing but such a draw finds
-/// it. So it is the likelier the less is known of those who agreed: an account is *established* once
-/// different established accounts, or the trusted machine, have confirmed results of it.
+/// it. So it is the likelier the less is known of those who agreed: an account is *established*
+/// once different established accounts, or the trusted machine, have confirmed results of it.
 package struct AuditRule: Hashable, Sendable {
   /// Confirmations that make an account established: each established partner counts once, and so
   /// does each unit that the trusted machine confirmed.

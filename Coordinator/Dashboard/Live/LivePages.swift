@@ -5,11 +5,12 @@ import Hummingbird
 import ServiceLifecycle
 import Synchronization
 
-/// Sends the main part of pages to those who watch them, whenever it changes, and keeps what those see
-/// who only load a page.
+/// Sends the main part of pages to those who watch them, whenever it changes, and keeps what those
+/// see who only load a page.
 ///
-/// However many look at a page, it is made once an interval at most. All watched pages together take
-/// `share` of one processor at most: the more of them there are, the longer each stays as it is.
+/// However many look at a page, it is made once an interval at most. All watched pages together
+/// take `share` of one processor at most: the more of them there are, the longer each stays as it
+/// is.
 package final class LivePages: Sendable {
   /// How often a watched page is looked at.
   let interval: Duration
@@ -18,7 +19,7 @@ package final class LivePages: Sendable {
   let silence: Duration
   /// Streams at once; who comes later has a page that does not change.
   let limit: Int
-  /// Those of one address.
+  /// Watched pages of one address (of IPv6, one network of 64 bits), at most.
   let limitPerAddress: Int
 
   /// The part of a processor's time that making watched pages again may take.

@@ -80,14 +80,26 @@ struct LeaderboardPage: PageContent {
     }
   }
 
+  /// Everything that pages in one order show.
+  struct Standing: Sendable {
+    let ranking: Ranking
+    let ranked: [RankedAccount]
+    /// Those of them that agreed to be named.
+    let named: [RankedAccount]
+    /// Markup; nil when nobody is named.
+    let chart: String?
+
+    /// Pages that the named ones fill.
+    var pages: Int {
+      max(1, (named.count + LeaderboardPage.rowsOnAPage - 1) / LeaderboardPage.rowsOnAPage)
+    }
+  }
+
   /// - Parameters:
   ///   - choice: a page after the last one shows the last one.
   ///   - viewer: the id of the account that is signed in.
-  ///   - chart: markup.
-  init(
-    _ ranking: Ranking, ranked: [RankedAccount], choice: Choice, viewer: String?,
-    chart: String?
-  ) {
+  init(_ standing: Standing, choice: Choice, viewer: String?) {
+    let (ranking, ranked, named) = (standing.ranking, standing.ranked, standing.named)
     asOf = Spelling.time(ranking.takenAt)
     asOfTime = Spelling.machineTime(ranking.takenAt)
     orders = RankingOrder.allCases.map { order in
@@ -97,8 +109,7 @@ struct LeaderboardPage: PageContent {
     }
     let teamIDs = Dictionary(
       ranking.teams.map { ($0.name, $0.id) }, uniquingKeysWith: { first, _ in first })
-    let named = ranked.filter(\.account.isNamed)
-    let pages = max(1, (named.count + Self.rowsOnAPage - 1) / Self.rowsOnAPage)
+    let pages = standing.pages
     let page = min(choice.page, pages)
     let first = (page - 1) * Self.rowsOnAPage
     rows = named.dropFirst(first).prefix(Self.rowsOnAPage).map {
@@ -114,7 +125,7 @@ struct LeaderboardPage: PageContent {
     unnamed = Self.unnamed(ranked.map(\.account).filter { !$0.isNamed })
     own = ranked.first { $0.account.id == viewer }.map { Self.own($0, of: ranked.count) }
     spans = choice.span.choices { span in choice.with { $0.span = span } }
-    self.chart = chart
+    chart = standing.chart
     teams = ranking.teams.filter { $0.members > 0 }.prefix(Self.shownTeams).map(Team.init)
     hasTeams = !teams.isEmpty
   }
@@ -180,29 +191,48 @@ extension DashboardRoutes {
     choice.order = visit.query.order
     choice.page = visit.query.page
     choice.span = visit.query.span
-    let now = environment.now()
-    let ranking = try await environment.store.ranking(now: now)
-    let ranked = RankedAccount.all(ranking.accounts, by: choice.order)
     return LeaderboardPage(
-      ranking, ranked: ranked, choice: choice, viewer: visit.visitor.account?.account.id,
-      chart: try await leadersChart(ranked, choice: choice, now: now))
+      try await standing(choice.order, choice.span), choice: choice,
+      viewer: visit.visitor.account?.account.id)
+  }
+
+  /// A page after the last one is the last one.
+  @Sendable func lastPage(_ query: PageQuery) async throws -> PageQuery {
+    guard query.page > 1 else { return query }
+    var query = query
+    query.page = min(query.page, try await standing(query.order, query.span).pages)
+    return query
+  }
+
+  /// Who stands where, as it was a moment ago.
+  private func standing(
+    _ order: RankingOrder, _ span: ChartSpan
+  ) async throws -> LeaderboardPage.Standing {
+    try await standings.value(for: "\(order.rawValue) \(span.rawValue)") {
+      let ranking = try await environment.ranking()
+      let ranked = RankedAccount.all(ranking.accounts, by: order)
+      let chart = try await leadersChart(
+        ranked, order: order, span: span, now: environment.now())
+      return LeaderboardPage.Standing(
+        ranking: ranking, ranked: ranked, named: ranked.filter(\.account.isNamed), chart: chart)
+    }
   }
 
   /// The first accounts over time; nil when nobody is named.
   private func leadersChart(
-    _ ranked: [RankedAccount], choice: LeaderboardPage.Choice, now: Timestamp
+    _ ranked: [RankedAccount], order: RankingOrder, span: ChartSpan, now: Timestamp
   ) async throws -> String? {
     let leaders = ranked.map(\.account).filter { $0.isNamed && $0.contribution.accepted > 0 }
       .prefix(LineChart.mostSeries)
     guard !leaders.isEmpty else { return nil }
-    let period = choice.span.period(today: Day(containing: now))
+    let period = span.period(today: Day(containing: now))
     var series: [LineChart.Series] = []
     for leader in leaders {
       let history = try await environment.store.history(
         of: .account(id: leader.id), from: period.first, through: period.last)
       series.append(LineChart.Series(name: leader.name, history: history))
     }
-    let isTokens = choice.order == .tokens
+    let isTokens = order == .tokens
     let unit = isTokens ? "tokens" : "credit"
     let who = leaders.count == 1 ? leaders[0].name : "the first \(leaders.count) named accounts"
     return LineChart(

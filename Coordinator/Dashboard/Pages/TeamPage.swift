@@ -77,8 +77,10 @@ extension DashboardRoutes {
   func team(_ visit: PageVisit) async throws -> TeamPage {
     let text = try visit.pathID()
     let now = environment.now()
-    let ranking = try await environment.store.ranking(now: now)
-    guard let id = Int(text), let team = ranking.teams.first(where: { $0.id == id }) else {
+    // One spelling alone: every other would be made again.
+    guard let id = Int(text), String(id) == text else { throw APIError.noSuch("team", text) }
+    let ranking = try await environment.ranking()
+    guard let team = ranking.teams.first(where: { $0.id == id }) else {
       throw APIError.noSuch("team", text)
     }
     let span = visit.query.span

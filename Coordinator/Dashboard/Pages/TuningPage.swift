@@ -21,6 +21,8 @@ struct TuningPage: PageContent {
   let heldOut: String?
   let heldOutBefore: String?
   let failure: String?
+  let reasons: [String]
+  let hasReasons: Bool
 
   /// A line of the table.
   struct Round {
@@ -30,7 +32,9 @@ struct TuningPage: PageContent {
     let heldOutLoss: String
   }
 
-  init(_ job: FineTuningJobRecord, _ published: [FineTuningRoundRecord]) {
+  init(_ job: FineTuningJobRecord, _ published: [FineTuningRoundRecord], reasons: [String]) {
+    self.reasons = reasons
+    hasReasons = !reasons.isEmpty
     title = "Job \(job.id)"
     id = job.id
     model = job.job.model
@@ -106,6 +110,8 @@ extension DashboardRoutes {
     guard let job = try await environment.store.fineTuningJob(id, key: nil) else {
       throw StoreError(.notFound, "There is no job '\(id.prefix(100))'.")
     }
-    return TuningPage(job, try await environment.store.fineTuningRounds(of: id, key: nil))
+    return TuningPage(
+      job, try await environment.store.fineTuningRounds(of: id, key: nil),
+      reasons: try await environment.waitReasons(ofFineTuningJob: id, key: nil))
   }
 }

@@ -29,9 +29,14 @@ enum UnitText {
     switch unit.state {
     case .open: open(unit)
     case .awaitingReplay:
-      unit.reason == WorkUnit.ReplayReason.disagreement.rawValue
-        ? "Results differ: the coordinator's own machine computes it to see who is right."
-        : "Workers lost it too often: the coordinator's own machine computes it."
+      switch unit.reason.flatMap(WorkUnit.ReplayReason.init(rawValue:)) {
+      case .disagreement:
+        "Results differ: the coordinator's own machine computes it to see who is right."
+      case .calledInvalid:
+        "Workers called it invalid: the coordinator's own machine tries it to see who is right."
+      case .lostReplicas, nil:
+        "Workers lost it too often: the coordinator's own machine computes it."
+      }
     case .accepted: accepted(unit)
     case .failed: unit.reason ?? "It could not be computed."
     case .cancelled: "No job needs it any more."

@@ -26,14 +26,16 @@ extension CoordinatorSetting {
       .list(\.hostNames)),
     .init(
       "certificate",
-      "The file of a certificate chain (PEM) of your own, taken up when it changes; null: it issues one.",
+      "The file of a certificate chain (PEM) of your own, taken up when it changes; null: it "
+        + "issues one.",
       .optionalText(\.certificate)),
     .init(
       "certificate_key", "The file of the key (PEM) of `certificate`.",
       .optionalText(\.certificateKey)),
     .init(
       "replay_threads",
-      "Threads for replaying units on which workers disagree, and for audits, at most as many as the machine gives; 0 leaves that to another process.",
+      "Threads for replaying units on which workers disagree, and for audits, at most as many as "
+        + "the machine gives; 0 leaves that to another process.",
       .integer(\.replayThreads, 0...1024)),
     .init(
       "validations_at_once", "Batches that are validated side by side.",
@@ -59,21 +61,24 @@ extension CoordinatorSetting {
       .integer(\.livePagesPerAddress, 0...100_000)),
     .init(
       "connections",
-      "Connections at once; later ones wait. Half the file descriptors that the system allows are the most.",
+      "Connections at once; later ones wait. Half the file descriptors that the system allows are "
+        + "the most.",
       .integer(\.connections.connections, 16...1_000_000)),
     .init(
       "connections_per_address",
-      "Connections at once from one address (of IPv6, one network of 64 bits); more are closed. A worker "
-        + "needs up to 4, and all that share one router share an address. At most half of all connections.",
+      "Connections at once from one address (of IPv6, one network of 64 bits); more are closed. A "
+        + "worker needs up to 4, and all that share one router share an address. At most half of "
+        + "all connections.",
       .integer(\.connections.connectionsPerAddress, 8...1_000_000)),
     .init(
       "request_seconds",
-      "Seconds in which a request has to arrive, and a second more for every `request_bytes_per_second` "
-        + "of its body; a connection that is slower is closed.",
+      "Seconds in which a request has to arrive, and a second more for every "
+        + "`request_bytes_per_second` of its body; a connection that is slower is closed.",
       .integer(\.connections.requestSeconds, 1...86_400)),
     .init(
       "request_bytes_per_second",
-      "Bytes a second that the body of a request has to come with on average after `request_seconds`.",
+      "Bytes a second that the body of a request has to come with on average after "
+        + "`request_seconds`.",
       .integer(\.connections.requestBytesPerSecond, 1...1_000_000_000)),
     .init(
       "stalled_seconds",
@@ -116,13 +121,16 @@ extension CoordinatorSetting {
       .integer(\.policy.heartbeatSeconds, 1...86_400)),
     .init(
       "silence_seconds",
-      "Seconds of silence after which a worker's unit may go to another, not before its first deadline.",
+      "Seconds of silence after which a worker's unit may go to another, not before its first "
+        + "deadline.",
       .integer(\.policy.silenceSeconds, 1...86_400)),
     .init(
-      "deadline_factor", "A lease ends first after this many times the time that it should take.",
+      "deadline_factor",
+      "A lease of a silent worker ends after this many times the time that the unit should take, and after five times silence_seconds at most.",
       .number(\.policy.deadlineFactor, factors)),
     .init(
-      "extension_factor", "Signs of progress extend a lease to this many times that time,",
+      "extension_factor",
+      "Signs of progress extend a lease to this many times that time, as far as the progress is plausible,",
       .number(\.policy.extensionFactor, factors)),
     .init(
       "minimum_extension_seconds", "but at least to this many seconds,",
@@ -141,19 +149,21 @@ extension CoordinatorSetting {
   private static let verification: [CoordinatorSetting] = [
     .init(
       "quorum",
-      "Accounts whose results must be equal in the public pool, for units that are cut from now on.",
+      "Accounts whose results must be equal in the public pool, for units that are cut from "
+        + "now on.",
       .integer(\.policy.quorum, 2...16)),
     .init(
       "audit_share",
-      "The share of the units that a quorum accepted which the coordinator's own machine computes again, drawn "
-        + "by lot, from 0 (none) to 1. It holds where all accounts that agreed are established: 5 results of "
-        + "each were confirmed by the coordinator's own machine or by different established accounts. Where "
-        + "only some are, it counts five times; where none is, twenty times.",
+      "The share of the units that a quorum accepted which the coordinator's own machine computes "
+        + "again, drawn by lot, from 0 (none) to 1. It holds where all accounts that agreed are "
+        + "established: 5 results of each were confirmed by the coordinator's own machine or by "
+        + "different established accounts. Where only some are, it counts five times; where none "
+        + "is, twenty times.",
       .number(\.policy.auditShare, 0.0...1.0)),
     .init(
       "maximum_lost_replicas",
-      "Replicas of a unit that may be lost before the coordinator's own machine takes it, by as many "
-        + "accounts (by all where there are fewer).",
+      "Replicas of a unit that may be lost before the coordinator's own machine takes it, by as "
+        + "many accounts (by all where there are fewer).",
       .integer(\.policy.maximumLostReplicas, 1...1000)),
     .init(
       "maximum_replays", "Attempts of that machine before the unit's requests fail.",
@@ -167,14 +177,14 @@ extension CoordinatorSetting {
       .integer(\.policy.suspensionSeconds, seconds)),
     .init(
       "account_hold_seconds",
-      "Seconds without work for all workers of an account after the first of them gave a wrong result; after "
-        + "others of them did within 30 days, `suspension_seconds` doubled for each. An account has one such "
-        + "worker free for each 1000 accepted results.",
+      "Seconds without work for all workers of an account after the first of them gave a wrong "
+        + "result; after others of them did within 30 days, `suspension_seconds` doubled for each. "
+        + "An account has one such worker free for each 1000 accepted results.",
       .integer(\.policy.accountHoldSeconds, seconds)),
     .init(
       "failure_backoff_seconds",
-      "Seconds without work after a worker failed at a unit or let its lease end in silence, doubled for "
-        + "each further one in a row.",
+      "Seconds without work after a worker failed at a unit or let its lease end in silence, "
+        + "doubled for each further one in a row.",
       .integer(\.policy.failureBackoffSeconds, seconds)),
   ]
 
@@ -209,7 +219,8 @@ extension CoordinatorSetting {
       .integer(\.limits.resultBytes, 4096...(1 << 32))),
     .init(
       "certificate_seconds",
-      "Seconds that a worker's certificate is valid; workers renew it in time, or up to 90 days late.",
+      "Seconds that a worker's certificate is valid; workers renew it in time, or up to 90 days "
+        + "late.",
       .integer(\.limits.certificateSeconds, 60...(10 * 31_536_000))),
     .init(
       "default_chat_tokens",

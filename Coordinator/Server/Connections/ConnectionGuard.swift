@@ -5,8 +5,9 @@ import NIOHTTP1
 /// Keeps one connection within its limits.
 ///
 /// - A request has to arrive in time (`RequestArrival`), and its answer has to be taken.
-/// - When a request is answered before all of it came, the connection ends after the answer; a little of
-///   the rest is read and dropped, so that the client is not reset before it sees the answer.
+/// - When a request is answered before all of it came, the connection ends after the answer; a
+///   little of the rest is read and dropped, so that the client is not reset before it sees the
+///   answer.
 /// - A request without `Host` is refused (RFC 9112, section 3.2).
 /// - Of one address, only so many connections are served.
 final class ConnectionGuard: ChannelDuplexHandler {

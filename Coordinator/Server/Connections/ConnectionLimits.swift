@@ -12,13 +12,13 @@ package struct ConnectionLimits: Hashable, Sendable {
   package var requestSeconds = 60
   /// and one more for this many bytes of its body.
   package var requestBytesPerSecond = 256
-  /// Seconds without progress after which an answer that the client does not take is given up: enough for
-  /// a worker that is allowed a kilobyte a second to empty the buffers on the way.
+  /// Seconds without progress after which an answer that the client does not take is given up:
+  /// enough for a worker that is allowed a kilobyte a second to empty the buffers on the way.
   package var stalledSeconds = 900
 
   /// Bytes of a refused request that are still read, so that the client sees the answer.
   package static let lateBytes = 1 << 20
-  /// Seconds for which they are.
+  /// Seconds for which that is read.
   package static let lateSeconds = 5
 
   package init() {}
@@ -35,7 +35,7 @@ package struct ConnectionLimits: Hashable, Sendable {
   /// File descriptors with which all connections can be had.
   var descriptors: Int { 2 * connections + Self.otherDescriptors }
 
-  /// Database, listener, threads.
+  /// File descriptors of database, listener and threads, which are no connections.
   private static let otherDescriptors = 64
 }
 

@@ -21,5 +21,7 @@ struct GuardedHTTPChannel: ServerChildChannel {
     }
   }
 
-  func handle(value: Value, logger: Logger) async { await base.handle(value: value, logger: logger) }
+  func handle(value: Value, logger: Logger) async {
+    await base.handle(value: value, logger: logger)
+  }
 }

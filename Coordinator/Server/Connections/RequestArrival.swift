@@ -1,7 +1,7 @@
 import NIOCore
 
-/// How a request arrives: what came, and how long the client was waited for. Time in which the server
-/// does not read is not the client's.
+/// How a request arrives: what came, and how long the client was waited for. Time in which the
+/// server does not read is not the client's.
 struct RequestArrival {
   private let limits: ConnectionLimits
   private let announcedBytes: Int?
@@ -15,12 +15,12 @@ struct RequestArrival {
     self.limits = limits
   }
 
-  /// The server wants more.
+  /// The server waits for more of the request from `now` on.
   mutating func wait(from now: NIODeadline) {
     if waitingSince == nil { waitingSince = now }
   }
 
-  /// More came.
+  /// Counts bytes that came, and ends the wait for them.
   mutating func take(_ count: Int, at now: NIODeadline) {
     bytes += count
     if let since = waitingSince { waited = waited + (now - since) }

@@ -4,12 +4,13 @@ import WirePayloads
 import WireProtocol
 
 package extension FolderBlobStore {
-  /// Takes a blob of another folder as it is: as a second name of the same file where both are on one
-  /// disk, else as a copy. A blob's file is never written again, so both names stay what they are.
+  /// Takes a blob of another folder as it is: as a second name of the same file where both are on
+  /// one disk, else as a copy. A blob's file is never written again, so both names stay what they
+  /// are.
   ///
   /// The caller makes names durable (`syncNames`).
-  /// - Returns: the bytes that were copied, 0 for a second name or a blob that is here already; nil when
-  ///   the other folder has none.
+  /// - Returns: the bytes that were copied, 0 for a second name or a blob that is here already; nil
+  ///   when the other folder has none.
   /// - Throws: `FileIOError`.
   func link(_ digest: Digest, of other: FolderBlobStore) async throws -> Int? {
     let (source, target) = (other.path(of: digest), path(of: digest))

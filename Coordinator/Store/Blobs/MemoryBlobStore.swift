@@ -21,6 +21,9 @@ package final class MemoryBlobStore: BlobStore {
 }
 
 package extension MemoryBlobStore {
+  /// Blobs that are there.
+  var count: Int { blobs.withLock { $0.count } }
+
   func contains(_ digest: Digest) async throws -> Bool {
     blobs.withLock { $0[digest] != nil }
   }

@@ -37,8 +37,8 @@ package struct AccountChange: Hashable, Sendable {
     self.teamPauseSeconds = teamPauseSeconds
   }
 
-  /// Seconds between two changes of the team by an account's owner: each change may make a team, whose
-  /// name is then taken.
+  /// Seconds between two changes of the team by an account's owner: each change may make a team,
+  /// whose name is then taken.
   package static let ownersTeamPauseSeconds = 60
 }
 

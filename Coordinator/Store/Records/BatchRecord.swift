@@ -24,7 +24,8 @@ package struct NewBatch: Hashable, Sendable {
 
   package init(
     keyID: String, inputFileID: String, inputBlob: Digest, endpoint: String,
-    completionWindow: String, completionWindowSeconds: Int, metadata: ExactDictionary<String>? = nil,
+    completionWindow: String, completionWindowSeconds: Int,
+    metadata: ExactDictionary<String>? = nil,
     pool: WorkPool = .public, priority: Int = 0, outputExpiresAfterSeconds: Int? = nil,
     lines: Int? = nil
   ) {

@@ -23,7 +23,6 @@ package struct NewFineTuningJob: Hashable, Sendable {
   /// Higher runs first among the jobs and batches of one API key; -100 to 100.
   package var priority: Int
 
-  /// See the properties.
   package init(
     keyID: String, model: String, trainingFileID: String, trainingBlob: Digest,
     validationFileID: String? = nil, validationBlob: Digest? = nil, suffix: String? = nil,
@@ -44,7 +43,6 @@ package struct FineTuningFailure: Error, Codable, Hashable, Sendable {
   package var message: String
   package var param: String?
 
-  /// See the properties.
   package init(code: String, message: String, param: String? = nil) {
     (self.code, self.message, self.param) = (code, message, param)
   }
@@ -92,7 +90,6 @@ package struct RoundMetrics: Codable, Hashable, Sendable {
   package var joined: Int
   package var shards: Int
 
-  /// See the properties.
   package init(losses: [Double], tokens: Int, joined: Int, shards: Int) {
     (self.losses, self.tokens, self.joined, self.shards) = (losses, tokens, joined, shards)
   }
@@ -166,7 +163,6 @@ package struct NewFineTuningUnit: Hashable, Sendable {
   /// What a worker needs in all.
   package var memoryBytes: Int
 
-  /// See the properties.
   package init(
     kind: UnitKind, shard: Int, inputs: Digest, tokens: [Int], flops: Double, memoryBytes: Int
   ) {
@@ -182,13 +178,19 @@ package struct NewFineTuningRound: Hashable, Sendable {
   package var units: [NewFineTuningUnit]
   /// The name under which batches may use the adapter; nil for the first, which has learnt nothing.
   package var checkpoint: ModelRecord?
+  /// Bytes of the blobs that are stored for the round: its adapter and its units' inputs, and for the first
+  /// one the job's examples.
+  package var blobBytes: [Digest: Int]
+  /// Of the first round: tokens that the whole job may run through the model.
+  package var jobTokens = 0
 
-  /// See the properties.
   package init(
-    number: Int, adapter: Digest, units: [NewFineTuningUnit], checkpoint: ModelRecord? = nil
+    number: Int, adapter: Digest, units: [NewFineTuningUnit], checkpoint: ModelRecord? = nil,
+    blobBytes: [Digest: Int] = [:]
   ) {
     (self.number, self.adapter) = (number, adapter)
     (self.units, self.checkpoint) = (units, checkpoint)
+    self.blobBytes = blobBytes
   }
 }
 
@@ -201,7 +203,6 @@ package struct JoinedRound: Hashable, Sendable {
   /// The direction that goes on, a durable `AdapterPayload`.
   package var velocity: Digest?
 
-  /// See the properties.
   package init(number: Int, shards: Set<Int>, metrics: RoundMetrics, velocity: Digest?) {
     (self.number, self.shards) = (number, shards)
     (self.metrics, self.velocity) = (metrics, velocity)

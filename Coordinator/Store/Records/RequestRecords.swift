@@ -63,7 +63,6 @@ package struct RequestOutcome: Hashable, Sendable {
   package var rendering: Data
   package var ending: Ending
 
-  /// See the properties.
   package init(id: String, line: Int, customID: String, rendering: Data, ending: Ending) {
     (self.id, self.line, self.customID) = (id, line, customID)
     (self.rendering, self.ending) = (rendering, ending)
@@ -85,7 +84,6 @@ package struct CompletedRequest: Hashable, Sendable {
   package var replicas: Int
   package var completedAt: Timestamp
 
-  /// See the properties.
   package init(
     unit: Digest, inputs: Digest, result: Digest, firstSequence: Int, sequenceCount: Int,
     verification: Verification, replicas: Int, completedAt: Timestamp

@@ -49,7 +49,8 @@ package struct NewResult: Hashable, Sendable {
   package init(digest: Digest, result: GenerateResultIndex) {
     self.digest = digest
     sequences = (0..<result.count).map {
-      SequenceSummary(tokens: result.tokenCount(of: $0), nonFinite: result.finish(of: $0) == .nonFinite)
+      SequenceSummary(
+        tokens: result.tokenCount(of: $0), nonFinite: result.finish(of: $0) == .nonFinite)
     }
   }
 
@@ -93,7 +94,7 @@ package struct ReplayJob: Hashable, Sendable {
   package var unit: Digest
   package var specification: UnitSpecification
   package var estimatedFlops: Double
-  /// `disagreement`, `lostReplicas`, or `auditReason`.
+  /// `disagreement`, `lostReplicas`, `calledInvalid`, or `auditReason`.
   package var reason: String
   package var deadline: Timestamp
 

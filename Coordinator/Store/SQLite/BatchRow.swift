@@ -148,7 +148,8 @@ extension NewBatch {
         try CanonicalJSON.encode(
           Identity(
             key: keyID, file: inputFileID, endpoint: endpoint, window: completionWindow,
-            pool: pool.rawValue, metadata: try metadata.map { try jsonText($0) }, priority: priority,
+            pool: pool.rawValue, metadata: try metadata.map { try jsonText($0) },
+            priority: priority,
             outputExpiresAfter: outputExpiresAfterSeconds)))
     }
   }

@@ -88,7 +88,8 @@ extension Row {
   func texts(_ column: String) throws -> ExactDictionary<String>? {
     guard let text = try optional(column, as: String.self) else { return nil }
     guard
-      let members = try? JSONReader.parse(Array(text.utf8), file: column, rules: .strict).objectValue
+      let members = try? JSONReader.parse(Array(text.utf8), file: column, rules: .strict)
+        .objectValue
     else { throw Self.damaged(column) }
     var texts = ExactDictionary<String>()
     for (key, value) in zip(members.keys, members.values) {

@@ -77,7 +77,8 @@ extension NewFineTuningJob {
         try CanonicalJSON.encode(
           Identity(
             key: keyID, model: model, training: trainingFileID, pool: pool.rawValue,
-            seed: isSeedGiven ? seed : nil, validation: validationFileID, suffix: suffix, options: options, metadata: try metadata.map { try jsonText($0) },
+            seed: isSeedGiven ? seed : nil, validation: validationFileID, suffix: suffix,
+            options: options, metadata: try metadata.map { try jsonText($0) },
             priority: priority)))
     }
   }
@@ -105,7 +106,9 @@ extension Transaction {
       INSERT INTO fine_tuning_round (job, number, adapter, published_at, checkpoint)
       VALUES (?, ?, ?, ?, ?)
       """, [job.number, round.number, round.adapter, now, identifiers.make("ftckpt_")])
-    try keep(round.adapter, for: job)
+    for blob in [round.adapter] + round.units.map(\.inputs) {
+      try keep(blob, bytes: round.blobBytes[blob] ?? 0, for: job.number)
+    }
     for unit in round.units {
       let specification = UnitSpecification(
         kind: unit.kind, model: plan.model, inputs: unit.inputs, cache: .f32,
@@ -122,11 +125,14 @@ extension Transaction {
     if let checkpoint = round.checkpoint { try insertTuned(checkpoint) }
   }
 
-  /// Keeps a blob for as long as the job, and as evidence after it.
-  func keep(_ blob: Digest, for job: FineTuningRow) throws {
+  /// Keeps a blob for as long as the job, and as evidence after it. Its bytes count for the job's key
+  /// until the blob is gone.
+  func keep(_ blob: Digest, bytes: Int, for job: Int64) throws {
     try db.run(
-      "INSERT INTO fine_tuning_blob (blob, job) VALUES (?, ?) ON CONFLICT DO NOTHING",
-      [blob, job.number])
+      """
+      INSERT INTO fine_tuning_blob (blob, job, bytes) VALUES (?, ?, ?)
+      ON CONFLICT DO UPDATE SET bytes = max(bytes, excluded.bytes)
+      """, [blob, job, bytes])
   }
 
   /// The job's queue of one kind, which begins where the key's active ones are.

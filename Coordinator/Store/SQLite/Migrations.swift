@@ -44,6 +44,12 @@ package enum Migrations {
       try $0.execute(
         sql: "ALTER TABLE batch ADD COLUMN reserved_tokens INTEGER NOT NULL DEFAULT 0")
     }
+    migrator.registerMigration("16: revoked workers, renames, progress") {
+      try $0.execute(sql: memberships)
+    }
+    migrator.registerMigration("17: bytes and tokens of fine-tuning") {
+      try $0.execute(sql: tuningUsage)
+    }
     return migrator
   }
 
@@ -367,6 +373,14 @@ package enum Migrations {
     ) STRICT, WITHOUT ROWID;
     """
 
+  /// What fine-tuning takes of a key's quota: bytes of the blobs that are kept for jobs, and tokens that
+  /// a running job may take. Both are 0 for jobs of before, of which nobody knows them.
+  private static let tuningUsage = """
+    ALTER TABLE fine_tuning_blob ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX fine_tuning_blob_of_job ON fine_tuning_blob (job);
+    ALTER TABLE fine_tuning_job ADD COLUMN reserved_tokens INTEGER NOT NULL DEFAULT 0;
+    """
+
   /// Names of a model outlive its record, since units of a model that was replaced or removed go on.
   /// Keys have numbers so that the newest are known among those of one millisecond.
   private static let volunteers = """
@@ -384,8 +398,8 @@ package enum Migrations {
     ALTER TABLE worker ADD COLUMN machine TEXT;
     """
 
-  /// `likeness` is `NameLikeness.key` of the name; '' for a deleted account. Names of before there was a
-  /// rule may share one.
+  /// `likeness` is `NameLikeness.key` of the name; '' for a deleted account. Names of before there
+  /// was a rule may share one.
   private static let names = """
     ALTER TABLE account ADD COLUMN likeness TEXT NOT NULL DEFAULT '';
     ALTER TABLE account ADD COLUMN team_changed_at INTEGER;
@@ -396,8 +410,9 @@ package enum Migrations {
     """
 
   /// Failures and returns of accounts; how far a lease may be extended, and when it is late; since
-  /// when a unit lacks replicas, and how many accounts (machines in the trusted pool) had one. Speeds
-  /// that workers claimed are replaced by those that their accepted results took since the lease.
+  /// when a unit lacks replicas, and how many accounts (machines in the trusted pool) had one.
+  /// Speeds that workers claimed are replaced by those that their accepted results took since the
+  /// lease.
   private static let leases = """
     ALTER TABLE account ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE account ADD COLUMN backoff_until INTEGER;
@@ -415,7 +430,7 @@ package enum Migrations {
     CREATE INDEX replica_refused ON replica (worker, issued_at) WHERE reason = 'invalidUnit';
     DROP INDEX worker_seen;
     CREATE INDEX worker_seen ON worker
-      (last_seen, suspended_until, backoff_until, trusted, account);
+      (last_seen, suspended_until, backoff_until, banned_at, trusted, account);
     UPDATE worker SET speed = (
       SELECT avg(unit.flops * 1000.0 / max(1, replica.submitted_at - replica.issued_at))
       FROM replica JOIN unit ON unit.number = replica.unit
@@ -431,13 +446,23 @@ package enum Migrations {
         WHERE state = 'awaiting_replay' AND reason = 'lostReplicas');
     """
 
+  /// When a worker's membership was ended, for which certificates alone stood before: a worker may have
+  /// none. Whether a certificate was given with another name. When a lease last got further.
+  private static let memberships = """
+    ALTER TABLE worker ADD COLUMN revoked_at INTEGER;
+    UPDATE worker SET revoked_at = coalesce(deleted_at, last_seen, created_at)
+      WHERE deleted_at IS NOT NULL OR id IN (SELECT worker FROM certificate WHERE revoked = 1);
+    ALTER TABLE certificate ADD COLUMN renames INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE replica ADD COLUMN progress_at INTEGER;
+    """
+
   /// How many accounts a unit wants was not kept before; of open units it follows from the replicas
   /// that they have and miss.
   ///
-  /// `unit.audit` is `due`, `passed` or `failed`; `unit.delivered` is the wrong result that somebody
-  /// was given before an audit found it. `confirmation` has an account's first few confirmations: by
-  /// an established account, or by the trusted machine, which is named by the unit. A replica has a
-  /// second receipt when an audit takes back what the first one gave.
+  /// `unit.audit` is `due`, `passed` or `failed`; `unit.delivered` is the wrong result that
+  /// somebody was given before an audit found it. `confirmation` has an account's first few
+  /// confirmations: by an established account, or by the trusted machine, which is named by the
+  /// unit. A replica has a second receipt when an audit takes back what the first one gave.
   private static let verdicts = """
     ALTER TABLE unit ADD COLUMN wanted INTEGER NOT NULL DEFAULT 2;
     ALTER TABLE unit ADD COLUMN audit TEXT;
@@ -460,6 +485,10 @@ package enum Migrations {
     CREATE TABLE confirmation (
       account TEXT NOT NULL REFERENCES account, by TEXT NOT NULL, PRIMARY KEY (account, by)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX account_suspended ON account (suspended_until) WHERE suspended_until IS NOT NULL;
+    CREATE INDEX account_backoff ON account (backoff_until) WHERE backoff_until IS NOT NULL;
+    CREATE INDEX account_banned ON account (banned_at) WHERE banned_at IS NOT NULL;
+    CREATE INDEX account_returns ON account (returns_until) WHERE returns_until IS NOT NULL;
     CREATE INDEX replica_rejected ON replica (account, submitted_at) WHERE state = 'rejected';
     CREATE TABLE new_receipt (
       sequence INTEGER PRIMARY KEY, previous TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL,

@@ -2,8 +2,8 @@ import CoordinatorCore
 import Synchronization
 import WireProtocol
 
-/// What each worker last asked for work with, and why it got none: for saying why work waits. Lost at
-/// a restart, and complete again once every idle worker has asked.
+/// What each worker last asked for work with, and why it got none: for saying why work waits. Lost
+/// at a restart, and complete again once every idle worker has asked.
 final class RecentRequests: Sendable {
   struct Entry: Sendable {
     var profile: WorkerProfile

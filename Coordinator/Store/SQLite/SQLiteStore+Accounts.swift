@@ -54,8 +54,7 @@ package extension SQLiteStore {
       let id = try db.requireAccountID(named: name)
       for worker in try db.all("SELECT id FROM worker WHERE account = ?", [id]) {
         let worker: String = try worker.value("id")
-        try db.run("UPDATE certificate SET revoked = 1 WHERE worker = ?", [worker])
-        try transaction.takeBack(worker: worker, now: now)
+        try transaction.revoke(worker: worker, now: now)
         try db.run(
           "UPDATE worker SET name = 'deleted', machine = NULL, deleted_at = ? WHERE id = ?",
           [now, worker])
@@ -151,8 +150,8 @@ extension StoreError {
 }
 
 extension Database {
-  /// The account with this name as it is given or as it would be stored: names that were admitted before
-  /// there was a rule are found as they are.
+  /// The account with this name as it is given or as it would be stored: names that were admitted
+  /// before there was a rule are found as they are.
   fileprivate func accountID(named name: String) throws -> String? {
     let row = try first(
       "SELECT id FROM account WHERE name IN (?, ?) AND deleted_at IS NULL ORDER BY name = ? DESC",
@@ -195,7 +194,8 @@ extension Database {
     let likeness = NameLikeness.key(of: name)
     if let other = try first("SELECT name FROM team WHERE likeness = ?", [likeness]) {
       let other: String = try other.value("name")
-      throw StoreError(.conflict, "The name looks like that of the team \(other), which is another.")
+      throw StoreError(
+        .conflict, "The name looks like that of the team \(other), which is another.")
     }
     try run(
       "INSERT INTO team (name, likeness, founder, created_at) VALUES (?, ?, ?, ?)",

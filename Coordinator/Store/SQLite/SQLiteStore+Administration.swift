@@ -205,8 +205,8 @@ extension FleetOverview.Account {
 }
 
 extension Row {
-  /// Until when a worker, or an account, gets no work after wrong results: the later of the columns;
-  /// nil when it does.
+  /// Until when a worker, or an account, gets no work after wrong results: the later of the
+  /// columns; nil when it does.
   func suspension(
     _ columns: [String] = ["suspended_until"], at now: Timestamp
   ) throws -> Timestamp? {

@@ -16,9 +16,14 @@ package extension SQLiteStore {
       if isRetry,
         let row = try db.first(
           """
-          SELECT * FROM batch WHERE fingerprint = ? AND created_at >= ? ORDER BY number DESC LIMIT 1
+          SELECT * FROM batch WHERE fingerprint = ? AND created_at BETWEEN ? AND ?
+          ORDER BY number DESC LIMIT 1
           """,
-          [fingerprint, now.adding(seconds: -StoreLimit.createRetrySeconds)])
+          [
+            // Later ones too, but not from before the clock was set back.
+            fingerprint, now.adding(seconds: -StoreLimit.createRetrySeconds),
+            now.adding(seconds: StoreLimit.createRetrySeconds),
+          ])
       {
         return try BatchRow(row: row).record
       }

@@ -16,13 +16,19 @@ package extension SQLiteStore {
       let db = transaction.db
       if isRetry,
         let row = try FineTuningRow.all(
-          where: "fingerprint = ? AND created_at >= ? ORDER BY number DESC LIMIT 1",
-          [fingerprint, now.adding(seconds: -StoreLimit.createRetrySeconds)], db
+          where: "fingerprint = ? AND created_at BETWEEN ? AND ? ORDER BY number DESC LIMIT 1",
+          [
+            // Later ones too, but not from before the clock was set back.
+            fingerprint, now.adding(seconds: -StoreLimit.createRetrySeconds),
+            now.adding(seconds: StoreLimit.createRetrySeconds),
+          ], db
         ).first
       {
         return row.record
       }
       try transaction.requireQuota(.batch(requests: 0), key: job.keyID, now: now)
+      // How much a job stores is known once its files were read.
+      try transaction.requireQuota(.file(bytes: 1), key: job.keyID, now: now)
       let id = transaction.identifiers.make("ftjob-")
       try db.run(
         """
@@ -38,6 +44,7 @@ package extension SQLiteStore {
           job.priority, now,
         ])
       let row = try FineTuningRow.require(id, db)
+      try transaction.keepFiles(of: row)
       try transaction.note(
         FineTuningEvent("Created fine-tuning job: \(id)"), ofJob: row.number, now: now)
       try transaction.note(
@@ -158,7 +165,10 @@ package extension SQLiteStore {
       let job = try FineTuningRow.require(id, db)
       return try db.first(
         """
-        SELECT 1 FROM fine_tuning_blob WHERE blob = ? AND job = ? UNION ALL
+        SELECT 1 FROM fine_tuning_blob JOIN fine_tuning_job
+          ON fine_tuning_job.number = fine_tuning_blob.job
+          WHERE blob = ? AND job = ? AND blob <> training_blob AND blob IS NOT validation_blob
+          UNION ALL
         SELECT 1 FROM model_blob WHERE blob = ? AND manifest = ? UNION ALL
         SELECT 1 FROM fine_tuning_unit JOIN unit ON unit.number = fine_tuning_unit.unit
           WHERE job = ? AND (unit.inputs = ? OR unit.result = ?) LIMIT 1
@@ -171,6 +181,18 @@ package extension SQLiteStore {
 }
 
 extension Transaction {
+  /// Counts the bytes of a job's files for as long as the job keeps them, also once the files are deleted.
+  fileprivate func keepFiles(of row: FineTuningRow) throws {
+    let job = row.record.job
+    let files = [
+      (job.trainingFileID, job.trainingBlob as Digest?), (job.validationFileID, job.validationBlob),
+    ]
+    for case (let id?, let blob?) in files as [(String?, Digest?)] {
+      let bytes = try db.integer("SELECT bytes FROM file WHERE id = ?", [id])
+      try keep(blob, bytes: bytes, for: row.number)
+    }
+  }
+
   /// The direction is of use only as long as rounds follow.
   func forgetVelocity(of job: FineTuningRow) throws {
     try db.run("UPDATE fine_tuning_job SET velocity = NULL WHERE number = ?", [job.number])

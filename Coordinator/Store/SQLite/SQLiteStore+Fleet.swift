@@ -81,9 +81,10 @@ package extension SQLiteStore {
           "The coordinator's operator has banned the account that the invitation is for.")
       }
       if let present = try db.first(
-        "SELECT id FROM worker WHERE invitation = ? AND public_key = ?",
+        "SELECT id, revoked_at FROM worker WHERE invitation = ? AND public_key = ?",
         [invitationID, worker.publicKey])
       {
+        try present.requireMembership()
         return try WorkerRecord.require(try present.value("id"), db)
       }
       if let reason = try transaction.refusal(ofEnrolmentWith: invitation, now: now) {
@@ -101,32 +102,45 @@ package extension SQLiteStore {
         VALUES (?, (SELECT coalesce(max(number), 0) + 1 FROM worker), ?, ?, ?, ?, ?, ?, ?)
         """,
         [
-          id, try invitation.value("account", as: String.self), Name.cleaned(worker.name) ?? "unnamed",
+          id, try invitation.value("account", as: String.self),
+          Name.cleaned(worker.name) ?? "unnamed",
           try invitation.value("trusted", as: Bool.self), invitationID, worker.publicKey, now, now,
         ])
       return try WorkerRecord.require(id, db)
     }
   }
 
-  func recordCertificate(_ certificate: CertificateRecord, now: Timestamp) async throws -> Bool {
+  func recordCertificate(
+    _ certificate: CertificateRecord, renamingTo name: String?, now: Timestamp
+  ) async throws -> Bool {
     try await write { transaction in
-      let db = transaction.db
-      // A revoked worker is known by its rows.
+      let (db, id) = (transaction.db, certificate.workerID)
+      guard let worker = try db.first("SELECT revoked_at FROM worker WHERE id = ?", [id]) else {
+        throw StoreError(.notFound, "There is no worker \(id).")
+      }
+      // Whoever asked was admitted before; the revocation may have come in between.
+      try worker.requireMembership()
       try db.run(
-        "DELETE FROM certificate WHERE worker = ? AND not_after <= ? AND revoked = 0",
-        [certificate.workerID, now.adding(seconds: -StoreLimit.certificateGraceSeconds)])
+        "DELETE FROM certificate WHERE worker = ? AND not_after <= ?",
+        [id, now.adding(seconds: -StoreLimit.certificateGraceSeconds)])
       // All are given for the same time, so that the end of one tells when it was given; later ends
       // are from before the clock was set back.
       let window = min(86_400, Int(certificate.notAfter.seconds(since: now)) / 3)
       let recent = try db.integer(
         """
-        SELECT count(*) FROM certificate WHERE worker = ? AND not_after > ? AND not_after <= ?
+        SELECT count(*) FROM certificate
+        WHERE worker = ? AND not_after > ? AND not_after <= ? AND renames = ?
         """,
         [
-          certificate.workerID, certificate.notAfter.adding(seconds: -window), certificate.notAfter,
+          id, certificate.notAfter.adding(seconds: -window), certificate.notAfter, name != nil,
         ])
-      guard recent < StoreLimit.certificatesAtOnce else { return false }
-      try transaction.record(certificate)
+      let limit = name == nil ? StoreLimit.certificatesAtOnce : StoreLimit.renamesAtOnce
+      guard recent < limit else { return false }
+      try transaction.record(certificate, renames: name != nil)
+      if let name {
+        try db.run(
+          "UPDATE worker SET name = ? WHERE id = ?", [Name.cleaned(name) ?? "unnamed", id])
+      }
       return true
     }
   }
@@ -140,16 +154,19 @@ package extension SQLiteStore {
       if let known = try certificate.admission(db) { return known }
       guard
         let worker = try db.first(
-          "SELECT public_key, deleted_at FROM worker WHERE id = ?", [id]),
+          "SELECT public_key, revoked_at FROM worker WHERE id = ?", [id]),
         try worker.value("public_key", as: Digest.self) == publicKey
       else { return .unknown }
-      let revoked = try db.first(
-        "SELECT 1 FROM certificate WHERE worker = ? AND revoked = 1 LIMIT 1", [id])
-      if try revoked != nil || worker.optional("deleted_at", as: Timestamp.self) != nil {
-        return .revoked
-      }
+      if try worker.isRevoked { return .revoked }
       try transaction.record(certificate)
       return .admitted(try WorkerRecord.require(id, db))
+    }
+  }
+
+  func certificateEnd(_ fingerprint: Digest) async throws -> Timestamp? {
+    try await read { db in
+      try db.first("SELECT not_after FROM certificate WHERE fingerprint = ?", [fingerprint])?
+        .value("not_after")
     }
   }
 
@@ -157,18 +174,10 @@ package extension SQLiteStore {
     try await read { try WorkerRecord.find(id, $0) }
   }
 
-  func rename(worker id: String, to name: String) async throws {
-    try await write { transaction in
-      try transaction.db.run(
-        "UPDATE worker SET name = ? WHERE id = ?", [Name.cleaned(name) ?? "unnamed", id])
-    }
-  }
-
   func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool {
     try await write { transaction in
       guard try WorkerRecord.find(id, transaction.db) != nil else { return false }
-      try transaction.db.run("UPDATE certificate SET revoked = 1 WHERE worker = ?", [id])
-      try transaction.takeBack(worker: id, now: now)
+      try transaction.revoke(worker: id, now: now)
       return true
     }
   }
@@ -179,22 +188,53 @@ extension CertificateRecord {
   fileprivate func admission(_ db: Database) throws -> WorkerAdmission? {
     guard
       let row = try db.first(
-        "SELECT worker, revoked FROM certificate WHERE fingerprint = ?", [fingerprint])
+        """
+        SELECT certificate.worker, certificate.revoked, worker.revoked_at
+        FROM certificate JOIN worker ON worker.id = certificate.worker WHERE fingerprint = ?
+        """, [fingerprint])
     else { return nil }
     guard try row.value("worker") == workerID else { return .unknown }
-    if try row.value("revoked", as: Bool.self) { return .revoked }
+    if try row.value("revoked", as: Bool.self) || row.isRevoked { return .revoked }
     return .admitted(try WorkerRecord.require(workerID, db))
   }
 }
 
+extension Row {
+  /// Of a row of `worker`: whether the operator ended the membership, or the account was deleted.
+  fileprivate var isRevoked: Bool {
+    get throws { try optional("revoked_at", as: Timestamp.self) != nil }
+  }
+
+  /// - Throws: `StoreError.membershipEnded`.
+  fileprivate func requireMembership() throws {
+    guard try isRevoked else { return }
+    throw StoreError(
+      .membershipEnded,
+      "The coordinator's operator has ended this worker's membership. To join anew, ask for a new "
+        + "invitation.")
+  }
+}
+
 extension Transaction {
-  fileprivate func record(_ certificate: CertificateRecord) throws {
+  /// Ends a worker's membership for good: its certificates, and what it has unverified.
+  func revoke(worker id: String, now: Timestamp) throws {
+    try db.run(
+      "UPDATE worker SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", [now, id])
+    try db.run("UPDATE certificate SET revoked = 1 WHERE worker = ?", [id])
+    try takeBack(worker: id, now: now)
+  }
+
+  /// - Parameter renames: whether the worker got another name with it.
+  fileprivate func record(_ certificate: CertificateRecord, renames: Bool = false) throws {
     try db.run(
       """
-      INSERT INTO certificate (fingerprint, worker, not_after, der) VALUES (?, ?, ?, ?)
+      INSERT INTO certificate (fingerprint, worker, not_after, der, renames) VALUES (?, ?, ?, ?, ?)
       ON CONFLICT DO NOTHING
       """,
-      [certificate.fingerprint, certificate.workerID, certificate.notAfter, certificate.der])
+      [
+        certificate.fingerprint, certificate.workerID, certificate.notAfter, certificate.der,
+        renames,
+      ])
   }
 
   fileprivate func isBanned(account: String) throws -> Bool {
@@ -217,12 +257,20 @@ extension Transaction {
       return "The coordinator's operator has banned a machine that joined with this invitation: "
         + "ask for a new one."
     }
+    if try db.first(
+      "SELECT 1 FROM worker WHERE invitation = ? AND revoked_at IS NOT NULL LIMIT 1",
+      [try invitation.value("id", as: String.self)]) != nil
+    {
+      return "The coordinator's operator has ended the membership of a machine that joined with this "
+        + "invitation: ask for a new one."
+    }
     return nil
   }
 
   /// The account with this name, made when it is new.
   ///
-  /// - Throws: `StoreError.invalid` for what is no name; `.conflict` for a new one that looks like another's.
+  /// - Throws: `StoreError.invalid` for what is no name; `.conflict` for a new one that looks like
+  ///   another's.
   fileprivate func account(named name: String, now: Timestamp) throws -> AccountRecord {
     if let known = try db.first("SELECT * FROM account WHERE name = ?", [name]) {
       return try AccountRecord(row: known)
@@ -234,7 +282,8 @@ extension Transaction {
     let likeness = NameLikeness.key(of: name)
     if let other = try db.first("SELECT name FROM account WHERE likeness = ?", [likeness]) {
       let other: String = try other.value("name")
-      throw StoreError(.conflict, "The name \(name) looks like that of the account \(other): choose another.")
+      throw StoreError(
+        .conflict, "The name \(name) looks like that of the account \(other): choose another.")
     }
     let account = AccountRecord(id: identifiers.make("account_"), name: name, createdAt: now)
     try db.run(

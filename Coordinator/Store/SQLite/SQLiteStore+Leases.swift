@@ -12,6 +12,8 @@ struct ReplicaRow {
   let idleDeadline: Timestamp?
   let lastDeadline: Timestamp
   let flopsDone: Double
+  /// When that last grew; nil when it did not, or not since it is noted.
+  let progressAt: Timestamp?
   let result: Digest?
   let credit: Credit
 
@@ -28,6 +30,7 @@ struct ReplicaRow {
       state: try Replica.State(row: row), issuedAt: try row.value("issued_at"),
       idleDeadline: try row.optional("idle_deadline"),
       lastDeadline: try row.value("last_deadline"), flopsDone: try row.value("flops_done"),
+      progressAt: try row.optional("progress_at"),
       result: try row.optional("result"),
       credit: Credit(micro: try row.value("credit")))
   }
@@ -56,13 +59,16 @@ package extension SQLiteStore {
       let seen = try db.first("SELECT last_seen FROM worker WHERE id = ?", [worker])
       try transaction.touch(worker: worker, lastSeen: try seen?.optional("last_seen"), now: now)
       let done = max(replica.flopsDone, flopsDone.isFinite ? flopsDone : 0)
-      guard let deadline = try transaction.extend(replica, flopsDone: done, now: now) else {
+      let progress = done > replica.flopsDone ? now : replica.progressAt
+      guard
+        let deadline = try transaction.extend(replica, flopsDone: done, progress, now: now)
+      else {
         return HeartbeatResponse(
           verdict: .abandon, deadlineSeconds: 0, reason: replica.state.abandonReason)
       }
       try db.run(
-        "UPDATE replica SET deadline = ?, flops_done = ? WHERE number = ?",
-        [deadline, done, replica.number])
+        "UPDATE replica SET deadline = ?, flops_done = ?, progress_at = ? WHERE number = ?",
+        [deadline, done, progress, replica.number])
       return HeartbeatResponse(
         verdict: .proceed, deadlineSeconds: Int(deadline.seconds(since: now)))
     }
@@ -141,8 +147,10 @@ extension Replica.State {
 
 extension Transaction {
   /// The new deadline of a lease whose worker is alive; nil when it has to stop.
+  ///
+  /// - Parameter latest: when the worker last got further.
   fileprivate func extend(
-    _ replica: ReplicaRow, flopsDone: Double, now: Timestamp
+    _ replica: ReplicaRow, flopsDone: Double, _ latest: Timestamp?, now: Timestamp
   ) throws -> Timestamp? {
     let old: Timestamp
     switch replica.state {
@@ -153,7 +161,9 @@ extension Transaction {
     let before = try UnitRow.require(replica.unit, db)
     let extended = LeaseTerms.extended(
       old, idle: replica.idleDeadline ?? replica.lastDeadline, last: replica.lastDeadline,
-      share: flopsDone / before.estimatedFlops, now: now, policy)
+      LeaseTerms.Progress(
+        issued: replica.issuedAt, latest: latest, share: flopsDone / before.estimatedFlops),
+      now: now, policy)
     guard extended > now else { return nil }
     if replica.state == .expired {
       var row = before
@@ -175,25 +185,27 @@ extension Transaction {
     try settle(row, before: before, actions, summaries: [], now: now)
   }
 
-  /// Accounts with a worker that was there within a day; in the trusted pool its machines.
+  /// Accounts with a worker that was there within a day and is not banned; in the trusted pool its
+  /// machines.
   private func parties(of pool: WorkPool, now: Timestamp) throws -> Int {
-    let since = now.adding(seconds: -86_400)
-    return switch pool {
-    case .public:
-      try db.integer("SELECT count(DISTINCT account) FROM worker WHERE last_seen >= ?", [since])
-    case .trusted:
-      try db.integer("SELECT count(*) FROM worker WHERE last_seen >= ? AND trusted = 1", [since])
-    }
+    let counted = pool == .public ? "count(DISTINCT account)" : "count(*)"
+    return try db.integer(
+      """
+      SELECT \(counted) FROM worker WHERE last_seen >= ? AND (trusted = 1 OR ?)
+        AND banned_at IS NULL
+        AND account NOT IN (SELECT id FROM account WHERE banned_at IS NOT NULL)
+      """, [now.adding(seconds: -86_400), pool == .public])
   }
 
   /// A worker failed at a unit: it waits before it gets another, longer each time in a row. So does
-  /// its account when as many failed in a row as it has workers. Leases from before the last failure
-  /// are part of it: a machine that went away with several failed once.
+  /// its account when as many failed in a row as it has workers. Leases from before the last
+  /// failure are part of it: a machine that went away with several failed once.
   ///
   /// - Parameter leased: when the worker was given the unit.
   func noteFailure(of worker: String, leased: Timestamp, now: Timestamp) throws {
     guard
-      let row = try db.first("SELECT account, failures, failed_at FROM worker WHERE id = ?", [worker])
+      let row = try db.first(
+        "SELECT account, failures, failed_at FROM worker WHERE id = ?", [worker])
     else { throw Row.damaged("replica.worker") }
     if let last: Timestamp = try row.optional("failed_at"), leased < last { return }
     let failures: Int = try row.value("failures") + 1
@@ -208,6 +220,16 @@ extension Transaction {
     try db.run(
       "UPDATE account SET backoff_until = max(ifnull(backoff_until, 0), ?) WHERE id = ?",
       [now.adding(seconds: policy.backoff(afterFailures: times)), account])
+  }
+
+  /// A worker called a unit invalid that the trusted machine computed. That is a failure like another,
+  /// and no wrong result: an old program may know no better. `refusedModels` keeps the model from it.
+  func refute(_ replica: Int64, now: Timestamp) throws {
+    guard
+      let row = try db.first("SELECT worker, issued_at FROM replica WHERE number = ?", [replica])
+    else { throw Row.damaged("replica.number") }
+    try noteFailure(
+      of: try row.value("worker"), leased: try row.value("issued_at"), now: now)
   }
 
   /// A worker gave a unit back though it could compute it: more of them than restarts explain hold

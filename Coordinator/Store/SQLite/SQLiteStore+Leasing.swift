@@ -84,7 +84,7 @@ private struct LeaseCall {
     self.transaction = transaction
     self.request = request
     self.now = now
-    fleet = try FleetPresence(since: now.adding(seconds: -policy.activeSeconds), now: now, db)
+    fleet = try FleetPresence(now: now, policy, db)
     draw = try transaction.draw()
     held = try HeldWork(of: worker, db)
     queues = try QueueRow.active(db)
@@ -100,7 +100,7 @@ private struct LeaseCall {
         nextAddress: administration.nextAddress)
     }
     let limit = unitLimit()
-    var reasons: [IdleReason: Int] = limit > 0 ? [:] : [.paused: 1]
+    var reasons: [IdleReason: Int] = limit > 0 ? [:] : [.holdsEnough: 1]
     while leases.count < limit, leases.isEmpty || seconds < Double(request.secondsWanted) {
       let order = Scheduler.order(queues.map(\.queue), for: profile, present: present, now: now)
       reasons = order.passedOver
@@ -116,8 +116,8 @@ private struct LeaseCall {
       nextAddress: administration.nextAddress)
   }
 
-  /// Units that this call may give. A worker without a measured speed gets one small unit first; one
-  /// that failed has one at a time until a result of it is accepted.
+  /// Units that this call may give. A worker without a measured speed gets one small unit first;
+  /// one that failed has one at a time until a result of it is accepted.
   private func unitLimit() -> Int {
     let wanted =
       profile.flopsPerSecond == nil
@@ -128,7 +128,8 @@ private struct LeaseCall {
 
   /// Workers that are held back need not ask every few seconds.
   private func retryAfter(isIdle: Bool) -> Int {
-    guard isIdle, let until = [profile.suspendedUntil, profile.heldBackUntil].compactMap(\.self).max()
+    guard isIdle,
+      let until = [profile.suspendedUntil, profile.heldBackUntil].compactMap(\.self).max()
     else { return policy.retryAfterSeconds }
     return max(policy.retryAfterSeconds, min(600, Int(until.seconds(since: now).rounded(.up))))
   }
@@ -152,7 +153,7 @@ private struct LeaseCall {
         if room > 0, let unit = try freshUnit(queue, order[rank...], room: room) {
           return (unit, index)
         }
-        reasons[room > 0 ? .needsMoreMemory : .paused, default: 0] += queue.waitingRequests
+        reasons[room > 0 ? .needsMoreMemory : .holdsEnough, default: 0] += queue.waitingRequests
       }
     }
     for isReturning in [false, true] {
@@ -161,7 +162,9 @@ private struct LeaseCall {
         if let unit = try waitingUnit(queue, atMost: nil, isReturning: isReturning) {
           return (unit, index)
         }
-        if isReturning { reasons[.sameAccount, default: 0] += queue.missingReplicas }
+        guard isReturning else { continue }
+        let mayTake = held.room(for: .replicas, in: queue, fleet) > 0
+        reasons[mayTake ? .sameAccount : .holdsEnough, default: 0] += queue.missingReplicas
       }
     }
     return nil
@@ -241,8 +244,8 @@ private struct LeaseCall {
       epochSeconds: policy.drawSeconds(isBusy: queue.waitingRequests > 0))
   }
 
-  /// Whether a unit that was given up here may come back: when nobody else is there, or has taken it
-  /// for long.
+  /// Whether a unit that was given up here may come back: when nobody else is there, or has taken
+  /// it for long.
   private func mayReturn(_ unit: UnitRow) throws -> Bool {
     if let since = unit.wantedSince, now.seconds(since: since) >= Double(policy.activeSeconds) {
       return true
@@ -251,15 +254,12 @@ private struct LeaseCall {
     let isTrusted = unit.unit.pool == .trusted
     return try db.first(
       """
-      SELECT 1 FROM worker WHERE last_seen >= ? AND ifnull(suspended_until <= ?, 1)
-        AND ifnull(backoff_until <= ?, 1) AND (trusted = 1 OR NOT ?)
-        AND CASE WHEN ? THEN id ELSE account END NOT IN (
-          SELECT CASE WHEN ? THEN worker ELSE account END FROM replica WHERE unit = ?) LIMIT 1
+      SELECT 1 FROM worker WHERE \(FleetPresence.condition) AND (trusted = 1 OR NOT :trusted)
+        AND CASE WHEN :trusted THEN id ELSE account END NOT IN (
+          SELECT CASE WHEN :trusted THEN worker ELSE account END FROM replica WHERE unit = :unit)
+      LIMIT 1
       """,
-      [
-        now.adding(seconds: -policy.activeSeconds), now, now, isTrusted, isTrusted, isTrusted,
-        unit.number,
-      ]) == nil
+      FleetPresence.arguments(now: now, policy, ["trusted": isTrusted, "unit": unit.number])) == nil
   }
 
   private mutating func freshUnit(
@@ -289,10 +289,18 @@ private struct LeaseCall {
   private mutating func lease(_ row: UnitRow, _ index: Int) throws {
     let expected = row.estimatedFlops / profile.speed(policy)
     let queue = queues[index].queue
+    let isAwaited = row.kind == .train || row.kind == .validate
+    // A batch's units are cut by time, those that learn by the plan of their job.
+    let usual =
+      isAwaited
+      ? row.estimatedFlops / (try transaction.meanSpeed(now: now) ?? policy.assumedFlopsPerCore)
+      : policy.usualUnitSeconds
     let terms = LeaseTerms(
-      seconds: expected, after: held.flops / profile.speed(policy),
+      LeaseTerms.Expectation(
+        own: expected, queued: held.flops / profile.speed(policy), usual: usual,
+        slowest: row.estimatedFlops / policy.assumedFlopsPerCore),
       downloadBytes: profile.cachedModels.contains(queue.model) ? 0 : queue.cost.diskBytes,
-      isAwaited: row.kind == .train || row.kind == .validate, now: now, policy)
+      isAwaited: isAwaited, now: now, policy)
     let id = transaction.identifiers.make("lease_")
     try db.run(
       """
@@ -335,152 +343,5 @@ private struct LeaseCall {
       "UPDATE queue SET virtual_time = ? WHERE number = ?",
       [queues[index].queue.virtualTime, queue.id])
     try transaction.setVirtualTime(present)
-  }
-}
-
-/// Who is there: workers that asked for work of late and are not held back.
-private struct FleetPresence {
-  private let counts: [WorkPool: (workers: Int, accounts: Int)]
-
-  init(since: Timestamp, now: Timestamp, _ db: Database) throws {
-    let row = try db.first(
-      """
-      SELECT count(*) AS workers, count(DISTINCT account) AS accounts,
-        count(CASE WHEN trusted THEN 1 END) AS trusted_workers,
-        count(DISTINCT CASE WHEN trusted THEN account END) AS trusted_accounts
-      FROM worker WHERE last_seen >= ? AND ifnull(suspended_until <= ?, 1)
-        AND ifnull(backoff_until <= ?, 1)
-      """, [since, now, now])
-    counts = [
-      .public: (try row?.value("workers") ?? 0, try row?.value("accounts") ?? 0),
-      .trusted: (try row?.value("trusted_workers") ?? 0, try row?.value("trusted_accounts") ?? 0),
-    ]
-  }
-
-  func workers(_ pool: WorkPool) -> Int { counts[pool]?.workers ?? 0 }
-  func accounts(_ pool: WorkPool) -> Int { counts[pool]?.accounts ?? 0 }
-}
-
-/// What a worker and its account hold now, queue by queue.
-private struct HeldWork {
-  enum Measure { case requests, replicas }
-
-  private struct Part {
-    var leases = 0
-    var sequences = 0
-  }
-
-  private var own: [Int64: Part] = [:]
-  private var account: [Int64: Part] = [:]
-  /// Of the worker, in all queues.
-  private(set) var leases = 0
-  /// Operations of those that are not done yet.
-  private(set) var flops = 0.0
-
-  init(of worker: WorkerRecord, _ db: Database) throws {
-    for row in try db.all(
-      """
-      SELECT unit.queue, replica.worker, count(*) AS leases,
-        sum(json_array_length(unit.prompt_tokens)) AS sequences,
-        sum(max(0, unit.estimated_flops - replica.flops_done)) AS flops
-      FROM replica JOIN unit ON unit.number = replica.unit
-      WHERE replica.account = ? AND replica.state = 'running' GROUP BY 1, 2
-      """, [worker.accountID])
-    {
-      let queue: Int64 = try row.value("queue")
-      let part = Part(leases: try row.value("leases"), sequences: try row.value("sequences"))
-      account[queue, default: Part()].leases += part.leases
-      account[queue, default: Part()].sequences += part.sequences
-      guard try row.value("worker", as: String.self) == worker.id else { continue }
-      own[queue] = part
-      leases += part.leases
-      flops += try row.value("flops")
-    }
-  }
-
-  mutating func add(_ unit: UnitRow, in queue: WorkQueue) {
-    for path in [\HeldWork.own, \HeldWork.account] {
-      self[keyPath: path][queue.id, default: Part()].leases += 1
-      self[keyPath: path][queue.id, default: Part()].sequences += unit.promptTokens.count
-    }
-    leases += 1
-    flops += unit.estimatedFlops
-  }
-
-  /// Requests or replicas that worker and account may still take of a queue; without a bound as long
-  /// as they hold little of it, so that units are filled up from other queues.
-  func room(for measure: Measure, in queue: WorkQueue, _ fleet: FleetPresence) -> Int {
-    let left = measure == .requests ? queue.waitingRequests : queue.missingReplicas
-    func room(_ part: Part?, share: Double) -> Int {
-      guard let part, part.leases >= LeaseShare.freeLeases else { return .max }
-      let held = measure == .requests ? part.sequences : part.leases
-      return LeaseShare.room(held: held, left: left, share: share)
-    }
-    return min(
-      room(own[queue.id], share: LeaseShare.ofWorker(among: fleet.workers(queue.pool))),
-      room(account[queue.id], share: LeaseShare.ofAccount(among: fleet.accounts(queue.pool))))
-  }
-}
-
-extension Transaction {
-  /// The draw of second accounts, whose secret is made once.
-  fileprivate func draw() throws -> Sortition {
-    let name = "draw_secret"
-    if let row = try db.first("SELECT value FROM setting WHERE name = ?", [name]) {
-      return Sortition(secret: try row.value("value"))
-    }
-    let secret = identifiers.make("")
-    try db.run("INSERT INTO setting (name, value) VALUES (?, ?)", [name, secret])
-    return Sortition(secret: secret)
-  }
-
-  /// Manifests of which a worker called several units invalid of late: it gets no more of them for a
-  /// while.
-  fileprivate func refusedModels(of worker: String, now: Timestamp) throws -> Set<Digest> {
-    Set(
-      try db.all(
-        """
-        SELECT queue.manifest AS model FROM replica JOIN unit ON unit.number = replica.unit
-        JOIN queue ON queue.number = unit.queue
-        WHERE replica.worker = ? AND replica.reason = 'invalidUnit' AND replica.issued_at >= ?
-        GROUP BY 1 HAVING count(*) >= ?
-        """, [worker, now.adding(seconds: -3600), policy.maximumRefusals]
-      ).map { try $0.value("model") })
-  }
-
-  /// Where the key that was served last started.
-  fileprivate func virtualTime() throws -> Double {
-    try db.first("SELECT value FROM setting WHERE name = 'virtual_time'")?.value("value") ?? 0
-  }
-
-  fileprivate func setVirtualTime(_ value: Double) throws {
-    try db.run(
-      """
-      INSERT INTO setting (name, value) VALUES ('virtual_time', ?)
-      ON CONFLICT DO UPDATE SET value = excluded.value
-      """, [value])
-  }
-
-  /// Notes that a worker is there; not more often than needed.
-  func touch(worker: String, lastSeen: Timestamp?, now: Timestamp) throws {
-    if let lastSeen, lastSeen <= now, now.seconds(since: lastSeen) < 20 { return }
-    try db.run("UPDATE worker SET last_seen = ? WHERE id = ?", [now, worker])
-  }
-
-  /// Keeps what a worker says of its machine; writes when that changed. Who says nothing any more is
-  /// forgotten.
-  fileprivate func note(
-    _ machine: MachineFacts?, ofWorker id: String, stored: String?
-  ) throws {
-    let text = try machine.map { try jsonText($0) }
-    guard text != stored else { return }
-    try db.run("UPDATE worker SET machine = ? WHERE id = ?", [text, id])
-  }
-
-  func specification(of unit: Int64) throws -> UnitSpecification {
-    guard let row = try db.first("SELECT specification FROM unit WHERE number = ?", [unit]) else {
-      throw Row.damaged("unit.number")
-    }
-    return try row.json("specification")
   }
 }

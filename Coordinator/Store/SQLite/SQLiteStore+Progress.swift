@@ -14,7 +14,11 @@ package extension SQLiteStore {
       try progress.countReplicas(batch, db)
       try progress.estimate(batch, db)
       if batch.record.state == .inProgress {
-        progress.waitReasons = try waitReasons(batch, progress, now: now, db).sentences()
+        var reasons = try waitReasons(
+          .batch(batch.number), pool: batch.record.pool,
+          open: progress.waitingRequests + progress.units.open, now: now, db)
+        reasons.model = batch.record.model.map { "model \($0)" } ?? reasons.model
+        progress.waitReasons = reasons.sentences()
       }
       if !batch.record.state.hasEnded {
         progress.secondsLeft = max(0, Int(batch.record.times.expires.seconds(since: now)))
@@ -100,83 +104,6 @@ extension BatchProgress {
         Double(sequences)
         * (try ModelCost(row: row)).flops(
           prompt: prompt / sequences, generated: estimate.tokens(limit: max(1, limit / sequences)))
-    }
-  }
-}
-
-extension SQLiteStore {
-  /// Why a batch does not get on, as far as the store sees it.
-  fileprivate func waitReasons(
-    _ batch: BatchRow, _ progress: BatchProgress, now: Timestamp, _ db: Database
-  ) throws -> WaitReasons {
-    var reasons = WaitReasons(
-      pool: batch.record.pool, activeMinutes: policy.activeSeconds / 60,
-      workers: try presentWorkers(of: batch.record.pool, now: now, db),
-      queues: try QueueRow.active(db, batch: batch.number).map(\.queue),
-      pending: progress.waitingRequests + progress.units.open)
-    reasons.leasing = try Administration(db).leasing
-    reasons.runningReplicas = progress.replicas.running
-    reasons.awaitingReplay = progress.units.awaitingReplay
-    reasons.silentReplicas = try db.integer(
-      """
-      SELECT count(*) FROM replica JOIN worker ON worker.id = replica.worker
-      JOIN unit ON unit.number = replica.unit JOIN queue ON queue.number = unit.queue
-      WHERE queue.batch = ? AND replica.state = 'running' AND worker.last_seen < ?
-      """, [batch.number, now.adding(seconds: -policy.silenceSeconds - policy.heartbeatSeconds)])
-    reasons.model = batch.record.model.map { "model \($0)" } ?? reasons.model
-    reasons.refusedUnits = try db.integer(
-      """
-      SELECT count(DISTINCT unit.number) FROM unit JOIN queue ON queue.number = unit.queue
-      JOIN replica ON replica.unit = unit.number
-      WHERE queue.batch = ? AND replica.reason = 'invalidUnit' AND NOT EXISTS (
-        SELECT 1 FROM unit AS done JOIN queue AS other ON other.number = done.queue
-        WHERE other.batch = queue.batch AND done.state = 'accepted')
-      """, [batch.number])
-    reasons.alone = try db.all(
-      """
-      SELECT account.id AS id, CASE WHEN account.named = 1 THEN account.name END AS name,
-        count(*) AS units FROM unit
-      JOIN queue ON queue.number = unit.queue JOIN account ON account.id = unit.sole_account
-      WHERE queue.batch = ? AND unit.missing > 0 GROUP BY account.id ORDER BY account.name
-      """, [batch.number]
-    ).map {
-      WaitReasons.Alone(
-        account: try $0.value("id"), name: try $0.optional("name"), units: try $0.value("units"))
-    }
-    return reasons
-  }
-
-  /// Workers that serve a pool and asked for something lately.
-  private func presentWorkers(
-    of pool: WorkPool, now: Timestamp, _ db: Database
-  ) throws -> [PresentWorker] {
-    try db.all(
-      """
-      SELECT worker.id, worker.account, worker.suspended_until, worker.backoff_until,
-        worker.banned_at, worker.ban_reason, account.banned_at AS account_banned_at,
-        account.ban_reason AS account_ban_reason,
-        EXISTS (SELECT 1 FROM replica WHERE replica.worker = worker.id AND state = 'running') AS busy
-      FROM worker JOIN account ON account.id = worker.account
-      WHERE worker.last_seen >= ? AND (worker.trusted = 1 OR ? = 'public')
-      """, [now.adding(seconds: -policy.activeSeconds), pool.rawValue]
-    ).map { row in
-      func lasts(_ column: String) throws -> Bool {
-        try row.optional(column, as: Timestamp.self).map { $0 > now } ?? false
-      }
-      let standing: PresentWorker.Standing =
-        if try Ban(worker: row) != nil {
-          .banned
-        } else if try lasts("suspended_until") {
-          .suspended
-        } else if try lasts("backoff_until") {
-          .heldOff
-        } else {
-          .free
-        }
-      let asked = requests[try row.value("id")]
-      return PresentWorker(
-        account: try row.value("account"), standing: standing, isBusy: try row.value("busy"),
-        profile: asked?.profile, passedOver: asked?.passedOver ?? [:])
     }
   }
 }

@@ -57,6 +57,10 @@ package extension SQLiteStore {
       row.replay = nil
       row.replayDeadline = nil
       try transaction.settle(row, before: before, actions, summaries: [], now: now)
+      // Who called it invalid may well be right, and then has not caused the work.
+      if case .awaitingReplay(.calledInvalid) = before.unit.state {
+        try transaction.charge(before.replayedAccounts, -before.estimatedFlops, now: now)
+      }
     }
   }
 }
@@ -76,7 +80,8 @@ extension Transaction {
           WHERE running.state = 'awaiting_replay' AND running.replay_deadline > ?)) AS busy
       FROM unit
         LEFT JOIN replica ON replica.unit = unit.number AND (replica.state = 'submitted'
-          OR (unit.reason = 'lostReplicas' AND replica.state IN ('expired', 'abandoned')))
+          OR (unit.reason = 'lostReplicas' AND replica.state IN ('expired', 'abandoned'))
+          OR (unit.reason = 'calledInvalid' AND replica.reason = 'invalidUnit'))
         LEFT JOIN account ON account.id = replica.account
       WHERE unit.state = 'awaiting_replay' AND ifnull(unit.replay_deadline <= ?, 1)
       GROUP BY unit.number HAVING ifnull(busy, 0) = 0
@@ -115,15 +120,16 @@ extension Transaction {
 }
 
 extension UnitRow {
-  /// Those for whose results, or for want of them, the trusted machine computes the unit; nobody for
-  /// an audit.
+  /// Those for whose results, or for want of them, the trusted machine computes the unit: of one that
+  /// was called invalid, those who called it so; nobody for an audit.
   fileprivate var replayedAccounts: Set<String> {
     guard case .awaitingReplay(let reason) = unit.state else { return [] }
     return Set(
       unit.replicas.lazy.filter { replica in
         switch replica.state {
         case .submitted: true
-        case .expired, .abandoned: reason == .lostReplicas
+        case .expired, .abandoned:
+          reason == .lostReplicas || (reason == .calledInvalid && replica.isRefusal)
         default: false
         }
       }.map(\.account))

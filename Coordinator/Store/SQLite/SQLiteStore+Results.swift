@@ -62,13 +62,14 @@ extension Transaction {
   }
 
   /// An accepted result, and nothing else, shows how fast its worker is, and that worker and account
-  /// do not fail any more.
+  /// do not fail any more: unless the worker failed again after it had submitted the result, which
+  /// may have waited for hours.
   private func learn(from replica: Int64, of unit: UnitRow) throws {
     guard let flops = unit.flops,
       let row = try db.first(
         """
-        SELECT replica.worker, replica.account, replica.measured_seconds, worker.speed,
-          worker.trusted
+        SELECT replica.worker, replica.account, replica.measured_seconds, replica.submitted_at,
+          worker.speed, worker.trusted, worker.failed_at
         FROM replica JOIN worker ON worker.id = replica.worker WHERE replica.number = ?
         """, [replica])
     else { throw Row.damaged("replica.number") }
@@ -79,9 +80,15 @@ extension Transaction {
         old, flops: flops, seconds: seconds,
         first: try row.value("trusted") ? .infinity : policy.fastestFirstSpeed)
     }
+    let worker: String = try row.value("worker")
+    try db.run("UPDATE worker SET speed = ? WHERE id = ?", [speed, worker])
+    if let failed: Timestamp = try row.optional("failed_at"),
+      let submitted: Timestamp = try row.optional("submitted_at"), submitted <= failed
+    {
+      return
+    }
     try db.run(
-      "UPDATE worker SET speed = ?, failures = 0, backoff_until = NULL WHERE id = ?",
-      [speed, try row.value("worker", as: String.self)])
+      "UPDATE worker SET failures = 0, backoff_until = NULL WHERE id = ?", [worker])
     try db.run(
       "UPDATE account SET failures = 0, backoff_until = NULL WHERE id = ?",
       [try row.value("account", as: String.self)])
@@ -114,6 +121,7 @@ extension Transaction {
         try learn(from: replica, of: row)
       case .reject(let replica): caught.append(try reject(row, replica, now: now))
       case .revoke(let replica): caught.append(try revoke(row, replica, now: now))
+      case .refute(let replica): try refute(replica, now: now)
       }
     }
     try noteConfirmations(of: row, actions)

@@ -8,13 +8,12 @@ package extension SQLiteStore {
   func activeMachines(
     pool: WorkPool, now: Timestamp
   ) async throws -> (count: Int, flopsPerSecond: Double) {
-    let since = now.adding(seconds: -policy.activeSeconds)
-    return try await read { db in
+    try await read { [policy] db in
       let row = try db.first(
         """
         SELECT count(*) AS count, ifnull(sum(speed), 0.0) AS speed FROM worker
-        WHERE last_seen >= ? AND ifnull(suspended_until <= ?, 1) AND (trusted = 1 OR ?)
-        """, [since, now, pool == .public])
+        WHERE \(FleetPresence.condition) AND (trusted = 1 OR :all)
+        """, FleetPresence.arguments(now: now, policy, ["all": pool == .public]))
       return (try row?.value("count") ?? 0, try row?.value("speed") ?? 0)
     }
   }
@@ -58,13 +57,18 @@ package extension SQLiteStore {
     try await write { transaction in
       let row = try FineTuningRow.require(id, transaction.db)
       guard row.record.state == .validating else { throw Self.notNow(row) }
+      let key = row.record.job.keyID
+      // Others may have begun while nobody knew what this one takes.
+      try transaction.requireQuota(.tokens, key: key, now: now)
+      try transaction.requireQuota(
+        .file(bytes: first.blobBytes.values.reduce(0, +)), key: key, now: now)
       try transaction.db.run(
         """
-        UPDATE fine_tuning_job SET state = 'running', started_at = ?, plan = ?, base = ?
-        WHERE number = ?
-        """, [now, try jsonText(plan), try jsonText(base), row.number])
+        UPDATE fine_tuning_job SET state = 'running', started_at = ?, plan = ?, base = ?,
+          reserved_tokens = ? WHERE number = ?
+        """, [now, try jsonText(plan), try jsonText(base), first.jobTokens, row.number])
       for blob in [plan.training, plan.validation].compactMap(\.self) {
-        try transaction.keep(blob, for: row)
+        try transaction.keep(blob, bytes: first.blobBytes[blob] ?? 0, for: row.number)
       }
       try transaction.publish(first, of: row, plan: plan, now: now)
       let heldOut = plan.validationExamples > 0 ? ", \(plan.validationExamples) are held out" : ""

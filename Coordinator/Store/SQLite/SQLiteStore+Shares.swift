@@ -73,24 +73,28 @@ extension Database {
 
 extension Quota.Usage {
   /// A batch counts by its lines before they are validated, and not at all once it failed; while it
-  /// runs, by the tokens that it may take.
+  /// or a fine-tuning job runs, by the tokens that it may take. A blob that jobs keep counts once, and
+  /// as the file that it is where it is one.
   fileprivate init(key: String, now: Timestamp, _ db: Database) throws {
     let day = now.adding(seconds: -Quota.daySeconds)
+    // What others create at this moment counts; what is from before the clock was set back does not.
+    let end = now.adding(seconds: Quota.daySeconds)
     self.init(
       requests: try db.integer(
         """
         SELECT sum(max(total, lines)) FROM batch
-        WHERE key_id = ? AND created_at > ? AND state <> 'failed'
-        """, [key, day]),
+        WHERE key_id = ? AND created_at > ? AND created_at < ? AND state <> 'failed'
+        """, [key, day, end]),
       tokens: try db.integer(
         """
         SELECT ifnull((SELECT sum(CASE WHEN state IN ('in_progress', 'cancelling')
               THEN max(reserved_tokens, input_tokens + output_tokens)
               ELSE input_tokens + output_tokens END) FROM batch
-            WHERE key_id = ? AND created_at > ?), 0)
-          + ifnull((SELECT sum(trained_tokens) FROM fine_tuning_job
-            WHERE key_id = ? AND created_at > ?), 0)
-        """, [key, day, key, day]),
+            WHERE key_id = ? AND created_at > ? AND created_at < ?), 0)
+          + ifnull((SELECT sum(CASE WHEN state IN ('running', 'paused')
+              THEN max(reserved_tokens, trained_tokens) ELSE trained_tokens END)
+            FROM fine_tuning_job WHERE key_id = ? AND created_at > ? AND created_at < ?), 0)
+        """, [key, day, end, key, day, end]),
       openBatches: try db.integer(
         """
         SELECT (SELECT count(*) FROM batch WHERE key_id = ?
@@ -99,6 +103,19 @@ extension Quota.Usage {
             AND state IN ('validating', 'running', 'paused'))
         """, [key, key]),
       storedBytes: try db.integer(
-        "SELECT sum(bytes) FROM file WHERE key_id = ? AND ifnull(expires_at > ?, 1)", [key, now]))
+        """
+        SELECT ifnull((SELECT sum(bytes) FROM file
+            WHERE key_id = ? AND ifnull(expires_at > ?, 1)), 0)
+          + ifnull((SELECT sum(kept.bytes) FROM fine_tuning_job JOIN fine_tuning_blob AS kept
+              ON kept.job = fine_tuning_job.number
+            WHERE fine_tuning_job.key_id = ?
+              AND NOT EXISTS (SELECT 1 FROM file WHERE file.blob = kept.blob
+                AND file.key_id = ? AND ifnull(file.expires_at > ?, 1))
+              AND NOT EXISTS (SELECT 1 FROM fine_tuning_blob AS same JOIN fine_tuning_job AS other
+                ON other.number = same.job
+                WHERE same.blob = kept.blob AND other.key_id = ?
+                  AND (same.bytes > kept.bytes
+                    OR (same.bytes = kept.bytes AND same.job < kept.job)))), 0)
+        """, [key, now, key, key, now, key]))
   }
 }

@@ -13,6 +13,18 @@ package extension SQLiteStore {
       return uses
     }
   }
+
+  func forgetUnused(_ blobs: [Digest], now: Timestamp) async throws {
+    try await write { transaction in
+      for blob in blobs {
+        try transaction.db.run(
+          """
+          DELETE FROM fine_tuning_blob WHERE blob = ? AND EXISTS (SELECT 1 FROM fine_tuning_job
+            WHERE number = fine_tuning_blob.job AND ended_at <= ?)
+          """, [blob, now])
+      }
+    }
+  }
 }
 
 extension Database {
@@ -47,20 +59,28 @@ extension Database {
       SELECT unit.number, unit.ended_at FROM replica JOIN unit ON unit.number = replica.unit
         WHERE replica.result = ?
       """, [blob, blob, blob, blob])
-    for unit in units { uses.append(try use(of: unit)) }
+    uses += try units.compactMap(use(of:))
     return uses
   }
 
+  /// A fine-tuning job that was given up before anything was joined: nothing was made of what it
+  /// stored.
+  private static let isVoid = """
+    (fine_tuning_job.state IN ('cancelled', 'failed') AND NOT EXISTS (
+      SELECT 1 FROM fine_tuning_round
+      WHERE job = fine_tuning_job.number AND joined_at IS NOT NULL))
+    """
+
   /// The files, examples, adapters and directions of fine-tuning jobs: kept with a job, then as
-  /// evidence.
+  /// evidence of what was made of them.
   private func usesByJobs(of blob: Digest) throws -> [BlobUse] {
     try all(
       """
-      SELECT ended_at FROM fine_tuning_job WHERE training_blob = ? UNION
-      SELECT ended_at FROM fine_tuning_job WHERE validation_blob = ? UNION
+      SELECT ended_at FROM fine_tuning_job WHERE training_blob = ? AND NOT \(Self.isVoid) UNION
+      SELECT ended_at FROM fine_tuning_job WHERE validation_blob = ? AND NOT \(Self.isVoid) UNION
       SELECT ended_at FROM fine_tuning_job WHERE velocity = ? UNION
       SELECT ended_at FROM fine_tuning_job JOIN fine_tuning_blob
-        ON fine_tuning_blob.job = fine_tuning_job.number WHERE blob = ?
+        ON fine_tuning_blob.job = fine_tuning_job.number WHERE blob = ? AND NOT \(Self.isVoid)
       """, [blob, blob, blob, blob]
     ).map { row in
       let end: Timestamp? = try row.optional("ended_at")
@@ -68,7 +88,8 @@ extension Database {
     }
   }
 
-  private func use(of unit: Row) throws -> BlobUse {
+  /// Nil for a unit that nobody computed of a job that came to nothing.
+  private func use(of unit: Row) throws -> BlobUse? {
     guard let end: Timestamp = try unit.optional("ended_at") else { return .openUnit }
     let number: Int64 = try unit.value("number")
     if try first("SELECT 1 FROM unit WHERE number = ? AND audit = 'due'", [number]) != nil {
@@ -76,10 +97,13 @@ extension Database {
     }
     if let job = try first(
       """
-      SELECT ended_at FROM fine_tuning_unit JOIN fine_tuning_job
+      SELECT ended_at, \(Self.isVoid) AND NOT EXISTS (SELECT 1 FROM replica
+        WHERE replica.unit = fine_tuning_unit.unit AND replica.result IS NOT NULL) AS is_void
+      FROM fine_tuning_unit JOIN fine_tuning_job
         ON fine_tuning_job.number = fine_tuning_unit.job WHERE fine_tuning_unit.unit = ?
       """, [number])
     {
+      if try job.value("is_void") { return nil }
       // A job's first units are evidence for as long as its last.
       let end: Timestamp? = try job.optional("ended_at")
       return end.map { .endedUnit($0) } ?? .openUnit

@@ -3,16 +3,14 @@ import GRDB
 import WireProtocol
 
 package extension SQLiteStore {
-  func tick(now: Timestamp) async throws -> TickReport {
+  func tick(now: Timestamp, calendar: Timestamp) async throws -> TickReport {
     var report = TickReport()
-    // Slices, so that a fleet that vanished at once does not hold up everyone else.
-    while case let slice = try await write({ try $0.expireLeases(limit: 100, now: now) }),
-      slice.expired > 0 || !slice.failures.isEmpty
-    {
-      report.expiredLeases += slice.expired
-      for failure in slice.failures { report.note(failure) }
-      if slice.expired == 0 { break }
-    }
+    try await each(.deadline, now: now, &report) { transaction, row in
+      let number: Int64 = try row.value("number")
+      try transaction.lose(number, of: try row.value("unit"), as: .expired, now: now)
+      try transaction.noteFailure(
+        of: try row.value("worker"), leased: try row.value("issued_at"), now: now)
+    } count: { $0.expiredLeases += $1 }
     for batch in try await dueBatches(now: now) {
       do {
         if try await write({ try $0.expireBatch(batch, now: now) }) { report.expiredBatches += 1 }
@@ -21,14 +19,18 @@ package extension SQLiteStore {
         report.note("batch \(batch): \(error)")
       }
     }
-    while try await write({ try $0.noteLateLeases(limit: 100, now: now) }) > 0 {}
-    report.deletedFiles = try await write { transaction in
-      try transaction.db.all(
-        "DELETE FROM file WHERE expires_at <= ? RETURNING blob, created_at", [now]
-      ).map {
-        DeletedFile(blob: try $0.value("blob"), createdAt: try $0.value("created_at"))
-      }
+    try await each(.lateness, now: now, &report) { transaction, row in
+      let before = try UnitRow.require(try row.value("unit"), transaction.db)
+      var unit = before
+      unit.unit.noteLate(try row.value("number"))
+      try transaction.save(unit, before: before, now: now)
     }
+    let (files, damaged) = try await write { transaction in
+      try transaction.keep(time: now, calendar: calendar)
+      return try transaction.deleteExpiredFiles(now: now)
+    }
+    report.deletedFiles = files
+    for failure in damaged { report.note(failure) }
     report.nextDue = try await read { db in
       try [
         "SELECT min(deadline) AS due FROM replica WHERE state = 'running'",
@@ -38,6 +40,26 @@ package extension SQLiteStore {
       ].compactMap { try db.first($0)?.optional("due", as: Timestamp.self) }.min()
     }
     return report
+  }
+
+  /// Handles every running lease whose time of this kind has come, each in a savepoint of its own: one
+  /// that cannot be handled is noted in the report, and holds up neither the others nor what follows.
+  ///
+  /// Slices, so that a fleet that vanished at once does not hold up everyone else.
+  private func each(
+    _ due: DueLeases, now: Timestamp, _ report: inout TickReport,
+    _ handle: @escaping @Sendable (Transaction, Row) throws -> Void,
+    count: (inout TickReport, Int) -> Void = { _, _ in }
+  ) async throws {
+    var place: DueLeases.Place? = DueLeases.Place()
+    while let after = place {
+      let slice = try await write {
+        try $0.handle(due, after: after, limit: 100, now: now, handle)
+      }
+      count(&report, slice.handled)
+      for failure in slice.failures { report.note(failure) }
+      place = slice.next
+    }
   }
 
   /// Batches whose window closed, the earliest first.
@@ -53,49 +75,90 @@ package extension SQLiteStore {
   }
 }
 
-extension Transaction {
-  /// Ends leases whose deadline passed, which counts as a failure; gives how many, and what went wrong with others.
-  fileprivate func expireLeases(
-    limit: Int, now: Timestamp
-  ) throws -> (expired: Int, failures: [String]) {
-    let due = try db.all(
-      """
-      SELECT number, unit, worker, issued_at FROM replica WHERE state = 'running' AND deadline <= ?
-      ORDER BY deadline LIMIT ?
-      """,
-      [now, limit])
+/// Which running leases a tick looks at.
+private enum DueLeases {
+  /// Those whose deadline passed: they end, which counts as a failure.
+  case deadline
+  /// Those that run for longer than they should, so that a unit that has a result waits for them no
+  /// more.
+  case lateness
+
+  /// A place in the order of leases by their time. What could not be handled lies before it, and is
+  /// looked at again by the next tick.
+  struct Place {
+    var time = Timestamp(milliseconds: .min)
+    var number: Int64 = .min
+  }
+
+  struct Slice {
+    var handled = 0
     var failures: [String] = []
-    for row in due {
+    /// Nil when there are no more.
+    var next: Place?
+  }
+
+  /// Takes now, a place's time twice and its number, and a limit.
+  var statement: String {
+    switch self {
+    case .deadline:
+      """
+      SELECT number, unit, worker, issued_at, deadline AS due FROM replica
+      WHERE state = 'running' AND deadline <= ? AND deadline >= ? AND (deadline, number) > (?, ?)
+      ORDER BY deadline, number LIMIT ?
+      """
+    case .lateness:
+      """
+      SELECT number, unit, late_at AS due FROM replica
+      WHERE state = 'running' AND late = 0 AND late_at <= ? AND late_at >= ?
+        AND (late_at, number) > (?, ?)
+      ORDER BY late_at, number LIMIT ?
+      """
+    }
+  }
+}
+
+extension Transaction {
+  fileprivate func handle(
+    _ due: DueLeases, after place: DueLeases.Place, limit: Int, now: Timestamp,
+    _ handle: (Transaction, Row) throws -> Void
+  ) throws -> DueLeases.Slice {
+    let rows = try db.all(due.statement, [now, place.time, place.time, place.number, limit])
+    var slice = DueLeases.Slice()
+    for row in rows {
       let number: Int64 = try row.value("number")
       do {
         try db.inSavepoint {
-          try lose(number, of: try row.value("unit"), as: .expired, now: now)
-          try noteFailure(
-            of: try row.value("worker"), leased: try row.value("issued_at"), now: now)
+          try handle(self, row)
           return .commit
         }
+        slice.handled += 1
       } catch {
-        failures.append("replica \(number): \(error)")
+        slice.failures.append("replica \(number): \(error)")
+      }
+      if rows.count == limit {
+        slice.next = DueLeases.Place(time: try row.value("due"), number: number)
       }
     }
-    return (due.count - failures.count, failures)
+    return slice
   }
 
-  /// Notes which leases run for longer than they should, so that a unit that has a result waits for
-  /// them no more; gives how many.
-  fileprivate func noteLateLeases(limit: Int, now: Timestamp) throws -> Int {
-    let due = try db.all(
-      """
-      SELECT number, unit FROM replica WHERE state = 'running' AND late = 0 AND late_at <= ?
-      ORDER BY late_at LIMIT ?
-      """, [now, limit])
-    for row in due {
-      let before = try UnitRow.require(try row.value("unit"), db)
-      var unit = before
-      unit.unit.noteLate(try row.value("number"))
-      try save(unit, before: before, now: now)
+  /// Deletes files that have expired. One whose row says nonsense goes too, since it is nobody's any
+  /// more; a sweep finds its blob.
+  fileprivate func deleteExpiredFiles(
+    now: Timestamp
+  ) throws -> (files: [DeletedFile], failures: [String]) {
+    var (files, failures): ([DeletedFile], [String]) = ([], [])
+    for row in try db.all(
+      "DELETE FROM file WHERE expires_at <= ? RETURNING number, blob, created_at", [now])
+    {
+      do {
+        files.append(
+          DeletedFile(blob: try row.value("blob"), createdAt: try row.value("created_at")))
+      } catch {
+        failures.append("file \(try row.value("number", as: Int64.self)): \(error)")
+      }
     }
-    return due.count
+    return (files, failures)
   }
 
   /// Ends a batch whose window closed; false when it has ended meanwhile.

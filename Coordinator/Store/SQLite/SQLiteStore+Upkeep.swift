@@ -3,8 +3,8 @@ import GRDB
 
 /// What a store does when it is opened and closed.
 extension SQLiteStore {
-  /// Puts right how many replicas queues say their units miss: a queue whose count is too small would
-  /// be passed over for ever. Writes nothing when they are right.
+  /// Puts right how many replicas queues say their units miss: a queue whose count is too small
+  /// would be passed over for ever. Writes nothing when they are right.
   func recountMissing() throws {
     guard try !writer.read({ try $0.wrongQueues() }).isEmpty else { return }
     try writer.write { db in

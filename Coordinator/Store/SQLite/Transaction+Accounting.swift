@@ -141,35 +141,58 @@ extension Transaction {
     try db.run("UPDATE worker SET suspended_until = ? WHERE id = ?", [end, one.worker])
     try appendReceipt(
       row, one, .rejected, row.unit.state.acceptance?.verification, credit, now: now)
-    let penalty = try penalise(account: one.account, enrolmentFrom: end, now: now)
+    let penalty = try penalise(
+      account: one.account, atLeast: row.flops ?? row.estimatedFlops, enrolmentFrom: end, now: now)
     return Caught(worker: one.worker, account: one.account, penalty: penalty)
   }
 
-  /// Holds back the account of a worker that gave a wrong result.
+  /// Holds back the account of a worker that gave a wrong result. However much it has to show for
+  /// itself, nobody joins in the worker's place, and its results are audited like a stranger's.
   ///
-  /// - Parameter end: when that worker gets work again: so long, no other may join in its place.
+  /// - Parameters:
+  ///   - wrongWork: operations of the unit that was wrong.
+  ///   - end: when that worker gets work again: so long, no other may join in its place.
   private func penalise(
-    account: String, enrolmentFrom end: Timestamp, now: Timestamp
+    account: String, atLeast wrongWork: Double, enrolmentFrom end: Timestamp, now: Timestamp
   ) throws -> AccountPenalty {
-    let machines = try db.integer(
+    try db.run(
       """
-      SELECT count(DISTINCT worker) FROM replica
-      WHERE account = ? AND state = 'rejected' AND submitted_at >= ?
-      """, [account, now.adding(seconds: -AccountStrikes.memorySeconds)])
-    let strikes = AccountStrikes(
-      // An audit may find what was submitted long ago.
-      wrongMachines: max(1, machines),
-      accepted: try db.integer("SELECT accepted FROM account WHERE id = ?", [account]))
-    let penalty = policy.accountPenalty(strikes)
+      UPDATE account SET no_enrolment_until = max(ifnull(no_enrolment_until, 0), ?) WHERE id = ?
+      """, [end, account])
+    try db.run("DELETE FROM confirmation WHERE account = ?", [account])
+    let penalty = policy.accountPenalty(
+      try strikes(against: account, atLeast: wrongWork, now: now))
     guard let seconds = penalty.seconds else { return penalty }
     let held = now.adding(seconds: seconds)
     try db.run(
       """
       UPDATE account SET suspended_until = max(ifnull(suspended_until, 0), ?),
-        no_enrolment_until = max(ifnull(no_enrolment_until, 0), ?, ?) WHERE id = ?
-      """, [held, held, end, account])
-    try db.run("DELETE FROM confirmation WHERE account = ?", [account])
+        no_enrolment_until = max(no_enrolment_until, ?) WHERE id = ?
+      """, [held, held, account])
     return penalty
+  }
+
+  /// What an account's wrong results weigh against what it has to show for itself.
+  private func strikes(
+    against account: String, atLeast wrongWork: Double, now: Timestamp
+  ) throws -> AccountStrikes {
+    guard
+      let wrong = try db.first(
+        """
+        SELECT count(DISTINCT replica.worker) AS machines,
+          ifnull(sum(ifnull(unit.flops, unit.estimated_flops)), 0.0) AS flops
+        FROM replica JOIN unit ON unit.number = replica.unit
+        WHERE replica.account = ? AND replica.state = 'rejected' AND replica.submitted_at >= ?
+        """, [account, now.adding(seconds: -AccountStrikes.memorySeconds)]),
+      let shown = try db.first("SELECT accepted, credit FROM account WHERE id = ?", [account])
+    else { throw Row.damaged("replica.account") }
+    // An audit may find what was submitted long ago.
+    return AccountStrikes(
+      wrongMachines: max(1, try wrong.value("machines")),
+      wrongWork: max(wrongWork, try wrong.value("flops")),
+      accepted: try shown.value("accepted"),
+      acceptedWork: Credit(micro: try shown.value("credit")).flops,
+      tolerance: policy.accountTolerance)
   }
 
   /// Takes back what those who were caught have not had verified: of the worker, and of its whole

@@ -9,22 +9,47 @@ extension Transaction {
     guard row.unit.state.acceptance?.verification == .quorum else { return }
     let confirmations = try row.unit.acceptedAccounts.sorted().map(confirmations(of:))
     let chance = AuditRule(share: policy.auditShare).chance(confirmations: confirmations)
-    if lots.hits(chance) { try makeDue(row.number) }
+    if lots.hits(chance) { try makeDue([row.number]) }
   }
 
-  /// Puts a unit on the list of audits. A full list drops one by lot, so that nobody can fill it up
-  /// to hide behind it.
-  private func makeDue(_ unit: Int64) throws {
-    let waiting = try db.integer("SELECT count(*) FROM unit WHERE audit = 'due'")
-    if waiting >= policy.maximumDueAudits {
+  /// Puts units on the list of audits. From a full list `AuditBacklog` drops some.
+  ///
+  /// The plus signs keep SQLite from looking for units without a replay by that column's index: nearly
+  /// all units have none.
+  private func makeDue(_ units: [Int64]) throws {
+    for unit in units {
       try db.run(
-        """
-        UPDATE unit SET audit = NULL WHERE number = (
-          SELECT number FROM unit WHERE audit = 'due' ORDER BY number LIMIT 1 OFFSET ?)
-        """, [lots.pick(below: waiting)])
+        "UPDATE unit SET audit = 'due', failed_replays = 0 WHERE number = ? AND audit IS NULL",
+        [unit])
     }
-    try db.run(
-      "UPDATE unit SET audit = 'due', failed_replays = 0 WHERE number = ? AND audit IS NULL", [unit])
+    let waiting = try db.integer(
+      "SELECT count(*) FROM unit WHERE audit = 'due' AND +replay IS NULL")
+    guard waiting > policy.maximumDueAudits else { return }
+    let dropped = AuditBacklog(limit: policy.maximumDueAudits).dropped(
+      from: try dueAudits(), lot: lots.pick(below:))
+    for unit in dropped {
+      try db.run("UPDATE unit SET audit = NULL WHERE number = ?", [unit])
+    }
+  }
+
+  /// Audits that wait; those that the trusted machine was given are not among them.
+  private func dueAudits() throws -> [DueAudit] {
+    let rows = try db.all(
+      """
+      SELECT unit.number, ifnull(unit.flops, unit.estimated_flops) AS flops, replica.account
+      FROM unit LEFT JOIN replica ON replica.unit = unit.number AND replica.state = 'accepted'
+      WHERE unit.audit = 'due' AND +unit.replay IS NULL
+      """)
+    var accounts: [Int64: Set<String>] = [:]
+    var flops: [Int64: Double] = [:]
+    for row in rows {
+      let unit: Int64 = try row.value("number")
+      flops[unit] = try row.value("flops", as: Double.self)
+      if let account: String = try row.optional("account") {
+        accounts[unit, default: []].insert(account)
+      }
+    }
+    return flops.map { DueAudit(unit: $0.key, accounts: accounts[$0.key] ?? [], flops: $0.value) }
   }
 
   private func confirmations(of account: String) throws -> Int {
@@ -63,7 +88,9 @@ extension Transaction {
   func settleAudit(
     _ before: UnitRow, _ result: NewResult, now: Timestamp
   ) throws -> ReplayOutcome {
-    guard let believed = before.unit.state.acceptance?.result else { throw Row.damaged("unit.state") }
+    guard let believed = before.unit.state.acceptance?.result else {
+      throw Row.damaged("unit.state")
+    }
     var row = before
     let actions = row.unit.audit(truth: result.digest)
     let accepted = before.unit.replicas.filter { $0.state == .accepted }
@@ -186,6 +213,7 @@ extension Transaction {
   /// The latest units that nobody but those who were caught has confirmed are audited too.
   private func suspectOthers(of caught: [Replica]) throws {
     let accounts = try jsonText(Set(caught.map(\.account)).sorted())
+    var suspects: Set<Int64> = []
     for worker in Set(caught.map(\.worker)).sorted() {
       let units = try db.all(
         """
@@ -196,8 +224,9 @@ extension Transaction {
             SELECT 1 FROM replica WHERE replica.unit = unit.number AND replica.state = 'accepted'
               AND replica.account NOT IN (SELECT value FROM json_each(?)))
         """, [worker, policy.maximumDueAudits, accounts])
-      for unit in units { try makeDue(try unit.value("number")) }
+      for unit in units { suspects.insert(try unit.value("number")) }
     }
+    try makeDue(suspects.sorted())
   }
 }
 

@@ -30,7 +30,7 @@ extension QueueRow {
   /// Queues that have something to do.
   ///
   /// - Parameter batch: of this batch alone; nil for all.
-  static func active(_ db: Database, batch: Int64? = nil) throws -> [QueueRow] {
+  static func active(_ db: Database, of owner: WorkOwner? = nil) throws -> [QueueRow] {
     try db.all(
       """
       SELECT queue.*, manifest.*, api_key.virtual_time AS key_time, api_key.weight AS key_weight,
@@ -39,8 +39,8 @@ extension QueueRow {
       FROM queue JOIN manifest ON manifest.digest = queue.manifest
         JOIN api_key ON api_key.id = queue.key_id
       WHERE queue.released = 1 AND (queue.waiting > 0 OR queue.missing > 0)
-        AND ifnull(queue.batch = ?1, ?1 IS NULL)
-      """, [batch]
+        \(owner.map { "AND queue.\($0.column) = ?" } ?? "")
+      """, owner.map { [$0.number] } ?? []
     ).map { row in
       let queue = WorkQueue(
         id: try row.value("number"), keyID: try row.value("key_id"),

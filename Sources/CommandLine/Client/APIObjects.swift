@@ -94,16 +94,3 @@ struct ProgressObject: Decodable, Sendable {
       + "\(replays) by replay; \(replicas)"
   }
 }
-
-extension DecodingError {
-  /// The decoder's own words, without its dump.
-  var summary: String {
-    switch self {
-    case .typeMismatch(_, let context), .valueNotFound(_, let context),
-      .keyNotFound(_, let context), .dataCorrupted(let context):
-      let path = context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }
-      return (path.isEmpty ? "" : path.joined(separator: ".") + ": ") + context.debugDescription
-    @unknown default: return String(describing: self)
-    }
-  }
-}

@@ -22,10 +22,16 @@ struct BatchFile {
     }
   }
 
-  /// The endpoint that the first request names: all requests of a batch share it.
+  /// The endpoint of all requests.
   ///
+  /// - Parameter skipsBadLines: whether it is the one of the first line that names any, whatever
+  ///   stands before; else the first request has to name it.
   /// - Throws: `CommandError` for a file that holds no request, or JSON of another form.
-  func endpoint() async throws -> String {
+  func endpoint(skipsBadLines: Bool) async throws -> String {
+    skipsBadLines ? try await firstNamedEndpoint() : try await endpointOfFirstRequest()
+  }
+
+  private func endpointOfFirstRequest() async throws -> String {
     var reader = try makeReader()
     var form = JSONLinesForm()
     var first: (number: Int, bytes: [UInt8])?
@@ -41,23 +47,59 @@ struct BatchFile {
       if first != nil { break }
       first = (number, bytes)
     }
-    guard let first else {
+    guard let first else { throw emptyFile }
+    guard let endpoint = url(of: first.bytes) else {
       throw CommandError(
-        "\(path) is empty: a batch has at least one request, each on a line (`tally submit --help` shows one)")
-    }
-    let value = try? JSONReader.parse(first.bytes, file: path, rules: .strict.limited(depth: 32))
-    guard let endpoint = value?["url"]?.stringValue else {
-      throw CommandError(
-        "\(path): line \(first.number) is not a batch request with a \"url\" (`tally submit --help` shows one)")
+        "\(path): line \(first.number) is not a batch request with a \"url\" (`tally submit "
+          + "--help` shows one)")
     }
     return endpoint
   }
 
+  /// Of the first line with an endpoint that coordinators serve, or else of the first with any url.
+  private func firstNamedEndpoint() async throws -> String {
+    var reader = try makeReader()
+    var form = JSONLinesForm()
+    var isOtherForm = false
+    var first: String?
+    var lines = 0
+    while let line = try await reader.next() {
+      if line.isBlank { continue }
+      lines += 1
+      guard case .bytes(let bytes) = line else { continue }
+      if form.isBroken(by: bytes) { isOtherForm = true }
+      guard let url = url(of: bytes) else { continue }
+      if GenerationEndpoint(rawValue: url) != nil { return url }
+      first = first ?? url
+    }
+    guard lines > 0 else { throw emptyFile }
+    if let first { return first }
+    throw CommandError(
+      isOtherForm
+        ? "\(path): \(JSONLinesForm.message)"
+        : "\(path): no line is a batch request with a \"url\" (`tally submit --help` shows one)")
+  }
+
+  private func url(of line: [UInt8]) -> String? {
+    let value = try? JSONReader.parse(
+      line, file: path, rules: .strict.limited(depth: 32).takingHugeNumbers())
+    return value?["url"]?.stringValue
+  }
+
+  private var emptyFile: CommandError {
+    CommandError(
+      "\(path) is empty: a batch has at least one request, each on a line (`tally submit --help` shows one)")
+  }
+
   /// Validates every line as the coordinator will.
   ///
-  /// - Parameter models: that may be asked for.
+  /// - Parameters:
+  ///   - models: that may be asked for.
+  ///   - take: called with each valid request.
   /// - Throws: `CommandError` for an endpoint that no coordinator serves, and for too many requests.
-  func check(endpoint: String, models: [String]) async throws -> Check {
+  func check(
+    endpoint: String, models: [String], _ take: (BatchLine) -> Void = { _ in }
+  ) async throws -> Check {
     guard let served = GenerationEndpoint(rawValue: endpoint) else {
       let names = GenerationEndpoint.allCases.map(\.rawValue).joined(separator: " or ")
       throw CommandError("\(path): the url \(quoted(endpoint)) is not \(names)")
@@ -80,7 +122,7 @@ struct BatchFile {
             code: "line_too_long", line: number,
             message: "A line has at most \(Self.limits.lineBytes) bytes.")
         }
-        _ = try validator.validate(bytes, number: number)
+        take(try validator.validate(bytes, number: number))
       } catch let error as BatchError {
         check.errors.append(error)
       }

@@ -27,7 +27,9 @@ struct BatchReport {
       let total = Spelled.count(batch.request_counts?.total ?? 0)
       terminal.line(
         terminal.styled(
-          (isAnswered ? "\(Spelled.count(failed)) of \(total) requests failed; " : "all \(total) requests failed; ")
+          (isAnswered
+            ? "\(Spelled.count(failed)) of \(total) requests failed; "
+            : "all \(total) requests failed; ")
             + (output.map { "see \($0).errors" } ?? "see: tally results \(batch.id) --errors"), .yellow))
     }
     if batch.status != "completed" {

@@ -20,7 +20,7 @@ struct BatchWatcher {
       do {
         let progress = try await client.get("/tally/v1/batches/\(id)", as: ProgressObject.self)
         lastAnswer = .now
-        tell(progress.wait_reasons, told: &told, bar: &bar)
+        bar.tell(progress.wait_reasons, told: &told)
         bar.show(fraction: fraction(progress.batch), detail: detail(progress))
         if progress.batch.hasEnded {
           bar.finish()
@@ -28,7 +28,7 @@ struct BatchWatcher {
         }
       } catch let error where Self.isPassing(error) {
         guard ContinuousClock.now - lastAnswer < patience else { throw error }
-        tell(["\(error); trying again"], told: &told, bar: &bar)
+        bar.tell(["\(error); trying again"], told: &told)
       }
       try await Task.sleep(for: pause)
       pause = min(pause * 1.25, .seconds(2))
@@ -41,13 +41,6 @@ struct BatchWatcher {
     case is ConnectionFailure: true
     case let error as APIError: error.status >= 500 || error.status == 429
     default: false
-    }
-  }
-
-  private func tell(_ sentences: [String], told: inout Set<String>, bar: inout ProgressBar) {
-    for sentence in sentences where told.insert(sentence).inserted {
-      bar.clear()
-      Terminal.error.line(Terminal.error.styled(sentence, .yellow))
     }
   }
 

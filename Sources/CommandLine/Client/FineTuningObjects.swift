@@ -43,6 +43,8 @@ struct FineTuningProgress: Decodable, Sendable {
   let units_accepted: Int
   let units_open: Int
   let units_lost: Int
+  /// Nil from coordinators that do not say.
+  let wait_reasons: [String]?
 }
 
 /// `POST /tally/v1/fine_tuning/estimates`.

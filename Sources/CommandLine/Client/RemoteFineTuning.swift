@@ -51,13 +51,14 @@ struct FineTuningWatcher {
   /// - Throws: `ConnectionFailure` when the coordinator stays away, `APIError` when it refuses.
   func wait(for id: String, bar: inout ProgressBar) async throws -> FineTuningProgress {
     var lastAnswer = ContinuousClock.now
-    var isTold = false
+    var told: Set<String> = []
     var pause = Duration.milliseconds(250)
     while true {
       do {
         let progress = try await client.get(
           "/tally/v1/fine_tuning/jobs/\(id)", as: FineTuningProgress.self)
         lastAnswer = .now
+        bar.tell(progress.wait_reasons ?? [], told: &told)
         bar.show(fraction: progress.fraction, detail: progress.detail)
         if progress.job.hasEnded {
           bar.finish()
@@ -65,11 +66,7 @@ struct FineTuningWatcher {
         }
       } catch let error where BatchWatcher.isPassing(error) {
         guard ContinuousClock.now - lastAnswer < patience else { throw error }
-        if !isTold {
-          bar.clear()
-          Terminal.error.line(Terminal.error.styled("\(error); trying again", .yellow))
-          isTold = true
-        }
+        bar.tell(["\(error); trying again"], told: &told)
       }
       try await Task.sleep(for: pause)
       pause = min(pause * 1.25, .seconds(2))
@@ -114,6 +111,9 @@ extension FineTuningProgress {
     output.line("steps     \(steps_done) of \(steps_planned), in \(rounds_planned) rounds")
     output.line(
       "units     \(units_accepted) accepted, \(units_open) open, \(units_lost) given up")
+    for reason in wait_reasons ?? [] {
+      output.line(output.styled("waits     \(reason)", .yellow))
+    }
     var table = TextTable(
       .number("ROUND"), .number("SHARDS"), .number("TRAINING LOSS"), .number("HELD-OUT LOSS"))
     func loss(_ value: Double?) -> String { value.map { String(format: "%.4f", $0) } ?? "-" }

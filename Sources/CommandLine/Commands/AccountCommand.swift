@@ -95,8 +95,9 @@ struct AccountSetCommand: AsyncParsableCommand {
     let change = AccountChange(
       isNamed: makesPublic ? true : makesPrivate ? false : nil, team: team, country: country,
       url: url, email: email)
-    let profile = try await data.open().store.changeAccount(
-      named: account, change, now: APIEnvironment.systemTime())
+    let folder = try data.open()
+    let profile = try await folder.store.changeAccount(
+      named: account, change, now: folder.now())
     if json {
       try printJSON(AccountReport(profile))
       return
@@ -137,8 +138,8 @@ struct AccountKeyCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let store = try data.open().store
-    let now = APIEnvironment.systemTime()
+    let folder = try data.open()
+    let (store, now) = (folder.store, try await folder.now())
     if revoke {
       let count = try await store.revokeAccountKeys(accountNamed: account, now: now)
       if json { return try printJSON(Report(account: account, key: nil, revoked: count)) }
@@ -174,7 +175,7 @@ struct AccountDeleteCommand: AsyncParsableCommand {
     guard yes || Terminal.error.confirms("Forget account \(account) for good?") else {
       throw CommandError("nothing was changed; --yes does it without asking")
     }
-    try await folder.store.deleteAccount(named: account, now: APIEnvironment.systemTime())
+    try await folder.store.deleteAccount(named: account, now: folder.now())
     Terminal.output.line("\(account) is forgotten.")
   }
 }

@@ -11,9 +11,10 @@ struct AdminAuditsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "audits", abstract: "List accepted results that an audit found wrong.",
     discussion: """
-      The coordinator's own machine computes a share of the accepted units again (`audit_share`). A wrong result is \
-      replaced by the right one, and who gave it loses the credit. DELIVERED has the digest of the wrong result where \
-      it had been delivered, or learnt from, before: tell the owners of these jobs.
+      The coordinator's own machine computes a share of the accepted units again (`audit_share`). \
+      A wrong result is replaced by the right one, and who gave it loses the credit. DELIVERED has \
+      the digest of the wrong result where it had been delivered, or learnt from, before: tell the \
+      owners of these jobs.
 
       EXAMPLES:
         tally admin audits

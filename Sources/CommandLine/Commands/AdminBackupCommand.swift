@@ -6,13 +6,16 @@ import Foundation
 /// Copies everything that a coordinator knows.
 struct AdminBackupCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "backup", abstract: "Copy everything the coordinator knows into a folder, while it runs.",
+    commandName: "backup",
+    abstract: "Copy everything the coordinator knows into a folder, while it runs.",
     discussion: """
-      The backup is of one moment: the database, the blobs (models, files, inputs and results), the authority with its \
-      key, and coordinator.json. On the disk of the data folder the blobs are second names of the same files and take no \
-      room but that of the database; on another disk it is as large as the data folder (--dry-run says how large). Copy it \
-      to another machine: a disk that fails takes both. It holds the authority's key, so only its owner may read it. \
-      Options of the command line or in /etc/default, and a certificate of your own, are not in it.
+      The backup is of one moment: the database, the blobs (models, files, inputs and results), \
+      the authority with its key, and coordinator.json. On the disk of the data folder the blobs \
+      are second names of the same files and take no room but that of the database; on another \
+      disk it is as large as the data folder (--dry-run says how large). Copy it to another \
+      machine: a disk that fails takes both. It holds the authority's key, so only its owner may \
+      read it. Options of the command line or in /etc/default, and a certificate of your own, are \
+      not in it.
 
       `tally admin restore` makes a data folder of it again.
 
@@ -35,7 +38,8 @@ struct AdminBackupCommand: AsyncParsableCommand {
 
   func run() async throws {
     let target = URL(filePath: folder)
-    guard FileManager.default.fileExists(atPath: data.url.appending(path: "coordinator.sqlite").path)
+    guard
+      FileManager.default.fileExists(atPath: data.url.appending(path: "coordinator.sqlite").path)
     else { throw CommandError("there is no coordinator's data in \(data.url.path)") }
     if !dryRun { try makeTarget(target) }
     let source = try data.open()
@@ -103,10 +107,11 @@ struct AdminBackupCommand: AsyncParsableCommand {
           database_bytes: backup.databaseBytes, blobs: backup.blobs, blob_bytes: backup.blobBytes,
           copied_bytes: dryRun ? nil : backup.copiedBytes, files: backup.files.keys.sorted()))
     }
-    let copied = dryRun ? "" : " (\(Spelled.bytes(backup.copiedBytes)) copied, the rest are second names)"
+    let copied =
+      dryRun ? "" : " (\(Spelled.bytes(backup.copiedBytes)) copied, the rest are second names)"
     Terminal.output.line(
-      "\(Spelled.bytes(backup.databaseBytes)) of database and \(Spelled.count(backup.blobs)) blobs with "
-        + "\(Spelled.bytes(backup.blobBytes))\(copied) \(ending)")
+      "\(Spelled.bytes(backup.databaseBytes)) of database and \(Spelled.count(backup.blobs)) blobs "
+        + "with \(Spelled.bytes(backup.blobBytes))\(copied) \(ending)")
   }
 }
 
@@ -115,13 +120,15 @@ struct AdminRestoreCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "restore", abstract: "Make a data folder of a backup.",
     discussion: """
-      Every byte is compared with its digest first. A folder that holds a coordinator's data is never overwritten: stop \
-      the coordinator and move the folder away before. Start the coordinator afterwards as before.
+      Every byte is compared with its digest first. A folder that holds a coordinator's data is \
+      never overwritten: stop the coordinator and move the folder away before. Start the \
+      coordinator afterwards as before.
 
-      What happened since the backup is unknown to the restored coordinator. Workers that had joined by then go on by \
-      themselves, also with certificates that were renewed later; units that they hold are dropped and handed out again. \
-      Machines that joined later need a new invitation. Batches, files, keys, credit, bans and revocations since then are \
-      gone: ban and revoke again whom you had banned or revoked.
+      What happened since the backup is unknown to the restored coordinator. Workers that had \
+      joined by then go on by themselves, also with certificates that were renewed later; units \
+      that they hold are dropped and handed out again. Machines that joined later need a new \
+      invitation. Batches, files, keys, credit, bans and revocations since then are gone: ban and \
+      revoke again whom you had banned or revoked.
 
       EXAMPLES:
         tally admin restore /var/backups/tally-monday

@@ -189,9 +189,10 @@ struct AdminCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "minimum-worker-version", abstract: "Ask older workers to upgrade.",
       discussion: """
-        Workers of an older version get no more units and nobody joins with one: they stop and say what to upgrade. \
-        What they hold is still taken. A version above the coordinator's own, or one that would put off most of the \
-        workers that asked for work within a day, is refused unless --force says that it is meant.
+        Workers of an older version get no more units and nobody joins with one: they stop and say \
+        what to upgrade. What they hold is still taken. A version above the coordinator's own, or \
+        one that would put off most of the workers that asked for work within a day, is refused \
+        unless --force says that it is meant.
 
         EXAMPLES:
           tally admin minimum-worker-version 0.2.0
@@ -219,8 +220,9 @@ struct AdminCommand: AsyncParsableCommand {
 
     func run() async throws {
       let minimum = version.flatMap(ProgramVersion.init)
-      let store = try data.open().store
-      if let minimum, !force, let objection = try await objection(to: minimum, store) {
+      let folder = try data.open()
+      let store = folder.store
+      if let minimum, !force, let objection = try await objection(to: minimum, folder) {
         throw CommandError("\(objection). Nothing was changed; --force sets it all the same")
       }
       try await store.setMinimumWorkerVersion(minimum)
@@ -228,11 +230,13 @@ struct AdminCommand: AsyncParsableCommand {
         minimum.map { "workers older than \($0) are asked to upgrade" } ?? "any version is admitted")
     }
 
-    private func objection(to minimum: ProgramVersion, _ store: SQLiteStore) async throws -> String? {
+  private func objection(
+    to minimum: ProgramVersion, _ folder: DataFolder
+  ) async throws -> String? {
       guard let own = ProgramVersion(ProtocolVersion.program) else { return nil }
-      let now = APIEnvironment.systemTime()
+      let now = try await folder.now()
       let yesterday = now.adding(seconds: -86400)
-      let present = try await store.fleet(now: now).workers.filter {
+      let present = try await folder.store.fleet(now: now).workers.filter {
         $0.lastSeen.map { $0 >= yesterday } ?? false
       }
       return MinimumVersion.objection(

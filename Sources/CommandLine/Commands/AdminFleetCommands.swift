@@ -12,9 +12,10 @@ struct AdminWorkersCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "workers", abstract: "List the workers.",
     discussion: """
-      TRUST counts the valid results in a row that another account's machine confirmed; a wrong one makes it 0. STATE is \
-      empty, `trusted` (serves the trusted pool), `suspended` after a wrong result of it or its account, or `banned`. MACHINE is what the \
-      worker says of itself, unless its owner keeps it private.
+      TRUST counts the valid results in a row that another account's machine confirmed; a wrong \
+      one makes it 0. STATE is empty, `trusted` (serves the trusted pool), `suspended` after a \
+      wrong result of it or its account, or `banned`. MACHINE is what the worker says of itself, \
+      unless its owner keeps it private.
 
       EXAMPLES:
         tally admin workers
@@ -67,7 +68,8 @@ struct AdminWorkersCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let workers = try await data.open().store.fleet(now: APIEnvironment.systemTime()).workers
+    let folder = try data.open()
+    let workers = try await folder.store.fleet(now: folder.now()).workers
     if json {
       return try printJSON(
         workers.map {
@@ -138,7 +140,8 @@ struct AdminAccountsCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let accounts = try await data.open().store.fleet(now: APIEnvironment.systemTime()).accounts
+    let folder = try data.open()
+    let accounts = try await folder.store.fleet(now: folder.now()).accounts
     if json {
       return try printJSON(
         accounts.map {
@@ -192,7 +195,8 @@ struct AdminBanCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let (store, now) = (try data.open().store, APIEnvironment.systemTime())
+    let folder = try data.open()
+    let (store, now) = (folder.store, try await folder.now())
     let subject = try await store.fleet(now: now).subject(who)
     try await store.ban(subject, reason: reason, now: now)
     Terminal.output.line("\(subject.words) is banned")
@@ -217,8 +221,9 @@ struct AdminUnbanCommand: AsyncParsableCommand {
   @OptionGroup var data: DataOptions
 
   func run() async throws {
-    let store = try data.open().store
-    let subject = try await store.fleet(now: APIEnvironment.systemTime()).subject(who)
+    let folder = try data.open()
+    let store = folder.store
+    let subject = try await store.fleet(now: folder.now()).subject(who)
     guard try await store.unban(subject) else {
       throw CommandError("\(subject.words) is not banned")
     }

@@ -110,7 +110,8 @@ struct AdminQuotaCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let store = try data.open().store
+    let folder = try data.open()
+    let store = folder.store
     let record = try await store.keys().named(key)
     var quota = record.quota
     if let requestsADay { quota.requestsPerDay = requestsADay.value }
@@ -118,7 +119,7 @@ struct AdminQuotaCommand: AsyncParsableCommand {
     if let openBatches { quota.openBatches = openBatches.value }
     if let storedBytes { quota.storedBytes = storedBytes.value }
     if quota != record.quota { try await store.setQuota(quota, ofKey: record.id) }
-    let usage = try await store.usage(ofKey: record.id, now: APIEnvironment.systemTime())
+    let usage = try await store.usage(ofKey: record.id, now: folder.now())
     if json { return try printJSON(Report(record.id, quota, usage)) }
     var table = TextTable(.text("QUOTA"), .number("USED"), .number("LIMIT"))
     func add(_ name: String, _ used: Int, _ limit: Int?) {

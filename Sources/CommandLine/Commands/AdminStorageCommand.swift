@@ -45,8 +45,9 @@ struct AdminStorageCommand: AsyncParsableCommand {
 
   func run() async throws {
     let (folder, configuration) = try data.openConfigured()
-    let report = try await StorageSweep(folder: folder, retention: configuration.retention)
-      .run(deletes: sweep && !dryRun, now: APIEnvironment.systemTime())
+    let calendar = APIEnvironment.systemTime()
+    let report = try await StorageSweep(folder: folder, retention: configuration.retention).run(
+      deletes: sweep && !dryRun, now: folder.now(calendar: calendar), calendar: calendar)
     let (database, free) = (databaseBytes(folder.url), folder.blobs.freeBytes())
     if json {
       let kinds = report.kinds.map {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Execution
 import FineTuning
 import Foundation
 import Kernels
@@ -28,7 +29,10 @@ struct BenchFinetuneCommand: ParsableCommand {
   @Option(help: "Rows of the small matrices.")
   var rank = 8
 
-  @Option(help: "Megabytes of activations to keep between the passes; what is not kept is computed twice.")
+  @Option(
+    help: ArgumentHelp(
+      "Megabytes of activations to keep between the passes, at most; what is not kept is computed twice.",
+      discussion: "Fewer are kept where the machine has less memory available."))
   var keepMegabytes = 512
 
   @Flag(help: "Turn the weights into float32 first, so that all arithmetic is float32.")
@@ -57,12 +61,15 @@ struct BenchFinetuneCommand: ParsableCommand {
   }
 
   func run() throws {
+    let memory = LocalMemory.now()
     let loaded = try packedCache.load(model, options: .init(weights: dequantize ? .float32 : .asStored))
-    let frozen = try FrozenModel(loaded)
     let compute = try compute.makeCompute()
-    let adapter = Adapter.initial(for: frozen.dense.description, rank: rank, alpha: Double(2 * rank), seed: 0)
-    let trainer = try Trainer(
-      frozen, adapter, compute: compute, limits: .init(activationBytes: keepMegabytes << 20))
+    let adapter = Adapter.initial(
+      for: try DenseModel(loaded).description, rank: rank, alpha: Double(2 * rank), seed: 0)
+    let limits = try memory.trainingLimits(
+      loaded, adapter, longest: tokens, threads: compute.pool.threads,
+      wanted: .init(activationBytes: keepMegabytes << 20), advice: "choose fewer --tokens")
+    let trainer = try Trainer(FrozenModel(loaded), adapter, compute: compute, limits: limits)
     let vocabulary = Double(loaded.description.vocabularySize)
     let batch = TrainingBatch(
       sequences: (0..<sequences).map { sequence in

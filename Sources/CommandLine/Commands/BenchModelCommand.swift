@@ -1,4 +1,5 @@
 import ArgumentParser
+import Execution
 import Foundation
 import Models
 
@@ -46,6 +47,11 @@ struct BenchModelCommand: ParsableCommand {
     let peak_resident_bytes: Int
   }
 
+  /// Tokens in each sequence's cache before it is decoded.
+  private static let decodeContext = 128
+  /// Tokens that each sequence decodes.
+  private static let decodeTokens = 32
+
   func validate() throws {
     guard prefill.allSatisfy({ (1...1 << 20).contains($0) }) else {
       throw ValidationError("--prefill takes 1 to \(1 << 20) tokens")
@@ -56,12 +62,24 @@ struct BenchModelCommand: ParsableCommand {
   }
 
   func run() throws {
+    let memory = LocalMemory.now()
     let model = try packedCache.load(model)
     let compute = try compute.makeCompute()
     let bench = Benchmark(executor: Executor(model, compute: compute), cache: cache.element)
     let isAll = prefill.isEmpty && decode.isEmpty
     let prompts = isAll ? [512] : prefill
     let batches = isAll ? [1, 8, 32] : decode
+    // Fewer sequences together would be another measurement.
+    for tokens in prompts {
+      try memory.check(
+        model, sequences: 1, tokens: tokens, cache: cache.element,
+        advice: "choose a smaller --prefill than \(tokens)")
+    }
+    for sequences in batches {
+      try memory.check(
+        model, sequences: sequences, tokens: Self.decodeContext + Self.decodeTokens, logitRows: sequences,
+        cache: cache.element, advice: "choose a smaller --decode than \(sequences)")
+    }
     var prefilled: [String: Double] = [:]
     for tokens in prompts {
       prefilled[String(tokens)] = try repetition.medianOfRuns { try bench.prefill(tokens: tokens) }
@@ -69,7 +87,8 @@ struct BenchModelCommand: ParsableCommand {
     var decoded: [String: Double] = [:]
     for sequences in batches {
       decoded[String(sequences)] = try repetition.medianOfRuns {
-        try bench.decode(sequences: sequences, context: 128, tokens: 32)
+        try bench.decode(
+          sequences: sequences, context: Self.decodeContext, tokens: Self.decodeTokens)
       }
     }
     let report = Report(

@@ -16,10 +16,11 @@ struct CoordinatorCommand: AsyncParsableCommand {
       workers. It may be killed at any moment; the next start goes on where it was. SIGTERM and Ctrl-C stop it cleanly.
       `tally admin backup` copies the folder while it runs.
 
-      Clients speak OpenAI's Files and Batch API under /v1 with keys from `tally key create`; workers join with \
-      invitations from `tally invite`. Clients need the folder's ca.pem, unless you give it a certificate that they \
-      trust already. Its files are taken up again within seconds when they change, and at once on SIGHUP; its own \
-      certificate it renews by itself. Everything else in the configuration is read at the start.
+      Clients speak OpenAI's Files and Batch API under /v1 with keys from `tally key create`; \
+      workers join with invitations from `tally invite`. Clients need the folder's ca.pem, unless \
+      you give it a certificate that they trust already. Its files are taken up again within \
+      seconds when they change, and at once on SIGHUP; its own certificate it renews by itself. \
+      Everything else in the configuration is read at the start.
 
       EXAMPLES:
         tally model add SmolLM2-135M-Instruct.Q4_1.gguf --name smollm2-135m-instruct
@@ -178,8 +179,10 @@ struct SchedulingOptions: ParsableArguments {
   var heartbeatSeconds: Int?
 
   @Option(
-    help:
-      "Seconds of silence after which a worker's unit may go to another, once twice the time that it should take has passed. (default: \(standard.silenceSeconds))")
+    help: """
+      Seconds of silence after which a worker's unit may go to another, once twice the time that \
+      it should take, or five times the silence, has passed. (default: \(standard.silenceSeconds))
+      """)
   var silenceSeconds: Int?
 
   @Option(help: "Seconds after which an idle worker asks again. (default: \(standard.retryAfterSeconds))")

@@ -24,7 +24,8 @@ struct DemoCommand: AsyncParsableCommand {
   @Option(help: "What the prompts call the model.")
   var modelName = "smollm2-135m-instruct"
 
-  @Option(help: "Threads of each worker; half of the processors that this process may use when left out.")
+  @Option(
+    help: "Threads of each worker; half of the processors that this process may use when left out.")
   var threads: Int?
 
   @Option(help: "Answers to show.")

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Execution
 import FineTuning
 import Foundation
 import Kernels
@@ -106,7 +107,10 @@ struct FinetuneCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("What chat templates take for today, so that a run repeats.", valueName: "yyyy-mm-dd"))
   var date = "2026-01-01"
 
-  @Option(help: "Megabytes of activations to keep between the passes; what is not kept is computed twice.")
+  @Option(
+    help: ArgumentHelp(
+      "Megabytes of activations to keep between the passes, at most; what is not kept is computed twice.",
+      discussion: "Fewer are kept where the machine has less memory available. The adapter is the same to the bit."))
   var keepMegabytes = 512
 
   @Flag(help: "Turn the weights into float32 first, so that all arithmetic is float32.")
@@ -200,9 +204,9 @@ struct FinetuneCommand: AsyncParsableCommand {
   private func runHere() throws {
     let folder = dryRun ? nil : try output.map(newFolder)
     let bundle = try TokenizerBundle(path: model)
+    let memory = LocalMemory.now()
     let loaded = try packedCache.load(model, options: .init(weights: dequantize ? .float32 : .asStored))
-    let frozen = try FrozenModel(loaded)
-    let dense = frozen.dense
+    let dense = try DenseModel(loaded)
     let encoder = try ExampleEncoder(
       bundle, limit: min(maxTokens, loaded.description.contextLength),
       clock: try clock())
@@ -214,9 +218,12 @@ struct FinetuneCommand: AsyncParsableCommand {
     let adapter = Adapter.initial(
       for: dense.description, rank: rank, alpha: alpha ?? Double(2 * rank), isRankStabilised: rankStabilised, kinds: try kinds(),
       seed: seed)
+    let limits = try memory.trainingLimits(
+      loaded, adapter, longest: (dataset.sequences + heldOut).reduce(0) { max($0, $1.tokens.count) },
+      threads: compute.threadCount, wanted: Trainer.Limits(activationBytes: keepMegabytes << 20),
+      advice: "choose a smaller --max-tokens, or let volunteers learn it")
     let trainer = try Trainer(
-      frozen, adapter, compute: try compute.makeCompute(),
-      limits: Trainer.Limits(activationBytes: keepMegabytes << 20))
+      FrozenModel(loaded), adapter, compute: try compute.makeCompute(), limits: limits)
     let run = LocalFineTuning(
       dataset: dataset, heldOut: heldOut,
       plan: .init(

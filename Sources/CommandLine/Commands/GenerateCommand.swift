@@ -78,7 +78,7 @@ struct GenerateCommand: ParsableCommand {
     let outcome = try local.generate(
       sampling.sequence(tokens, maxTokens: maxTokens), cache: cache == .f16 ? .f16 : .f32
     ) { piece in
-      if !json { try FileHandle.standardOutput.write(contentsOf: Data(piece.utf8)) }
+      if !json { try Terminal.output.foreign(piece) }
     }
     let count = outcome.sequence.tokens.count
     let prefill = Double(tokens.count) / max(outcome.prefillSeconds, 1e-9)

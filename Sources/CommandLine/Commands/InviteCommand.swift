@@ -74,7 +74,7 @@ struct InviteCommand: AsyncParsableCommand {
       throw CommandError("workers connect to an https:// address, not \"\(address)\"")
     }
     let secret = Secret.make()
-    let now = APIEnvironment.systemTime()
+    let now = try await folder.now()
     let record = try await folder.store.createInvitation(
       NewInvitation(
         secretHash: Secret.hash(secret), accountName: account, uses: uses,

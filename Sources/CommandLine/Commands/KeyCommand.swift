@@ -55,7 +55,7 @@ struct KeyCommand: AsyncParsableCommand {
       let key = "tally-" + Secret.make()
       let record = try await folder.store.createKey(
         NewKey(name: name, hash: Secret.hash(key), weight: weight),
-        now: APIEnvironment.systemTime())
+        now: folder.now())
       if save {
         let saved = try SavedConfiguration(
           url: PublicAddress.load(from: folder.url), key: key,
@@ -119,7 +119,8 @@ struct KeyCommand: AsyncParsableCommand {
     @OptionGroup var data: DataOptions
 
     func run() async throws {
-      guard try await data.open().store.revokeKey(id, now: APIEnvironment.systemTime()) else {
+      let folder = try data.open()
+      guard try await folder.store.revokeKey(id, now: folder.now()) else {
         throw CommandError("there is no key \(id)")
       }
       Terminal.output.line("\(id) is revoked")

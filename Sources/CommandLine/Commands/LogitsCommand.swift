@@ -1,4 +1,5 @@
 import ArgumentParser
+import Execution
 import Foundation
 import Models
 
@@ -36,10 +37,16 @@ struct LogitsCommand: ParsableCommand {
   @OptionGroup var compute: ComputeOptions
 
   func run() throws {
+    let memory = LocalMemory.now()
     let model = try packedCache.load(
       model, adapter: adapter, options: .init(weights: dequantize ? .float32 : .asStored))
     try writeLogits(
       model, inputPath: input, outputPath: output, cache: cache.element,
-      compute: try compute.makeCompute())
+      compute: try compute.makeCompute()
+    ) { tokens, logitRows in
+      try memory.check(
+        model, sequences: 1, tokens: tokens, logitRows: logitRows, cache: cache.element,
+        advice: "give shorter sequences")
+    }
   }
 }

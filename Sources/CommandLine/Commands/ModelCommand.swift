@@ -58,7 +58,8 @@ struct ModelCommand: AsyncParsableCommand {
     @Option(
       help: ArgumentHelp(
         "A file with a chat template to use in place of the model's own.",
-        discussion: "A template's text, or any file that `tally render --template` takes.", valueName: "file"),
+        discussion: "A template's text, or any file that `tally render --template` takes.",
+        valueName: "file"),
       completion: .file())
     var chatTemplate: String?
 
@@ -119,7 +120,7 @@ struct ModelCommand: AsyncParsableCommand {
       let total = try ModelImport.workBytes(path: path, origin: origin)
       var done = 0
       let record = try await ModelImport(store: folder.store, blobs: folder.blobs).add(
-        path: path, name: name, origin: origin, rounded: rounding, now: APIEnvironment.systemTime()
+        path: path, name: name, origin: origin, rounded: rounding, now: folder.now()
       ) { bytes in
         done += bytes
         bar.show(

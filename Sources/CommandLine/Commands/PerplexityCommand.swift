@@ -1,4 +1,5 @@
 import ArgumentParser
+import Execution
 import Foundation
 import Kernels
 import Models
@@ -70,6 +71,7 @@ struct PerplexityCommand: ParsableCommand {
   func run() throws {
     let text = try TextFile.read(file)
     let tokens = try TextTokens(text, TokenizerBundle(path: self.model).tokenizer)
+    let memory = LocalMemory.now()
     let model = try loadModel()
     guard context <= model.description.contextLength else {
       throw CommandError(
@@ -79,6 +81,9 @@ struct PerplexityCommand: ParsableCommand {
     guard ids.count >= context else {
       throw CommandError("\(file) has \(ids.count) tokens, less than one window of \(context)")
     }
+    try memory.check(
+      model, sequences: 1, tokens: context, logitRows: Perplexity.logitRows(context: context),
+      cache: cache.element, advice: "choose a smaller --context")
     var bar = ProgressBar()
     let windows = ids.count / context
     let result = try Perplexity(
@@ -107,7 +112,7 @@ struct PerplexityCommand: ParsableCommand {
       of: model, temporary: FileManager.default.temporaryDirectory, compute)
     guard let rounding else { return try packedCache.load(model, adapter: adapter, options: options) }
     let files = try rounding.apply(try ModelFiles(path: model))
-    let rounded = try Model(files.description, from: files.source, options: options)
+    let rounded = try LocalMemory.now().load(files.description, from: files.source, options: options)
     guard let adapter else { return rounded }
     return try rounded.adapted(by: AdapterFolder(URL(fileURLWithPath: adapter)).adapter)
   }

@@ -50,6 +50,7 @@ struct ProveCommand: ParsableCommand {
   }
 
   func run() throws {
+    let memory = LocalMemory.now()
     let model = try packedCache.load(model)
     let compute = try compute.makeCompute()
     let inputs = ProofUnit.inputs(
@@ -59,11 +60,12 @@ struct ProveCommand: ParsableCommand {
       // Names the model for a coordinator's books; the bits do not depend on it.
       model: BlobDigest.sha256(Data()), inputs: BlobDigest.sha256(try inputs.encoded()),
       cache: cache == .f16 ? .f16 : .f32)
+    let limits = try memory.batchLimits(model, inputs: inputs, cache: cache.element)
     var bar = ProgressBar()
     let all = inputs.sequences.reduce(0) { $0 + $1.promptTokens.count + $1.maxTokens }
     let result = try UnitExecutor.run(
       specification, inputs: inputs, vocabulary: nil,
-      model: ExecutorModel(model, compute: compute), compute: compute
+      model: ExecutorModel(model, compute: compute), compute: compute, limits: limits
     ) { processed in
       guard Terminal.error.isInteractive else { return }
       bar.show(fraction: Double(processed) / Double(all), detail: "\(processed) tokens")

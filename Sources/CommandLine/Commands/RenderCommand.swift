@@ -10,11 +10,11 @@ struct RenderCommand: ParsableCommand {
       Reads one JSON object from standard input: "messages" and, where they matter, "tools", "documents", \
       "add_generation_prompt", "strftime_now" (YYYY-MM-DDTHH:MM:SS, the moment that the template sees) and any variable \
       of the template, such as "bos_token" or "enable_thinking". Writes the text as it is, without a line end of its \
-      own. What the template raises is an error.
+      own; on a terminal without what that would obey. What the template raises is an error.
 
-      Messages are handed over as in a batch: a role "developer" that the template does not name as "system"; content \
-      parts as they are where the template takes parts, joined by line ends where it does not. A message that the \
-      template leaves out is named on standard error.
+      Messages are handed over as in a batch: a role "developer" that the template does not name \
+      as "system"; content parts as they are where the template takes parts, joined by line ends \
+      where it does not. A message that the template leaves out is named on standard error.
 
       EXAMPLE:
         echo '{"messages": [{"role": "user", "content": "Hi"}], "add_generation_prompt": true}' \\
@@ -34,7 +34,7 @@ struct RenderCommand: ParsableCommand {
     }
     let now = TemplateClock(secondsSince1970: Int64(Date().timeIntervalSince1970))
     let rendered = try work.conversation(caseJSON: text, now: now)
-    try FileHandle.standardOutput.write(contentsOf: Data(rendered.text.utf8))
+    try Terminal.output.foreign(rendered.text)
     for index in rendered.ignored {
       Terminal.error.line(
         "The template leaves out messages[\(index)]; a batch refuses such a conversation.")

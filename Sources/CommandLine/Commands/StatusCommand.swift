@@ -6,10 +6,14 @@ struct StatusCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status", abstract: "Show how far a batch or fine-tuning job is, and why it waits.",
     discussion: """
-      Without BATCH, lists your batches and fine-tuning jobs, newest first. With a batch, shows its requests, units and replicas, how many units \
-      were verified by agreement and how many by replay, when its window closes, and, when it waits, the reason (for \
-      example that the pool has workers of one account only, and a second opinion needs another). With a fine-tuning \
+      Without BATCH, lists your batches and fine-tuning jobs, newest first. With a batch, shows \
+      its requests, units and replicas, how many units were verified by agreement and how many by \
+      replay, when its window closes, and, when it waits, the reason (for example that the pool \
+      has workers of one account only, and a second opinion needs another). With a fine-tuning \
       job, shows its rounds and their losses.
+
+      With --wait and a batch, the exit code is 0 when there are answers, 3 when every line failed, 1 when the batch as \
+      a whole failed or ended early; so it is with --json.
 
       EXAMPLES:
         tally status
@@ -40,15 +44,20 @@ struct StatusCommand: AsyncParsableCommand {
       if wait {
         var bar = ProgressBar()
         let progress = try await BatchWatcher(client: client).wait(for: batch, bar: &bar)
-        if !json { return try await BatchReport(client: client).conclude(progress, output: nil) }
+        if json { try await printJSON(of: batch, client) }
+        return try await BatchReport(client: client).conclude(progress, output: nil)
       }
       if json {
-        Terminal.output.line(
-          String(decoding: try await client.data("/tally/v1/batches/\(batch)"), as: UTF8.self))
+        try await printJSON(of: batch, client)
       } else {
         show(try await client.get("/tally/v1/batches/\(batch)", as: ProgressObject.self))
       }
     }
+  }
+
+  private func printJSON(of batch: String, _ client: APIClient) async throws {
+    Terminal.output.line(
+      String(decoding: try await client.data("/tally/v1/batches/\(batch)"), as: UTF8.self))
   }
 
   private func list(_ client: APIClient) async throws {

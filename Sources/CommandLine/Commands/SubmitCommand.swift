@@ -12,12 +12,13 @@ struct SubmitCommand: AsyncParsableCommand {
         {"custom_id": "a1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "smollm2-135m-instruct", \
       "messages": [{"role": "user", "content": "What is the capital of France?"}], "max_tokens": 32}}
 
-      Every line is checked before anything runs; mistakes are reported by line number, and one mistake fails the \
-      batch. --check reports them all and submits nothing. With --skip-bad-lines a bad line fails alone: it is reported, \
-      stands among the errors at the end, and the others run.
+      Every line is checked before anything runs; mistakes are reported by line number, and one \
+      mistake fails the batch. --check reports them all and submits nothing. With --skip-bad-lines \
+      a bad line fails alone: it is reported, stands among the errors at the end, and the others \
+      run.
 
-      With --wait or --output the exit code is 0 when there are answers (lines that failed are told), 3 when every line \
-      failed, 1 when the batch as a whole failed or ended early.
+      With --wait or --output the exit code is 0 when there are answers (lines that failed are \
+      told), 3 when every line failed, 1 when the batch as a whole failed or ended early.
 
       Two pools do the work. In the public pool, volunteers' machines run your prompts: their owners can read them, and \
       every result is verified by a second, independent account. In the trusted pool, only machines that the operator \
@@ -77,7 +78,7 @@ struct SubmitCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let endpoint = try await BatchFile(path: file).endpoint()
+    let endpoint = try await BatchFile(path: file).endpoint(skipsBadLines: check || skipBadLines)
     var notes: ExactDictionary = ["tally_pool": pool.rawValue]
     if skipBadLines { notes["tally_skip_bad_lines"] = "true" }
     for entry in metadata.compactMap(Self.pair) { notes[entry.key] = entry.value }
@@ -148,7 +149,8 @@ struct SubmitCommand: AsyncParsableCommand {
     let all = Spelled.count(check.requests)
     guard check.errors.isEmpty else {
       throw CommandError(
-        "\(Spelled.count(check.errors.count)) of \(all) lines are not valid requests; nothing was submitted")
+        "\(Spelled.count(check.errors.count)) of \(all) lines are not valid requests; nothing was "
+          + "submitted")
     }
     Terminal.output.line("All \(all) requests are valid; nothing was submitted.")
   }
@@ -162,10 +164,14 @@ struct SubmitCommand: AsyncParsableCommand {
     if check.errors.count > Self.shownLines {
       Terminal.error.line("(and \(Spelled.count(check.errors.count - Self.shownLines)) more lines)")
     }
-    guard check.good > 0 else { throw CommandError("no line is a valid request; nothing was submitted") }
+    guard check.good > 0 else {
+      throw CommandError("no line is a valid request; nothing was submitted")
+    }
     guard !check.errors.isEmpty else { return }
     Terminal.error.line(
       Terminal.error.styled(
-        "\(Spelled.count(check.errors.count)) of \(Spelled.count(check.requests)) lines are skipped.", .yellow))
+        "\(Spelled.count(check.errors.count)) of \(Spelled.count(check.requests)) lines are "
+          + "skipped.",
+        .yellow))
   }
 }

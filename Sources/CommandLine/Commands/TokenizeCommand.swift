@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Tokenizers
+import WireProtocol
 
 /// Text to token ids and back.
 struct TokenizeCommand: ParsableCommand {
@@ -40,7 +41,9 @@ struct TokenizeCommand: ParsableCommand {
       } catch {
         throw CommandError("line \(number): \(error)")
       }
-      try FileHandle.standardOutput.write(contentsOf: Data((answer + "\n").utf8))
+      // A token may hold anything; escaped it is the same JSON.
+      try Terminal.output.foreign(
+        (Terminal.output.isTerminal ? ForeignText.json(answer) : answer) + "\n")
     }
     if let failure = lines.failure { throw CommandError("line \(number + 1): \(failure)") }
   }

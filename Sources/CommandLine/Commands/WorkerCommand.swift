@@ -48,11 +48,13 @@ struct WorkerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Join a coordinator with an invitation, once.",
       discussion: """
-        The coordinator's operator makes invitations with `tally invite`. This machine makes a key of its own and gets a \
-        certificate for it; the coordinator is recognised by the fingerprint in the invitation before anything secret \
-        is sent. Where the Debian package's service is installed, root's join starts it too, so that nothing is left to \
-        do. An invitation may serve several machines; joining again renews a membership that was lost, follows the \
-        coordinator to another address (the key, the id and results stay), and with --name renames the machine.
+        The coordinator's operator makes invitations with `tally invite`. This machine makes a key \
+        of its own and gets a certificate for it; the coordinator is recognised by the fingerprint \
+        in the invitation before anything secret is sent. Where the Debian package's service is \
+        installed, root's join starts it too, so that nothing is left to do. An invitation may \
+        serve several machines; joining again renews a membership that was lost, follows the \
+        coordinator to another address (the key, the id and results stay), and with --name renames \
+        the machine.
 
         EXAMPLES:
           tally worker join tally1.eyJhdXRob3JpdHki... --name attic
@@ -83,7 +85,9 @@ struct WorkerCommand: AsyncParsableCommand {
         member = try await WorkerDaemon.join(configuration)
       } catch {
         if wasRunning { try service.control("start") }
-        guard let failure = error as? RequestFailure, case .unreachable = failure else { throw error }
+        guard let failure = error as? RequestFailure, case .unreachable = failure else {
+          throw error
+        }
         throw CommandError("\(failure)\(ProxySettings.way(to: invitation.url))")
       }
       Terminal.output.line(
@@ -128,10 +132,11 @@ struct WorkerCommand: AsyncParsableCommand {
         and when it computes are the owner's preferences (see `tally worker preferences`), which may be changed while it \
         runs.
 
-        With --invitation it joins first if it has not yet: one command for containers and clusters. Then a coordinator \
-        that refuses the invitation ends it, unless a service manager started it. Once it is a member, no answer of the \
-        coordinator ends it: it keeps its key and results, says in its status why it is turned away, and asks again, \
-        an hour apart at most. With an invitation at hand it then joins again by itself.
+        With --invitation it joins first if it has not yet: one command for containers and \
+        clusters. Then a coordinator that refuses the invitation ends it, unless a service manager \
+        started it. Once it is a member, no answer of the coordinator ends it: it keeps its key \
+        and results, says in its status why it is turned away, and asks again, an hour apart at \
+        most. With an invitation at hand it then joins again by itself.
 
         EXAMPLES:
           tally worker run
@@ -151,7 +156,11 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "What statistics call this machine, if it joins; its host name when left out.")
     var name: String?
 
-    @Option(help: "Threads to compute with, at most; when left out, every processor that this process may use.")
+    @Option(
+      help: """
+        Threads to compute with, at most; when left out, every processor that this process may \
+        use.
+        """)
     var threads: Int?
 
     @Option(help: "Memory for a unit, in GB, at most; the preferences may allow less.")

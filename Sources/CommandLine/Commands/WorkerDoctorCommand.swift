@@ -83,10 +83,13 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
   /// What a worker started like this may use.
   private func limits() -> Finding {
     let limits = MachineLimits()
-    func because(_ origin: MachineLimits.Origin?) -> String { origin.map { " (\($0.rawValue))" } ?? "" }
+    func because(_ origin: MachineLimits.Origin?) -> String {
+      origin.map { " (\($0.rawValue))" } ?? ""
+    }
     return .good(
       "limits",
-      "\(limits.threads) \(limits.threads == 1 ? "thread" : "threads")" + because(limits.threadsOrigin)
+      "\(limits.threads) \(limits.threads == 1 ? "thread" : "threads")"
+        + because(limits.threadsOrigin)
         + ", \(Spelled.bytes(limits.memoryBytes)) of memory" + because(limits.memoryOrigin))
   }
 
@@ -161,8 +164,8 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
     guard days >= 0 else {
       return .bad(
         "worker",
-        "\(who): its certificate has ended by this machine's clock; if the clock is right, join again with a "
-          + "new invitation")
+        "\(who): its certificate has ended by this machine's clock; if the clock is right, join "
+          + "again with a new invitation")
     }
     return .good("worker", "\(who); its certificate is good for \(days) days and renewed before")
   }

@@ -6,10 +6,11 @@ struct WorkerMoveCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "move", abstract: "Follow the coordinator to another address.",
     discussion: """
-      The key, the worker's id and results that are not delivered yet stay. The address is taken up once the same \
-      authority's certificate answered there and the coordinator knew this worker. An invitation to the new address does \
-      the same (`tally worker join`, `tally worker run --invitation`), and workers follow an address that the coordinator \
-      announced by themselves.
+      The key, the worker's id and results that are not delivered yet stay. The address is taken \
+      up once the same authority's certificate answered there and the coordinator knew this \
+      worker. An invitation to the new address does the same (`tally worker join`, `tally worker \
+      run --invitation`), and workers follow an address that the coordinator announced by \
+      themselves.
 
       EXAMPLES:
         tally worker move https://tally.example.org

@@ -7,8 +7,9 @@ struct WorkerPreferencesCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "preferences", abstract: "Show or change what the worker may take, and when.",
     discussion: """
-      Without settings, shows those in the worker's folder. KEY=VALUE changes one, for a running worker within a second; \
-      an empty value brings the default back. What was never set follows the defaults of later versions.
+      Without settings, shows those in the worker's folder. KEY=VALUE changes one, for a running \
+      worker within a second; an empty value brings the default back. What was never set follows \
+      the defaults of later versions.
 
         cpu_percent             of the time of its threads, 1 to 100 (100)
         threads                 at most (as started)

@@ -6,7 +6,8 @@ struct WorkerRenameCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rename", abstract: "Change what statistics call this machine.",
     discussion: """
-      Asks the coordinator, which keeps 100 characters. The worker's id, its account and its credit stay.
+      Asks the coordinator, which keeps 100 characters. The worker's id, its account and its \
+      credit stay.
 
       EXAMPLES:
         tally worker rename attic

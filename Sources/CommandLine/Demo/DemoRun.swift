@@ -1,5 +1,8 @@
+import CoordinatorAPI
 import Foundation
 import MachineLimits
+import ModelFormats
+import Tokenizers
 
 /// What the demo does with its fleet, step by step, and what it says.
 struct DemoRun {
@@ -10,7 +13,7 @@ struct DemoRun {
 
   func run() async throws {
     let terminal = Terminal.output
-    let requests = try DemoRequest.read(command.prompts)
+    let (requests, endpoint) = try await prompts()
     heading("A coordinator and two workers, as separate processes over TLS")
     let coordinator = try await fleet.startCoordinator(
       model: command.model, name: command.modelName)
@@ -21,19 +24,34 @@ struct DemoRun {
       terminal.line("worker       of account \(account), \(threads) \(threads == 1 ? "thread" : "threads")")
     }
     try await APIClient.with(coordinator) { client in
-      try await work(requests, client)
+      try await work(requests, endpoint, client)
     }
   }
 
-  private func work(_ requests: [DemoRequest], _ client: APIClient) async throws {
+  /// What the prompts file asks for: a line that the coordinator would refuse ends the demo before
+  /// anything starts.
+  private func prompts() async throws -> (requests: [DemoRequest], endpoint: String) {
+    let file = BatchFile(path: command.prompts)
+    let endpoint = try await file.endpoint(skipsBadLines: false)
+    var requests: [DemoRequest] = []
+    let check = try await file.check(endpoint: endpoint, models: [command.modelName]) {
+      requests.append(DemoRequest($0))
+    }
+    if let wrong = check.sentences.first { throw CommandError("\(command.prompts): \(wrong)") }
+    return (requests, endpoint)
+  }
+
+  private func work(
+    _ requests: [DemoRequest], _ endpoint: String, _ client: APIClient
+  ) async throws {
     heading("\(requests.count) prompts; both accounts run every unit, and the results are compared")
     let start = ContinuousClock.now
     let uploaded = try await client.upload(URL(filePath: command.prompts), purpose: "batch") { _, _ in }
     let batch = try await client.post(
       "/v1/batches",
       BatchCreation(
-        input_file_id: uploaded.id, endpoint: try await BatchFile(path: command.prompts).endpoint(),
-        completion_window: "24h", metadata: ["tally_pool": "public"]), as: BatchObject.self)
+        input_file_id: uploaded.id, endpoint: endpoint, completion_window: "24h",
+        metadata: ["tally_pool": "public"]), as: BatchObject.self)
     var bar = ProgressBar()
     let progress = try await BatchWatcher(client: client, patience: .seconds(5)) {
       try fleet.checkRunning()
@@ -53,7 +71,7 @@ struct DemoRun {
     summarize(progress, statistics, passed)
   }
 
-  private func show(_ requests: [DemoRequest], answers: [String: DemoAnswer]) throws {
+  private func show(_ requests: [DemoRequest], answers: [ExactString: DemoAnswer]) throws {
     heading("Some answers")
     let terminal = Terminal.output
     for request in requests.prefix(command.show) {
@@ -95,33 +113,20 @@ struct DemoRun {
 
 /// A line of the prompts file, as far as it is shown.
 struct DemoRequest {
-  let customID: String
+  let customID: ExactString
   let prompt: String
 
-  private struct Line: Decodable {
-    struct Body: Decodable {
-      struct Message: Decodable {
-        let role: String
-        let content: String
+  init(_ line: BatchLine) {
+    customID = ExactString(line.customID)
+    switch line.request.prompt {
+    case .messages(let messages):
+      switch messages.last(where: { $0.role == "user" })?.content {
+      case .text(let text)?: prompt = text
+      case .parts(let texts)?: prompt = texts.joined(separator: "\n")
+      case nil: prompt = ""
       }
-      let messages: [Message]?
-      let prompt: String?
-    }
-    let custom_id: String
-    let body: Body
-  }
-
-  static func read(_ path: String) throws -> [DemoRequest] {
-    let text = try String(contentsOfFile: path, encoding: .utf8)
-    return try text.split(whereSeparator: \.isNewline).enumerated().map { number, line in
-      do {
-        let line = try JSONDecoder().decode(Line.self, from: Data(line.utf8))
-        return DemoRequest(
-          customID: line.custom_id,
-          prompt: line.body.messages?.last { $0.role == "user" }?.content ?? line.body.prompt ?? "")
-      } catch let error as DecodingError {
-        throw CommandError("\(path): line \(number + 1) is no batch request: \(error.summary)")
-      }
+    case .texts(let texts): prompt = texts.first ?? ""
+    case .tokens: prompt = ""
     }
   }
 }
@@ -142,12 +147,12 @@ struct DemoAnswer {
     let response: Response?
   }
 
-  static func read(_ content: Data) throws -> [String: DemoAnswer] {
-    var answers: [String: DemoAnswer] = [:]
+  static func read(_ content: Data) throws -> [ExactString: DemoAnswer] {
+    var answers: [ExactString: DemoAnswer] = [:]
     for line in content.split(separator: UInt8(ascii: "\n")) {
       let line = try JSONDecoder().decode(Line.self, from: Data(line))
       let choice = line.response?.body.choices.first
-      answers[line.custom_id] = DemoAnswer(text: choice?.message?.content ?? choice?.text ?? "")
+      answers[ExactString(line.custom_id)] = DemoAnswer(text: choice?.message?.content ?? choice?.text ?? "")
     }
     return answers
   }

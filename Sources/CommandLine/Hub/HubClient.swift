@@ -14,6 +14,8 @@ struct HubClient: Sendable {
   private let token: String?
   /// Attempts in a row that bring nothing of a file; each goes on where the last one ended.
   private static let attempts = 5
+  /// Bytes of the longest list of a model's files.
+  private static let listingBytes = 64 << 20
 
   /// Opens a client for the length of `body`.
   ///
@@ -56,12 +58,10 @@ struct HubClient: Sendable {
   func listing(of reference: HubReference) async throws -> HubListing {
     let answer = try await open(
       "/api/models/\(reference.repository)/revision/\(reference.revision)?blobs=true", reference)
-    let body = Data(try await answer.body.collect(upTo: 64 << 20).readableBytesView)
-    let listing: HubListing
-    do {
-      listing = try JSONDecoder().decode(HubListing.self, from: body)
-    } catch {
-      throw CommandError("\(endpoint) does not answer as the hub does: \(error)")
+    let body = try await collect(answer)
+    guard let listing = try? JSONDecoder().decode(HubListing.self, from: body) else {
+      throw CommandError(
+        "\(endpoint) does not answer as the hub does: no list of a model's files; is HF_ENDPOINT right?")
     }
     let names = listing.siblings.flatMap { $0.rfilename.split(separator: "/") }
     guard HubReference.isName(listing.sha),
@@ -104,7 +104,7 @@ struct HubClient: Sendable {
         attempt += 1
       } catch {
         throw CommandError(
-          "\(file.rfilename) of \(reference.repository) breaks off: \(error). What has arrived is kept: "
+          "\(file.rfilename) of \(reference.repository) breaks off: \(Self.words(error)). What has arrived is kept: "
             + "the same command goes on")
       }
     }
@@ -192,8 +192,7 @@ struct HubClient: Sendable {
       throw error
     } catch {
       guard path.hasPrefix("/api/") else { throw error }
-      throw CommandError(
-        "cannot reach \(endpoint)\(ProxySettings.way(to: endpoint)): \(error)")
+      throw unreachable(error)
     }
     switch answer.status {
     case .ok, .partialContent: return answer
@@ -207,6 +206,31 @@ struct HubClient: Sendable {
       guard path.hasPrefix("/api/") else { throw Busy(status: Int(answer.status.code)) }
       throw CommandError("the hub answers \(answer.status.code); try again later")
     default: throw CommandError("the hub answers \(answer.status.code) to \(path)")
+    }
+  }
+
+  /// The whole of a list's answer.
+  private func collect(_ answer: HTTPClientResponse) async throws -> Data {
+    do {
+      return Data(try await answer.body.collect(upTo: Self.listingBytes).readableBytesView)
+    } catch let error as CancellationError {
+      throw error
+    } catch is NIOTooManyBytesError {
+      throw CommandError("\(endpoint) does not answer as the hub does: its list of files has no end")
+    } catch {
+      throw unreachable(error)
+    }
+  }
+
+  private func unreachable(_ error: any Error) -> CommandError {
+    CommandError("cannot reach \(endpoint)\(ProxySettings.way(to: endpoint)): \(Self.words(error))")
+  }
+
+  /// An error of the connection or of the disk, without a library's text.
+  private static func words(_ error: any Error) -> String {
+    switch error {
+    case is BrokenOff, is Busy: "\(error)"
+    default: (ErrorWords.plain(error) as? CommandError).map { "\($0)" } ?? ConnectionTrouble(error).wordsOfServer
     }
   }
 

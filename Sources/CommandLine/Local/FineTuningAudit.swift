@@ -36,10 +36,16 @@ struct FineTuningAudit {
   /// made of them is checked.
   let recomputes: Bool
 
+  /// What units are computed again with.
+  private struct Learner {
+    let model: FrozenModel
+    let limits: Trainer.Limits
+  }
+
   private var plan: FineTuningPlan { transcript.plan }
 
   /// - Parameter progress: told how much of the work is done, 0...1, and what is looked at.
-  /// - Throws: `CommandError` for a transcript that makes no sense; what the coordinator and the kernels
+  /// - Throws: `CommandError` for a transcript that makes no sense; `MemoryShortage`; what the coordinator and the kernels
   ///   throw.
   func run(progress: (Double, String) -> Void) async throws -> Report {
     if let problem = plan.problem { throw CommandError("the job's plan: \(problem)") }
@@ -47,7 +53,8 @@ struct FineTuningAudit {
     var report = Report(job: transcript.job)
     progress(0, "fetching")
     let manifest = try ModelManifest(json: try await blobs.read(plan.model), name: plan.model.hex)
-    let model = recomputes ? try await FrozenModel(self.model(manifest)) : nil
+    let memory = LocalMemory.now()
+    let loaded = recomputes ? try await self.model(manifest, memory) : nil
     let training = try LabelledSequences(decoding: try await blobs.read(plan.training))
     var held: LabelledSequences?
     if let digest = plan.validation {
@@ -55,6 +62,14 @@ struct FineTuningAudit {
     }
     let rounds = try FineTuningRounds(plan, training: training)
     var adapter = try FineTuningRounds.initialAdapter(plan, manifest.description)
+    let longest = (training.sequences + (held?.sequences ?? [])).reduce(0) { max($0, $1.tokens.count) }
+    let learner = try loaded.map { loaded in
+      // The limits first: transposes take as much memory as weights.
+      let limits = try memory.trainingLimits(
+        loaded, Adapter(adapter), longest: longest, threads: compute.pool.threads,
+        wanted: Trainer.Limits())
+      return Learner(model: try FrozenModel(loaded), limits: limits)
+    }
     var velocity: AdapterPayload?
     let total = transcript.rounds.reduce(0) { $0 + $1.joined.count + $1.measured.count }
     var done = 0
@@ -76,7 +91,7 @@ struct FineTuningAudit {
         try report.compare(
           name, unit, specification(.train, try inputs.encoded(), encoded))
         let bytes = try await result(of: unit) {
-          try executor(model, unit.specification, adapter)?.train(inputs).encoded()
+          try executor(learner, unit.specification, adapter)?.train(inputs).encoded()
         }
         report.compare("\(name), the result", unit.result, BlobDigest.sha256(bytes))
         joined.append(
@@ -84,7 +99,7 @@ struct FineTuningAudit {
         report.train_units += 1
         tick(name)
       }
-      try await measure(round, held, adapter, encoded, model, place, &report, tick)
+      try await measure(round, held, adapter, encoded, learner, place, &report, tick)
       if recomputes { report.recomputed_units = report.train_units + report.validate_units }
       guard index + 1 < transcript.rounds.count else { break }
       (adapter, velocity) = try rounds.join(adapter, velocity: velocity, joined)
@@ -122,7 +137,7 @@ struct FineTuningAudit {
 
   private func measure(
     _ round: FineTuningTranscript.Round, _ held: LabelledSequences?, _ adapter: AdapterPayload,
-    _ encoded: Data, _ model: FrozenModel?, _ place: String, _ report: inout Report,
+    _ encoded: Data, _ learner: Learner?, _ place: String, _ report: inout Report,
     _ tick: (String) -> Void
   ) async throws {
     var (sum, labels) = (0.0, 0)
@@ -135,7 +150,7 @@ struct FineTuningAudit {
       let name = "\(place), held-out part \(unit.shard + 1)"
       try report.compare(name, unit, specification(.validate, try part.encoded(), encoded))
       let bytes = try await result(of: unit) {
-        try executor(model, unit.specification, adapter)?.validate(part).encoded()
+        try executor(learner, unit.specification, adapter)?.validate(part).encoded()
       }
       report.compare("\(name), the result", unit.result, BlobDigest.sha256(bytes))
       let result = try ValidateResult(decoding: bytes, for: part)
@@ -165,14 +180,15 @@ struct FineTuningAudit {
   }
 
   private func executor(
-    _ model: FrozenModel?, _ specification: UnitSpecification, _ adapter: AdapterPayload
+    _ learner: Learner?, _ specification: UnitSpecification, _ adapter: AdapterPayload
   ) throws -> TrainingExecutor? {
-    try model.map {
-      try TrainingExecutor(specification, model: $0, adapter: adapter, compute: compute)
+    try learner.map {
+      try TrainingExecutor(
+        specification, model: $0.model, adapter: adapter, compute: compute, limits: $0.limits)
     }
   }
 
-  private func model(_ manifest: ModelManifest) async throws -> Model {
+  private func model(_ manifest: ModelManifest, _ memory: LocalMemory) async throws -> Model {
     for chunk in manifest.distinctChunks(of: .whole(of: manifest.description)) {
       guard let digest = Digest(hex: chunk.sha256) else {
         throw CommandError("the model's manifest names a chunk by something that is no SHA-256")
@@ -187,7 +203,7 @@ struct FineTuningAudit {
       }
       return try ByteStorage(mapping: blobs.file(digest))
     }
-    return try Model(manifest.description, from: source)
+    return try memory.load(manifest.description, from: source)
   }
 }
 

@@ -12,10 +12,12 @@ struct LocalModel {
   let bundle: TokenizerBundle
   let model: Model
   let compute: Compute
+  private let memory: LocalMemory
 
   /// - Parameter adapter: a folder of PEFT's.
   init(path: String, adapter: String? = nil, cache: PackedCacheOptions, compute: Compute) throws {
     bundle = try TokenizerBundle(path: path)
+    memory = .now()
     model = try cache.load(path, adapter: adapter)
     self.compute = compute
   }
@@ -39,7 +41,8 @@ struct LocalModel {
       .render(messages, addGenerationPrompt: true)
     if let index = rendered.ignored.first {
       throw CommandError(
-        "the model's chat template leaves out the \(index < messages.count - 1 ? "system" : "user's") message")
+        "the model's chat template leaves out the "
+          + "\(index < messages.count - 1 ? "system" : "user's") message")
     }
     return try bundle.tokenizer.encode(rendered.text, addSpecialTokens: false)
   }
@@ -61,13 +64,18 @@ struct LocalModel {
   }
 
   /// Continues a prompt; `piece` gets the text as it becomes certain.
+  ///
+  /// - Throws: `MemoryShortage`, before anything is computed; `ExecutionError`; what `piece` throws.
   func generate(
     _ request: GenerateInputs.Sequence, cache: CacheType, piece: (String) throws -> Void
   ) throws -> Outcome {
+    let inputs = GenerateInputs(sequences: [request])
+    let limits = try memory.batchLimits(
+      model, inputs: inputs, cache: CacheElement(cache), advice: "choose a smaller --max-tokens")
     var engine = try GenerationEngine(
-      model: ExecutorModel(model, compute: compute), inputs: GenerateInputs(sequences: [request]),
+      model: ExecutorModel(model, compute: compute), inputs: inputs,
       vocabulary: request.stopStrings.isEmpty ? nil : vocabulary(), cacheType: cache,
-      compute: compute, limits: BatchLimits())
+      compute: compute, limits: limits)
     var detokenizer = bundle.tokenizer.streamingDetokenizer()
     var text = ""
     let clock = ContinuousClock()

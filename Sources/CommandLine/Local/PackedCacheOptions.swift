@@ -1,4 +1,5 @@
 import ArgumentParser
+import Execution
 import Foundation
 import Models
 
@@ -24,7 +25,10 @@ struct PackedCacheOptions: ParsableArguments {
   /// The model at `path`. Weights that are turned into float32 stay in memory: the file would be
   /// many times the model's.
   func load(_ path: String, options: Model.LoadOptions = .init()) throws -> Model {
-    guard packedCache, options.weights == .asStored else { return try Model(path: path, options: options) }
+    guard packedCache, options.weights == .asStored else {
+      let files = try ModelFiles(path: path)
+      return try LocalMemory.now().load(files.description, from: files.source, options: options)
+    }
     let folder = CacheFolder.url("packed", variable: "TALLY_PACKED_CACHE")
     return try PackedModelFolder(path: folder.path).load(path: path, options: options)
   }

@@ -3,6 +3,7 @@ import Calibration
 import CoordinatorAPI
 import Foundation
 import Kernels
+import MachineLimits
 import ModelFormats
 import Models
 import Tokenizers
@@ -62,7 +63,9 @@ struct RoundingOptions: ParsableArguments {
       let windows = try Calibration.windows(
         of: tokens.ids, beginning: tokens.beginning,
         context: min(calibrationContext, files.description.contextLength), limit: calibrationTokens)
-      let calibration = try Calibration(files, to: quantize, algebra, compute: compute, folder: temporary)
+      let calibration = try Calibration(
+        files, to: quantize, algebra, compute: compute, folder: temporary
+      ) { SystemMemory.reportedAvailableBytes() }
       var bar = ProgressBar()
       let layers = files.description.layers.count
       let rounded = try calibration.run(on: windows) { layer, fraction in

@@ -57,8 +57,8 @@ extension WorkerPreferences {
     }
   }
 
-  /// Changes the settings of a preferences file and leaves what it does not name alone, so that a later
-  /// default holds there. An empty value or `none` brings a default back.
+  /// Changes the settings of a preferences file and leaves what it does not name alone, so that a
+  /// later default holds there. An empty value or `none` brings a default back.
   ///
   /// - Parameter stored: the file's bytes; nil where there is no file.
   /// - Returns: the file's new bytes, and the preferences that they mean.
@@ -94,7 +94,8 @@ extension WorkerPreferences {
       let key = context.codingPath.map(\.stringValue).joined(separator: ".")
       let kind = type == Bool.self ? "true or false" : "a whole number"
       throw ValidationError(
-        "\(key) takes \(kind)\(isUnlimited(key) ? ", or none" : ""); \(key)= brings the default back")
+        "\(key) takes \(kind)\(isUnlimited(key) ? ", or none" : ""); \(key)= brings the default "
+          + "back")
     } catch let error as PreferenceError {
       throw ValidationError(error.description)
     }

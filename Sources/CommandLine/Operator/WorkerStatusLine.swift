@@ -13,11 +13,10 @@ final class WorkerStatusLine: Sendable {
       text += "; \(report.unitsDone) results, \(Spelled.count(report.tokensDone)) tokens so far"
     }
     if report.waitingResults > 0 { text += "; \(report.waitingResults) to be sent" }
-    let shown = String(text.prefix(max(20, Terminal.error.columns - 1)))
     last.withLock { last in
-      guard shown != last else { return }
-      last = shown
-      Terminal.error.write("\r\u{1b}[K" + shown)
+      guard text != last else { return }
+      last = text
+      Terminal.error.redraw(text)
     }
   }
 

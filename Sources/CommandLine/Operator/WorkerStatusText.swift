@@ -10,7 +10,7 @@ enum WorkerStatusText {
       lines.append("  " + name.padding(toLength: 14, withPad: " ", startingAt: 0) + value)
     }
     // What it waits for is in the first line.
-    if !status.summary.contains("; trying again in") { add("attention", status.coordinator_problem) }
+    if !status.summary.contains("; trying again ") { add("attention", status.coordinator_problem) }
     if !status.summary.contains("; going on in") { add("attention", status.unit_problem) }
     if let unit = status.unit {
       add("unit", Self.words(unit))
@@ -29,7 +29,8 @@ enum WorkerStatusText {
       "limits",
       "\(limits.cpu_percent) % of \(limits.threads) \(limits.threads == 1 ? "thread" : "threads")"
         + because(limits.threads_because) + ", \(Spelled.bytes(limits.memory_bytes)) of memory"
-        + because(limits.memory_because) + (limits.cgroup_weight.map { ", control group's weight \($0)" } ?? ""))
+        + because(limits.memory_because)
+        + (limits.cgroup_weight.map { ", control group's weight \($0)" } ?? ""))
     add("attention", limits.cgroup_problem.map { "cgroup_weight has no effect: \($0)" })
     add("cache", "\(Spelled.bytes(status.cache_used_bytes)) of \(Spelled.bytes(limits.cache_bytes))"
       + because(limits.cache_because))

@@ -34,7 +34,7 @@ struct ProgressBar {
       let bar =
         terminal.styled(String(repeating: "█", count: filled), .green)
         + terminal.styled(String(repeating: "░", count: width - filled), .dim)
-      terminal.write("\r\u{1b}[K\(bar) \(text.prefix(max(20, terminal.columns - width - 2)))")
+      terminal.redraw(text, after: bar + " ", width: width + 1)
       isDrawn = true
       lastDrawn = now
     } else if Int(fraction * 10) > lastTenth {
@@ -47,6 +47,14 @@ struct ProgressBar {
   mutating func finish() {
     if isDrawn { terminal.line() }
     isDrawn = false
+  }
+
+  /// Writes each sentence that was not told before, above the line.
+  mutating func tell(_ sentences: [String], told: inout Set<String>) {
+    for sentence in sentences where told.insert(sentence).inserted {
+      clear()
+      terminal.line(terminal.styled(sentence, .yellow))
+    }
   }
 
   /// Takes the line away, so that a message can be written.

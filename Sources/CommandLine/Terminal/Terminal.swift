@@ -32,6 +32,8 @@ struct Terminal: Sendable {
   }
 
   let stream: Stream
+  /// Whether a person, and no program or file, gets what is written.
+  let isTerminal: Bool
   let isInteractive: Bool
   let hasColours: Bool
 
@@ -41,7 +43,8 @@ struct Terminal: Sendable {
   /// https://no-color.org: any value of NO_COLOR turns colours off.
   init(_ stream: Stream, environment: [String: String] = ProcessInfo.processInfo.environment) {
     self.stream = stream
-    self.isInteractive = isatty(stream.descriptor) == 1 && environment["TERM"] != "dumb"
+    self.isTerminal = isatty(stream.descriptor) == 1
+    self.isInteractive = isTerminal && environment["TERM"] != "dumb"
     self.hasColours = isInteractive && environment["NO_COLOR", default: ""].isEmpty
   }
 
@@ -55,9 +58,29 @@ struct Terminal: Sendable {
   /// Writes without buffering; a closed pipe is no reason to fail.
   func write(_ text: String) { try? stream.handle.write(contentsOf: Data(text.utf8)) }
 
-  /// A line, or lines, of which others may have written parts: nothing in them moves the cursor, changes the
-  /// terminal, or turns the direction of what follows. Styles stay.
+  /// A line, or lines, of which others may have written parts: nothing in them moves the cursor,
+  /// changes the terminal, or turns the direction of what follows. Styles stay.
   func line(_ text: String = "") { write(plain(text) + "\n") }
+
+  /// Draws the present line anew, cut to the terminal's width. Nothing in the text, of which others may have
+  /// written parts, moves the cursor or changes the terminal.
+  ///
+  /// - Parameters:
+  ///   - drawing: what stands before the text, with its styles.
+  ///   - width: columns that the drawing takes.
+  func redraw(_ text: String, after drawing: String = "", width: Int = 0) {
+    let room = max(20, columns - 1 - width)
+    write("\r\u{1b}[K\(drawing)\(ForeignText.plain(text).prefix(room))")
+  }
+
+  /// What a model or a template wrote, whole or in pieces of whole scalars: as it is for a program or a
+  /// file; a terminal shows it and obeys nothing of it.
+  ///
+  /// - Throws: where it cannot be written.
+  func foreign(_ text: String) throws {
+    let shown = isTerminal ? ForeignText.plain(text, keepsLines: true) : text
+    try stream.handle.write(contentsOf: Data(shown.utf8))
+  }
 
   /// A JSON document, which may hold what others wrote.
   func json(_ document: Data) {
@@ -72,7 +95,9 @@ struct Terminal: Sendable {
       index, part in
       let shown = ForeignText.plain(part, keepsLines: true)
       guard index > 0, let end = shown.firstIndex(of: "m"),
-        shown[..<end].split(separator: ";").allSatisfy({ $0 == "0" || Style(rawValue: String($0)) != nil })
+        shown[..<end].split(separator: ";").allSatisfy({
+          $0 == "0" || Style(rawValue: String($0)) != nil
+        })
       else { return shown }
       return Self.escape + shown
     }.joined()
@@ -81,7 +106,7 @@ struct Terminal: Sendable {
   /// Asks a person; where there is nobody, `false`.
   func confirms(_ question: String) -> Bool {
     guard isInteractive else { return false }
-    write("\(question) [y/N] ")
+    write(plain(question) + " [y/N] ")
     return ["y", "yes"].contains((readLine() ?? "").lowercased())
   }
 

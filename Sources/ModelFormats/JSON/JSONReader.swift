@@ -14,6 +14,9 @@ package struct JSONReader: Sendable {
     package var allowsRepeatedKeys: Bool
     /// Whether an escaped surrogate without its partner becomes U+FFFD instead of an error.
     package var replacesLoneSurrogates: Bool
+    /// Whether a number beyond those of a `Double` becomes infinity, as in Python, instead of an
+    /// error.
+    package var takesHugeNumbers = false
 
     /// Refuses whatever two readers could understand differently.
     package static let strict = Rules(
@@ -21,6 +24,14 @@ package struct JSONReader: Sendable {
     /// Takes what Python's `json` takes, for files that it is known to read.
     package static let lenient = Rules(
       depth: 200, values: 64_000_000, allowsRepeatedKeys: true, replacesLoneSurrogates: true)
+
+    /// The same rules for whoever checks the range of each number that counts, so that the error can
+    /// name it. No other value that was read is infinite.
+    package func takingHugeNumbers() -> Rules {
+      var rules = self
+      rules.takesHugeNumbers = true
+      return rules
+    }
 
     /// The same rules with other limits.
     package func limited(depth: Int? = nil, values: Int? = nil) -> Rules {
@@ -274,7 +285,7 @@ package struct JSONReader: Sendable {
       }
       return .bigInt(value)
     }
-    guard let value = Double(text), value.isFinite else {
+    guard let value = Double(text), value.isFinite || rules.takesHugeNumbers else {
       throw error("number out of range", .limitExceeded, at: start)
     }
     return .double(value)

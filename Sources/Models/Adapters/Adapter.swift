@@ -12,7 +12,6 @@ package struct Adapter: Sendable, Equatable {
     package var a: [Float]
     package var b: [Float]
 
-    /// See the properties.
     package init(rank: Int, inputs: Int, outputs: Int, a: [Float], b: [Float]) {
       precondition(a.count == rank * inputs && b.count == outputs * rank && rank > 0)
       (self.rank, self.inputs, self.outputs) = (rank, inputs, outputs)
@@ -27,7 +26,6 @@ package struct Adapter: Sendable, Equatable {
   package var isRankStabilised: Bool
   package var pairs: [LinearSite: Pair]
 
-  /// See the properties.
   package init(alpha: Double, isRankStabilised: Bool = false, pairs: [LinearSite: Pair]) {
     self.alpha = alpha
     self.isRankStabilised = isRankStabilised

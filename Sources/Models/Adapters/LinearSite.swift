@@ -23,7 +23,6 @@ package struct LinearSite: Hashable, Sendable, Comparable {
   package var layer: Int
   package var kind: LinearKind
 
-  /// See the properties.
   package init(layer: Int, kind: LinearKind) {
     (self.layer, self.kind) = (layer, kind)
   }

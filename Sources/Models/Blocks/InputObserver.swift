@@ -17,7 +17,6 @@ package struct InputSite: Hashable, Sendable {
     /// Of the tensor, its leading dimensions taken together.
     package let rows: Range<Int>
 
-    /// See the properties.
     package init(tensor: String, rows: Range<Int>) {
       (self.tensor, self.rows) = (tensor, rows)
     }
@@ -30,7 +29,6 @@ package struct InputSite: Hashable, Sendable {
   /// Each once.
   package let matrices: [Matrix]
 
-  /// See the properties.
   package init(name: String, siblings: Int, matrices: [Matrix]) {
     (self.name, self.siblings, self.matrices) = (name, siblings, matrices)
   }

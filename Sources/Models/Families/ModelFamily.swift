@@ -127,8 +127,8 @@ package struct ModelFiles: Sendable {
 
   /// Finds out whether the engine can load the model. Of the weights, only small tensors are read.
   ///
-  /// - Throws: `FormatError` naming a tensor that is missing, has another shape than the model needs,
-  ///   or is of a type that is not computed with; or a rotation that is out of range.
+  /// - Throws: `FormatError` naming a tensor that is missing, has another shape than the model
+  ///   needs, or is of a type that is not computed with; or a rotation that is out of range.
   package func checkLoadable() throws {
     let loader = WeightLoader(source: source, options: .init())
     try loader.check(description.requirements)

@@ -15,7 +15,6 @@ package struct PackedModelPlace: Hashable, Sendable {
   /// Bytes of memory that it may take; nil: as the system says.
   package let availableBytes: Int?
 
-  /// See the properties.
   package init(
     path: String, key: PackedModelKey, isVerified: Bool, availableBytes: Int? = nil
   ) {
@@ -82,6 +81,24 @@ package final class PackedModelFile: Sendable {
       description.requirements(of: part ?? .whole(of: description)), loader,
       type: loader.widestPanelType
     ).fileBytes
+  }
+
+  /// Bytes of memory that a model's weights take, at least: float32 weights may turn out to need no
+  /// more than half of their bytes. Reads no weights.
+  ///
+  /// - Throws: as `largestByteCount`.
+  package static func leastByteCount(
+    _ description: ModelDescription, from source: any TensorSource,
+    options: Model.LoadOptions = .init()
+  ) throws -> Int {
+    let loader = WeightLoader(source: source, options: options)
+    let header = try plan(
+      PackedModelKey(content: ""), description.requirements(of: .whole(of: description)), loader
+    ) { requirement in
+      let type = try loader.widestPanelType(requirement)
+      return type == .f32 && options.weights == .asStored ? .bf16 : type
+    }
+    return header.fileBytes
   }
 
   /// The header of the file that holds what is required, without hashes.

@@ -23,9 +23,8 @@ extension TemplateFilters {
     ) { interpreter, value, arguments in
       let paths: [AttributePath]
       if case .string(let several)? = arguments[2] {
-        paths = try several.split(separator: ",", omittingEmptySubsequences: false).map {
-          try AttributePath(.string(String($0)))
-        }
+        let names = several.unicodeScalars.split(separator: ",", omittingEmptySubsequences: false)
+        paths = try names.map { try AttributePath(.string(String($0))) }
       } else {
         paths = [try AttributePath(arguments.given(2))]
       }

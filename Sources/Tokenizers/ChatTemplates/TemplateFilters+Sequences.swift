@@ -151,9 +151,12 @@ struct AttributePath {
     switch path {
     case nil: parts = []
     case .string(let text)?:
-      parts = text.split(separator: ".", omittingEmptySubsequences: false).map { part in
-        let isNumber = part.unicodeScalars.allSatisfy(\.isASCIIDigit)
-        return (isNumber ? Int(part) : nil).map { .int($0) } ?? .string(String(part))
+      // By code points: a name may begin with a mark that combines with the dot.
+      let names = text.unicodeScalars.split(separator: ".", omittingEmptySubsequences: false)
+      parts = names.map { name in
+        let part = String(name)
+        let isNumber = name.allSatisfy(\.isASCIIDigit)
+        return (isNumber ? Int(part) : nil).map { .int($0) } ?? .string(part)
       }
     case let path?: parts = [path]
     }

@@ -321,7 +321,7 @@ final class TemplateInterpreter {
     for (index, parameter) in macro.parameters.enumerated() {
       if index < given.positional.count {
         scope.set(parameter.name, given.positional[index])
-      } else if let position = named.firstIndex(where: { $0.name == parameter.name }) {
+      } else if let position = named.firstIndex(where: { sameBytes($0.name, parameter.name) }) {
         scope.set(parameter.name, named.remove(at: position).value)
       } else if let fallback = parameter.fallback {
         scope.set(parameter.name, try evaluate(fallback, scope))

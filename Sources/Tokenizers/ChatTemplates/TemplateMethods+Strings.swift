@@ -80,7 +80,7 @@ extension TemplateMethods {
     },
     "format": Method(anyArguments: { interpreter, text, arguments in
       var fields = PythonFormatFields(interpreter, positional: arguments.positional) { name in
-        guard let value = arguments.named.first(where: { $0.name == name })?.value else {
+        guard let value = arguments.named.first(where: { sameBytes($0.name, name) })?.value else {
           throw TemplateOperators.fail("'\(excerpt(name))'")
         }
         return value

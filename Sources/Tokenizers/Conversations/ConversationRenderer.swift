@@ -46,7 +46,8 @@ package final class ConversationRenderer: Sendable {
     var addGenerationPrompt: Bool
   }
 
-  /// Conversations of more messages are searched for their texts before they are rendered again.
+  /// What is ignored of conversations of more messages is found out each time: they would take too
+  /// much memory.
   private static let longConversation = 64
 
   /// - Parameters:
@@ -70,9 +71,6 @@ package final class ConversationRenderer: Sendable {
   ) throws -> RenderedConversation {
     let adapted = messages.map(adapt)
     let text = try plain(adapted, addGenerationPrompt)
-    if adapted.count > Self.longConversation, Self.holds(text, theTextsOf: adapted) {
-      return RenderedConversation(text: text, ignored: [])
-    }
     return RenderedConversation(text: text, ignored: ignored(of: adapted, addGenerationPrompt))
   }
 
@@ -193,7 +191,9 @@ package final class ConversationRenderer: Sendable {
     } else if let parts = members["content"]?.arrayValue {
       members["content"] = .array(
         parts.enumerated().map { number, part in
-          guard var part = part.objectValue, let text = part["text"]?.stringValue else { return part }
+          guard var part = part.objectValue, let text = part["text"]?.stringValue else {
+            return part
+          }
           part["text"] = mark(text, number)
           return .object(part)
         })
@@ -207,39 +207,6 @@ package final class ConversationRenderer: Sendable {
 
   private static func isBlank(_ text: String) -> Bool {
     text.unicodeScalars.allSatisfy(\.properties.isWhitespace)
-  }
-
-  /// Bytes that a template may write between two texts before a search for the second is given up.
-  private static let gap = 1024
-
-  /// Whether a text holds the texts of all messages, in their order and not far apart.
-  private static func holds(_ text: String, theTextsOf messages: [TemplateValue]) -> Bool {
-    let written = Array(text.utf8)
-    var position = 0
-    return messages.lazy.flatMap(texts).allSatisfy { text in
-      let wanted = trimmed(Array(text.utf8))
-      let last = min(position + gap, written.count - wanted.count)
-      guard position <= last,
-        let start = (position...last).first(where: {
-          written[$0..<$0 + wanted.count].elementsEqual(wanted)
-        })
-      else { return false }
-      position = start + wanted.count
-      return true
-    }
-  }
-
-  private static func texts(of message: TemplateValue) -> [String] {
-    guard let content = message["content"] else { return [] }
-    return content.stringValue.map { [$0] }
-      ?? (content.arrayValue ?? []).compactMap { $0["text"]?.stringValue }
-  }
-
-  /// Without ASCII white space at either end, which templates may drop.
-  private static func trimmed(_ text: [UInt8]) -> ArraySlice<UInt8> {
-    let isSpace = { (byte: UInt8) in byte == 0x20 || (0x09...0x0D).contains(byte) }
-    guard let last = text.lastIndex(where: { !isSpace($0) }) else { return [] }
-    return text[...last].drop(while: isSpace)
   }
 }
 

@@ -79,6 +79,12 @@ struct DecoderChain: Sendable {
     return current
   }
 
+  /// Whether a token is one byte of a run that is text only as a whole.
+  func isFallbackByte(_ token: [UInt8]) -> Bool {
+    guard byteOfToken(token) != nil else { return false }
+    return stages.contains { if case .byteFallback = $0.kind { true } else { false } }
+  }
+
   /// The bytes that a token contributes in the middle of a text.
   func rawBytes(of token: [UInt8]) throws -> [UInt8] {
     var bytes = token

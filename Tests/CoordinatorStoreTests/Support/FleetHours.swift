@@ -4,7 +4,8 @@ import Foundation
 import TestSupport
 import WireProtocol
 
-/// Hours of a small fleet in virtual time: honest machines beside some that misbehave in one way each.
+/// Hours of a small fleet in virtual time: honest machines beside some that misbehave in one way
+/// each.
 final class FleetHours {
   enum Temper: Hashable, Sendable {
     /// Computes so many operations a second, with heartbeats.

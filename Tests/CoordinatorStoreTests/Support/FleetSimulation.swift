@@ -53,7 +53,7 @@ final class FleetSimulation {
 
   private enum Event {
     case ask(Int)
-    case heartbeat(Int, Lease)
+    case heartbeat(Int, Lease, beats: Int)
     case finish(Int, Lease, lies: Bool)
     case giveBack(Int, Lease)
     case arrive
@@ -142,11 +142,14 @@ final class FleetSimulation {
   private func handle(_ event: Event) async throws {
     switch event {
     case .ask(let index): try await ask(index)
-    case .heartbeat(let index, let lease):
+    case .heartbeat(let index, let lease, let beats):
       let answer = try await lab.store.heartbeat(
         lease: lease.id, worker: machines[index].record.id,
-        flopsDone: lease.estimatedFlops / 2, now: now)
-      if answer.verdict == .proceed { later(.heartbeat(index, lease), in: 900) }
+        flopsDone: min(
+          lease.estimatedFlops, machines[index].flopsPerSecond * Double(900 * beats)), now: now)
+      if answer.verdict == .proceed {
+        later(.heartbeat(index, lease, beats: beats + 1), in: 900)
+      }
     case .finish(let index, let lease, let lies): try await finish(index, lease, lies)
     case .giveBack(let index, let lease):
       try await lab.store.abandon(
@@ -214,7 +217,7 @@ final class FleetSimulation {
       default: break
       }
       let lies = machine.temper == .lying && random.chance(0.4)
-      later(.heartbeat(index, lease), in: 900)
+      later(.heartbeat(index, lease, beats: 1), in: 900)
       later(.finish(index, lease, lies: lies), in: busy)
     }
     later(.ask(index), in: busy + 1)

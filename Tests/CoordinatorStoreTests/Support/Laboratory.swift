@@ -203,6 +203,15 @@ extension Laboratory {
         seconds: seconds, energy: energy), now: now)
   }
 
+  /// Gives a lease back without a result.
+  func abandon(
+    _ lease: Lease, by worker: WorkerRecord, _ reason: Abandonment.Reason, detail: String = "",
+    now: Timestamp = Laboratory.start
+  ) async throws {
+    try await store.abandon(
+      lease: lease.id, worker: worker.id, reason: reason, detail: detail, now: now)
+  }
+
   /// Lets the coordinator's own machine settle what waits for it.
   @discardableResult
   func replayAll(now: Timestamp = Laboratory.start.adding(seconds: 20)) async throws -> Int {

@@ -32,7 +32,8 @@ package struct Governor: Sendable {
   static let coolerBy = 3.0
   private let calm: Duration
 
-  /// - Parameter calm: this worker's own time of calm: workers that stop for each other must not go on in step.
+  /// - Parameter calm: this worker's own time of calm: workers that stop for each other must not go
+  ///   on in step.
   package init(preferences: WorkerPreferences, calm: Duration = Self.calm) {
     (self.preferences, self.calm) = (preferences, calm)
   }

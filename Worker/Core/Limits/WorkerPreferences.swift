@@ -20,9 +20,8 @@ package struct WorkerPreferences: Hashable, Sendable {
   package var computesInUse = true
   /// Seconds without keyboard or mouse after which nobody uses the machine. Default: 180.
   package var idleAfterSeconds = 180
-  /// It stops while other programs of normal priority take more than this share of all processors, 1 to
-  /// 100; 0: never.
-  /// Default: 25.
+  /// It stops while other programs of normal priority take more than this share of all processors,
+  /// 1 to 100; 0: never. Default: 25.
   package var otherLoadPercent = 25
   /// It stops while something waits for a processor more than this share of the time, 1 to 100;
   /// 0: never. Default: 0, since a worker of the lowest priority waits itself whenever others

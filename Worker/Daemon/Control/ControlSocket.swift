@@ -174,8 +174,9 @@ package enum ControlError: Error, Hashable, Sendable, CustomStringConvertible {
     case .notRunning(let path):
       "no worker answers at \(path): start one with `tally worker run`, or name its folder with --data"
     case .pathTooLong(let path):
-      "a worker cannot be asked at \(path): a socket's path has at most \(ControlSocket.longestPath) bytes "
-        + "and this one \(path.utf8.count); choose a folder with a shorter path (--data), or see its log"
+      "a worker cannot be asked at \(path): a socket's path has at most "
+        + "\(ControlSocket.longestPath) bytes and this one \(path.utf8.count); choose a folder "
+        + "with a shorter path (--data), or see its log"
     case .refused(let message): message
     }
   }

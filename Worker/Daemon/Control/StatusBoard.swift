@@ -112,7 +112,9 @@ extension WorkerReport {
   private var waitsForNetwork: Bool {
     guard !networkPauses.isEmpty else { return false }
     switch activity {
-    case .leasing, .idle, .fetching, .uploading, .pausing, .starting, .backingOff: return true
+    case .leasing, .idle, .fetching, .uploading, .awaitingDelivery, .pausing, .starting,
+      .backingOff:
+      return true
     case .running, .resuming, .joining, .draining, .stopped: return false
     }
   }
@@ -121,7 +123,8 @@ extension WorkerReport {
   var isHeldBack: Bool {
     guard !pauses.isEmpty else { return false }
     switch activity {
-    case .leasing, .idle, .running, .resuming, .fetching, .uploading, .pausing, .starting, .backingOff:
+    case .leasing, .idle, .running, .resuming, .fetching, .uploading, .awaitingDelivery, .pausing,
+      .starting, .backingOff:
       return true
     case .joining, .draining, .stopped: return false
     }

@@ -61,8 +61,8 @@ package struct StatusDocument: Codable, Hashable, Sendable {
     package var threads: Int
     package var memory_bytes: Int
     package var cache_bytes: Int
-    /// What leaves the worker fewer threads or less memory than the machine has, in words; nil where it
-    /// is not the machine, but what the owner said.
+    /// What leaves the worker fewer threads or less memory than the machine has, in words; nil
+    /// where it is not the machine, but what the owner said.
     package var threads_because: String?
     package var memory_because: String?
     /// The setting that limits the cache, with its value.
@@ -147,7 +147,8 @@ package struct StatusDocument: Codable, Hashable, Sendable {
   package var energy: Energy?
   /// What the coordinator's operator tells volunteers.
   package var message: String?
-  /// Why the coordinator turns this worker away, and when it is asked again; nil while it does not.
+  /// Why the coordinator turns this worker away, or which request to it fails and why, and when it is
+  /// asked again; nil while everything is answered.
   package var coordinator_problem: String?
   /// Why the last unit failed on this machine; nil once one succeeds.
   package var unit_problem: String?

@@ -18,13 +18,13 @@ package struct Membership: Hashable, Sendable {
     package var validSeconds: Int?
     /// Where the coordinator said that it will move; nil: nowhere.
     package var nextURL: String?
-    /// The address of the invitation that was followed last; nil: `url`. One that is still at hand does not
-    /// lead back there from where the coordinator has moved since.
+    /// The address of the invitation that was followed last; nil: `url`. One that is still at hand
+    /// does not lead back there from where the coordinator has moved since.
     package var invitedURL: String?
 
-    /// When to renew the certificate, in seconds since 1970 by this machine's clock: two thirds into its
-    /// life. The clock may have been wrong when the certificate was issued, or be wrong now; of the two
-    /// answers the earlier one counts.
+    /// When to renew the certificate, in seconds since 1970 by this machine's clock: two thirds
+    /// into its life. The clock may have been wrong when the certificate was issued, or be wrong
+    /// now; of the two answers the earlier one counts.
     var renewAt: Int {
       let life = max(0, validSeconds ?? notAfter.clampedDifference(issuedAt))
       return min(issuedAt, notAfter.clampedDifference(life)) + life / 3 * 2

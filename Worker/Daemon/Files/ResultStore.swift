@@ -125,8 +125,8 @@ final class ResultStore: Sendable {
     }
   }
 
-  /// The result of a lease; nil when there is none or its file is damaged. One that the disk refused
-  /// goes there once there is room.
+  /// The result of a lease; nil when there is none or its file is damaged. One that the disk
+  /// refused goes there once there is room.
   func load(_ lease: String) throws -> FinishedResult? {
     if let result = held.withLock({ $0[lease] }) {
       if (try? save(result, lease: lease)) != nil { held.withLock { $0[lease] = nil } }

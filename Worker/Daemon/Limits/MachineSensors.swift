@@ -32,7 +32,7 @@ struct MachineSensors: Sendable {
     around.isOnBattery = isOnBattery
     around.temperatureCelsius = temperature
     around.idleSeconds = idleSeconds(at: date.timeIntervalSince1970)
-    let local = Self.localTime(date)
+    let local = LocalTime.fields(unixSeconds: Int(date.timeIntervalSince1970))
     around.weekday = Int(local.tm_wday)
     around.minuteOfDay = Int(local.tm_hour) * 60 + Int(local.tm_min)
     around.ownMemoryBytes = ownMemoryBytes
@@ -47,27 +47,19 @@ struct MachineSensors: Sendable {
     return around
   }
 
-  /// In the machine's time zone as it is now: Foundation's would be that of the process's start.
-  private static func localTime(_ date: Date) -> tm {
-    var seconds = time_t(date.timeIntervalSince1970)
-    var local = tm()
-    // Reads /etc/localtime again where it has changed.
-    tzset()
-    localtime_r(&seconds, &local)
-    return local
-  }
-
   // MARK: Load
 
   private mutating func sampleLoad() -> Double? {
-    guard let load = load() else { return nil }
+    guard var load = load() else { return nil }
     guard let before = previous else {
+      load.yielding = YieldingProcesses(root: root, own: load.process)
       previous = load
       return nil
     }
     let total = load.total - before.total
     // Nearly a second of every processor: in less, the owner's own command is a high load.
     guard total >= 90 * load.processors else { return otherLoad }
+    load.yielding = YieldingProcesses(root: root, own: load.process)
     let other = load.others(since: before)
     previous = load
     otherLoad = max(0, min(1, other / total))

@@ -31,8 +31,8 @@ actor WorkerGovernor {
   private let file: PreferencesFile
   private let choicesFile: ChoicesFile
   private let pauseFile: PauseFile
-  /// The end of a pause of an earlier run, in seconds since 1970: looked at again each time, since the
-  /// calendar may be set.
+  /// The end of a pause of an earlier run, in seconds since 1970: looked at again each time, since
+  /// the calendar may be set.
   private var storedPauseEnd: Int?
   private let runner: any UnitRunning
   private let traffic: TrafficMeter
@@ -186,8 +186,8 @@ actor WorkerGovernor {
     changed(allowance)
   }
 
-  /// The end of a stored pause by the calendar as it reads now. Whole seconds make no difference: the two
-  /// clocks do not tick together.
+  /// The end of a stored pause by the calendar as it reads now. Whole seconds make no difference:
+  /// the two clocks do not tick together.
   private func lookAtPause() {
     guard let storedPauseEnd, case .pause(let until?) = governor.order else { return }
     let end = clock.moment(unixSeconds: storedPauseEnd)

@@ -134,8 +134,8 @@ extension WorkerLoop {
     return complete
   }
 
-  /// Without the leases whose ids are none, since ids name files; with the address to move to, if there
-  /// is one.
+  /// Without the leases whose ids are none, since ids name files; with the address to move to, if
+  /// there is one.
   private func sound(_ response: LeaseResponse) -> LeaseResponse {
     var response = response
     response.leases.removeAll { !ResultStore.isLeaseID($0.id) }

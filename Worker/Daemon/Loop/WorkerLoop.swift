@@ -176,8 +176,8 @@ actor WorkerLoop {
     membership = member
   }
 
-  /// When the present certificate is to be renewed: by this process's own clock where the coordinator
-  /// said for how long it is valid, else by the calendar as it reads now.
+  /// When the present certificate is to be renewed: by this process's own clock where the
+  /// coordinator said for how long it is valid, else by the calendar as it reads now.
   var term: CertificateTerm? {
     guard let record = membership?.record else { return nil }
     let byCalendar = equipment.clock.moment(unixSeconds: record.renewAt)
@@ -234,7 +234,7 @@ actor WorkerLoop {
   func report() {
     let now = equipment.clock.now()
     reportedAt = now
-    let activity = lifecycle.activity
+    let (activity, failing) = (lifecycle.activity, lifecycle.failing)
     let unit = running.first.flatMap { id, signals in
       prepared[id].map { unit in
         let lease = unit.lease
@@ -246,13 +246,17 @@ actor WorkerLoop {
     }
     equipment.observer(
       WorkerReport(
-        activity: activity, summary: activity.summary(at: now, cacheSetting: cacheSetting),
+        activity: activity,
+        summary: activity.summary(at: now, cacheSetting: cacheSetting, failing: failing),
         workerID: membership?.record.workerID, accountName: membership?.record.accountName,
         unit: unit, unitsDone: tallies.unitsDone, tokensDone: tallies.tokensDone,
         sequencesResumed: tallies.sequencesResumed, waitingResults: lifecycle.waitingResults,
         flopsPerSecond: tallies.flopsPerSecond, standing: standing, message: operatorMessage,
-        coordinatorProblem: lifecycle.turningAway.map { Self.words($0, at: now) },
-        unitProblem: lifecycle.unitFailure.map { "the last unit failed here: \($0)" }))
+        coordinatorProblem: lifecycle.turningAway.map { Self.words($0, at: now) }
+          ?? failing.first.map { $0.sentence(at: now) },
+        unitProblem: lifecycle.unitFailure.map {
+          "the last unit failed here: \(ForeignText.line($0) ?? "")"
+        }))
   }
 
   private static func words(_ turningAway: TurningAway, at now: Moment) -> String {

@@ -15,7 +15,7 @@ actor BlobCache {
   /// The limit that the worker was started with.
   private let startedBytes: Int
   private var limits = DiskLimits()
-  /// What the limit comes from.
+  /// The setting that the limit comes from.
   private var setting = DiskLimits.Setting.start
   /// Blobs whose bytes were hashed since this process started: what a disk did to older ones is
   /// found at first use.
@@ -63,7 +63,7 @@ actor BlobCache {
     unlink(packedPath(of: digest, in: folder))
   }
 
-  /// What the cache takes.
+  /// The size of the cache and of its limit.
   struct Usage: Sendable {
     /// Of all blobs and packed models.
     var usedBytes: Int
@@ -73,7 +73,7 @@ actor BlobCache {
     var reason: String
   }
 
-  /// How the cache stands.
+  /// The cache's present size and limit.
   var usage: Usage {
     Usage(
       usedBytes: index.totalBytes, limitBytes: index.limitBytes, reason: setting.words)
@@ -185,7 +185,8 @@ actor BlobCache {
     case .reserved(let evicted): drop(evicted)
     case .refused(let refusal):
       logger.info(
-        "no room for a packed model", metadata: ["reason": "\(refusal)", "limit": "\(setting.words)"])
+        "no room for a packed model",
+        metadata: ["reason": "\(refusal)", "limit": "\(setting.words)"])
       return nil
     }
     index.pin([packed.digest])

@@ -21,7 +21,7 @@ struct BlobDownload: Sendable {
   let partsFolder: String
   /// Where the checked blob goes.
   let destination: String
-  /// Where it is hashed.
+  /// The threads that hash the blob.
   let hashing: HeavyWork
   /// Bytes of a segment.
   var segmentBytes = 8 << 20

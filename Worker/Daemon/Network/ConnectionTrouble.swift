@@ -21,7 +21,7 @@ package enum ConnectionTrouble: Hashable, Sendable {
   case handshakeFailed(String)
   /// The other side closed the connection without a word, or it broke.
   case closed
-  /// Anything else.
+  /// A failure of another kind, in its own words.
   case other(String)
 
   /// What an address shows where nothing is verified.
@@ -31,7 +31,6 @@ package enum ConnectionTrouble: Hashable, Sendable {
     /// Its clock, in seconds since 1970.
     package var unixSeconds: Int?
 
-    /// Takes what was seen.
     package init(authority: Digest?, unixSeconds: Int?) {
       self.authority = authority
       self.unixSeconds = unixSeconds
@@ -96,8 +95,8 @@ package enum ConnectionTrouble: Hashable, Sendable {
     switch self {
     case .untrusted: Self.wordsOfUntrusted(evidence, trusted, now)
     case .otherHost:
-      "its certificate is for another host name or address: use one that it names, or let its operator "
-        + "add this one (tally coordinator --host)"
+      "its certificate is for another host name or address: use one that it names, or let its "
+        + "operator add this one (tally coordinator --host)"
     case .plainHTTP: "it answers with HTTP without TLS: is the port right?"
     case .certificateRefused(let reason):
       "the coordinator refused this worker's certificate in the TLS handshake: \(reason)"
@@ -106,23 +105,43 @@ package enum ConnectionTrouble: Hashable, Sendable {
     }
   }
 
-  private static func wordsOfUntrusted(_ evidence: Evidence?, _ trusted: Digest?, _ now: Int) -> String {
+  /// The same for a server that is no coordinator, of which nothing but its address is known.
+  package var wordsOfServer: String {
+    switch self {
+    case .untrusted:
+      "it shows a certificate that this machine does not trust, or that is not valid by its clock: look at "
+        + "the clock (timedatectl) and at the package ca-certificates"
+    case .otherHost: "its certificate is for another host name or address"
+    case .plainHTTP: "it answers with HTTP without TLS: is the address right?"
+    case .certificateRefused: "it asks for a client certificate in the TLS handshake, and there is none for it"
+    case .closed: "the connection was closed or broke off"
+    case .handshakeFailed(let reason), .other(let reason): reason
+    }
+  }
+
+  private static func wordsOfUntrusted(
+    _ evidence: Evidence?, _ trusted: Digest?, _ now: Int
+  ) -> String {
     if let shown = evidence?.authority, let trusted, shown != trusted {
-      return "another authority answers there: its CA certificate has the fingerprint \(shown), trusted is "
-        + "\(trusted). Either the coordinator was set up anew (ask for a new invitation), or somebody stands "
-        + "between this machine and it"
+      return
+        "another authority answers there: its CA certificate has the fingerprint \(shown), trusted "
+        + "is \(trusted). Either the coordinator was set up anew (ask for a new invitation), or "
+        + "somebody stands between this machine and it"
     }
     if let theirs = evidence?.unixSeconds, abs(theirs - now) > 300 {
-      return "its certificate is not valid \(theirs > now ? "yet" : "any more") by this machine's clock, which "
-        + "reads \(time(now)); the coordinator's reads \(time(theirs)): set the clock that is wrong "
-        + "(timedatectl set-ntp true)"
+      return
+        "its certificate is not valid \(theirs > now ? "yet" : "any more") by this machine's "
+        + "clock, which reads \(time(now)); the coordinator's reads \(time(theirs)): set the clock "
+        + "that is wrong (timedatectl set-ntp true)"
     }
     if trusted == nil {
-      return "it shows a certificate that this machine does not trust. If the coordinator made its own, "
+      return
+        "it shows a certificate that this machine does not trust. If the coordinator made its own, "
         + "pass its ca.pem: --ca FILE or TALLY_CA"
     }
-    return "its certificate has ended or is not from its authority (\(time(now)) by this machine's clock): the "
-      + "coordinator's operator has to renew it"
+    return
+      "its certificate has ended or is not from its authority (\(time(now)) by this machine's "
+      + "clock): the coordinator's operator has to renew it"
   }
 
   private static func time(_ unixSeconds: Int) -> String {

@@ -173,7 +173,8 @@ struct CoordinatorClient: Sendable {
         status: status, retryAfter: seconds.map { .seconds(max(0, min($0, 3600))) })
     case 426: return .upgradeRequired(message: message)
     case 401: return .notAdmitted(message: message)
-    // Of nobody's request in particular: the coordinator, or what stands before it, wants no worker.
+    // Of nobody's request in particular: the coordinator, or what stands before it, wants no
+    // worker.
     case 403 where detail?.code == nil: return .notAdmitted(message: message)
     default: return .refused(status: status, code: detail?.code, message: message)
     }

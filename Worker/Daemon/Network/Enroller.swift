@@ -53,10 +53,12 @@ struct Enroller: Sendable {
     let next = try membership(
       response, url: client.url, authority: present.authority, now: now)
     if let begin = next.notBefore, begin > now, present.notBefore.map({ $0 <= now }) ?? false {
-      // Whoever's clock is wrong: the certificate that serves is not given up for one that does not yet.
+      // Whoever's clock is wrong: the certificate that serves is not given up for one that does not
+      // yet.
       throw .refused(
         status: 200, code: nil,
-        message: "the coordinator's new certificate for this worker is not valid yet: compare clocks")
+        message:
+          "the coordinator's new certificate for this worker is not valid yet: compare clocks")
     }
     var kept = next
     kept.record.nextURL = present.record.nextURL

@@ -1,0 +1,557 @@
+import CoordinatorCore
+import CoordinatorStore
+import Foundation
+import Testing
+import WirePayloads
+import WireProtocol
+
+/// How leases end without a result, and what that means for worker, account and unit.
+@Suite("Store contract: ends of leases")
+struct LeaseEndContractTests {
+  @Test(
+    "a lease ends in silence, lives on heartbeats, and its unit goes to another",
+    arguments: StoreKind.allCases)
+  func expiry(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let start = Laboratory.start
+      _ = try await lab.runningBatch(lines: 4)
+      let a = try await lab.worker("a", account: "ann")
+      let b = try await lab.worker("b", account: "bob")
+      let c = try await lab.worker("c", account: "carl")
+      let first = try #require(try await lab.lease(a).first)
+      let second = try #require(try await lab.lease(b).first)
+      let half = start.adding(seconds: first.deadlineSeconds - 1)
+      #expect(try await lab.store.tick(now: half).expiredLeases == 0)
+      let alive = try await lab.store.heartbeat(
+        lease: first.id, worker: a.id, flopsDone: 5, now: half)
+      #expect(alive.verdict == .proceed && alive.deadlineSeconds == 120)
+      let later = half.adding(seconds: 10)
+      #expect(try await lab.store.tick(now: later).expiredLeases == 1)
+      let third = try #require(try await lab.lease(c, now: later).first)
+      #expect(third.unit == first.unit)
+      #expect(
+        try await lab.store.heartbeat(lease: second.id, worker: b.id, flopsDone: 0, now: later)
+          .verdict == .abandon)
+      try await lab.submit(first, by: a, now: later)
+      #expect(try await lab.submit(third, by: c, now: later).state == .accepted)
+      // Too late to be needed, right all the same: paid once, like the others.
+      let late = try await lab.submit(second, by: b, now: later)
+      #expect(late.state == .accepted && late.credit > 0)
+      #expect(try await lab.submit(second, by: b, now: later) == late)
+    }
+  }
+
+  @Test(
+    "after an outage of the coordinator, workers that are still at it go on",
+    arguments: StoreKind.allCases)
+  func outage(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.runningBatch(lines: 4)
+      let a = try await lab.worker("a", account: "ann")
+      let b = try await lab.worker("b", account: "bob")
+      let c = try await lab.worker("c", account: "carl")
+      let first = try #require(try await lab.lease(a).first)
+      let second = try #require(try await lab.lease(b).first)
+      let back = Laboratory.start.adding(seconds: 1_200)
+      #expect(try await lab.store.tick(now: back).expiredLeases == 2)
+      let alive = try await lab.store.heartbeat(
+        lease: first.id, worker: a.id, flopsDone: first.estimatedFlops / 2, now: back)
+      #expect(alive.verdict == .proceed && alive.deadlineSeconds == 120)
+      #expect(
+        try await lab.store.mayRead(
+          blob: first.specification.inputs, worker: a.id, now: back))
+      // The other's place is taken before it is heard of; when its result comes, it counts.
+      let third = try #require(try await lab.lease(c, now: back).first)
+      #expect(third.unit == second.unit)
+      #expect(
+        try await lab.store.heartbeat(lease: second.id, worker: b.id, flopsDone: 5, now: back)
+          .verdict == .abandon)
+      try await lab.submit(second, by: b, now: back)
+      #expect(try await lab.submit(first, by: a, now: back).state == .accepted)
+      let tooLong = Laboratory.start.adding(seconds: 4_000)
+      #expect(
+        try await lab.store.heartbeat(lease: third.id, worker: c.id, flopsDone: 5, now: tooLong)
+          .verdict == .abandon)
+    }
+  }
+
+  @Test(
+    "a worker that fails waits longer each time; one that shuts down does not",
+    arguments: StoreKind.allCases)
+  func backoff(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      var now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 4)
+      let a = try await lab.worker("a", account: "ann")
+      func abandon(_ reason: Abandonment.Reason) async throws {
+        let lease = try #require(try await lab.lease(a, now: now).first)
+        for _ in 0..<2 {
+          try await lab.abandon(lease, by: a, reason, detail: "why", now: now)
+        }
+      }
+      try await abandon(.shuttingDown)
+      for wait in [30, 60, 120] {
+        try await abandon(.outOfMemory)
+        #expect(
+          try await lab.idleReasons(a, now: now.adding(seconds: wait - 1)) == [.failedLately: 1])
+        now = now.adding(seconds: wait)
+      }
+      let lease = try #require(try await lab.lease(a, now: now).first)
+      try await lab.submit(lease, by: a, now: now)
+      _ = try await lab.lease(a, now: now)
+    }
+  }
+
+  @Test(
+    "a lease that ends in silence is a failure; a machine that goes away with several failed once",
+    arguments: StoreKind.allCases)
+  func silence(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      var now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 400, pool: .trusted)
+      let t = try await lab.worker("t", account: "lab", trusted: true)
+      for _ in 0..<3 { #expect(try await lab.lease(t, now: now).count == 1) }
+      now = now.adding(seconds: 300)
+      #expect(try await lab.store.tick(now: now).expiredLeases == 3)
+      #expect(try await lab.idleReasons(t, now: now.adding(seconds: 29)) == [.failedLately: 1])
+      for wait in [60, 120] {
+        now = now.adding(seconds: wait)
+        // Who failed holds one unit at a time until a result of it is accepted.
+        #expect(try await lab.lease(t, now: now).count == 1)
+        #expect(try await lab.lease(t, now: now).isEmpty)
+        now = now.adding(seconds: 300)
+        #expect(try await lab.store.tick(now: now).expiredLeases == 1)
+        let almost = now.adding(seconds: wait - 1)
+        #expect(try await lab.idleReasons(t, now: almost) == [.failedLately: 1])
+      }
+    }
+  }
+
+  @Test(
+    "only an accepted result that came after a row of failures ends it, of worker and account",
+    arguments: StoreKind.allCases)
+  func rowOfFailures(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      var now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 40)
+      let a = try await lab.worker("a", account: "ann")
+      let b = try await lab.worker("b", account: "bob")
+      func fail() async throws -> Int {
+        let lease = try #require(try await lab.lease(a, now: now).first)
+        try await lab.abandon(lease, by: a, .failed, now: now)
+        return try await lab.store.lease(
+          worker: a.id, request: Laboratory.leaseRequest(), now: now
+        ).retryAfterSeconds
+      }
+      /// Bob computes what he gets until a unit has both results.
+      func accept() async throws {
+        var isAccepted = false
+        while !isAccepted {
+          let lease = try #require(try await lab.lease(b, now: now).first)
+          isAccepted = try await lab.submit(lease, by: b, now: now).state == .accepted
+        }
+      }
+      #expect(try await fail() == 30)
+      now = now.adding(seconds: 30)
+      let waiting = try #require(try await lab.lease(a, now: now).first)
+      #expect(try await lab.submit(waiting, by: a, now: now).state == .awaitingReplica)
+      now = now.adding(seconds: 1)
+      #expect(try await fail() == 60, "an unverified result shows nothing")
+      now = now.adding(seconds: 60)
+      try await accept()
+      #expect(try await fail() == 120, "nor does one from before the last failure")
+      now = now.adding(seconds: 120)
+      let last = try #require(try await lab.lease(a, now: now).first)
+      if try await lab.submit(last, by: a, now: now).state != .accepted { try await accept() }
+      #expect(try await fail() == 30)
+    }
+  }
+
+  @Test(
+    "an account waits when as many failures in a row are its as it has workers",
+    arguments: StoreKind.allCases)
+  func accountBackoff(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 400)
+      let one = try await lab.worker("one", account: "ann")
+      let two = try await lab.worker("two", account: "ann")
+      let three = try await lab.worker("three", account: "ann")
+      var leases: [(Lease, WorkerRecord)] = []
+      for worker in [one, two, three] {
+        let lease = try #require(try await lab.lease(worker).first)
+        leases.append((lease, worker))
+      }
+      for (index, (lease, worker)) in leases.enumerated() {
+        if index == 2 { #expect(try await lab.lease(three).count == 1, "two of three failed") }
+        try await lab.abandon(lease, by: worker, .failed, now: now)
+      }
+      let fresh = try await lab.worker("fresh", account: "ann")
+      #expect(try await lab.idleReasons(fresh) == [.failedLately: 1])
+      let other = try await lab.worker("other", account: "bob")
+      #expect(try await lab.lease(other).count == 1)
+    }
+  }
+
+  @Test(
+    "what an account gave up goes to others first, and back when nobody else is there",
+    arguments: StoreKind.allCases)
+  func goingBack(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 4)
+      let a = try await lab.worker("a", account: "ann")
+      let lease = try #require(try await lab.lease(a).first)
+      func giveBack(_ lease: Lease) async throws {
+        try await lab.abandon(lease, by: a, .shuttingDown, now: now)
+      }
+      try await giveBack(lease)
+      let again = try #require(try await lab.lease(a).first, "nobody else is there")
+      #expect(again.unit == lease.unit)
+      try await giveBack(again)
+      let b = try await lab.worker("b", account: "bob")
+      _ = try await lab.store.lease(
+        worker: b.id, request: Laboratory.leaseRequest(memory: 1), now: now)
+      #expect(try await lab.idleReasons(a) == [.sameAccount: 2])
+      #expect(try await lab.lease(b).first?.unit == lease.unit)
+      #expect(try await lab.lease(a).first?.unit == lease.unit, "Bob has it already")
+    }
+  }
+
+  @Test(
+    "machines that may be given nothing are nobody whom a unit waits for",
+    arguments: StoreKind.allCases)
+  func heldBackIsNobody(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 4)
+      let a = try await lab.worker("a", account: "ann")
+      let c = try await lab.worker("c", account: "carl")
+      let failed = try #require(try await lab.lease(c).first)
+      try await lab.abandon(failed, by: c, .failed, now: now)
+      let lease = try #require(try await lab.lease(a).first)
+      try await lab.abandon(lease, by: a, .shuttingDown, now: now)
+      // The account waits after its failure, and so does its other machine.
+      let twin = try await lab.worker("twin", account: "carl")
+      #expect(try await lab.idleReasons(twin) == [.failedLately: 1])
+      let banned = try await lab.worker("b", account: "bob")
+      _ = try await lab.store.lease(
+        worker: banned.id, request: Laboratory.leaseRequest(memory: 1), now: now)
+      #expect(try await lab.idleReasons(a) == [.sameAccount: 2])
+      try await lab.store.ban(.worker(banned.id), reason: "", now: now)
+      #expect(try await lab.lease(a).first?.unit == lease.unit)
+    }
+  }
+
+  @Test(
+    "more units given back than restarts explain hold an account back",
+    arguments: StoreKind.allCases)
+  func givingBack(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 400)
+      let a = try await lab.worker("a", account: "ann")
+      for index in 0..<11 {
+        let lease = try #require(try await lab.lease(a).first, "\(index)")
+        try await lab.abandon(lease, by: a, .shuttingDown, now: now)
+      }
+      #expect(try await lab.idleReasons(a, now: now.adding(seconds: 119)) == [.failedLately: 1])
+      #expect(try await lab.lease(a, now: now.adding(seconds: 120)).count == 1)
+    }
+  }
+
+  @Test(
+    "a unit called invalid is held against unit and model, and the worker goes on elsewhere",
+    arguments: StoreKind.allCases)
+  func invalidUnits(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let now = Laboratory.start
+      let broken = Laboratory.model("broken")
+      try await lab.store.registerModel(
+        broken, provenance: nil, blobs: [Laboratory.digest("another chunk")])
+      let batch = try await lab.store.createBatch(
+        lab.newBatch(priority: 9), isRetry: false, now: now)
+      try await lab.store.appendRequests(
+        (1...100).map { lab.request($0, model: broken.manifest) }, to: batch.id)
+      _ = try await lab.store.finishValidation(batch.id, model: broken.id, now: now)
+      let healthy = try await lab.runningBatch(lines: 40)
+      let a = try await lab.worker("a", account: "ann")
+      let b = try await lab.worker("b", account: "bob")
+      for worker in [a, b] {
+        for index in 0...CoordinatorPolicy().maximumRefusals {
+          let lease = try #require(try await lab.lease(worker).first, "no backoff")
+          guard lease.specification.model == broken.manifest else {
+            #expect(index == CoordinatorPolicy().maximumRefusals)
+            try await lab.submit(lease, by: worker)
+            break
+          }
+          try await lab.abandon(lease, by: worker, .invalidUnit, detail: "type F64", now: now)
+        }
+      }
+      let asked = try await lab.batch(batch.id)
+      #expect(asked.failed == 0 && asked.completed == 0, "nobody's word alone fails a request")
+      let progress = try await lab.store.progress(of: batch.id, key: lab.key.id, now: now)
+      #expect(progress.waitReasons.contains { $0.contains("broken") && $0.contains("invalid") })
+      #expect(progress.waitReasons.contains { $0.contains("which finds out who is right") })
+      // The coordinator's own machine cannot compute them either.
+      let units = progress.units.awaitingReplay
+      for _ in 0..<units * CoordinatorPolicy().maximumReplays {
+        let job = try #require(try await lab.store.takeReplay(now: now))
+        #expect(job.reason == "calledInvalid")
+        try await lab.store.failReplay(job.id, detail: "type F64", now: now)
+      }
+      #expect(try await lab.store.takeReplay(now: now) == nil)
+      let failed = try await lab.batch(batch.id)
+      #expect(failed.failed >= 4 && failed.completed == 0)
+      _ = try await lab.store.cancelBatch(batch.id, key: lab.key.id, now: now)
+      let outcomes = try await lab.store.outcomes(of: batch.id, afterLine: 0, limit: 4)
+      #expect(outcomes.allSatisfy { $0.ending == .failed(.gaveUp("type F64")) })
+      try await lab.drain([a, b])
+      #expect(try await lab.batch(healthy.id).completed == 40)
+    }
+  }
+
+  /// Each calls the one unit that is there invalid; whoever asks so late is drawn for it. Gives when
+  /// the last of them did.
+  private func refuse(
+    _ lab: Laboratory, _ liars: [WorkerRecord]
+  ) async throws -> Timestamp {
+    var now = Laboratory.start
+    var units: Set<Digest> = []
+    for liar in liars {
+      now = now.adding(seconds: 200)
+      let lease = try #require(try await lab.lease(liar, now: now).first)
+      units.insert(lease.unit)
+      try await lab.store.abandon(
+        lease: lease.id, worker: liar.id, reason: .invalidUnit, detail: "I will not", now: now)
+    }
+    #expect(units.count == 1)
+    return now
+  }
+
+  @Test(
+    "accounts that call sound units invalid fail nobody's requests, and get no more of the model",
+    arguments: StoreKind.allCases)
+  func refutedRefusals(kind: StoreKind) async throws {
+    for count in [2, 3] {
+      try await kind.withLaboratory { lab async throws in
+        let batch = try await lab.runningBatch(lines: 4, windowSeconds: 5 * 86_400)
+        var liars: [WorkerRecord] = []
+        for index in 0..<count {
+          liars.append(try await lab.worker("liar-\(index)", account: "mallory-\(index)"))
+        }
+        let now = try await refuse(lab, liars)
+        #expect(try await lab.batch(batch.id).failed == 0)
+        let job = try #require(try await lab.store.takeReplay(now: now))
+        #expect(job.reason == "calledInvalid")
+        let outcome = try await lab.store.settleReplay(
+          job.id, result: try await lab.result(of: job.specification), now: now)
+        #expect(outcome == ReplayOutcome(agreed: 0, rejected: 0))
+        let ended = try await lab.batch(batch.id)
+        #expect(ended.completed == 4 && ended.failed == 0)
+        try await expectTrueAnswers(lab, batch.id)
+
+        _ = try await lab.runningBatch(lines: 40, windowSeconds: 5 * 86_400, now: now)
+        let statistics = try await lab.store.statistics(now: now)
+        #expect(statistics.totals.rejected == 0, "an old program is no liar")
+        let other = Laboratory.model("other")
+        try await lab.store.registerModel(
+          other, provenance: nil, blobs: [Laboratory.digest("another chunk")])
+        for liar in liars {
+          let held = now.adding(seconds: CoordinatorPolicy().failureBackoffSeconds - 1)
+          #expect(try await lab.lease(liar, now: held).isEmpty, "it failed")
+          let barred = now.adding(seconds: CoordinatorPolicy().failureBackoffSeconds + 1)
+          #expect(try await reasons(lab, liar, now: barred).keys.contains(.failedLately))
+        }
+        let later = now.adding(seconds: CoordinatorPolicy().failureBackoffSeconds + 2)
+        let honest = try await lab.worker("a", account: "ann", now: later)
+        #expect(try await lab.lease(honest, now: later).count == 1)
+        let elsewhere = try await Laboratory(
+          store: lab.store, blobs: lab.blobs, key: lab.key, model: other
+        ).runningBatch(lines: 40, windowSeconds: 5 * 86_400, now: later)
+        #expect(
+          try await lab.lease(liars[0], now: later).map(\.specification.model) == [other.manifest],
+          "other models are not kept from it")
+        _ = try await lab.store.cancelBatch(elsewhere.id, key: lab.key.id, now: later)
+        let nextDay = now.adding(seconds: CoordinatorPolicy().refutedSeconds + 1)
+        #expect(try await reasons(lab, liars[1], now: later).keys.contains(.failedLately))
+        #expect(try await lab.lease(liars[1], now: nextDay).count == 1)
+      }
+    }
+  }
+
+  @Test(
+    "two accounts that compute what others called invalid end it where nothing is replayed",
+    arguments: StoreKind.allCases)
+  func refusedAndComputed(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let batch = try await lab.runningBatch(lines: 4)
+      let liars = [
+        try await lab.worker("x", account: "mallory-1"),
+        try await lab.worker("y", account: "mallory-2"),
+      ]
+      let now = try await refuse(lab, liars).adding(seconds: 200)
+      #expect(try await lab.store.gauges(now: now).units["awaiting_replay"] == 1)
+      try await lab.drain(
+        [
+          try await lab.worker("a", account: "ann", now: now),
+          try await lab.worker("b", account: "bob", now: now),
+        ], now: now)
+      #expect(try await lab.batch(batch.id).completed == 4)
+      try await expectTrueAnswers(lab, batch.id)
+      #expect(try await lab.store.takeReplay(now: now) == nil)
+    }
+  }
+
+  @Test(
+    "a unit that has one result waits no longer for a late replica", arguments: StoreKind.allCases)
+  func lateReplica(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.runningBatch(lines: 4)
+      let a = try await lab.worker("a", account: "ann")
+      let zombie = try await lab.worker("zombie", account: "zoe")
+      let c = try await lab.worker("c", account: "carl")
+      let first = try #require(try await lab.lease(a).first)
+      let second = try #require(try await lab.lease(zombie).first)
+      try await lab.submit(first, by: a)
+      var spare: Lease?
+      // The silence, and a hundred seconds for 100 MiB of model.
+      for seconds in [60, 160, 226] {
+        let now = Laboratory.start.adding(seconds: seconds)
+        let beat = try await lab.store.heartbeat(
+          lease: second.id, worker: zombie.id, flopsDone: 0, now: now)
+        #expect(beat.verdict == .proceed)
+        _ = try await lab.store.tick(now: now)
+        spare = try await lab.lease(c, now: now).first
+        #expect((spare == nil) == (seconds < 226), "\(seconds)")
+      }
+      let taken = try #require(spare)
+      #expect(taken.unit == first.unit)
+      #expect(try await lab.submit(taken, by: c, now: Laboratory.start.adding(seconds: 250)).state
+        == .accepted)
+    }
+  }
+
+  @Test(
+    "a worker that dragged its first unit out holds the next ones no longer than others would",
+    arguments: StoreKind.allCases)
+  func feignedSlowness(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let start = Laboratory.start
+      _ = try await lab.runningBatch(lines: 40)
+      let zoe = try await lab.worker("zombie", account: "zoe")
+      let a = try await lab.worker("a", account: "ann")
+      let c = try await lab.worker("c", account: "carl")
+      func beat(_ lease: Lease, share: Double, at seconds: Int) async throws
+        -> HeartbeatResponse.Verdict
+      {
+        try await lab.store.heartbeat(
+          lease: lease.id, worker: zoe.id, flopsDone: share * lease.estimatedFlops,
+          now: start.adding(seconds: seconds)
+        ).verdict
+      }
+      let dragged = try #require(try await lab.lease(zoe).first)
+      for seconds in stride(from: 100, to: 3_500, by: 100) {
+        #expect(try await beat(dragged, share: Double(seconds) / 3_500, at: seconds) == .proceed)
+      }
+      let ended = start.adding(seconds: 3_500)
+      try await lab.submit(dragged, by: zoe, now: ended)
+      let other = try #require(try await lab.lease(a, now: ended).first)
+      #expect(try await lab.submit(other, by: a, now: ended.adding(seconds: 10)).state == .accepted)
+
+      // At the speed that this shows, its next unit takes a quarter of an hour.
+      let now = ended.adding(seconds: 20)
+      let held = try #require(try await lab.lease(zoe, now: now).first)
+      let machine = try await lab.store.fleet(now: now).workers.first { $0.id == zoe.id }
+      let speed = try #require(machine?.flopsPerSecond)
+      #expect(held.estimatedFlops / speed > 600)
+      #expect(held.deadlineSeconds == 600)
+      let second = try #require(try await lab.lease(a, now: now).first)
+      #expect(second.unit == held.unit)
+      try await lab.submit(second, by: a, now: now.adding(seconds: 10))
+      // It says at once that it is done, and sends nothing.
+      var end: Int?
+      for seconds in stride(from: 30, through: 6_000, by: 30) where end == nil {
+        let time = now.adding(seconds: seconds)
+        _ = try await lab.store.tick(now: time)
+        if try await beat(held, share: 1, at: 3_520 + seconds) == .abandon { end = seconds }
+        if seconds == 840 {
+          // Three times what a unit may usually take, and a download.
+          #expect(try await lab.lease(c, now: time).first?.unit == held.unit)
+        }
+      }
+      let seconds = try #require(end)
+      #expect(seconds <= 3_750)
+    }
+  }
+
+  @Test(
+    "a worker that says at once that it is nearly done gains minutes", arguments: StoreKind.allCases)
+  func claimedProgress(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.runningBatch(lines: 4)
+      let zoe = try await lab.worker("zombie", account: "zoe")
+      let lease = try #require(try await lab.lease(zoe).first)
+      var end: Int?
+      for seconds in stride(from: 30, through: 3_600, by: 30) where end == nil {
+        let answer = try await lab.store.heartbeat(
+          lease: lease.id, worker: zoe.id, flopsDone: 0.99 * lease.estimatedFlops,
+          now: Laboratory.start.adding(seconds: seconds))
+        if answer.verdict == .abandon { end = seconds }
+      }
+      // The patience of ten minutes, and a hundred seconds for 100 MiB of model.
+      let seconds = try #require(end)
+      #expect(seconds > 600 && seconds <= 750)
+    }
+  }
+
+  @Test("a worker that gets no further loses its lease", arguments: StoreKind.allCases)
+  func noProgress(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      _ = try await lab.runningBatch(lines: 8)
+      let zombie = try await lab.worker("zombie", account: "zoe")
+      let slow = try await lab.worker("slow", account: "sue")
+      let stuck = try #require(try await lab.lease(zombie).first)
+      let moving = try #require(try await lab.lease(slow).first)
+      // 100 MiB of model may have to be fetched first.
+      var ended: Int?
+      for seconds in stride(from: 30, through: 3_000, by: 30) {
+        let now = Laboratory.start.adding(seconds: seconds)
+        _ = try await lab.store.tick(now: now)
+        let beat = try await lab.store.heartbeat(
+          lease: stuck.id, worker: zombie.id, flopsDone: 0, now: now)
+        if beat.verdict == .abandon, ended == nil { ended = seconds }
+        let share = Double(seconds) / 3_600
+        let other = try await lab.store.heartbeat(
+          lease: moving.id, worker: slow.id, flopsDone: share * moving.estimatedFlops, now: now)
+        #expect(other.verdict == .proceed, "\(seconds)")
+      }
+      let end = try #require(ended)
+      #expect(end > 600 && end < 800)
+    }
+  }
+
+  @Test(
+    "leases, replays and windows move with a clock that was set", arguments: StoreKind.allCases)
+  func clockIsSet(kind: StoreKind) async throws {
+    for days in [40, -40] {
+      try await kind.withLaboratory { lab async throws in
+        let now = Laboratory.start
+        let batch = try await lab.runningBatch(lines: 1, windowSeconds: 3600)
+        let a = try await lab.worker("a", account: "ann")
+        let lease = try #require(try await lab.lease(a).first)
+        try await lab.store.moveDeadlines(
+          seconds: Double(days * 86_400), now: now.adding(seconds: days * 86_400))
+        let set = now.adding(seconds: days * 86_400 + 10)
+        let report = try await lab.store.tick(now: set)
+        #expect(report.expiredLeases == 0 && report.expiredBatches == 0)
+        let answer = try await lab.store.heartbeat(
+          lease: lease.id, worker: a.id, flopsDone: 1, now: set)
+        #expect(answer.verdict == .proceed && answer.deadlineSeconds <= 86_400)
+        let late = try await lab.store.tick(now: set.adding(seconds: 3600))
+        #expect(late.expiredBatches == 1)
+        #expect(try await lab.batch(batch.id).state != .inProgress)
+      }
+    }
+  }
+}
