@@ -114,6 +114,8 @@ package protocol WorkStore: Sendable {
   func mayRead(blob: Digest, worker: String, now: Timestamp) async throws -> Bool
 
   /// A unit to replay on the coordinator's own machine; nil when there is none.
+  ///
+  /// - Throws: `StoreError.corrupt` for a unit that cannot be read; the next call takes another.
   func takeReplay(now: Timestamp) async throws -> ReplayJob?
   /// The replay's bits are the truth: accepts the unit, grants credit to replicas that agree,
   /// rejects the others and takes back what their workers have unverified. Nil when the job was

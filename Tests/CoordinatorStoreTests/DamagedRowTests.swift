@@ -68,6 +68,37 @@ struct DamagedRowTests {
     }
   }
 
+  @Test("a replay that cannot be read is told, and the others are taken")
+  func replays() async throws {
+    try await withDatabase { lab, database in
+      let now = Laboratory.start
+      _ = try await lab.runningBatch(lines: 8)
+      let a = try await lab.worker("a", account: "ann")
+      let b = try await lab.worker("b", account: "bob")
+      for _ in 0..<2 {
+        let first = try #require(try await lab.lease(a).first)
+        let second = try #require(try await lab.lease(b).first)
+        #expect(first.unit == second.unit)
+        try await lab.submit(first, by: a)
+        try await lab.submit(second, by: b)
+      }
+      // As if the results of both had differed.
+      try await database.write { db in
+        try db.execute(
+          sql: """
+            UPDATE unit SET state = 'awaiting_replay', reason = 'lostReplicas' WHERE number <= 2;
+            UPDATE unit SET prompt_tokens = 'nonsense', estimated_flops = 1 WHERE number = 1;
+            """)
+      }
+      await #expect {
+        try await lab.store.takeReplay(now: now)
+      } throws: { ($0 as? StoreError)?.message.contains("unit 1") == true }
+      let job = try #require(try await lab.store.takeReplay(now: now))
+      #expect(job.reason == "lostReplicas")
+      #expect(try await lab.store.takeReplay(now: now) == nil)
+    }
+  }
+
   @Test("so many damaged leases as a slice holds keep no later one alive")
   func slices() async throws {
     try await withDatabase { lab, database in

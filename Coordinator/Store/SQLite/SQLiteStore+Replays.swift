@@ -4,23 +4,19 @@ import WireProtocol
 
 package extension SQLiteStore {
   func takeReplay(now: Timestamp) async throws -> ReplayJob? {
-    try await write { transaction in
-      let db = transaction.db
-      guard let number = try transaction.nextReplay(now: now) else { return nil }
-      let unit = try UnitRow.require(number, db)
-      let id = transaction.identifiers.make("replay_")
-      let deadline = now.adding(
-        seconds: transaction.policy.replaySeconds(flops: unit.estimatedFlops))
-      try db.run(
-        "UPDATE unit SET replay = ?, replay_deadline = ? WHERE number = ?",
-        [id, deadline, unit.number])
-      try transaction.charge(unit.replayedAccounts, unit.estimatedFlops, now: now)
-      return ReplayJob(
-        id: id, unit: unit.digest,
-        specification: try transaction.specification(of: unit.number),
-        estimatedFlops: unit.estimatedFlops,
-        reason: unit.unit.state.columns.reason ?? ReplayJob.auditReason, deadline: deadline)
+    let taken: Result<ReplayJob?, StoreError> = try await write { transaction in
+      guard let number = try transaction.nextReplay(now: now) else { return .success(nil) }
+      do {
+        return .success(try transaction.takeReplay(of: number, now: now))
+      } catch let error as StoreError where error.code == .corrupt {
+        // The others are taken meanwhile.
+        try transaction.db.run(
+          "UPDATE unit SET replay_deadline = ? WHERE number = ?",
+          [now.adding(seconds: transaction.policy.replaySeconds), number])
+        return .failure(StoreError(.corrupt, "unit \(number): \(error.message)"))
+      }
     }
+    return try taken.get()
   }
 
   func settleReplay(
@@ -93,6 +89,21 @@ extension Transaction {
       ORDER BY number LIMIT 1
       """, [now])
     return try next?.value("number")
+  }
+
+  /// Gives out a unit's replay; changes nothing when it throws.
+  fileprivate func takeReplay(of number: Int64, now: Timestamp) throws -> ReplayJob {
+    let unit = try UnitRow.require(number, db)
+    let specification = try specification(of: number)
+    let id = identifiers.make("replay_")
+    let deadline = now.adding(seconds: policy.replaySeconds(flops: unit.estimatedFlops))
+    try db.run(
+      "UPDATE unit SET replay = ?, replay_deadline = ? WHERE number = ?", [id, deadline, number])
+    try charge(unit.replayedAccounts, unit.estimatedFlops, now: now)
+    return ReplayJob(
+      id: id, unit: unit.digest, specification: specification,
+      estimatedFlops: unit.estimatedFlops,
+      reason: unit.unit.state.columns.reason ?? ReplayJob.auditReason, deadline: deadline)
   }
 
   /// Adds to what accounts have caused the trusted machine to compute today.
