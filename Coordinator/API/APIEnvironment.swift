@@ -37,8 +37,9 @@ package struct APIEnvironment: Sendable {
   package let tuningMemory = ByteBudget(limitBytes: 512 << 20, waiting: 16)
   /// For estimates and files of adapters, which clients wait for: they never hold up a job.
   package let askedMemory = ByteBudget(limitBytes: 256 << 20, waiting: 16)
-  /// Estimates, and files of adapters, that one key may ask for at a time.
+  /// Estimates that one key may ask for at a time.
   package let estimates = Turns(limit: 1)
+  /// Files of adapters that one key may ask for at a time.
   package let adapterFiles = Turns(limit: 4)
   /// What this process failed at and tries again.
   package let setbacks = Setbacks()

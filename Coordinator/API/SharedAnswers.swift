@@ -6,8 +6,8 @@ import Hummingbird
 package struct SharedAnswers: Sendable {
   /// Answers of which there are few.
   let responses: ShortCache<Response>
-  /// Answers with the last days of a history, of which there may be thousands: they do not take the places of
-  /// the few.
+  /// Answers with the last days of a history, of which there may be thousands: they do not take the
+  /// places of the few.
   let histories: ShortCache<Response>
   /// What those are cut from.
   let contributions: ShortCache<[DayContribution]>
