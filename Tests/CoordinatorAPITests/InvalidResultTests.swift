@@ -144,11 +144,11 @@ import WireProtocol
 
   @Test func aClockThatIsSetBackHoldsNobodyForLonger() throws {
     let admission = UploadAdmission()
-    try admission.begin("one", now: now)
+    try admission.begin("one", of: "ann", now: now)
     for _ in 0..<3 { _ = admission.noteInvalid("one", now: now) }
-    admission.end("one", now: now)
-    #expect(throws: APIError.self) { try admission.begin("one", now: now.adding(seconds: 599)) }
-    try admission.begin("one", now: now.adding(seconds: -40 * 86_400))
+    admission.end("one", of: "ann", now: now)
+    #expect(throws: APIError.self) { try admission.begin("one", of: "ann", now: now.adding(seconds: 599)) }
+    try admission.begin("one", of: "ann", now: now.adding(seconds: -40 * 86_400))
   }
 
   @Test func allTogetherSendABoundedNumber() throws {

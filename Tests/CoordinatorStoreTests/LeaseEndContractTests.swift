@@ -361,7 +361,7 @@ struct LeaseEndContractTests {
           let held = now.adding(seconds: CoordinatorPolicy().failureBackoffSeconds - 1)
           #expect(try await lab.lease(liar, now: held).isEmpty, "it failed")
           let barred = now.adding(seconds: CoordinatorPolicy().failureBackoffSeconds + 1)
-          #expect(try await reasons(lab, liar, now: barred).keys.contains(.failedLately))
+          #expect(try await lab.idleReasons(liar, now: barred).keys.contains(.failedLately))
         }
         let later = now.adding(seconds: CoordinatorPolicy().failureBackoffSeconds + 2)
         let honest = try await lab.worker("a", account: "ann", now: later)
@@ -374,7 +374,7 @@ struct LeaseEndContractTests {
           "other models are not kept from it")
         _ = try await lab.store.cancelBatch(elsewhere.id, key: lab.key.id, now: later)
         let nextDay = now.adding(seconds: CoordinatorPolicy().refutedSeconds + 1)
-        #expect(try await reasons(lab, liars[1], now: later).keys.contains(.failedLately))
+        #expect(try await lab.idleReasons(liars[1], now: later).keys.contains(.failedLately))
         #expect(try await lab.lease(liars[1], now: nextDay).count == 1)
       }
     }
