@@ -82,7 +82,10 @@ struct FineTuningPreparation {
     let parameters = Adapter.parameterCount(
       of: description, rank: job.options.rank ?? Automatic.rank, kinds: Set(kinds))
     var examples: (training: LabelledSequences, validation: LabelledSequences?)?
-    var blobs: (training: Digest, validation: Digest?) = (job.trainingBlob, job.validationBlob)
+    // What is only counted is named by the file that it is of: held-out examples may be of either.
+    var blobs: (training: Digest, validation: Digest?) = (
+      job.trainingBlob, held.map { _ in job.validationBlob ?? job.trainingBlob }
+    )
     if keeps {
       let kept = LabelledSequences(training.sequences)
       let keptHeld = held.map { LabelledSequences($0.sequences) }
