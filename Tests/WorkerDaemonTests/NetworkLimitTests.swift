@@ -99,8 +99,8 @@ import WorkerDaemon
         try this.prefer(#"{"monthly_megabytes": 5}"#)
         let start = ContinuousClock.now
         try await reports.wait { $0.unitsDone == 1 }
-        // It would have been a minute.
-        #expect(Self.seconds(since: start) < 3)
+        // It would have been a minute, and the machine may be busy.
+        #expect(Self.seconds(since: start) < 20)
       }
     }
   }

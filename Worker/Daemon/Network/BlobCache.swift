@@ -232,7 +232,10 @@ actor BlobCache {
   private func isSound(_ digest: Digest) async -> Bool {
     guard index.contains(digest) else { return false }
     let path = path(of: digest)
-    if verified.contains(digest), access(path, R_OK) == 0 { return true }
+    if verified.contains(digest) {
+      if access(path, R_OK) == 0 { return true }
+      verified.remove(digest)
+    }
     let check =
       checks[digest]
       ?? Task { [hashing] in
