@@ -31,6 +31,18 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     swiftSettings: swiftSettings + unoptimised)
 }
 
+/// `TALLY_STATIC_RUNTIME=1` links the Swift runtime into the program, for machines that have none. What
+/// was compiled before serves: only the program is linked anew. The libraries are those that Foundation
+/// is made of.
+let programLinkerSettings: [LinkerSetting] =
+  Context.environment["TALLY_STATIC_RUNTIME"] == nil
+  ? []
+  : [.unsafeFlags(["-static-stdlib"])]
+    + [
+      "CoreFoundation", "_FoundationICU", "_FoundationCShims", "_FoundationCollections",
+      "BlocksRuntime", "dispatch", "stdc++",
+    ].map { .linkedLibrary($0) }
+
 /// Documents that stand beside the code they explain.
 let excluded: [String: [String]] = ["Kernels": ["NUMERICS.md"]]
 
@@ -194,7 +206,8 @@ let package = Package(
         "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine", argumentParser,
         asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
       ],
-      path: "Sources/CommandLine", swiftSettings: swiftSettings),
+      path: "Sources/CommandLine", swiftSettings: swiftSettings,
+      linkerSettings: programLinkerSettings),
 
     // Tests.
     module("TestSupport", path: "Sources/TestSupport", []),

@@ -53,6 +53,30 @@ import Testing
     func pass(seconds: Int64) { channel.embeddedEventLoop.advanceTime(by: .seconds(seconds)) }
   }
 
+  /// What TLS does when a connection is closed behind it: it waits for the client's consent.
+  private final class WaitingForConsent: ChannelOutboundHandler {
+    typealias OutboundIn = NIOAny
+
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {}
+  }
+
+  @Test("who sends on after the answer is cut off, whatever TLS waits for")
+  func endlessBody() throws {
+    let connection = try Connection()
+    let pipeline = connection.channel.pipeline.syncOperations
+    try pipeline.addHandler(WaitingForConsent(), position: .first)
+    try pipeline.addHandler(TransportHandler(), position: .first)
+    try connection.head()
+    try connection.answer(.unauthorized)
+    #expect(try connection.answered()?.headers.first(name: "connection") == "close")
+    var sent = 0
+    while connection.isOpen, sent < 1 << 24 {
+      try connection.body(1 << 16)
+      sent += 1 << 16
+    }
+    #expect(sent == ConnectionLimits.lateBytes + (1 << 16))
+  }
+
   @Test("a request that trickles in is given up, however steadily it does")
   func tricklingRequest() throws {
     let connection = try Connection()

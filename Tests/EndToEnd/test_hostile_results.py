@@ -63,7 +63,7 @@ def attacked(tmp_path, long_model):
 def leased(coordinator, folder, workers, **body):
     """So many workers of different accounts, each with a lease of a large unit."""
     client = coordinator.client(coordinator.key())
-    lines = [chat_line(f"line-{i}", "Hello", max_tokens=TOKENS, **body) for i in range(SEQUENCES * (workers + 1) // 2)]
+    lines = [chat_line(f"line-{i}", "Hello", max_tokens=TOKENS, **body) for i in range(SEQUENCES * (workers * workers + 1))]
     batch = submit(client, lines)
     eventually(
         lambda: client.batches.retrieve(batch.id).status == "in_progress", "it is validated", 60, coordinator.process

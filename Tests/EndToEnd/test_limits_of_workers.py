@@ -132,7 +132,11 @@ def terminal():
 
 @contextmanager
 def preferring(worker, *settings):
+    """While these settings are in force."""
+    words = "preferences taken up"
+    before = worker.process.log.read_text().count(words)
     asked(worker, "preferences", *settings)
+    eventually(lambda: worker.process.log.read_text().count(words) > before, "they are in force", 10)
     yield
     asked(worker, "preferences", *(f"{setting.split('=')[0]}=" for setting in settings))
 

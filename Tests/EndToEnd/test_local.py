@@ -129,7 +129,8 @@ def test_processes_that_pack_at_once_do_not_disturb_each_other(tmp_path):
 def test_a_run_takes_little_more_memory_than_weights_and_cache(tmp_path):
     weights = DEMO_MODEL.stat().st_size
     for cache in ("--packed-cache", "--packed-cache", "--no-packed-cache"):
-        peak = peak_bytes("bench", "--model", DEMO_MODEL, "--repeats", "1", "--threads", "2", "--json", cache)
+        sizes = ("--prefill", "512", "--decode", "32")
+        peak = peak_bytes("bench", "--model", DEMO_MODEL, *sizes, "--repeats", "1", "--threads", "2", "--json", cache)
         # 32 sequences of 160 positions, in blocks of 64, of 30 layers with 3 heads of 64 keys and 64 values of 2 bytes.
         caches = 32 * 192 * 30 * 3 * (64 + 64) * 2
         print(f"{cache}: {peak / 1e6:.0f} MB with {weights / 1e6:.0f} MB of weights, {caches / 1e6:.0f} MB of cache")

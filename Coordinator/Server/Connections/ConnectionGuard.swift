@@ -7,7 +7,7 @@ import NIOHTTP1
 /// - A request has to arrive in time (`RequestArrival`), and its answer has to be taken.
 /// - When a request is answered before all of it came, the connection ends after the answer; a
 ///   little of the rest is read and dropped, so that the client is not reset before it sees the
-///   answer.
+///   answer; who sends more is cut off.
 /// - A request without `Host` is refused (RFC 9112, section 3.2).
 /// - Of one address, only so many connections are served.
 final class ConnectionGuard: ChannelDuplexHandler {
@@ -87,7 +87,8 @@ final class ConnectionGuard: ChannelDuplexHandler {
       switch part {
       case .body(let buffer) where dropped + buffer.readableBytes <= ConnectionLimits.lateBytes:
         state = .ended(droppedBytes: dropped + buffer.readableBytes)
-      case .head, .body, .end: context.close(promise: nil)
+      case .body: TransportHandler.cut(context)
+      case .head, .end: context.close(promise: nil)
       }
       return
     case .serving, .ending: break

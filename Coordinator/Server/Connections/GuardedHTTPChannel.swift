@@ -17,6 +17,7 @@ struct GuardedHTTPChannel: ServerChildChannel {
       let pipeline = channel.pipeline.syncOperations
       let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
       try pipeline.addHandler(limits.makeGuard(counts), position: .after(decoder))
+      try pipeline.addHandler(TransportHandler(), position: .first)
       return value
     }
   }
