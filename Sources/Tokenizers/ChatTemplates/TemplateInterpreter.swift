@@ -70,8 +70,8 @@ final class TemplateInterpreter {
   }
 
   /// Counts work; bulk operations say how much.
-  func spend(_ steps: Int = 1) throws {
-    stepsLeft -= steps
+  func spend(_ count: Int = 1) throws {
+    stepsLeft -= count
     guard stepsLeft >= 0 else {
       throw TemplateError(
         .stepLimit, "rendering takes more than \(steps) steps, the limit for input of this size")
