@@ -16,7 +16,7 @@ sys.path.insert(0, str(CHECKOUT / "Tests/EndToEnd"))
 from processes import Coordinator, tally  # noqa: E402
 
 CORE_BAR, MEMORY_BAR = 0.20, 200e6
-PAGES = ["/", "/jobs", "/leaderboard", "/fleet", "/models"]
+PAGES = ["/", "/jobs", "/leaderboard", "/models"]
 
 
 def stream(coordinator, number):

@@ -50,6 +50,7 @@ package struct BatchValidation {
     var validator = BatchLineValidator(endpoint: endpoint) { names.contains(ExactString($0)) }
     var reader = try await makeReader()
     var slice = Slice()
+    var chunk = Chunk()
     var planner: RequestPlanner?
     var errors: [BatchError] = []
     let skipsBadLines = WorkChoiceFields.skipsBadLines(batch.metadata)
@@ -59,13 +60,13 @@ package struct BatchValidation {
     var requests = 0
     /// Takes a bad line; true: there are errors enough.
     func isOver(_ error: BatchError, _ line: LineReader.Line) -> Bool {
-      if skipsBadLines { slice.append(failed(error, line, number: number)) }
+      if skipsBadLines { chunk.items.append(.planned(failed(error, line, number: number))) }
       if errors.count < StoreLimit.storedErrors { errors.append(error) }
       return !skipsBadLines && errors.count >= StoreLimit.storedErrors
     }
     while let line = try await reader.next() {
       try Task.checkCancellation()
-      if slice.isFull { try await flush(&slice) }
+      if chunk.isFull { try await plan(&chunk, by: planner, into: &slice) }
       number += 1
       if line.isBlank { continue }
       requests += 1
@@ -91,8 +92,8 @@ package struct BatchValidation {
         let parsed = try validator.validate(bytes, number: number)
         guard errors.isEmpty || skipsBadLines else { continue }
         if planner == nil { planner = try await makePlanner(model: parsed.request.model) }
-        guard let planner else { continue }
-        slice.append(try planner.plan(parsed, number: number))
+        chunk.items.append(.read(parsed, number: number))
+        chunk.bytes += bytes.count
       } catch let error as BatchError {
         if isOver(error, line) { break }
       }
@@ -105,6 +106,7 @@ package struct BatchValidation {
     guard errors.isEmpty || skipsBadLines && planner != nil else {
       return try await fail(otherForm.map { [$0] } ?? errors)
     }
+    try await plan(&chunk, by: planner, into: &slice)
     try await flush(&slice)
     _ = try await environment.store.finishValidation(
       batch.id, model: validator.model, now: environment.now())
@@ -123,6 +125,47 @@ package struct BatchValidation {
         RequestFailure(
           statusCode: 400, code: error.code, message: "Line \(number): \(error.message)",
           param: error.param)))
+  }
+
+  /// Lines in their order that are rendered and tokenized together.
+  private struct Chunk {
+    enum Item {
+      case read(BatchLine, number: Int)
+      case planned(NewRequest)
+
+      func plan(by planner: RequestPlanner) throws -> NewRequest {
+        switch self {
+        case .read(let line, let number): try planner.plan(line, number: number)
+        case .planned(let request): request
+        }
+      }
+    }
+
+    var items: [Item] = []
+    /// Of the lines that were read.
+    var bytes = 0
+
+    /// Others wait for the thread no longer than a chunk takes.
+    var isFull: Bool { items.count >= 32 || bytes >= 1 << 20 }
+  }
+
+  /// Plans a chunk on two threads, since that takes most of the time, and stores full slices.
+  private func plan(
+    _ chunk: inout Chunk, by planner: RequestPlanner?, into slice: inout Slice
+  ) async throws {
+    let items = chunk.items
+    chunk = Chunk()
+    var requests: [NewRequest] = []
+    if let planner {
+      let middle = items.count / 2
+      async let first = items[..<middle].map { try $0.plan(by: planner) }
+      let second = try items[middle...].map { try $0.plan(by: planner) }
+      requests = try await first + second
+    } else {
+      for case .planned(let request) in items { requests.append(request) }
+    }
+    for request in requests { slice.append(request) }
+    if slice.isFull { try await flush(&slice) }
   }
 
   /// Lines that are ready for the store.
