@@ -13,7 +13,6 @@ package struct LocalMemory: Hashable, Sendable {
   /// is limited.
   package let availableBytes: Int?
 
-  /// See the properties.
   package init(availableBytes: Int?) { self.availableBytes = availableBytes }
 
   /// How many sequences run together.
