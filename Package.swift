@@ -31,9 +31,9 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     swiftSettings: swiftSettings + unoptimised)
 }
 
-/// `TALLY_STATIC_RUNTIME=1` links the Swift runtime into the program, for machines that have none. What
-/// was compiled before serves: only the program is linked anew. The libraries are those that Foundation
-/// is made of.
+/// `TALLY_STATIC_RUNTIME=1` links the Swift runtime into the program, for machines that have none.
+/// What was compiled before serves: only the program is linked anew. The libraries are those that
+/// Foundation is made of.
 let programLinkerSettings: [LinkerSetting] =
   Context.environment["TALLY_STATIC_RUNTIME"] == nil
   ? []

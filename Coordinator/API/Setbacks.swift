@@ -1,7 +1,7 @@
 import Synchronization
 
-/// What the coordinator itself could not do for a batch or a job so far, by its id: whoever asks why
-/// it waits is told. The log has the whole error, which may name what is not everyone's.
+/// What the coordinator itself could not do for a batch or a job so far, by its id: whoever asks
+/// why it waits is told. The log has the whole error, which may name what is not everyone's.
 package final class Setbacks: Sendable {
   /// Batches and jobs of which something is kept.
   private static let limit = 1000

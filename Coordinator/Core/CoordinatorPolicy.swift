@@ -31,8 +31,8 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Bytes a second at which a worker is expected to download a model.
   package var assumedDownloadBytesPerSecond = 1e6
   /// A replica is late after this many times the time that the unit should take, and
-  /// `silenceSeconds` at least: once the unit has a result, another account gets its place. Not later
-  /// than this many times what units like it usually take, whatever the worker's own speed.
+  /// `silenceSeconds` at least: once the unit has a result, another account gets its place. Not
+  /// later than this many times what units like it usually take, whatever the worker's own speed.
   package var lateFactor = 3.0
   /// Heartbeats with progress extend a lease to this many times the time that the unit should take,
   /// or that units like it usually take, or to `deadlineFactor` times what one core of
@@ -69,8 +69,8 @@ package struct CoordinatorPolicy: Hashable, Sendable {
   /// Seconds that all workers of an account get no work after the first of them gave a wrong
   /// result.
   package var accountHoldSeconds = 600
-  /// Accepted results, and times the work that a machine got wrong, that make up for one such machine
-  /// of an account: see `AccountStrikes`.
+  /// Accepted results, and times the work that a machine got wrong, that make up for one such
+  /// machine of an account: see `AccountStrikes`.
   package var accountTolerance = AccountStrikes.defaultTolerance
   /// Seconds that a worker gets no work after it failed at a unit; doubled for each further one in
   /// a row, to an hour.

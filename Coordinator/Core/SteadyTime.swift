@@ -2,18 +2,18 @@
 /// jumped.
 ///
 /// A calendar that moves otherwise than a monotonic clock was set by somebody, rightly or wrongly.
-/// For `holdSeconds` the time goes on as the monotonic clock says, so that nothing ends because of a
-/// mistake that is corrected meanwhile. Then `adopt` makes the calendar's time this one's.
+/// For `holdSeconds` the time goes on as the monotonic clock says, so that nothing ends because of
+/// a mistake that is corrected meanwhile. Then `adopt` makes the calendar's time this one's.
 ///
-/// A process that starts goes on from the time that another one kept (`KeptClock`). A calendar that is
-/// behind it, or ahead by more than an outage lasts, has jumped.
+/// A process that starts goes on from the time that another one kept (`KeptClock`). A calendar that
+/// is behind it, or ahead by more than an outage lasts, has jumped.
 package struct SteadyTime: Sendable {
   /// Seconds between both clocks that are no jump: time servers correct by less.
   package static let toleranceSeconds = 2.0
   /// Seconds that a jump has to last before it is believed.
   package static let holdSeconds = 600
-  /// Seconds by which a calendar may be ahead of the time that was kept and be right, because nobody
-  /// kept any meanwhile: a long weekend. After a longer outage it is believed like any jump.
+  /// Seconds by which a calendar may be ahead of the time that was kept and be right, because
+  /// nobody kept any meanwhile: a long weekend. After a longer outage it is believed like any jump.
   package static let outageSeconds = 3 * 86_400
 
   /// A calendar that does not go with the monotonic clock.

@@ -64,8 +64,8 @@ package struct DataFolder: Sendable {
     return environment
   }
 
-  /// The time for commands beside the folder's coordinator: the system's, unless the coordinator does
-  /// not believe that now, or would not when it starts.
+  /// The time for commands beside the folder's coordinator: the system's, unless the coordinator
+  /// does not believe that now, or would not when it starts.
   ///
   /// - Parameter calendar: what the system's clock says.
   package func now(

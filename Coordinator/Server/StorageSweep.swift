@@ -44,8 +44,8 @@ package struct StorageSweep: Sendable {
   /// - Parameters:
   ///   - deletes: false to look only.
   ///   - now: the time that the coordinator goes by.
-  ///   - calendar: what the system's clock says, of which files carry the time; nil: `now`. While it is
-  ///     behind, what is stored looks as much older, and is spared as much longer.
+  ///   - calendar: what the system's clock says, of which files carry the time; nil: `now`. While
+  ///     it is behind, what is stored looks as much older, and is spared as much longer.
   package func run(
     deletes: Bool, now: Timestamp, calendar: Timestamp? = nil
   ) async throws -> StorageReport {
@@ -86,7 +86,8 @@ package struct StorageSweep: Sendable {
     }
     let unused = zip(blobs, kinds).filter { $1 == .unused }.map(\.0.digest)
     if terms.deletes, !unused.isEmpty {
-      // Before the blobs go: what a crash leaves is a blob that nobody counts, and the next sweep's.
+      // Before the blobs go: what a crash leaves is a blob that nobody counts, and the next
+      // sweep's.
       try await folder.store.forgetUnused(unused, now: terms.now)
     }
     for (blob, kind) in zip(blobs, kinds) {

@@ -133,8 +133,8 @@ package protocol WorkStore: Sendable {
   func tick(now: Timestamp, calendar: Timestamp) async throws -> TickReport
   /// What was last kept of the clock; nil: nothing.
   func keptClock() async throws -> KeptClock?
-  /// Moves every end and every beginning that something is measured from, since the clock was set, and
-  /// keeps the time. What tells of the past (creation, receipts, days of the history) stays.
+  /// Moves every end and every beginning that something is measured from, since the clock was set,
+  /// and keeps the time. What tells of the past (creation, receipts, days of the history) stays.
   ///
   /// - Parameters:
   ///   - seconds: what the clock was set forward by; negative: back.
@@ -171,11 +171,11 @@ package protocol FleetStore: Sendable {
   /// Records a certificate before it is handed out, at enrolment and renewal. Older ones stay good,
   /// and are forgotten `StoreLimit.certificateGraceSeconds` after their end.
   ///
-  /// - Parameter name: what the worker is called from now on; nil: as before. Certificates that come
-  ///   with another name have a limit of their own.
+  /// - Parameter name: what the worker is called from now on; nil: as before. Certificates that
+  ///   come with another name have a limit of their own.
   /// - Returns: false, with nothing recorded and the name as before, when the worker was given
-  ///   `StoreLimit.certificatesAtOnce` (with another name `renamesAtOnce`) within a day, or within a
-  ///   third of their life if that is less.
+  ///   `StoreLimit.certificatesAtOnce` (with another name `renamesAtOnce`) within a day, or within
+  ///   a third of their life if that is less.
   /// - Throws: `StoreError.notFound`; `.membershipEnded` for a worker that was revoked.
   func recordCertificate(
     _ certificate: CertificateRecord, renamingTo name: String?, now: Timestamp
@@ -192,7 +192,8 @@ package protocol FleetStore: Sendable {
   /// certificate is not known.
   func certificateEnd(_ fingerprint: Digest) async throws -> Timestamp?
   func worker(_ id: String) async throws -> WorkerRecord?
-  /// Ends a worker's membership for good, with its certificates and leases; false when there is none.
+  /// Ends a worker's membership for good, with its certificates and leases; false when there is
+  /// none.
   func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool
 }
 

@@ -23,8 +23,8 @@ package struct Calibration {
   /// - Parameters:
   ///   - files: with weights in floats.
   ///   - folder: for a temporary file, as large as the rounded weights.
-  ///   - availableBytes: of memory at the moment of the call; nil: nobody knows. Decides whether the run
-  ///     ends with an error, never what is rounded to what.
+  ///   - availableBytes: of memory at the moment of the call; nil: nobody knows. Decides whether
+  ///     the run ends with an error, never what is rounded to what.
   ///   - compute: no executor may use it meanwhile.
   /// - Throws: `FormatError`, as `ModelFiles.rounded(to:)`.
   package init(

@@ -31,8 +31,8 @@ package final class InputStatistics: InputObserver {
     }
   }
 
-  /// Experts of a layer share one sum if theirs together would take more than this, on every machine:
-  /// weights are rounded otherwise with a shared sum than with sums of their own.
+  /// Experts of a layer share one sum if theirs together would take more than this, on every
+  /// machine: weights are rounded otherwise with a shared sum than with sums of their own.
   package static let stackLimitBytes = 4 << 30
 
   /// More memory than there is, in bytes.

@@ -3,14 +3,14 @@ import Kernels
 import Models
 import WirePayloads
 
-/// The memory that a command on this machine alone may take, beside whatever else runs there. Decides
-/// how much runs together and what is refused before it starts, never bits.
+/// The memory that a command on this machine alone may take, beside whatever else runs there.
+/// Decides how much runs together and what is refused before it starts, never bits.
 ///
-/// Weights in a mapped file need not stay in memory: room is planned beside them where there is some,
-/// but for their size alone nothing is refused.
+/// Weights in a mapped file need not stay in memory: room is planned beside them where there is
+/// some, but for their size alone nothing is refused.
 package struct LocalMemory: Hashable, Sendable {
-  /// Bytes that were available before weights were loaded; nil: the system does not say, and nothing
-  /// is limited.
+  /// Bytes that were available before weights were loaded; nil: the system does not say, and
+  /// nothing is limited.
   package let availableBytes: Int?
 
   package init(availableBytes: Int?) { self.availableBytes = availableBytes }
@@ -59,8 +59,8 @@ package struct LocalMemory: Hashable, Sendable {
   ///   - longest: tokens of the longest sequence.
   ///   - advice: as of `batchLimits`.
   /// - Throws: `MemoryShortage` where the longest sequence alone does not fit;
-  ///   `KernelError.invalidWeights` for impossible dimensions; `FormatError` for a model that cannot be
-  ///   trained over.
+  ///   `KernelError.invalidWeights` for impossible dimensions; `FormatError` for a model that
+  ///   cannot be trained over.
   package func trainingLimits(
     _ model: Model, _ adapter: Adapter, longest: Int, threads: Int, wanted: Trainer.Limits,
     advice: String? = nil

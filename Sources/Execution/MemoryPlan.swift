@@ -41,8 +41,8 @@ package enum MemoryPlan {
     inputs.sequences.reduce(0) { max($0, $1.promptTokens.count + $1.maxTokens) }
   }
 
-  /// Bytes of memory without which sequences cannot run together: of the weights, of what passes take,
-  /// and of caches.
+  /// Bytes of memory without which sequences cannot run together: of the weights, of what passes
+  /// take, and of caches.
   ///
   /// - Parameter tokens: of each sequence, as far as the model's context goes.
   static func leastBytes(
@@ -123,8 +123,8 @@ package enum MemoryPlan {
     return Trainer.Limits(rows: rows, activationBytes: max(0, room - rows * row))
   }
 
-  /// Bytes of memory without which nothing can be learnt: of the weights and their transposes, of the
-  /// adapter, and of the longest sequence alone, all of whose layers are computed twice.
+  /// Bytes of memory without which nothing can be learnt: of the weights and their transposes, of
+  /// the adapter, and of the longest sequence alone, all of whose layers are computed twice.
   ///
   /// - Throws: `KernelError.invalidWeights` for impossible dimensions.
   static func leastTrainingBytes(

@@ -115,7 +115,8 @@ import WireProtocol
   }
 
   @Test(arguments: [
-    // A run of bytes that is no text is U+FFFD for each of its tokens, also before an end or a word.
+    // A run of bytes that is no text is U+FFFD for each of its tokens, also before an end or a
+    // word.
     ([0xF0, 0x9F, 0x9A, 0x80, 0xF0], "\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}", [0, 1, 2, 3, 4]),
     ([0xF0, 0x9F, 259], "\u{FFFD}\u{FFFD}b", [0, 1, 2]),
     ([0xF0, 0x9F, 0x9A, 0x80, 259], "🚀b", [0, 0, 0, 0, 1]),

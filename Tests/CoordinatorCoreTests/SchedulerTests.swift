@@ -310,8 +310,8 @@ struct LeaseTermsTests {
   @Test("a lease lives as far as its worker has got with the unit, if it may have got there")
   func progress() {
     let terms = self.terms(60)
-    /// When a lease ends whose worker says this once, so many seconds after it began, and nothing new
-    /// afterwards; nil: when it was is not known.
+    /// When a lease ends whose worker says this once, so many seconds after it began, and nothing
+    /// new afterwards; nil: when it was is not known.
     func end(share: Double, after began: Int?) -> Double {
       var deadline = terms.deadline
       var now = noon

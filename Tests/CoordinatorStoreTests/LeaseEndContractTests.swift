@@ -311,8 +311,8 @@ struct LeaseEndContractTests {
     }
   }
 
-  /// Each calls the one unit that is there invalid; whoever asks so late is drawn for it. Gives when
-  /// the last of them did.
+  /// Each calls the one unit that is there invalid; whoever asks so late is drawn for it. Gives
+  /// when the last of them did.
   private func refuse(
     _ lab: Laboratory, _ liars: [WorkerRecord]
   ) async throws -> Timestamp {

@@ -3,8 +3,8 @@ import Testing
 import WorkerDaemon
 
 @Suite struct LocalTimeTests {
-  /// Working hours and months are those of the zone that holds now. In a process of its own, since the
-  /// zone is that of a whole process.
+  /// Working hours and months are those of the zone that holds now. In a process of its own, since
+  /// the zone is that of a whole process.
   @Test func theTimeZoneIsThatOfNow() async {
     await #expect(processExitsWith: .success) {
       // 2027-01-15 08:00 UTC, a Friday; POSIX's zones count westward.

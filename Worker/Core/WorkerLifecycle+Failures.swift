@@ -26,8 +26,8 @@ package struct FailingRequest: Hashable, Sendable {
   }
 }
 
-// What is told of failures. Reasons are noted as they come; whether a request still fails follows from
-// the state of its attempts, so that nothing has to be cleared.
+// What is told of failures. Reasons are noted as they come; whether a request still fails follows
+// from the state of its attempts, so that nothing has to be cleared.
 extension WorkerLifecycle {
   /// Keeps the reason of a request that failed.
   mutating func noteFailure(_ event: WorkerEvent) {
@@ -35,8 +35,8 @@ extension WorkerLifecycle {
     lastFailures[purpose] = failure
   }
 
-  /// The requests that failed and have not succeeded since, what matters most first. What the owner's
-  /// limits hold back is not among them: nothing is asked then.
+  /// The requests that failed and have not succeeded since, what matters most first. What the
+  /// owner's limits hold back is not among them: nothing is asked then.
   package var failing: [FailingRequest] {
     FailingRequest.Purpose.allCases.compactMap { purpose in
       guard let failure = lastFailures[purpose],

@@ -40,8 +40,8 @@ package struct WorkerReport: Hashable, Sendable {
   package var standing: StandingNote?
   /// What the coordinator's operator tells volunteers.
   package var message: String?
-  /// Why the coordinator turns this worker away, or which request to it fails and why, and when it is
-  /// asked again, in words.
+  /// Why the coordinator turns this worker away, or which request to it fails and why, and when it
+  /// is asked again, in words.
   package var coordinatorProblem: String?
   /// Why the last unit failed on this machine, in words; nil once one succeeds.
   package var unitProblem: String?

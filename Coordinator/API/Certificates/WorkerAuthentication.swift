@@ -46,8 +46,8 @@ package struct WorkerAuthentication: Sendable {
     }
   }
 
-  /// Whether a certificate has not ended longer ago than `graceSeconds`. The store knows a later end
-  /// when the clock was set forward since it was issued.
+  /// Whether a certificate has not ended longer ago than `graceSeconds`. The store knows a later
+  /// end when the clock was set forward since it was issued.
   private func isGood(_ identity: WorkerIdentity, now: Timestamp) async throws -> Bool {
     if now.seconds < identity.notAfter + Self.graceSeconds { return true }
     guard let end = try await store.certificateEnd(identity.fingerprint) else { return false }

@@ -23,8 +23,8 @@ struct PreparedFineTuning {
   var shortened: Int
 }
 
-/// Reads a job's files and decides how it is run. Nothing is written, so that it may be repeated, and
-/// asked without creating a job.
+/// Reads a job's files and decides how it is run. Nothing is written, so that it may be repeated,
+/// and asked without creating a job.
 struct FineTuningPreparation {
   let environment: APIEnvironment
   let job: NewFineTuningJob

@@ -10,8 +10,9 @@ import WireProtocol
 package enum BlobResponse {
   private static let pieceBytes = BlobCoding.pieceLimitBytes
 
-  /// 200, 206 or 416. The bytes are coded as `BlobCoding` says where the request asks for it, unless
-  /// so much is coded for the same reader already: coding computes, and plain bytes are as good.
+  /// 200, 206 or 416. The bytes are coded as `BlobCoding` says where the request asks for it,
+  /// unless so much is coded for the same reader already: coding computes, and plain bytes are as
+  /// good.
   ///
   /// - Parameters:
   ///   - reader: who asks.

@@ -37,8 +37,8 @@ package final class ShortCache<Value: Sendable>: Sendable {
   /// The answer as it was made a moment ago, or is being made now.
   ///
   /// - Parameter key: equal for those who get the same.
-  /// - Throws: what `make` throws; `APIError` 503 where so many different answers are asked for that
-  ///   too many wait.
+  /// - Throws: what `make` throws; `APIError` 503 where so many different answers are asked for
+  ///   that too many wait.
   package func value(
     for key: String, _ make: @escaping @Sendable () async throws -> Value
   ) async throws -> Value {

@@ -31,8 +31,8 @@ package struct LineReader {
   }
 
   /// The next line; nil at the end. A last line without an end counts, an empty rest does not.
-  /// Dropped are a carriage return before a line end, and a byte order mark at the start of any line:
-  /// files with one may have been joined.
+  /// Dropped are a carriage return before a line end, and a byte order mark at the start of any
+  /// line: files with one may have been joined.
   package mutating func next() async throws -> Line? {
     var line: [UInt8] = []
     var started = false

@@ -2,8 +2,8 @@ import CoordinatorCore
 import HTTPTypes
 import Synchronization
 
-/// Who may send a result now: a worker one at a time, an account's machines a part of what there may be,
-/// and for a while none who sent several that were no results. Asked before a body is read.
+/// Who may send a result now: a worker one at a time, an account's machines a part of what there
+/// may be, and for a while none who sent several that were no results. Asked before a body is read.
 package final class UploadAdmission: Sendable {
   private struct Sender {
     var isSending = false

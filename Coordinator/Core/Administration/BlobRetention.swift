@@ -41,8 +41,8 @@ package struct BlobRetention: Hashable, Sendable {
   /// - Parameters:
   ///   - uses: everything that refers to the blob.
   ///   - writtenAt: when its bytes were stored last.
-  ///   - clockSetAt: when the clock was last set, by its time from then on; nil: never. Nobody knows how
-  ///     old an earlier time is, so it counts as this one.
+  ///   - clockSetAt: when the clock was last set, by its time from then on; nil: never. Nobody
+  ///     knows how old an earlier time is, so it counts as this one.
   package func kind(
     uses: [BlobUse], writtenAt: Timestamp, clockSetAt: Timestamp? = nil, now: Timestamp
   ) -> Kind {

@@ -1,5 +1,6 @@
-/// How long a lease lasts. From the time that the unit should take on this worker, within bounds that do
-/// not depend on what the worker has shown: who seems slow on purpose must not hold a unit for a day.
+/// How long a lease lasts. From the time that the unit should take on this worker, within bounds
+/// that do not depend on what the worker has shown: who seems slow on purpose must not hold a unit
+/// for a day.
 package struct LeaseTerms: Hashable, Sendable {
   /// When the lease ends unless a heartbeat extends it.
   package let deadline: Timestamp

@@ -7,8 +7,8 @@
 package struct AccountStrikes: Hashable, Sendable {
   /// Seconds for which a wrong result counts.
   package static let memorySeconds = 30 * 86_400
-  /// Accepted results that make up for one machine that gave wrong ones, and how many times the work
-  /// that such a machine got wrong on average has to be accepted for that.
+  /// Accepted results that make up for one machine that gave wrong ones, and how many times the
+  /// work that such a machine got wrong on average has to be accepted for that.
   package static let defaultTolerance = 1_000
 
   /// Machines beyond those that are free.
@@ -33,8 +33,8 @@ package struct AccountStrikes: Hashable, Sendable {
 
 /// What an account's machines have to bear for the wrong results of one of them.
 package enum AccountPenalty: Hashable, Sendable {
-  /// They go on. No machine may join in the place of the one that is suspended all the same, and what
-  /// had established the account counts no more.
+  /// They go on. No machine may join in the place of the one that is suspended all the same, and
+  /// what had established the account counts no more.
   case none
   /// None of them gets work for so long; what they compute now still counts.
   case hold(seconds: Int)

@@ -16,8 +16,8 @@ package struct DueAudit: Hashable, Sendable {
 /// Says which audits are let go when more wait than the trusted machine gets done.
 ///
 /// Whoever has most audits on the list loses one, so that a flood displaces its own audits and
-/// nobody else's. Of those the smallest goes, so that it takes more honest work to displace the audit
-/// of a lie than the lie saved.
+/// nobody else's. Of those the smallest goes, so that it takes more honest work to displace the
+/// audit of a lie than the lie saved.
 package struct AuditBacklog: Hashable, Sendable {
   /// Audits that may wait.
   package let limit: Int

@@ -1,8 +1,8 @@
 import NIOCore
 
-/// Stands where the socket is, before TLS: what is closed from here waits for nothing that the client
-/// says. Closed from behind TLS, a connection goes on for seconds in which everything is read until
-/// the client agrees to the end.
+/// Stands where the socket is, before TLS: what is closed from here waits for nothing that the
+/// client says. Closed from behind TLS, a connection goes on for seconds in which everything is
+/// read until the client agrees to the end.
 package final class TransportHandler: ChannelOutboundHandler {
   package typealias OutboundIn = NIOAny
 

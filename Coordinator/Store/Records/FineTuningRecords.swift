@@ -178,8 +178,8 @@ package struct NewFineTuningRound: Hashable, Sendable {
   package var units: [NewFineTuningUnit]
   /// The name under which batches may use the adapter; nil for the first, which has learnt nothing.
   package var checkpoint: ModelRecord?
-  /// Bytes of the blobs that are stored for the round: its adapter and its units' inputs, and for the first
-  /// one the job's examples.
+  /// Bytes of the blobs that are stored for the round: its adapter and its units' inputs, and for
+  /// the first one the job's examples.
   package var blobBytes: [Digest: Int]
   /// Of the first round: tokens that the whole job may run through the model.
   package var jobTokens = 0

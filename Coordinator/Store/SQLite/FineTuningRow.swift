@@ -125,8 +125,8 @@ extension Transaction {
     if let checkpoint = round.checkpoint { try insertTuned(checkpoint) }
   }
 
-  /// Keeps a blob for as long as the job, and as evidence after it. Its bytes count for the job's key
-  /// until the blob is gone.
+  /// Keeps a blob for as long as the job, and as evidence after it. Its bytes count for the job's
+  /// key until the blob is gone.
   func keep(_ blob: Digest, bytes: Int, for job: Int64) throws {
     try db.run(
       """

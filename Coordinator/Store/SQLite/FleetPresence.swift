@@ -2,7 +2,8 @@ import CoordinatorCore
 import GRDB
 import WireProtocol
 
-/// Who is there: workers that asked for work of late and may be given some, as the scheduler sees them.
+/// Who is there: workers that asked for work of late and may be given some, as the scheduler sees
+/// them.
 struct FleetPresence {
   private let counts: [WorkPool: (workers: Int, accounts: Int)]
 

@@ -373,8 +373,8 @@ package enum Migrations {
     ) STRICT, WITHOUT ROWID;
     """
 
-  /// What fine-tuning takes of a key's quota: bytes of the blobs that are kept for jobs, and tokens that
-  /// a running job may take. Both are 0 for jobs of before, of which nobody knows them.
+  /// What fine-tuning takes of a key's quota: bytes of the blobs that are kept for jobs, and tokens
+  /// that a running job may take. Both are 0 for jobs of before, of which nobody knows them.
   private static let tuningUsage = """
     ALTER TABLE fine_tuning_blob ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX fine_tuning_blob_of_job ON fine_tuning_blob (job);
@@ -446,8 +446,8 @@ package enum Migrations {
         WHERE state = 'awaiting_replay' AND reason = 'lostReplicas');
     """
 
-  /// When a worker's membership was ended, for which certificates alone stood before: a worker may have
-  /// none. Whether a certificate was given with another name. When a lease last got further.
+  /// When a worker's membership was ended, for which certificates alone stood before: a worker may
+  /// have none. Whether a certificate was given with another name. When a lease last got further.
   private static let memberships = """
     ALTER TABLE worker ADD COLUMN revoked_at INTEGER;
     UPDATE worker SET revoked_at = coalesce(deleted_at, last_seen, created_at)

@@ -26,8 +26,8 @@ package extension SQLiteStore {
   }
 }
 
-/// What moves with a clock that was set. A new column that holds a time belongs here when anything is
-/// compared with it: an end, or a beginning that an age is counted from. `?1` is by how much.
+/// What moves with a clock that was set. A new column that holds a time belongs here when anything
+/// is compared with it: an end, or a beginning that an age is counted from. `?1` is by how much.
 private enum ClockMove {
   /// By milliseconds.
   static let statements = [

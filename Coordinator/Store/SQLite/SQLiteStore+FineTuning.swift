@@ -181,7 +181,8 @@ package extension SQLiteStore {
 }
 
 extension Transaction {
-  /// Counts the bytes of a job's files for as long as the job keeps them, also once the files are deleted.
+  /// Counts the bytes of a job's files for as long as the job keeps them, also once the files are
+  /// deleted.
   fileprivate func keepFiles(of row: FineTuningRow) throws {
     let job = row.record.job
     let files = [

@@ -222,8 +222,9 @@ extension Transaction {
       [now.adding(seconds: policy.backoff(afterFailures: times)), account])
   }
 
-  /// A worker called a unit invalid that the trusted machine computed. That is a failure like another,
-  /// and no wrong result: an old program may know no better. `refusedModels` keeps the model from it.
+  /// A worker called a unit invalid that the trusted machine computed. That is a failure like
+  /// another, and no wrong result: an old program may know no better. `refusedModels` keeps the
+  /// model from it.
   func refute(_ replica: Int64, now: Timestamp) throws {
     guard
       let row = try db.first("SELECT worker, issued_at FROM replica WHERE number = ?", [replica])

@@ -131,8 +131,8 @@ extension Transaction {
 }
 
 extension UnitRow {
-  /// Those for whose results, or for want of them, the trusted machine computes the unit: of one that
-  /// was called invalid, those who called it so; nobody for an audit.
+  /// Those for whose results, or for want of them, the trusted machine computes the unit: of one
+  /// that was called invalid, those who called it so; nobody for an audit.
   fileprivate var replayedAccounts: Set<String> {
     guard case .awaitingReplay(let reason) = unit.state else { return [] }
     return Set(

@@ -61,9 +61,9 @@ extension Transaction {
       worker: submission.workerID, lastSeen: try worker?.optional("last_seen"), now: now)
   }
 
-  /// An accepted result, and nothing else, shows how fast its worker is, and that worker and account
-  /// do not fail any more: unless the worker failed again after it had submitted the result, which
-  /// may have waited for hours.
+  /// An accepted result, and nothing else, shows how fast its worker is, and that worker and
+  /// account do not fail any more: unless the worker failed again after it had submitted the
+  /// result, which may have waited for hours.
   private func learn(from replica: Int64, of unit: UnitRow) throws {
     guard let flops = unit.flops,
       let row = try db.first(

@@ -73,11 +73,12 @@ extension Database {
 
 extension Quota.Usage {
   /// A batch counts by its lines before they are validated, and not at all once it failed; while it
-  /// or a fine-tuning job runs, by the tokens that it may take. A blob that jobs keep counts once, and
-  /// as the file that it is where it is one.
+  /// or a fine-tuning job runs, by the tokens that it may take. A blob that jobs keep counts once,
+  /// and as the file that it is where it is one.
   fileprivate init(key: String, now: Timestamp, _ db: Database) throws {
     let day = now.adding(seconds: -Quota.daySeconds)
-    // What others create at this moment counts; what is from before the clock was set back does not.
+    // What others create at this moment counts; what is from before the clock was set back does
+    // not.
     let end = now.adding(seconds: Quota.daySeconds)
     self.init(
       requests: try db.integer(

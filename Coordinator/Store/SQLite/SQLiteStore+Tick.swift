@@ -42,8 +42,9 @@ package extension SQLiteStore {
     return report
   }
 
-  /// Handles every running lease whose time of this kind has come, each in a savepoint of its own: one
-  /// that cannot be handled is noted in the report, and holds up neither the others nor what follows.
+  /// Handles every running lease whose time of this kind has come, each in a savepoint of its own:
+  /// one that cannot be handled is noted in the report, and holds up neither the others nor what
+  /// follows.
   ///
   /// Slices, so that a fleet that vanished at once does not hold up everyone else.
   private func each(
@@ -142,8 +143,8 @@ extension Transaction {
     return slice
   }
 
-  /// Deletes files that have expired. One whose row says nonsense goes too, since it is nobody's any
-  /// more; a sweep finds its blob.
+  /// Deletes files that have expired. One whose row says nonsense goes too, since it is nobody's
+  /// any more; a sweep finds its blob.
   fileprivate func deleteExpiredFiles(
     now: Timestamp
   ) throws -> (files: [DeletedFile], failures: [String]) {

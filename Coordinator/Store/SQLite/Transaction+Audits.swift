@@ -14,8 +14,8 @@ extension Transaction {
 
   /// Puts units on the list of audits. From a full list `AuditBacklog` drops some.
   ///
-  /// The plus signs keep SQLite from looking for units without a replay by that column's index: nearly
-  /// all units have none.
+  /// The plus signs keep SQLite from looking for units without a replay by that column's index:
+  /// nearly all units have none.
   private func makeDue(_ units: [Int64]) throws {
     for unit in units {
       try db.run(

@@ -14,8 +14,8 @@ extension Transaction {
     return Sortition(secret: secret)
   }
 
-  /// Operations a second of the workers that are there, on average of those that have shown a speed:
-  /// few that seem slow change it little. Nil when none has.
+  /// Operations a second of the workers that are there, on average of those that have shown a
+  /// speed: few that seem slow change it little. Nil when none has.
   func meanSpeed(now: Timestamp) throws -> Double? {
     try db.first(
       "SELECT avg(speed) AS speed FROM worker WHERE \(FleetPresence.condition) AND speed > 0",

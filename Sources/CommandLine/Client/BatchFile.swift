@@ -96,7 +96,8 @@ struct BatchFile {
   /// - Parameters:
   ///   - models: that may be asked for.
   ///   - take: called with each valid request.
-  /// - Throws: `CommandError` for an endpoint that no coordinator serves, and for too many requests.
+  /// - Throws: `CommandError` for an endpoint that no coordinator serves, and for too many
+  ///   requests.
   func check(
     endpoint: String, models: [String], _ take: (BatchLine) -> Void = { _ in }
   ) async throws -> Check {

@@ -45,8 +45,8 @@ struct FineTuningAudit {
   private var plan: FineTuningPlan { transcript.plan }
 
   /// - Parameter progress: told how much of the work is done, 0...1, and what is looked at.
-  /// - Throws: `CommandError` for a transcript that makes no sense; `MemoryShortage`; what the coordinator and the kernels
-  ///   throw.
+  /// - Throws: `CommandError` for a transcript that makes no sense; `MemoryShortage`; what the
+  ///   coordinator and the kernels throw.
   func run(progress: (Double, String) -> Void) async throws -> Report {
     if let problem = plan.problem { throw CommandError("the job's plan: \(problem)") }
     try checkShape()

@@ -65,7 +65,8 @@ struct LocalModel {
 
   /// Continues a prompt; `piece` gets the text as it becomes certain.
   ///
-  /// - Throws: `MemoryShortage`, before anything is computed; `ExecutionError`; what `piece` throws.
+  /// - Throws: `MemoryShortage`, before anything is computed; `ExecutionError`; what `piece`
+  ///   throws.
   func generate(
     _ request: GenerateInputs.Sequence, cache: CacheType, piece: (String) throws -> Void
   ) throws -> Outcome {

@@ -62,8 +62,8 @@ struct Terminal: Sendable {
   /// changes the terminal, or turns the direction of what follows. Styles stay.
   func line(_ text: String = "") { write(plain(text) + "\n") }
 
-  /// Draws the present line anew, cut to the terminal's width. Nothing in the text, of which others may have
-  /// written parts, moves the cursor or changes the terminal.
+  /// Draws the present line anew, cut to the terminal's width. Nothing in the text, of which others
+  /// may have written parts, moves the cursor or changes the terminal.
   ///
   /// - Parameters:
   ///   - drawing: what stands before the text, with its styles.
@@ -73,8 +73,8 @@ struct Terminal: Sendable {
     write("\r\u{1b}[K\(drawing)\(ForeignText.plain(text).prefix(room))")
   }
 
-  /// What a model or a template wrote, whole or in pieces of whole scalars: as it is for a program or a
-  /// file; a terminal shows it and obeys nothing of it.
+  /// What a model or a template wrote, whole or in pieces of whole scalars: as it is for a program
+  /// or a file; a terminal shows it and obeys nothing of it.
   ///
   /// - Throws: where it cannot be written.
   func foreign(_ text: String) throws {

@@ -25,8 +25,8 @@ package struct JSONReader: Sendable {
     package static let lenient = Rules(
       depth: 200, values: 64_000_000, allowsRepeatedKeys: true, replacesLoneSurrogates: true)
 
-    /// The same rules for whoever checks the range of each number that counts, so that the error can
-    /// name it. No other value that was read is infinite.
+    /// The same rules for whoever checks the range of each number that counts, so that the error
+    /// can name it. No other value that was read is infinite.
     package func takingHugeNumbers() -> Rules {
       var rules = self
       rules.takesHugeNumbers = true

@@ -147,8 +147,8 @@ package struct StatusDocument: Codable, Hashable, Sendable {
   package var energy: Energy?
   /// What the coordinator's operator tells volunteers.
   package var message: String?
-  /// Why the coordinator turns this worker away, or which request to it fails and why, and when it is
-  /// asked again; nil while everything is answered.
+  /// Why the coordinator turns this worker away, or which request to it fails and why, and when it
+  /// is asked again; nil while everything is answered.
   package var coordinator_problem: String?
   /// Why the last unit failed on this machine; nil once one succeeds.
   package var unit_problem: String?

@@ -1,6 +1,7 @@
 import Glibc
 
-/// The calendar in the machine's time zone as it is now: Foundation's would be that of the process's start.
+/// The calendar in the machine's time zone as it is now: Foundation's would be that of the
+/// process's start.
 package enum LocalTime {
   /// The fields of a time in seconds since 1970.
   package static func fields(unixSeconds: Int) -> tm {

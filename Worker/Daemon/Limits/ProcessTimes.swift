@@ -47,8 +47,8 @@ package struct ProcessTimes: Hashable, Sendable {
   }
 }
 
-/// Other processes that take nothing from people: those that give way by their scheduling, and other
-/// workers of this program, whatever their priority.
+/// Other processes that take nothing from people: those that give way by their scheduling, and
+/// other workers of this program, whatever their priority.
 package struct YieldingProcesses: Sendable {
   /// As they are now.
   package private(set) var now: [ProcessTimes.Identity: ProcessTimes] = [:]
@@ -87,8 +87,8 @@ package struct YieldingProcesses: Sendable {
   }
 
   /// Clock ticks since `before`, of the processes that there are now: of niced ones in user mode,
-  /// which the kernel also counts together, and of all the rest. A process that began after `before`
-  /// counts from its start; one that ended is not known any more.
+  /// which the kernel also counts together, and of all the rest. A process that began after
+  /// `before` counts from its start; one that ended is not known any more.
   package func ticks(since before: YieldingProcesses) -> (nicedUser: Double, rest: Double) {
     var (nicedUser, rest) = (0.0, 0.0)
     for (identity, process) in now {
