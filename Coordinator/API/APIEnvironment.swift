@@ -27,6 +27,8 @@ package struct APIEnvironment: Sendable {
   package var policy = CoordinatorPolicy()
   /// Where everything is computed that takes long.
   package let heavy = HeavyWork(threads: 2)
+  /// For batch files, of which one line may take seconds: results do not wait behind them.
+  package let validation = HeavyWork(threads: 2)
   /// Where downloads are coded: beside what is computed, so that neither waits for the other.
   package let coding = HeavyWork(threads: 2)
   /// Downloads that are coded for one reader at a time.

@@ -34,7 +34,7 @@ package struct BatchValidation {
   ///   cancelled meanwhile is left alone.
   package func run() async throws {
     do {
-      try await environment.heavy.run { try await validate() }
+      try await environment.validation.run { try await validate() }
     } catch let error as StoreError where error.code == .conflict {
       logger.info("batch ended during its validation", metadata: ["batch": "\(batch.id)"])
     }
