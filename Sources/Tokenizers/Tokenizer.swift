@@ -18,11 +18,15 @@ package struct Tokenizer: Sendable {
       }
     }
 
-    func encode(_ bytes: [UInt8], _ piece: Range<Int>, into ids: inout [UInt32]) throws {
+    func encode(_ text: SplitText, into ids: inout [UInt32]) throws {
       switch self {
-      case .bytePair(let model): model.encode(bytes, piece, into: &ids)
-      case .scoredMerges(let model): model.encode(bytes, piece, into: &ids)
-      case .unigram(let model): try model.encode(bytes, piece, into: &ids)
+      case .bytePair(let model):
+        var scratch = BytePairModel.Scratch()
+        for piece in text.pieces { model.encode(text.bytes, piece, into: &ids, &scratch) }
+      case .scoredMerges(let model):
+        for piece in text.pieces { model.encode(text.bytes, piece, into: &ids) }
+      case .unigram(let model):
+        for piece in text.pieces { try model.encode(text.bytes, piece, into: &ids) }
       }
     }
   }
@@ -67,7 +71,7 @@ package struct Tokenizer: Sendable {
           isWhole ? normalized : Array(normalized[range]),
           startsInput: startsInput && range.lowerBound == 0)
         try preTokenizer?.apply(&split)
-        for piece in split.pieces { try model.encode(split.bytes, piece, into: &ids) }
+        try model.encode(split, into: &ids)
       }
     }
   }

@@ -38,6 +38,8 @@ class Browser:
         )
 
     def open(self, address):
+        # The page before asks its coordinator for news until it is left; that one may have ended.
+        self.driver.get("about:blank")
         self.messages()
         self.driver.get(address)
 

@@ -10,7 +10,7 @@ final class TemplateInterpreter {
   private var stepsLeft: Int
   private var depth = 0
   /// The buffers that blocks and macros write to, the innermost last.
-  private var outputs: [String] = [""]
+  private var outputs: [TemplateOutput] = []
   private var outputBytes = 0
   /// What functions hold, which may be references in a circle or long chains, to be emptied at the
   /// end.
@@ -50,14 +50,14 @@ final class TemplateInterpreter {
   }
 
   func captured(_ body: () throws -> Void) throws -> String {
-    outputs.append("")
+    outputs.append(TemplateOutput())
     do {
       try body()
     } catch {
       outputs.removeLast()
       throw error
     }
-    return outputs.removeLast()
+    return outputs.removeLast().text
   }
 
   private func write(_ text: String) throws {
@@ -65,8 +65,8 @@ final class TemplateInterpreter {
     guard outputBytes <= 4 * limits.outputBytes else {
       throw TemplateError(.limitExceeded, "the template writes too much")
     }
-    outputs[outputs.count - 1] += text
-    try TemplateOperators.checkSize(outputs[outputs.count - 1].utf8.count, limits)
+    outputs[outputs.count - 1].append(text)
+    try TemplateOperators.checkSize(outputs[outputs.count - 1].byteCount, limits)
   }
 
   /// Counts work; bulk operations say how much.

@@ -36,24 +36,29 @@ struct BytePairModel: Sendable {
     }
   }
 
+  /// Memory that the pieces of a text use one after the other.
+  struct Scratch {
+    fileprivate var pairs: [MergeTable.Merge] = []
+  }
+
   /// Appends the ids of one piece of valid UTF-8.
-  func encode(_ bytes: [UInt8], _ piece: Range<Int>, into ids: inout [UInt32]) {
+  func encode(
+    _ bytes: [UInt8], _ piece: Range<Int>, into ids: inout [UInt32], _ scratch: inout Scratch
+  ) {
     if piece.isEmpty { return }
     if ignoresMerges, let id = vocabulary.id(in: bytes, piece) { return ids.append(id) }
-    var symbols = self.symbols(bytes, piece)
-    if symbols.count <= Self.scanLimit {
-      mergeByScanning(&symbols)
-      ids.append(contentsOf: symbols)
+    let start = ids.count
+    appendSymbols(bytes, piece, to: &ids)
+    if ids.count - start <= Self.scanLimit {
+      mergeByScanning(&ids, from: start, &scratch.pairs)
     } else {
-      mergeByHeap(symbols, into: &ids)
+      mergeByHeap(&ids, from: start)
     }
   }
 
   // MARK: characters to symbols
 
-  private func symbols(_ bytes: [UInt8], _ piece: Range<Int>) -> [UInt32] {
-    var symbols: [UInt32] = []
-    symbols.reserveCapacity(piece.count)
+  private func appendSymbols(_ bytes: [UInt8], _ piece: Range<Int>, to symbols: inout [UInt32]) {
     var pendingUnknown = false
     let isPlain = continuingPrefix.isEmpty && endOfWordSuffix.isEmpty
     var position = piece.lowerBound
@@ -83,7 +88,6 @@ struct BytePairModel: Sendable {
       }
     }
     if pendingUnknown, let unknownToken { symbols.append(unknownToken) }
-    return symbols
   }
 
   private func decorated(_ bytes: [UInt8], _ range: Range<Int>, _ piece: Range<Int>) -> [UInt8] {
@@ -109,59 +113,61 @@ struct BytePairModel: Sendable {
 
   /// Merges the pair of lowest rank, the leftmost of equals, until none is left; quadratic, for
   /// short pieces.
-  private func mergeByScanning(_ symbols: inout [UInt32]) {
-    guard symbols.count > 1 else { return }
-    var pairs: [MergeTable.Merge?] = []
-    pairs.reserveCapacity(symbols.count)
-    for index in 1..<symbols.count {
-      pairs.append(merges.merge(symbols[index - 1], symbols[index]))
+  private func mergeByScanning(
+    _ symbols: inout [UInt32], from start: Int, _ pairs: inout [MergeTable.Merge]
+  ) {
+    var last = symbols.count - start - 1
+    guard last > 0 else { return }
+    pairs.removeAll(keepingCapacity: true)
+    for index in 0..<last {
+      pairs.append(merges.merge(symbols[start + index], symbols[start + index + 1]))
     }
-    while true {
-      var best = -1
-      var bestRank = UInt32.max
-      for (index, pair) in pairs.enumerated() {
-        if let pair, pair.rank < bestRank {
-          best = index
-          bestRank = pair.rank
-        }
+    while last > 0 {
+      var best = 0
+      for index in 1..<max(1, last) where pairs[index].rank < pairs[best].rank { best = index }
+      let merge = pairs[best]
+      if merge.isNone { break }
+      symbols[start + best] = merge.id
+      last -= 1
+      // By hand, since moving a few elements costs less than a call.
+      for index in best..<last {
+        symbols[start + index + 1] = symbols[start + index + 2]
+        pairs[index] = pairs[index + 1]
       }
-      guard best >= 0, let merge = pairs[best] else { return }
-      symbols[best] = merge.id
-      symbols.remove(at: best + 1)
-      pairs.remove(at: best)
-      if best > 0 { pairs[best - 1] = merges.merge(symbols[best - 1], merge.id) }
-      if best < pairs.count { pairs[best] = merges.merge(merge.id, symbols[best + 1]) }
+      if best > 0 { pairs[best - 1] = merges.merge(symbols[start + best - 1], merge.id) }
+      if best < last { pairs[best] = merges.merge(merge.id, symbols[start + best + 1]) }
     }
+    symbols.removeLast(symbols.count - start - last - 1)
   }
 
   /// The same in O(n log n): a heap of candidates over a linked list of symbols.
-  private func mergeByHeap(_ initial: [UInt32], into ids: inout [UInt32]) {
-    var list = SymbolList(initial)
+  private func mergeByHeap(_ symbols: inout [UInt32], from start: Int) {
+    var list = SymbolList(Array(symbols[start...]))
     var heap = MinHeap()
     /// The rank of the pair that starts at a symbol; tells a heap's stale entries.
-    var ranks = Array(repeating: UInt32.max, count: initial.count)
-    func consider(_ left: Int) {
-      guard left >= 0, list.next[left] >= 0,
-        let merge = merges.merge(list.ids[left], list.ids[Int(list.next[left])])
-      else {
-        if left >= 0 { ranks[left] = .max }
-        return
-      }
-      ranks[left] = merge.rank
-      heap.push(UInt64(merge.rank) << 32 | UInt64(left))
+    var ranks = Array(repeating: UInt32.max, count: symbols.count - start)
+    func pair(_ left: Int) -> MergeTable.Merge {
+      let right = Int(list.next[left])
+      return right < 0 ? .none : merges.merge(list.ids[left], list.ids[right])
     }
-    for index in initial.indices { consider(index) }
+    func consider(_ left: Int) {
+      guard left >= 0 else { return }
+      ranks[left] = pair(left).rank
+      if ranks[left] < .max { heap.push(UInt64(ranks[left]) << 32 | UInt64(left)) }
+    }
+    for index in ranks.indices { consider(index) }
     while let entry = heap.pop() {
       let left = Int(entry & 0xFFFF_FFFF)
-      guard ranks[left] == UInt32(entry >> 32), list.next[left] >= 0,
-        let merge = merges.merge(list.ids[left], list.ids[Int(list.next[left])])
-      else { continue }
+      guard ranks[left] == UInt32(entry >> 32) else { continue }
+      let merge = pair(left)
+      if merge.isNone { continue }
       ranks[Int(list.next[left])] = .max
       list.merge(left, into: merge.id)
       consider(left)
       consider(Int(list.previous[left]))
     }
-    list.append(to: &ids)
+    symbols.removeLast(symbols.count - start)
+    list.append(to: &symbols)
   }
 }
 

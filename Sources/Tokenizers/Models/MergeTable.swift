@@ -5,21 +5,37 @@ struct MergeTable: Sendable {
     /// Position in the list of merges; the lowest goes first.
     var rank: UInt32
     var id: UInt32
+
+    /// Of a pair that does not merge: behind all others.
+    static let none = Merge(rank: .max, id: 0)
+
+    var isNone: Bool { rank == .max }
   }
 
-  private static let free = UInt64.max
+  /// A slot: a pair beside its merge, so that finding it is one access to memory.
+  private struct Entry {
+    static let free = Entry(key: .max, merge: .none)
+
+    var key: UInt64
+    var merge: Merge
+
+    var isFree: Bool { key == .max }
+  }
+
   /// A file could choose ids that collide; no honest list comes near this many probes.
   private static let probeLimit = 1024
 
-  private var keys: [UInt64]
-  private var merges: [Merge]
+  private var entries: [Entry]
   private(set) var count = 0
 
   init(minimumCapacity: Int) {
     var size = 1024
     while size < 2 * minimumCapacity { size *= 2 }
-    keys = Array(repeating: Self.free, count: size)
-    merges = Array(repeating: Merge(rank: 0, id: 0), count: size)
+    entries = Array(repeating: .free, count: size)
+  }
+
+  private static func key(_ left: UInt32, _ right: UInt32) -> UInt64 {
+    UInt64(left) << 32 | UInt64(right)
   }
 
   /// The finaliser of MurmurHash3.
@@ -34,38 +50,37 @@ struct MergeTable: Sendable {
   ///
   /// Throws: `TokenizerError` when too many pairs collide.
   mutating func insert(_ left: UInt32, _ right: UInt32, _ merge: Merge) throws {
-    if 2 * (count + 1) > keys.count { try grow() }
-    let key = UInt64(left) << 32 | UInt64(right)
-    var slot = Self.hash(key) & (keys.count - 1)
+    try insert(Entry(key: Self.key(left, right), merge: merge))
+  }
+
+  private mutating func insert(_ entry: Entry) throws {
+    if 2 * (count + 1) > entries.count { try grow() }
+    var slot = Self.hash(entry.key) & (entries.count - 1)
     var probes = 0
-    while keys[slot] != Self.free, keys[slot] != key {
-      slot = (slot + 1) & (keys.count - 1)
+    while !entries[slot].isFree, entries[slot].key != entry.key {
+      slot = (slot + 1) & (entries.count - 1)
       probes += 1
       guard probes < Self.probeLimit else {
         throw TokenizerError(.limitExceeded, "pathological list of merges")
       }
     }
-    if keys[slot] == Self.free { count += 1 }
-    keys[slot] = key
-    merges[slot] = merge
+    if entries[slot].isFree { count += 1 }
+    entries[slot] = entry
   }
 
   private mutating func grow() throws {
-    var larger = MergeTable(minimumCapacity: keys.count)
-    for (slot, key) in keys.enumerated() where key != Self.free {
-      try larger.insert(
-        UInt32(key >> 32), UInt32(truncatingIfNeeded: key), merges[slot])
-    }
+    var larger = MergeTable(minimumCapacity: entries.count)
+    for entry in entries where !entry.isFree { try larger.insert(entry) }
     self = larger
   }
 
-  func merge(_ left: UInt32, _ right: UInt32) -> Merge? {
-    let key = UInt64(left) << 32 | UInt64(right)
-    var slot = Self.hash(key) & (keys.count - 1)
-    while keys[slot] != Self.free {
-      if keys[slot] == key { return merges[slot] }
-      slot = (slot + 1) & (keys.count - 1)
+  func merge(_ left: UInt32, _ right: UInt32) -> Merge {
+    let key = Self.key(left, right)
+    var slot = Self.hash(key) & (entries.count - 1)
+    while true {
+      let entry = entries[slot]
+      if entry.key == key || entry.isFree { return entry.merge }
+      slot = (slot + 1) & (entries.count - 1)
     }
-    return nil
   }
 }

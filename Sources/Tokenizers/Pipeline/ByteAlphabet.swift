@@ -27,14 +27,27 @@ enum ByteAlphabet {
   private static let firstBytes = characters.map { $0[0] }
   private static let secondBytes = characters.map { $0.count > 1 ? $0[1] : 0 }
 
-  /// Appends the characters of some bytes.
-  static func append(_ text: ArraySlice<UInt8>, to buffer: inout [UInt8]) {
+  /// Replaces the bytes of every piece by their characters.
+  static func spell(_ text: inout SplitText) {
     let firstBytes = firstBytes
     let secondBytes = secondBytes
-    for byte in text {
-      buffer.append(firstBytes[Int(byte)])
-      if secondBytes[Int(byte)] != 0 { buffer.append(secondBytes[Int(byte)]) }
+    var pieces = text.pieces
+    let count = pieces.reduce(0) { $0 + $1.count }
+    text.bytes = Array(unsafeUninitializedCapacity: 2 * count) { buffer, count in
+      for index in pieces.indices {
+        let start = count
+        for byte in text.bytes[pieces[index]] {
+          buffer[count] = firstBytes[Int(byte)]
+          count += 1
+          if secondBytes[Int(byte)] != 0 {
+            buffer[count] = secondBytes[Int(byte)]
+            count += 1
+          }
+        }
+        pieces[index] = start..<count
+      }
     }
+    text.pieces = pieces
   }
 
   /// The bytes that a text in this alphabet stands for; nil when a character does not belong to it.

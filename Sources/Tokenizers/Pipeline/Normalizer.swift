@@ -56,9 +56,9 @@ indirect enum Normalizer: Sendable {
     case .precompiled(let map): return map.apply(bytes)
     case .sentencePiece(let normalizer): return normalizer.apply(bytes)
     case .byteLevel:
-      var result: [UInt8] = []
-      ByteAlphabet.append(bytes[...], to: &result)
-      return result
+      var text = SplitText(bytes, startsInput: true)
+      ByteAlphabet.spell(&text)
+      return text.bytes
     }
   }
 }

@@ -125,7 +125,7 @@ indirect enum PreTokenizer: Sendable {
           piece, at: try pattern.matches(in: bytes, piece, with: matcher))
       }
     }
-    text.rewrite { piece, result, _ in ByteAlphabet.append(piece, to: &result) }
+    ByteAlphabet.spell(&text)
   }
 
   private func scalars(of set: ScalarSet, in bytes: [UInt8], _ piece: Range<Int>) -> [Range<Int>] {

@@ -1,6 +1,8 @@
 /// A set of code points as sorted, disjoint, non-adjacent closed ranges over 0...0x10FFFF.
 struct ScalarSet: Sendable, Equatable {
   private(set) var ranges: [ClosedRange<UInt32>]
+  /// A bit for each of the first 128 code points, which most texts consist of.
+  private var ascii: [UInt64] = [0, 0]
 
   static let empty = ScalarSet([])
   static let full = ScalarSet([0...0x10FFFF])
@@ -15,6 +17,9 @@ struct ScalarSet: Sendable, Equatable {
       } else {
         ranges.append(range)
       }
+    }
+    for value in UInt32(0)..<128 where isInRanges(value) {
+      ascii[Int(value >> 6)] |= 1 << UInt64(value & 63)
     }
   }
 
@@ -40,13 +45,19 @@ struct ScalarSet: Sendable, Equatable {
   func subtracting(_ other: ScalarSet) -> ScalarSet { intersection(other.inverted) }
 
   func contains(_ scalar: Unicode.Scalar) -> Bool {
+    let value = scalar.value
+    guard value < 128 else { return isInRanges(value) }
+    return ascii[Int(value >> 6)] >> UInt64(value & 63) & 1 == 1
+  }
+
+  private func isInRanges(_ value: UInt32) -> Bool {
     var low = 0
     var high = ranges.count
     while low < high {
       let middle = (low + high) / 2
-      if ranges[middle].upperBound < scalar.value { low = middle + 1 } else { high = middle }
+      if ranges[middle].upperBound < value { low = middle + 1 } else { high = middle }
     }
-    return low < ranges.count && ranges[low].contains(scalar.value)
+    return low < ranges.count && ranges[low].contains(value)
   }
 
   /// The set as the inside of a PCRE2 class: explicit ranges, without the surrogates, which PCRE2
