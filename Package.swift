@@ -12,8 +12,8 @@ let swiftSettings: [SwiftSetting] =
   [.swiftLanguageMode(.v6)]
   + (Context.environment["TALLY_QUICK_BUILD"] == nil ? [] : unoptimised)
 
-/// A Swift target at `path`, whose tests live in `Tests/<name>Tests`. Files that it embeds are part of
-/// the program: nothing has to be found beside it.
+/// A Swift target at `path`, whose tests live in `Tests/<name>Tests`. Files that it embeds are part
+/// of the program: nothing has to be found beside it.
 func module(
   _ name: String, path: String, embedding resources: [String] = [],
   _ dependencies: [Target.Dependency]
@@ -148,7 +148,8 @@ let package = Package(
 
     // What coordinator and worker say to each other.
     module("WireProtocol", path: "Protocol/Messages", []),
-    module("WirePayloads", path: "Protocol/Payloads", ["CZstd", "ModelFormats", "WireProtocol", crypto]),
+    module(
+      "WirePayloads", path: "Protocol/Payloads", ["CZstd", "ModelFormats", "WireProtocol", crypto]),
 
     // The coordinator.
     module("CoordinatorCore", path: "Coordinator/Core", ["WireProtocol"]),
@@ -187,7 +188,10 @@ let package = Package(
     module("WorkerCore", path: "Worker/Core", ["WireProtocol"]),
     module(
       "WorkerEngine", path: "Worker/Engine",
-      ["Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads"]),
+      [
+        "Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "WireProtocol",
+        "WirePayloads",
+      ]),
     module(
       "WorkerDaemon", path: "Worker/Daemon",
       [
@@ -221,11 +225,15 @@ let package = Package(
     tests("ModelsTests", ["Kernels", "ModelFormats", "Models", "TestSupport"]),
     tests("CalibrationTests", ["Calibration", "Kernels", "ModelFormats", "Models", "TestSupport"]),
     tests(
-      "FineTuningTests", ["Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "TestSupport"]),
+      "FineTuningTests",
+      ["Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "TestSupport"]),
     tests("TrainingDataTests", ["FineTuning", "Tokenizers", "TrainingData"]),
     tests(
       "ExecutionTests",
-      ["Execution", "FineTuning", "Kernels", "Models", "TestSupport", "WirePayloads", "WireProtocol"]),
+      [
+        "Execution", "FineTuning", "Kernels", "Models", "TestSupport", "WirePayloads",
+        "WireProtocol",
+      ]),
     tests("GoldenTests", ["Kernels", "ModelFormats", "Models", "Tokenizers", "TestSupport"]),
     tests("WireProtocolTests", ["WireProtocol", "WirePayloads", "TestSupport"]),
     tests("CoordinatorCoreTests", ["CoordinatorCore", "TestSupport", "WireProtocol"]),

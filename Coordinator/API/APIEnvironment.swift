@@ -111,8 +111,9 @@ package struct APIEnvironment: Sendable {
     var sentences = [diskShortage, setbacks[id]].compactMap(\.self) + stored
     if awaitingReplay > 0, !replays {
       sentences.append(
-        "This coordinator replays nothing itself (`replay_threads` is 0): units that are disputed, lost "
-          + "or called invalid wait until its operator changes that, or another process replays them.")
+        "This coordinator replays nothing itself (`replay_threads` is 0): units that are disputed, "
+          + "lost or called invalid wait until its operator changes that, or another process "
+          + "replays them.")
     }
     return sentences
   }
@@ -133,8 +134,8 @@ package struct APILimits: Sendable {
   package var lineBytes = 4 << 20
   /// Bytes of a JSON body.
   package var messageBytes = 1 << 20
-  /// Bytes of an uncompressed result, whatever its unit would allow: the change of an adapter of 128
-  /// million parameters.
+  /// Bytes of an uncompressed result, whatever its unit would allow: the change of an adapter of
+  /// 128 million parameters.
   package var resultBytes = 256 << 20
   /// Seconds that a worker's certificate is valid; workers renew it in time.
   package var certificateSeconds = 30 * 86400

@@ -15,8 +15,8 @@ package final class Setbacks: Sendable {
     sentences.withLock {
       guard $0.count < Self.limit || $0[id] != nil else { return }
       $0[id] =
-        "The coordinator could not \(what) so far and tries again; its operator finds the reason in "
-        + "the log."
+        "The coordinator could not \(what) so far and tries again; its operator finds the reason "
+        + "in the log."
     }
   }
 

@@ -16,7 +16,8 @@ package struct PageVisit: Sendable {
   package func pathID(_ name: String = "id") throws -> String { try context.pathID(name) }
 }
 
-/// Answers with a page: whole for a browser, and as a stream of its main part for the page's script.
+/// Answers with a page: whole for a browser, and as a stream of its main part for the page's
+/// script.
 package struct PageResponder: Sendable {
   let renderer: PageRenderer
   let environment: APIEnvironment

@@ -110,9 +110,10 @@ package struct DataFolder: Sendable {
   private static func damage(of file: PrivateFile, _ what: String) -> ServerError {
     .file(
       file.url.path,
-      reason: "\(what). Put ca.pem and ca.key.pem back together from a backup (`tally admin backup` copies "
-        + "both). Without one, move both away: a new authority is made, and every worker has to join again "
-        + "with a new invitation")
+      reason:
+        "\(what). Put ca.pem and ca.key.pem back together from a backup (`tally admin backup` "
+        + "copies both). Without one, move both away: a new authority is made, and every worker "
+        + "has to join again with a new invitation")
   }
 
   /// The files of the certificate that the coordinator issues to itself, and of its key.

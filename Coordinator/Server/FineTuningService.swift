@@ -4,8 +4,8 @@ import CoordinatorStore
 import Logging
 import ServiceLifecycle
 
-/// Moves fine-tuning jobs on: validates new ones, joins rounds, ends what is done. What a killed process
-/// left is taken up again.
+/// Moves fine-tuning jobs on: validates new ones, joins rounds, ends what is done. What a killed
+/// process left is taken up again.
 package struct FineTuningService: Service {
   let environment: APIEnvironment
   let atOnce: Int

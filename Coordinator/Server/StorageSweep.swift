@@ -27,9 +27,9 @@ package struct StorageReport: Hashable, Sendable {
 
 /// Looks through all blobs and deletes what nothing needs any more.
 ///
-/// A blob that nothing refers to is deleted only when it was stored longer ago than the grace period.
-/// Whoever is about to refer to a blob stores it first, or marks it as new where it was there
-/// already, so that no row ever names a blob that a sweep takes away.
+/// A blob that nothing refers to is deleted only when it was stored longer ago than the grace
+/// period. Whoever is about to refer to a blob stores it first, or marks it as new where it was
+/// there already, so that no row ever names a blob that a sweep takes away.
 package struct StorageSweep: Sendable {
   private let folder: DataFolder
   private let retention: BlobRetention

@@ -4,8 +4,8 @@ import Crypto
 import Foundation
 
 /// The statistics files that BOINC's statistics sites fetch from a project: names and order of
-/// elements as its `db_dump` writes them. Accounts are in it that consented and have credit; machines
-/// of others are listed without an account; totals count everyone.
+/// elements as its `db_dump` writes them. Accounts are in it that consented and have credit;
+/// machines of others are listed without an account; totals count everyone.
 ///
 /// <https://github.com/BOINC/boinc/wiki/CreditStats>
 package struct BOINCExport: Sendable {
@@ -108,8 +108,8 @@ package struct BOINCExport: Sendable {
     }
   }
 
-  /// What a coordinator does not know of a machine is empty or 0, as in BOINC's own files of hosts that
-  /// hide it.
+  /// What a coordinator does not know of a machine is empty or 0, as in BOINC's own files of hosts
+  /// that hide it.
   private func host(_ worker: StatisticsExport.Worker, _ xml: inout XMLWriter) {
     xml.element("host") { xml in
       xml.element("id", worker.number)

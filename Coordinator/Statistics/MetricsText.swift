@@ -1,4 +1,5 @@
-/// Writes Prometheus' text format, version 0.0.4: for each metric a help line, its type, and samples.
+/// Writes Prometheus' text format, version 0.0.4: for each metric a help line, its type, and
+/// samples.
 ///
 /// <https://prometheus.io/docs/instrumenting/exposition_formats/>
 package struct MetricsText: Sendable {

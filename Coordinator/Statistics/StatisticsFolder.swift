@@ -29,7 +29,9 @@ package struct StatisticsFolder: Sendable {
       try bytes.write(to: new.appendingPathComponent(file.name))
     }
     for file in files {
-      let (from, to) = (new.appendingPathComponent(file.name), url.appendingPathComponent(file.name))
+      let (from, to) = (
+        new.appendingPathComponent(file.name), url.appendingPathComponent(file.name)
+      )
       guard rename(from.path, to.path) == 0 else {
         throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: to.path])
       }

@@ -12,8 +12,8 @@ package protocol AdministrationStore: Sendable {
   func setMinimumWorkerVersion(_ version: ProgramVersion?) async throws
   /// - Parameter url: where workers are to look for the coordinator; nil: where they do.
   func setNextAddress(_ url: String?) async throws
-  /// Lets the key with this hash open the dashboard as the operator, in place of the one before; nil:
-  /// none does.
+  /// Lets the key with this hash open the dashboard as the operator, in place of the one before;
+  /// nil: none does.
   func setOperatorKey(hash: Digest?) async throws
   /// Whether a key with this hash opens the dashboard as the operator.
   func isOperatorKey(hash: Digest) async throws -> Bool

@@ -33,8 +33,8 @@ package protocol FineTuningStore: Sendable {
   ) async throws -> Page<FineTuningEvent>
   /// Every published round in order.
   ///
-  /// - Parameter openOnly: units are listed only of the last round and of those whose held-out loss is not
-  ///   known yet.
+  /// - Parameter openOnly: units are listed only of the last round and of those whose held-out loss
+  ///   is not known yet.
   /// - Throws: `StoreError.notFound`.
   func fineTuningRounds(
     of id: String, key: String?, openOnly: Bool
@@ -48,7 +48,8 @@ package protocol FineTuningStore: Sendable {
   /// Whether a blob is one that a job's transcript names, or of its model.
   func isOfFineTuningJob(_ id: String, blob: Digest) async throws -> Bool
 
-  /// Workers that asked for work lately and may have a pool's, and their operations a second together.
+  /// Workers that asked for work lately and may have a pool's, and their operations a second
+  /// together.
   func activeMachines(
     pool: WorkPool, now: Timestamp
   ) async throws -> (count: Int, flopsPerSecond: Double)

@@ -5,7 +5,8 @@ import WireProtocol
 /// The coordinator's memory. Every call is one decision in one transaction: when it returns, its
 /// effect is durable; when it throws, nothing happened. Calls may be repeated after a lost answer
 /// without counting anything twice.
-package protocol Store: FileStore, BatchStore, FineTuningStore, WorkStore, FleetStore, AccountStore, KeyStore,
+package protocol Store: FileStore, BatchStore, FineTuningStore, WorkStore, FleetStore, AccountStore,
+  KeyStore,
   ModelStore, StatisticsStore, OverviewStore, AdministrationStore
 {}
 
@@ -219,8 +220,8 @@ package protocol AccountStore: Sendable {
   func changeAccount(
     named name: String, _ change: AccountChange, now: Timestamp
   ) async throws -> AccountProfile
-  /// Forgets everything that tells who an account was, ends its workers and invitations, and lists it
-  /// as deleted. Its credit stays in the totals.
+  /// Forgets everything that tells who an account was, ends its workers and invitations, and lists
+  /// it as deleted. Its credit stays in the totals.
   ///
   /// - Throws: `StoreError.notFound` for an unknown name.
   func deleteAccount(named name: String, now: Timestamp) async throws
@@ -231,8 +232,8 @@ package protocol AccountStore: Sendable {
   /// - Parameter hash: SHA-256 of the key's UTF-8 bytes; the key itself never reaches the store.
   /// - Throws: `StoreError.notFound` for an unknown name.
   func createAccountKey(accountNamed name: String, hash: Digest, now: Timestamp) async throws
-  /// The account that a key opens, nil when the key is unknown or revoked or the account deleted. Who is
-  /// banned may still look.
+  /// The account that a key opens, nil when the key is unknown or revoked or the account deleted.
+  /// Who is banned may still look.
   func account(keyHash: Digest) async throws -> AccountProfile?
   /// Makes every key of an account useless and says how many those were.
   ///
@@ -262,8 +263,8 @@ package protocol ModelStore: Sendable {
   /// Everyone's models and a key's own tuned ones.
   func models(visibleTo key: String) async throws -> [ModelRecord]
   func model(_ id: String) async throws -> ModelRecord?
-  /// What is known of a manifest, also once its models were replaced or removed; nil when no model had
-  /// it.
+  /// What is known of a manifest, also once its models were replaced or removed; nil when no model
+  /// had it.
   func manifest(_ digest: Digest) async throws -> ManifestRecord?
   /// Forgets a name; false when there is none. Units of the model go on.
   func removeModel(_ id: String) async throws -> Bool
@@ -276,8 +277,8 @@ package protocol StatisticsStore: Sendable {
   func statistics(now: Timestamp) async throws -> StatisticsSnapshot
   /// The accounts and teams of `statistics(now:)` alone, which costs no look at units and workers.
   func ranking(now: Timestamp) async throws -> Ranking
-  /// What was contributed on each day of UTC from `first` to `last` on which there was something, in
-  /// order.
+  /// What was contributed on each day of UTC from `first` to `last` on which there was something,
+  /// in order.
   func history(
     of scope: HistoryScope, from first: Day, through last: Day
   ) async throws -> [DayContribution]
@@ -306,13 +307,13 @@ package protocol OverviewStore: Sendable {
   func jobs(after: String?, limit: Int) async throws -> Page<BatchRecord>
   /// Fine-tuning jobs of all keys, newest first.
   func tuningJobs(limit: Int) async throws -> [FineTuningJobRecord]
-  /// Units of a batch: those that have not ended first, in the order in which they were cut, then those
-  /// that ended last.
+  /// Units of a batch: those that have not ended first, in the order in which they were cut, then
+  /// those that ended last.
   ///
   /// - Throws: `StoreError.notFound`.
   func units(of batch: String, for audience: Audience, limit: Int) async throws -> [UnitOverview]
-  /// Nil when there is none, or its account was deleted. Whether everyone may see it is for the caller to
-  /// decide.
+  /// Nil when there is none, or its account was deleted. Whether everyone may see it is for the
+  /// caller to decide.
   func workerOverview(_ id: String, now: Timestamp) async throws -> WorkerOverview?
   /// For the account's owner.
   ///

@@ -1,8 +1,8 @@
-/// Everything that decides what a fine-tuning job computes. Written once, before its first unit: from it,
-/// and from which shards were joined in each round, follows every bit of the adapter.
+/// Everything that decides what a fine-tuning job computes. Written once, before its first unit:
+/// from it, and from which shards were joined in each round, follows every bit of the adapter.
 ///
-/// A round publishes an adapter. Each of its shards takes steps of AdamW from it on examples of its own
-/// (a `train` unit); what they changed is joined into the next round's adapter.
+/// A round publishes an adapter. Each of its shards takes steps of AdamW from it on examples of its
+/// own (a `train` unit); what they changed is joined into the next round's adapter.
 package struct FineTuningPlan: Codable, Hashable, Sendable {
   /// The digest of the model's manifest.
   package var model: Digest
@@ -124,14 +124,16 @@ extension FineTuningPlan {
       return "A file, and a shard's part of a round, have \(Self.mostSequences) examples at most."
     }
     guard shards <= 1024, rounds <= Self.mostRounds else {
-      return "\(rounds) rounds of \(shards) shards are too many: \(Self.mostRounds) of 1024 at most; more local "
-        + "steps make fewer rounds."
+      return
+        "\(rounds) rounds of \(shards) shards are too many: \(Self.mostRounds) of 1024 at most; "
+        + "more local steps make fewer rounds."
     }
     guard (validation != nil) == (validationExamples > 0) else {
       return "There are held-out examples without a file of them, or a file without examples."
     }
     let numbers = [alpha, learningRate, epsilon, outerLearningRate]
-    guard numbers.allSatisfy({ $0 > 0 && $0.isFinite }), [beta1, beta2].allSatisfy({ (0..<1).contains($0) }),
+    guard numbers.allSatisfy({ $0 > 0 && $0.isFinite }),
+      [beta1, beta2].allSatisfy({ (0..<1).contains($0) }),
       weightDecay >= 0, (0..<1).contains(outerMomentum), !targets.isEmpty
     else { return "A rate or factor is out of its range, or nothing is adapted." }
     return nil

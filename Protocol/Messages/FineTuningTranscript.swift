@@ -27,8 +27,8 @@ package struct FineTuningTranscript: Codable, Hashable, Sendable {
     package var number: Int
     /// The digest of its `AdapterPayload`.
     package var adapter: Digest
-    /// `train` units whose changes were joined into the next round's adapter, by shard; empty for the
-    /// last round, and where the job ended before they were joined.
+    /// `train` units whose changes were joined into the next round's adapter, by shard; empty for
+    /// the last round, and where the job ended before they were joined.
     package var joined: [Unit]
     /// `validate` units that measured the adapter, by place.
     package var measured: [Unit]

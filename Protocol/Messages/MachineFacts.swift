@@ -1,5 +1,5 @@
-/// What a worker says of the machine it runs on, for lists and statistics; nothing is decided by it.
-/// Its owner may keep it private.
+/// What a worker says of the machine it runs on, for lists and statistics; nothing is decided by
+/// it. Its owner may keep it private.
 package struct MachineFacts: Codable, Hashable, Sendable {
   /// As the processor names its maker, such as "GenuineIntel".
   package var processorVendor: String?
@@ -31,8 +31,8 @@ package struct MachineFacts: Codable, Hashable, Sendable {
     self.kernels = kernels
   }
 
-  /// The facts as they may be stored and shown, whoever sent them: texts on one line, without invisible
-  /// characters, cut; numbers that no machine has left out; nil when nothing is left.
+  /// The facts as they may be stored and shown, whoever sent them: texts on one line, without
+  /// invisible characters, cut; numbers that no machine has left out; nil when nothing is left.
   package var cleaned: MachineFacts? {
     let facts = MachineFacts(
       processorVendor: Name.cleaned(processorVendor), processorModel: Name.cleaned(processorModel),

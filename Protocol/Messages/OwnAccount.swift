@@ -1,5 +1,5 @@
-/// The answer to `GET` and `POST /worker/v1/account`: what is known of the account that the asking worker
-/// belongs to. An e-mail address, which the operator may have noted, is not sent back.
+/// The answer to `GET` and `POST /worker/v1/account`: what is known of the account that the asking
+/// worker belongs to. An e-mail address, which the operator may have noted, is not sent back.
 package struct OwnAccount: Codable, Hashable, Sendable {
   package var name: String
   /// Whether pages, lists and files may name the account. Else it counts in totals only.
@@ -40,7 +40,8 @@ package struct OwnAccountChange: Codable, Hashable, Sendable {
   }
 }
 
-/// The answer to `POST /worker/v1/account/key`: a new key, which the coordinator keeps a hash of only.
+/// The answer to `POST /worker/v1/account/key`: a new key, which the coordinator keeps a hash of
+/// only.
 package struct OwnAccountKey: Codable, Hashable, Sendable {
   /// `tally-account-` and 43 letters, digits, `-` or `_`.
   package var key: String

@@ -47,7 +47,8 @@ package struct ProxySettings: Hashable, Sendable {
     case "socks5", "socks5h", "socks": (kind, port) = (.socks5, parts.port ?? 1080)
     default:
       throw ProxyError(
-        variable: variable, reason: "names a kind of proxy that is not known here: http, socks5 are")
+        variable: variable, reason: "names a kind of proxy that is not known here: http, socks5 are"
+      )
     }
     guard (1...65535).contains(port) else {
       throw ProxyError(variable: variable, reason: "has a port that is none")
@@ -55,7 +56,8 @@ package struct ProxySettings: Hashable, Sendable {
     self.host = Self.plain(host)
     (user, password) = (parts.user, parts.password)
     guard kind == .http || user == nil else {
-      throw ProxyError(variable: variable, reason: "has a user, which SOCKS proxies get none of here")
+      throw ProxyError(
+        variable: variable, reason: "has a user, which SOCKS proxies get none of here")
     }
   }
 

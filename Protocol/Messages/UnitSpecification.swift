@@ -36,8 +36,8 @@ package struct UnitSpecification: Codable, Hashable, Sendable {
   package var vocabulary: Digest?
   /// The part of the model, present exactly for `stageForward`.
   package var part: UnitPart?
-  /// The digest of an `AdapterPayload`: always of `train` and `validate`, of `generate` where a tuned
-  /// model is run, never of `stageForward`.
+  /// The digest of an `AdapterPayload`: always of `train` and `validate`, of `generate` where a
+  /// tuned model is run, never of `stageForward`.
   package var adapter: Digest?
 
   package init(

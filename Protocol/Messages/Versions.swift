@@ -39,21 +39,27 @@ package struct PeerVersions: Codable, Hashable, Sendable {
     minimumVersion: ProgramVersion? = nil
   ) -> String? {
     if self.protocolVersion < protocolVersion {
-      return "This worker (tally \(programVersion)) speaks protocol \(self.protocolVersion); the coordinator "
-        + "needs \(protocolVersion). Upgrade the worker to tally \(coordinatorVersion) or newer."
+      return
+        "This worker (tally \(programVersion)) speaks protocol \(self.protocolVersion); the "
+        + "coordinator needs \(protocolVersion). Upgrade the worker to tally \(coordinatorVersion) "
+        + "or newer."
     }
     if self.protocolVersion > protocolVersion {
-      return "This worker speaks protocol \(self.protocolVersion), which is newer than the coordinator's "
-        + "\(protocolVersion) (tally \(coordinatorVersion)). Ask the operator to upgrade the coordinator."
+      return
+        "This worker speaks protocol \(self.protocolVersion), which is newer than the "
+        + "coordinator's \(protocolVersion) (tally \(coordinatorVersion)). Ask the operator to "
+        + "upgrade the coordinator."
     }
     if self.numericsProfile != numericsProfile {
-      return "This worker computes in numerics profile \(self.numericsProfile); the coordinator verifies "
-        + "\(numericsProfile). Install tally \(coordinatorVersion) on this worker."
+      return
+        "This worker computes in numerics profile \(self.numericsProfile); the coordinator "
+        + "verifies \(numericsProfile). Install tally \(coordinatorVersion) on this worker."
     }
     if let minimumVersion {
       let own = ProgramVersion(programVersion)
       if own.map({ $0 < minimumVersion }) ?? true {
-        return "This worker is tally \(programVersion.prefix(40)); the coordinator's operator asks for "
+        return
+          "This worker is tally \(programVersion.prefix(40)); the coordinator's operator asks for "
           + "\(minimumVersion) or newer. Upgrade the worker."
       }
     }

@@ -1,9 +1,9 @@
-/// Which work a worker takes: its owner's choice. A coordinator gives it nothing else, and the worker
-/// gives back what it did not choose.
+/// Which work a worker takes: its owner's choice. A coordinator gives it nothing else, and the
+/// worker gives back what it did not choose.
 ///
-/// Each list is nil when nothing was chosen: everything is taken. A name that begins with `-` is refused.
-/// Something is taken when no refusal names it and, if the list has other names, one of these does.
-/// Capital letters do not count, and `*` stands for any text.
+/// Each list is nil when nothing was chosen: everything is taken. A name that begins with `-` is
+/// refused. Something is taken when no refusal names it and, if the list has other names, one of
+/// these does. Capital letters do not count, and `*` stands for any text.
 package struct WorkChoices: Codable, Hashable, Sendable {
   /// Kinds of units, as `UnitKind` spells them.
   package var kinds: [String]?
@@ -42,8 +42,8 @@ package struct WorkChoices: Codable, Hashable, Sendable {
 
   /// Whether a unit is taken.
   ///
-  /// - Parameter work: what the coordinator says of it; nil from one that says nothing, of which only
-  ///   what is not restricted is taken.
+  /// - Parameter work: what the coordinator says of it; nil from one that says nothing, of which
+  ///   only what is not restricted is taken.
   package func takes(_ kind: UnitKind, _ work: WorkDescription?) -> Bool {
     guard NameChoice(kinds).takes([kind.rawValue]) else { return false }
     guard let work else { return models == nil && licences == nil && pools == nil }
@@ -77,8 +77,8 @@ package struct WorkChoices: Codable, Hashable, Sendable {
 package struct WorkDescription: Codable, Hashable, Sendable {
   /// What batches call the unit's model; several where several names mean the same weights.
   package var models: [String]
-  /// The model's licence, an SPDX identifier in lower case where there is one; nil when nobody stated
-  /// it.
+  /// The model's licence, an SPDX identifier in lower case where there is one; nil when nobody
+  /// stated it.
   package var licence: String?
   /// `public` or `trusted`.
   package var pool: String
@@ -116,8 +116,8 @@ struct NameChoice {
     return wanted.isEmpty || names.contains { name in wanted.contains { matches(name, $0) } }
   }
 
-  /// Whether a pattern stands for the whole of a name. Only the last `*` is ever tried again, so that a
-  /// hostile pattern costs no more than the product of the lengths.
+  /// Whether a pattern stands for the whole of a name. Only the last `*` is ever tried again, so
+  /// that a hostile pattern costs no more than the product of the lengths.
   private func matches(_ name: [UInt8], _ pattern: [UInt8]) -> Bool {
     if name == special { return name == pattern }
     let star = UInt8(ascii: "*")

@@ -3,15 +3,16 @@ import ModelFormats
 
 /// A low-rank adapter on its way between coordinator and workers.
 ///
-/// One safetensors file, for each adapted matrix of layer N and kind K (`q_proj`, `k_proj`, `v_proj`, `o_proj`,
-/// `gate_proj`, `up_proj`, `down_proj`) in transformers' order of rows:
+/// One safetensors file, for each adapted matrix of layer N and kind K (`q_proj`, `k_proj`,
+/// `v_proj`, `o_proj`, `gate_proj`, `up_proj`, `down_proj`) in transformers' order of rows:
 ///
 ///     layers.N.K.a      F32 or BF16 [rank, inputs]
 ///     layers.N.K.b      F32 or BF16 [outputs, rank]
 ///     alpha             F64 [1]
 ///     rank_stabilised   U8 [1]   0 or 1
 ///
-/// A tensor is BF16 where each of its values is a bfloat16 one, as after `rounded`: half as much travels.
+/// A tensor is BF16 where each of its values is a bfloat16 one, as after `rounded`: half as much
+/// travels.
 package struct AdapterPayload: Equatable, Sendable {
   /// A matrix's place.
   package struct Site: Hashable, Sendable {

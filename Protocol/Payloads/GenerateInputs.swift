@@ -194,6 +194,7 @@ extension GenerateInputs.Sequence {
     try require(
       stopStrings.count <= Limit.stopStringsPerSequence
         && stopStrings.allSatisfy { (1...Limit.stopStringBytes).contains($0.count) },
-      "stop_offsets", "up to \(Limit.stopStringsPerSequence) strings of 1 to \(Limit.stopStringBytes) bytes")
+      "stop_offsets",
+      "up to \(Limit.stopStringsPerSequence) strings of 1 to \(Limit.stopStringBytes) bytes")
   }
 }

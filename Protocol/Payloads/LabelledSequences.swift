@@ -1,8 +1,8 @@
 import Foundation
 import ModelFormats
 
-/// Sequences with what each position should have foreseen: the inputs of a `validate` unit, and part
-/// of those of a `train` unit.
+/// Sequences with what each position should have foreseen: the inputs of a `validate` unit, and
+/// part of those of a `train` unit.
 ///
 ///     tokens, labels  I32 [R]     a label is the token itself, or -100 where it does not count
 ///     offsets         I32 [S+1]   sequence s has the tokens from offset s to s+1; at least one
@@ -40,7 +40,9 @@ package struct LabelledSequences: Equatable, Sendable {
       (1...Limit.sequences).contains(sequences.count),
       sequences.allSatisfy({ !$0.tokens.isEmpty && $0.tokens.count == $0.labels.count }),
       let offsets = RaggedOffsets.encode(sequences.lazy.map(\.tokens.count))
-    else { throw Self.error("offsets", "there is no sequence, or one without a label for each token") }
+    else {
+      throw Self.error("offsets", "there is no sequence, or one without a label for each token")
+    }
     try writer.add("tokens", sequences.flatMap(\.tokens))
     try writer.add("labels", sequences.flatMap(\.labels))
     try writer.add("offsets", offsets)

@@ -5,10 +5,11 @@ import ModelFormats
 ///
 /// The tensors of `LabelledSequences`, and
 ///
-///     steps            I32 [H+1]   step h learns the sequences from steps[h] to steps[h+1]; at least one
+///     steps            I32 [H+1]   step h learns the sequences from steps[h] to steps[h+1];
+///                                  at least one
 ///     learning_rates   F64 [H]     above 0
-///     optimiser        F64 [5]     beta1, beta2, epsilon, weight decay, the norm that gradients are
-///                                  clipped to (0: none)
+///     optimiser        F64 [5]     beta1, beta2, epsilon, weight decay, the norm that gradients
+///                                  are clipped to (0: none)
 package struct TrainInputs: Equatable, Sendable {
   /// What a reader accepts.
   package enum Limit {

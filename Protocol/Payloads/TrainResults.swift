@@ -1,12 +1,12 @@
 import Foundation
 import ModelFormats
 
-/// The result of a `train` unit: what its steps changed, rounded to bfloat16 (nearest, ties to even),
-/// so that half as much travels.
+/// The result of a `train` unit: what its steps changed, rounded to bfloat16 (nearest, ties to
+/// even), so that half as much travels.
 ///
 ///     layers.N.K.a, layers.N.K.b   BF16, as of `AdapterPayload`: after minus before
-///     losses, norms                F64 [H]   of each step: the mean loss before it, the norm of its
-///                                            gradient before clipping
+///     losses, norms                F64 [H]   of each step: the mean loss before it, the norm of
+///                                            its gradient before clipping
 package struct TrainResult: Equatable, Sendable {
   /// Values are bfloat16 ones, widened.
   package var changes: [AdapterPayload.Site: AdapterPayload.Pair]
@@ -29,9 +29,11 @@ package struct TrainResult: Equatable, Sendable {
     for (site, pair) in changes {
       let name = "layers.\(site.layer).\(site.kind)"
       try writer.add(
-        "\(name).a", type: .bfloat16, shape: [pair.rank, pair.inputs], bytes: BFloat16Coding.narrow(pair.a))
+        "\(name).a", type: .bfloat16, shape: [pair.rank, pair.inputs],
+        bytes: BFloat16Coding.narrow(pair.a))
       try writer.add(
-        "\(name).b", type: .bfloat16, shape: [pair.outputs, pair.rank], bytes: BFloat16Coding.narrow(pair.b))
+        "\(name).b", type: .bfloat16, shape: [pair.outputs, pair.rank],
+        bytes: BFloat16Coding.narrow(pair.b))
     }
     try writer.add("losses", losses)
     try writer.add("norms", norms)

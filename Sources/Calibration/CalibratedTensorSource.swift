@@ -3,8 +3,8 @@ import ModelFormats
 import Models
 import Synchronization
 
-/// A source of rounded tensors, some rows of which were calibrated. Those lie in a temporary file that
-/// goes when the source does.
+/// A source of rounded tensors, some rows of which were calibrated. Those lie in a temporary file
+/// that goes when the source does.
 final class CalibratedTensorSource: TensorSource {
   /// Calibrated bytes of a tensor: where they begin in it, and in the file.
   private struct Run {
@@ -67,7 +67,9 @@ final class CalibratedTensorSource: TensorSource {
     for run in runs {
       let own = (run.tensorOffset..<run.tensorOffset + run.count).clamped(to: wanted)
       guard !own.isEmpty else { continue }
-      if own.lowerBound > place { try plain.read(name, offset: place, into: part(upTo: own.lowerBound)) }
+      if own.lowerBound > place {
+        try plain.read(name, offset: place, into: part(upTo: own.lowerBound))
+      }
       place = own.lowerBound
       try copy(run.fileOffset + own.lowerBound - run.tensorOffset, into: part(upTo: own.upperBound))
       place = own.upperBound
@@ -81,9 +83,11 @@ final class CalibratedTensorSource: TensorSource {
     var done = 0
     while done < target.count {
       let count = pread(
-        file.fileDescriptor, target.baseAddress.map { $0 + done }, target.count - done, off_t(offset + done))
+        file.fileDescriptor, target.baseAddress.map { $0 + done }, target.count - done,
+        off_t(offset + done))
       guard count > 0 else {
-        throw FormatError(.unreadable, file: name, reason: "the calibrated weights cannot be read again")
+        throw FormatError(
+          .unreadable, file: name, reason: "the calibrated weights cannot be read again")
       }
       done += count
     }

@@ -161,7 +161,8 @@ extension Executor.Activations {
     var shared = input?.shared ?? [:]
     for (layer, pair) in self.shared { shared[layer] = pair }
     return Executor.Activations(
-      hidden: try hidden.copy(), perLayerInputs: try input?.perLayerInputs ?? perLayerInputs?.copy(),
+      hidden: try hidden.copy(),
+      perLayerInputs: try input?.perLayerInputs ?? perLayerInputs?.copy(),
       shared: shared)
   }
 }

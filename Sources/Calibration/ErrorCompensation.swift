@@ -4,10 +4,10 @@ import Models
 /// Rounds rows of a matrix one column after the other; what a column loses, the columns that are
 /// still to come make up for as well as the inputs allow.
 ///
-/// GPTQ (Frantar et al., https://arxiv.org/abs/2210.17323): with H = transpose(X) X of the inputs and U
-/// the upper Cholesky factor of H's inverse, an error e of column j changes the later columns k by
-/// -e U[j, k] / U[j, j]. Columns go by descending diagonal of H; the steps of blocks are fitted before,
-/// weighted with that diagonal.
+/// GPTQ (Frantar et al., https://arxiv.org/abs/2210.17323): with H = transpose(X) X of the inputs
+/// and U the upper Cholesky factor of H's inverse, an error e of column j changes the later columns
+/// k by -e U[j, k] / U[j, j]. Columns go by descending diagonal of H; the steps of blocks are
+/// fitted before, weighted with that diagonal.
 package struct ErrorCompensation {
   private let columns: Int
   /// Columns in the order in which they are rounded.
@@ -65,7 +65,8 @@ package struct ErrorCompensation {
       }
       count = n * n
     }
-    return (0..<n).allSatisfy { result[$0 * n + $0] > 0 && result[$0 * n + $0].isFinite } ? result : nil
+    return (0..<n).allSatisfy { result[$0 * n + $0] > 0 && result[$0 * n + $0].isFinite }
+      ? result : nil
   }
 
   /// Columns whose errors reach the columns after them together.
@@ -127,7 +128,9 @@ private final class RowSlab: @unchecked Sendable {
   private let grids: UnsafeMutablePointer<[BlockGrid]>
 
   init(_ values: [Float], columns: Int, lazyColumns: Int, _ format: RoundedFormat) {
-    (self.values, self.columns, self.lazyColumns, self.format) = (values, columns, lazyColumns, format)
+    (self.values, self.columns, self.lazyColumns, self.format) = (
+      values, columns, lazyColumns, format
+    )
     rows = values.count / columns
     groups = columns / format.groupSize
     weights = .allocate(capacity: values.count)
@@ -163,7 +166,9 @@ private final class RowSlab: @unchecked Sendable {
         for (place, column) in order.enumerated() { weights[row * columns + place] = own[column] }
       }
     }
-    for (group, step) in grids[row].flatMap(\.steps).enumerated() { steps[row * groups + group] = step }
+    for (group, step) in grids[row].flatMap(\.steps).enumerated() {
+      steps[row * groups + group] = step
+    }
     for (group, offset) in grids[row].flatMap(\.offsets).enumerated() {
       offsets[row * groups + group] = offset
     }
@@ -180,7 +185,9 @@ private final class RowSlab: @unchecked Sendable {
       codes[row * columns + column] = Int8(code)
       let error = (own[place] - (steps[group] * Float(code) + offsets[group])) / factor[place]
       errors[row * lazyColumns + place - range.lowerBound] = error
-      for later in place + 1..<max(place + 1, range.upperBound) { own[later] -= error * factor[later] }
+      for later in place + 1..<max(place + 1, range.upperBound) {
+        own[later] -= error * factor[later]
+      }
     }
   }
 

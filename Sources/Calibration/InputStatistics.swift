@@ -16,8 +16,8 @@ package final class InputStatistics: InputObserver {
       products = [Float](repeating: 0, count: columns * columns)
     }
 
-    /// Whether nothing but zeros was seen, as behind a layer that was pruned: then nothing can be made
-    /// up for.
+    /// Whether nothing but zeros was seen, as behind a layer that was pruned: then nothing can be
+    /// made up for.
     var isZero: Bool { (0..<columns).allSatisfy { products[$0 * columns + $0] == 0 } }
 
     fileprivate func add(_ x: Tensor, _ range: Range<Int>, _ algebra: LinearAlgebra) {
@@ -75,7 +75,8 @@ package final class InputStatistics: InputObserver {
   /// As `InputObserver` says.
   package func observe(_ x: Tensor, rows: Range<Int>, into site: InputSite) {
     let matrices = site.matrices.filter { columns[$0.tensor] != nil }
-    guard shortage == nil, let first = matrices.first, let width = columns[first.tensor], width <= x.columns,
+    guard shortage == nil, let first = matrices.first, let width = columns[first.tensor],
+      width <= x.columns,
       !rows.isEmpty
     else { return }
     // A site is known by its first matrix: another one of the same tensor sees the same.

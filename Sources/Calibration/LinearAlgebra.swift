@@ -1,7 +1,7 @@
 import Foundation
 
-/// The few routines of OpenBLAS that calibration needs, found when it is asked for: no other command
-/// pays for the library, or needs it.
+/// The few routines of OpenBLAS that calibration needs, found when it is asked for: no other
+/// command pays for the library, or needs it.
 ///
 /// `@unchecked Sendable`: pointers to functions that may be called from any thread.
 package struct LinearAlgebra: @unchecked Sendable {
@@ -105,12 +105,13 @@ package enum CalibrationError: Error, Hashable, CustomStringConvertible {
     case .nonFinite(let layer):
       "values of layer \(layer) became infinite or undefined on the calibration text"
     case .notPositive(let tensor):
-      "the inputs of \(tensor) on the calibration text cannot be used: their products have no Cholesky factor"
+      "the inputs of \(tensor) on the calibration text cannot be used: their products have no "
+        + "Cholesky factor"
     case .fewTokens(let count, let needed):
       "the calibration text has \(count) tokens; \(needed) or more are needed"
     case .outOfMemory(let layer, let needed, let available):
-      "calibrating layer \(layer) needs another \(needed / 1_000_000 + 1) MB of memory or more, and "
-        + "\(available / 1_000_000) MB are available here: round without --calibrate"
+      "calibrating layer \(layer) needs another \(needed / 1_000_000 + 1) MB of memory or more, "
+        + "and \(available / 1_000_000) MB are available here: round without --calibrate"
     }
   }
 }

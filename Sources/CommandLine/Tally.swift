@@ -7,13 +7,15 @@ struct Tally: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tally", abstract: "Volunteer computing for open language models.",
     discussion: """
-      A coordinator takes batches of prompts; workers on spare machines run them; every result is verified to the bit \
-      before it counts. See `tally help COMMAND` for each of these, with examples.
+      A coordinator takes batches of prompts; workers on spare machines run them; every result is \
+      verified to the bit before it counts. See `tally help COMMAND` for each of these, with \
+      examples.
 
       Exit codes: 0 done, 1 failed (the reason is on standard error), 3 a batch ended without one \
       answer, 64 the command line was wrong.
       """,
-    version: "tally \(ProtocolVersion.program) (numerics profile \(ProtocolVersion.numericsProfile))",
+    version:
+      "tally \(ProtocolVersion.program) (numerics profile \(ProtocolVersion.numericsProfile))",
     groupedSubcommands: [
       CommandGroup(
         name: "Lend a machine", subcommands: [WorkerCommand.self]),
@@ -21,7 +23,8 @@ struct Tally: AsyncParsableCommand {
         name: "Use a coordinator",
         subcommands: [
           SubmitCommand.self, StatusCommand.self, ResultsCommand.self, CancelCommand.self,
-          FinetuneCommand.self, PauseCommand.self, ResumeCommand.self, AdapterCommand.self, AuditCommand.self,
+          FinetuneCommand.self, PauseCommand.self, ResumeCommand.self, AdapterCommand.self,
+          AuditCommand.self,
           StatsCommand.self,
         ]),
       CommandGroup(

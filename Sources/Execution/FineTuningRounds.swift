@@ -23,8 +23,8 @@ package struct FineTuningRounds {
 
   /// The first round's adapter.
   ///
-  /// - Throws: `FormatError` for a model that cannot be fine-tuned; `PayloadError` for a matrix that is
-  ///   not known.
+  /// - Throws: `FormatError` for a model that cannot be fine-tuned; `PayloadError` for a matrix
+  ///   that is not known.
   package static func initialAdapter(
     _ plan: FineTuningPlan, _ description: ModelDescription
   ) throws -> AdapterPayload {
@@ -76,8 +76,8 @@ package struct FineTuningRounds {
     }
   }
 
-  /// The next round's adapter, rounded to bfloat16 since that is what travels, and the direction that
-  /// goes on into the round after.
+  /// The next round's adapter, rounded to bfloat16 since that is what travels, and the direction
+  /// that goes on into the round after.
   ///
   /// - Parameters:
   ///   - velocity: of the round before; nil in the first.

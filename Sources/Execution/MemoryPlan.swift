@@ -82,8 +82,8 @@ package enum MemoryPlan {
       }
       return max(most, bytes)
     }
-    // What goes on: the stream, inputs of single layers, keys and values that later parts read. It is
-    // there as values, as a tensor's bytes and as a file's.
+    // What goes on: the stream, inputs of single layers, keys and values that later parts read. It
+    // is there as values, as a tensor's bytes and as a file's.
     var columns = part.description.hiddenSize
     if let perLayer = part.description.embedding.perLayer {
       columns += perLayer.size * part.description.layers.count
@@ -116,8 +116,8 @@ package enum MemoryPlan {
     let least = max(1, longest) * row
     guard room >= least else {
       throw ExecutionError.outOfMemory(
-        "\(weightBytes) bytes of weights, \(fixed) of their transposes and the adapter, and \(least) of "
-          + "activations exceed the limit of \(limitBytes)")
+        "\(weightBytes) bytes of weights, \(fixed) of their transposes and the adapter, and "
+          + "\(least) of activations exceed the limit of \(limitBytes)")
     }
     let rows = max(longest, min(1024, room / 2 / max(1, row)))
     return Trainer.Limits(rows: rows, activationBytes: max(0, room - rows * row))

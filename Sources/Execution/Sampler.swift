@@ -27,7 +27,8 @@ package struct Sampler {
   ///
   /// - Parameter logits: [V], every one finite; only read.
   package mutating func pick(
-    _ logits: UnsafeMutableBufferPointer<Float>, for sequence: GenerateInputs.Sequence, position: Int
+    _ logits: UnsafeMutableBufferPointer<Float>, for sequence: GenerateInputs.Sequence,
+    position: Int
   ) -> Pick {
     let token =
       sequence.temperature == 0

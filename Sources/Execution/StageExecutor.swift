@@ -90,8 +90,8 @@ package struct StageExecutor {
   /// - Parameters:
   ///   - progress: called after each pass with the tokens that it ran.
   ///   - isCancelled: asked before each pass.
-  /// - Throws: `ExecutionError` (`cancelled` among them); `ForwardError` for activations that do not
-  ///   fit the part; `KernelError.outOfResources`.
+  /// - Throws: `ExecutionError` (`cancelled` among them); `ForwardError` for activations that do
+  ///   not fit the part; `KernelError.outOfResources`.
   package func run(
     progress: (_ tokens: Int) -> Void = { _ in }, isCancelled: () -> Bool = { false }
   ) throws -> Result {

@@ -14,8 +14,8 @@ package struct TrainingExecutor {
   ///   - adapter: the decoded one that the specification names.
   ///   - compute: no executor may use it meanwhile.
   ///   - limits: decide speed and memory only.
-  /// - Throws: `ExecutionError` for another numerics profile; `PayloadError` and `FormatError` for an
-  ///   adapter of another model; `KernelError.outOfResources`.
+  /// - Throws: `ExecutionError` for another numerics profile; `PayloadError` and `FormatError` for
+  ///   an adapter of another model; `KernelError.outOfResources`.
   package init(
     _ specification: UnitSpecification, model: FrozenModel, adapter: AdapterPayload,
     compute: Compute, limits: Trainer.Limits = .init()
@@ -67,7 +67,8 @@ package struct TrainingExecutor {
         try zip(after, before).map { after, before in
           let rounded = BFloat16Coding.rounded(after - before)
           guard rounded.isFinite else {
-            throw ExecutionError.learning(place: "the last step", reason: "\(TrainingError.notFinite)")
+            throw ExecutionError.learning(
+              place: "the last step", reason: "\(TrainingError.notFinite)")
           }
           return rounded
         }

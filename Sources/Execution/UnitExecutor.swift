@@ -11,8 +11,9 @@ package enum UnitExecutor {
   ///   - inputs: the decoded inputs that the specification names.
   ///   - vocabulary: what `specification.vocabulary` names.
   ///   - limits: how much runs together; decides speed and memory only.
-  ///   - finished: what sequences became in an interrupted run of this very unit, by index; only the
-  ///     others are computed. Since nothing depends on who else runs, the result has the same bits.
+  ///   - finished: what sequences became in an interrupted run of this very unit, by index; only
+  ///     the others are computed. Since nothing depends on who else runs, the result has the same
+  ///     bits.
   ///   - progress: called after each pass with the tokens that went through the model so far.
   ///   - isCancelled: asked before each pass.
   ///   - sequenceFinished: called with each sequence that ends, once it is all that it will be.

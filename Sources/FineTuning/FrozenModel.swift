@@ -1,8 +1,8 @@
 import Kernels
 import Models
 
-/// A model that adapters are trained over: its weights, and their transposes for the way back. Takes a
-/// while to make, and any number of trainers may share it.
+/// A model that adapters are trained over: its weights, and their transposes for the way back.
+/// Takes a while to make, and any number of trainers may share it.
 package final class FrozenModel: Sendable {
   package let dense: DenseModel
   /// Of each layer's four groups of matrices that take the same input.

@@ -4,8 +4,8 @@ import Models
 /// the next one: their mean change is a gradient to a step of Nesterov's (DiLoCo, Douillard et al.
 /// 2023, arXiv:2311.08105).
 ///
-/// Float64 arithmetic in the order of shards, rounded to float32 once a round: who was first does not
-/// show.
+/// Float64 arithmetic in the order of shards, rounded to float32 once a round: who was first does
+/// not show.
 package struct OuterOptimiser: Sendable, Equatable {
   /// How steps are taken.
   package struct Settings: Sendable, Hashable, Codable {
@@ -44,8 +44,8 @@ package struct OuterOptimiser: Sendable, Equatable {
 
   /// Takes a round's step.
   ///
-  /// - Parameter changes: of the same matrices as the adapter, in the order of their shards; those of
-  ///   no weight do not count. Without any, nothing changes.
+  /// - Parameter changes: of the same matrices as the adapter, in the order of their shards; those
+  ///   of no weight do not count. Without any, nothing changes.
   package mutating func step(_ changes: [Change], _ settings: Settings) {
     let counted = changes.filter { $0.weight > 0 }
     let total = counted.reduce(0.0) { $0 + Double($1.weight) }

@@ -149,8 +149,8 @@ final class TrainedLayer {
     return HeadRope(table: ropes[index], isInterleaved: style == .interleaved)
   }
 
-  /// The gradient d [rows, D] of what the layer gave becomes that of what it took, if anything wants
-  /// it; gradients of the adapters grow.
+  /// The gradient d [rows, D] of what the layer gave becomes that of what it took, if anything
+  /// wants it; gradients of the adapters grow.
   func backward(_ d: Tensor, _ kept: LayerActivations, _ pass: TrainingPass) throws {
     let compute = pass.space.compute
     if let scalar = dense.scalar { compute.scale(d, by: scalar) }
@@ -159,12 +159,15 @@ final class TrainedLayer {
     try mixerBackward(d, kept, pass)
   }
 
-  /// d += the gradient by way of the per-layer input's gate. The input itself follows from tokens alone.
+  /// d += the gradient by way of the per-layer input's gate. The input itself follows from tokens
+  /// alone.
   private func perLayerBackward(
     _ d: Tensor, _ kept: LayerActivations, _ pass: TrainingPass
   ) throws {
     let (space, compute) = (pass.space, pass.space.compute)
-    guard let block = dense.perLayerInput, let perLayer, let gate = kept.perLayerGate else { return }
+    guard let block = dense.perLayerInput, let perLayer, let gate = kept.perLayerGate else {
+      return
+    }
     let above = try gradient(d, before: block.norm, kept.perLayerOutput, space)
     let inner = try space.tensor(.perLayerGated, columns: gate.columns)
     try compute.matmul(above, perLayer.projection, into: inner)
@@ -208,7 +211,9 @@ final class TrainedLayer {
       above, kept.mixed, low: kept.outputLow, sequences: pass.sequences, into: mixed, space)
     guard passesGradient || mixer.hasAdapters || dense.attention.sharedLayer != nil else { return }
     let read = dense.attention.sharedLayer.flatMap { pass.sharedRows(of: $0) }
-    guard let keys = kept.keys ?? read?.keys, let values = kept.values ?? read?.values else { return }
+    guard let keys = kept.keys ?? read?.keys, let values = kept.values ?? read?.values else {
+      return
+    }
     let gradients = AttentionTensors(
       queries: try space.tensor(.queryGradient, columns: kept.queries.columns),
       keys: try space.tensor(.keyGradient, columns: keys.columns),
@@ -232,8 +237,8 @@ final class TrainedLayer {
     if let below { try add(below, through: dense.mixerNorm, kept.input, to: d, compute) }
   }
 
-  /// The gradients of what the mixer's matrices gave: values that are keys add to theirs, and what an
-  /// earlier layer made has its gradient there.
+  /// The gradients of what the mixer's matrices gave: values that are keys add to theirs, and what
+  /// an earlier layer made has its gradient there.
   private func outputs(_ gradients: AttentionTensors, _ compute: Compute) -> [Tensor] {
     guard dense.key != nil else { return [gradients.queries] }
     guard dense.value == nil else { return [gradients.queries, gradients.keys, gradients.values] }

@@ -266,8 +266,8 @@ package final class Trainer {
     }
     let count = Double(batch.labelCount)
     var sum = 0.0
-    // Sequences without labels, too: whether one that is not finite spoils the step must not depend on
-    // what shares its pass.
+    // Sequences without labels, too: whether one that is not finite spoils the step must not depend
+    // on what shares its pass.
     for part in parts(batch) {
       let pass = pass(part)
       let x = try forward(pass, keeping: true)
@@ -280,7 +280,8 @@ package final class Trainer {
     return sum / count
   }
 
-  /// The residual stream after the last layer. Inputs of layers are kept, of some their activations.
+  /// The residual stream after the last layer. Inputs of layers are kept, of some their
+  /// activations.
   private func forward(_ pass: TrainingPass, keeping: Bool) throws -> Tensor {
     let compute = space.compute
     let x = try space.tensor(.stream, columns: model.description.hiddenSize)

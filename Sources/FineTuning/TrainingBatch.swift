@@ -26,8 +26,8 @@ package struct TrainingBatch: Sendable, Equatable {
 
   package var tokenCount: Int { sequences.reduce(0) { $0 + $1.tokens.count } }
 
-  /// - Throws: `TrainingError` for the first thing that a model of this vocabulary and context cannot
-  ///   learn from.
+  /// - Throws: `TrainingError` for the first thing that a model of this vocabulary and context
+  ///   cannot learn from.
   func check(vocabulary: Int, context: Int) throws {
     for (index, sequence) in sequences.enumerated() {
       guard !sequence.tokens.isEmpty, sequence.tokens.count == sequence.labels.count else {

@@ -16,7 +16,8 @@ final class TrainingPass {
   private var caches: [(layer: CacheLayer, source: Int?, rows: [SequenceRows])] = []
   private var shared: [Int: SharedRows] = [:]
 
-  /// Keys and values of a layer that later ones read, as they met, and the gradients that those give.
+  /// Keys and values of a layer that later ones read, as they met, and the gradients that those
+  /// give.
   final class SharedRows {
     let keys: Tensor
     let values: Tensor

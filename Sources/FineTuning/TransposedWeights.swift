@@ -1,8 +1,8 @@
 import Kernels
 import Models
 
-/// The transposes of matrices that take the same input, one beside the other: [inputs, all outputs].
-/// Gradients of outputs times these are the gradient of the input.
+/// The transposes of matrices that take the same input, one beside the other: [inputs, all
+/// outputs]. Gradients of outputs times these are the gradient of the input.
 ///
 /// Float weights keep every bit. Quantised ones, of which rows share scales and columns do not, are
 /// rounded to Q8_0 along their outputs ("Training" in NUMERICS.md), and so are float ones beside

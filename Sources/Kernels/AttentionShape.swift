@@ -24,8 +24,8 @@ package struct AttentionShape: Sendable, Equatable {
   package var window: Int?
   /// Scores become `cap * tanh(score / cap)` (Gemma 2); nil: as they are.
   package var cap: Float?
-  /// A logit for each query head that joins the sum of exponentials without a value (gpt-oss); empty:
-  /// none.
+  /// A logit for each query head that joins the sum of exponentials without a value (gpt-oss);
+  /// empty: none.
   package var sinks: [Float]
 
   package init(
@@ -88,8 +88,8 @@ package struct HeadRope: Sendable {
   }
 }
 
-/// Queries at position p are multiplied with 1 + beta log(1 + floor(p / length)), which is computed in
-/// double arithmetic and rounded once.
+/// Queries at position p are multiplied with 1 + beta log(1 + floor(p / length)), which is computed
+/// in double arithmetic and rounded once.
 package struct QueryGrowth: Sendable {
   package var beta: Double
   package var length: Double

@@ -24,8 +24,8 @@ extension Compute {
     ).floats
   }
 
-  /// From the gradient of what attention gave [rows, H * value dimension]: those of queries, keys and
-  /// values, which get the rows of `inputs`.
+  /// From the gradient of what attention gave [rows, H * value dimension]: those of queries, keys
+  /// and values, which get the rows of `inputs`.
   ///
   /// - Parameters:
   ///   - shape: without sinks.
@@ -130,7 +130,8 @@ private struct AttentionGradientJob: @unchecked Sendable {
       memory: scratch + thread * layout.floats)
     pack(keys, column: place.keyColumn, keyDimension, rows, to: place.memory + layout.keyPanels)
     pack(
-      values, column: place.valueColumn, valueDimension, rows, to: place.memory + layout.valuePanels)
+      values, column: place.valueColumn, valueDimension, rows, to: place.memory + layout.valuePanels
+    )
     for row in rows {
       (keyGradient[row] + place.keyColumn).update(repeating: 0, count: keyDimension)
       (valueGradient[row] + place.valueColumn).update(repeating: 0, count: valueDimension)
@@ -204,7 +205,8 @@ private struct AttentionGradientJob: @unchecked Sendable {
   }
 
   /// The block's query gradients: products of its slopes with the keys' columns.
-  private func queryGradients(_ head: Int, _ block: Range<Int>, _ seen: Range<Int>, _ place: Place) {
+  private func queryGradients(_ head: Int, _ block: Range<Int>, _ seen: Range<Int>, _ place: Place)
+  {
     let slopes = place.memory + layout.slopes
     let panel = Int(CK_PANEL)
     // A kernel writes whole panels; the next head's columns may follow at once.

@@ -103,8 +103,8 @@ extension Compute {
     }
   }
 
-  /// The cross-entropy of each row of logits [rows, V] and its label, a token of the vocabulary; the
-  /// row becomes `factor` times its gradient. Infinite or NaN for rows that are not finite.
+  /// The cross-entropy of each row of logits [rows, V] and its label, a token of the vocabulary;
+  /// the row becomes `factor` times its gradient. Infinite or NaN for rows that are not finite.
   package func crossEntropy(_ logits: Tensor, labels: [Int32], factor: Float) -> [Float] {
     precondition(labels.count == logits.rows)
     precondition(labels.allSatisfy { $0 >= 0 && Int($0) < logits.columns })

@@ -6,9 +6,9 @@ import Synchronization
   import Musl
 #endif
 
-/// Holds computing back from outside while it runs: wholly, or to a share of its threads' time. A pool
-/// asks it before each of its jobs, which take milliseconds. Speed alone depends on it, never a
-/// result.
+/// Holds computing back from outside while it runs: wholly, or to a share of its threads' time. A
+/// pool asks it before each of its jobs, which take milliseconds. Speed alone depends on it, never
+/// a result.
 package final class ComputeGate: Sendable {
   /// How much may be computed.
   package struct Limit: Hashable, Sendable {

@@ -1,13 +1,14 @@
 import CKernels
 
-/// Float32 matrices that change, laid out for `Compute.matmul`: adapters, and activations that other
-/// activations are multiplied with. One matrix at a time; memory never shrinks.
+/// Float32 matrices that change, laid out for `Compute.matmul`: adapters, and activations that
+/// other activations are multiplied with. One matrix at a time; memory never shrinks.
 package final class FloatPanels {
   private var memory: AlignedMemory?
 
   package init() {}
 
-  /// The matrix whose rows are columns of `x`: [columns, rows of x], of these rows and columns of it.
+  /// The matrix whose rows are columns of `x`: [columns, rows of x], of these rows and columns of
+  /// it.
   ///
   /// - Throws: `KernelError.outOfResources`.
   package func columns(
@@ -48,7 +49,8 @@ package final class FloatPanels {
         let to = target.base + index * panel * columns.count
         let first = rows.lowerBound + index * panel
         for lane in 0..<panel {
-          let from = first + lane < rows.upperBound ? source[first + lane] + columns.lowerBound : nil
+          let from =
+            first + lane < rows.upperBound ? source[first + lane] + columns.lowerBound : nil
           for column in 0..<columns.count { to[column * panel + lane] = from?[column] ?? 0 }
         }
       }

@@ -1,5 +1,5 @@
-/// Whether kernels give the bits of the scalar reference on this machine, now: a miscompiled kernel, an
-/// overclocked processor and bad memory all show here before they can spoil a result.
+/// Whether kernels give the bits of the scalar reference on this machine, now: a miscompiled
+/// kernel, an overclocked processor and bad memory all show here before they can spoil a result.
 package struct KernelSelfTest {
   /// An operation whose bits differed.
   package struct Difference: Error, Hashable, Sendable, CustomStringConvertible {
@@ -164,7 +164,9 @@ package struct KernelSelfTest {
       return sum.values
     }
     try expect("a step of AdamW") { compute throws(KernelError) in
-      let (parameters, first, second) = (try Tensor(x), try Tensor(y), try Tensor(rows: 5, columns: 300))
+      let (parameters, first, second) = (
+        try Tensor(x), try Tensor(y), try Tensor(rows: 5, columns: 300)
+      )
       for row in 0..<5 { second[row].update(repeating: 0.5) }
       let step = AdamWStep(
         clip: 0.5, learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1,
@@ -187,7 +189,8 @@ package struct KernelSelfTest {
         values: try Tensor(rows: 0, columns: groups * dimension))
       try compute.attentionGradient(
         AttentionTensors(
-          queries: try Tensor(inputs[0]), keys: try Tensor(inputs[1]), values: try Tensor(inputs[2])),
+          queries: try Tensor(inputs[0]), keys: try Tensor(inputs[1]), values: try Tensor(inputs[2])
+        ),
         try Tensor(above), shape: AttentionShape(heads: heads, scale: 0.1, window: 60, cap: 20),
         keyValueHeads: groups, sequences: [0..<70, 70..<75], into: gradients)
       return gradients.queries.values + gradients.keys.values + gradients.values.values
@@ -208,7 +211,9 @@ package struct KernelSelfTest {
   private mutating func attention(_ element: CacheElement) throws {
     let (heads, groups, dimension, positions) = (6, 2, 64, 131)
     let queries = matrix(positions, heads * dimension)
-    let (keys, stored) = (matrix(positions, groups * dimension), matrix(positions, groups * dimension))
+    let (keys, stored) = (
+      matrix(positions, groups * dimension), matrix(positions, groups * dimension)
+    )
     let shape = AttentionShape(heads: heads, scale: 0.125, window: 100, cap: 20, sinks: [])
     // A prompt, and what follows it one by one.
     for chunk in [positions, 1] {

@@ -21,7 +21,8 @@ package struct MachineSpeed: Sendable, Equatable, CustomStringConvertible {
     let measured =
       "kernels \(variant.rawValue), \(threads) thread\(threads == 1 ? "" : "s"): \(figure) Gop/s"
     return variant.lacksExtensions
-      ? measured + "; this processor has no AVX2 with FMA and works several times slower than one that has"
+      ? measured
+        + "; this processor has no AVX2 with FMA and works several times slower than one that has"
       : measured
   }
 

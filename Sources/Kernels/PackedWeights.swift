@@ -135,8 +135,8 @@ package final class PackedWeightsBuilder {
   private var narrow: [UInt8] = []
 
   /// - Parameters:
-  ///   - storage: `.f32` widens the weights, `.f24`, `.bf16` and `.f16` narrow those of float32 that
-  ///     lose nothing by it; nil holds them as `type.storage`.
+  ///   - storage: `.f32` widens the weights, `.f24`, `.bf16` and `.f16` narrow those of float32
+  ///     that lose nothing by it; nil holds them as `type.storage`.
   ///   - scales: of `.f8E4M3` weights, and of no others.
   ///   - target: `PackedLayout.byteCount` zeroed bytes at a multiple of 64 that outlive the
   ///     builder, to be filled instead of memory of its own.

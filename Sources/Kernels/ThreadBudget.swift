@@ -1,10 +1,10 @@
 /// Decides how many threads of a pool work, from what their lateness costs.
 ///
 /// A thread whose core another program holds may have claimed a task just before: then all wait for
-/// it. While `n` threads lose a share `L` of the time to such waits they do the work of `n (1 - L)`,
-/// so that the last one costs more than it gives once `L > 1/n`. It is then left out for a pause,
-/// which doubles with each attempt that fails, and tried again. Times are nanoseconds of any steady
-/// clock. Speed alone depends on it, never a result.
+/// it. While `n` threads lose a share `L` of the time to such waits they do the work of `n (1 -
+/// L)`, so that the last one costs more than it gives once `L > 1/n`. It is then left out for a
+/// pause, which doubles with each attempt that fails, and tried again. Times are nanoseconds of any
+/// steady clock. Speed alone depends on it, never a result.
 package struct ThreadBudget: Sendable {
   /// Threads when nothing disturbs them.
   package let limit: Int

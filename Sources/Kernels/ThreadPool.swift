@@ -182,8 +182,8 @@ private struct PoolWords: @unchecked Sendable {
   let callerSleeps: UnsafeMutablePointer<UInt32>
   /// Tasks that have ended.
   let completed: UnsafeMutablePointer<UInt32>
-  /// Members with this slot or a higher one take no part: they sleep on this word. A member that reads
-  /// it late may still claim a task, which is harmless.
+  /// Members with this slot or a higher one take no part: they sleep on this word. A member that
+  /// reads it late may still claim a task, which is harmless.
   let active: UnsafeMutablePointer<UInt32>
 
   init(memory: AlignedMemory) {
@@ -253,8 +253,8 @@ private struct Member {
     }
   }
 
-  /// Lets others have the core for a moment if it was long this thread's: now, when it holds no task
-  /// for which all would wait, rather than when the system takes it.
+  /// Lets others have the core for a moment if it was long this thread's: now, when it holds no
+  /// task for which all would wait, rather than when the system takes it.
   private mutating func rest() {
     let now = nanoseconds()
     guard now - min(now, rested) > Self.restInterval else { return }

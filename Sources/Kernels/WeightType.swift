@@ -143,8 +143,8 @@ package struct BlockScales: Sendable {
       + (rest == 0 ? 0 : (rest - 1) / blockSize + 1)
   }
 
-  /// - Parameter period: rows after which blocks begin anew, as in a matrix that was cut by rows before
-  ///   it was scaled; nil: they do not.
+  /// - Parameter period: rows after which blocks begin anew, as in a matrix that was cut by rows
+  ///   before it was scaled; nil: they do not.
   /// - Throws: `KernelError.invalidWeights` if `values` is not one for each block.
   package init(
     outputs: Int, inputs: Int, values: [Float], period: Int? = nil

@@ -12,7 +12,9 @@ package struct ByteCursor {
   }
 
   /// An error at byte `offset`, or at the next byte to be read.
-  package func error(_ code: FormatError.Code, at offset: Int? = nil, _ reason: String) -> FormatError {
+  package func error(_ code: FormatError.Code, at offset: Int? = nil, _ reason: String)
+    -> FormatError
+  {
     FormatError(code, file: file, offset: UInt64(offset ?? position), reason: reason)
   }
 

@@ -64,8 +64,8 @@ package struct GGUFParts: Sendable {
     return String(repeating: "0", count: max(0, 5 - text.utf8.count)) + text
   }
 
-  /// The first file as if it held the tensors of all: what a model is described by. The tensors' bytes
-  /// are in the files that list them.
+  /// The first file as if it held the tensors of all: what a model is described by. The tensors'
+  /// bytes are in the files that list them.
   package var whole: GGUFFile {
     files[0].listing(files.flatMap(\.tensors))
   }

@@ -1,7 +1,7 @@
 import Foundation
 
-/// Writes a GGUF file (version 3; https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): metadata
-/// alone, as a tokenizer is kept without its model, or with float32 tensors.
+/// Writes a GGUF file (version 3; https://github.com/ggml-org/ggml/blob/master/docs/gguf.md):
+/// metadata alone, as a tokenizer is kept without its model, or with float32 tensors.
 package enum GGUFWriter {
   /// A tensor of float32 values.
   package struct Tensor {

@@ -71,8 +71,8 @@ package final class Executor {
 
   /// Appends each chunk's tokens to its sequence and computes the logits that are wanted.
   ///
-  /// - Parameter input: what the part of the model before this one gave for the same chunks; nil for
-  ///   the part with the embedding.
+  /// - Parameter input: what the part of the model before this one gave for the same chunks; nil
+  ///   for the part with the embedding.
   /// - Throws: `ForwardError` before anything has changed; `KernelError.outOfResources`, after
   ///   which no sequence has grown, and those with layers of linear attention cannot go on.
   package func forward(_ chunks: [SequenceChunk], from input: Activations? = nil) throws -> Output {

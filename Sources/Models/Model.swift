@@ -101,12 +101,15 @@ package final class Model: Sendable {
       try RopeFrequencies(loader: loader, contextLength: description.contextLength).values($0)
     }
     // Any variant gives the same bits.
-    let compute = Compute(kernels: try KernelSet.best(environment: [:]), pool: try ThreadPool(threads: 1))
+    let compute = Compute(
+      kernels: try KernelSet.best(environment: [:]), pool: try ThreadPool(threads: 1))
     layers = try part.layers.map {
       try LayerBlock($0, of: description, plan, loader, compute)
     }
-    head = try part.hasHead
-      ? HeadBlock(description, shared: description.hasTiedEmbeddings ? embedding : nil, loader) : nil
+    head =
+      try part.hasHead
+      ? HeadBlock(description, shared: description.hasTiedEmbeddings ? embedding : nil, loader)
+      : nil
   }
 
   /// Another model with other layers and all else shared.

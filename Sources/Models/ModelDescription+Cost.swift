@@ -7,8 +7,8 @@ extension ModelDescription {
   /// - each fed token: 2 x the elements of the layers' matrices that it goes through: of experts,
   ///   those that are chosen and the shared one;
   /// - each fed token at position p: 2 H (Ek + Ev) min(p + 1, window) per attention layer, which is
-  ///   4 H E (p + 1) where keys and values have the same dimension and there is no window; for latent
-  ///   attention Ek is the rotated and the latent dimension, Ev the latent one;
+  ///   4 H E (p + 1) where keys and values have the same dimension and there is no window; for
+  ///   latent attention Ek is the rotated and the latent dimension, Ev the latent one;
   /// - each fed token: 8 H Ek Ev per layer of linear attention (decay, what is known, what changes,
   ///   what is read), and 2 x channels x taps;
   /// - each generated token: 2 D V for the output matrix.

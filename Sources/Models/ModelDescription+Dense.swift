@@ -35,7 +35,9 @@ extension ModelDescription {
             tokens: longest, keyDimension: attention.keyDimension,
             valueDimension: attention.valueDimension))
       }
-      let matrices = LinearKind.allCases.compactMap { linear(at: LinearSite(layer: layer, kind: $0)) }
+      let matrices = LinearKind.allCases.compactMap {
+        linear(at: LinearSite(layer: layer, kind: $0))
+      }
       weights += matrices.reduce(0) { $0 + $1.inputs * $1.outputs }
       widest = max(widest, matrices.reduce(0) { $0 + $1.outputs })
     }

@@ -124,8 +124,8 @@ extension ModelDescription {
   }
 
   /// A gated feed-forward and experts beside it, each with norms of its own (Gemma 4):
-  /// gatedOutputNorm(gated(layer's norm(x))) + expertsOutputNorm(experts(expertsNorm(x))), where the
-  /// router sees routerNorm(x).
+  /// gatedOutputNorm(gated(layer's norm(x))) + expertsOutputNorm(experts(expertsNorm(x))), where
+  /// the router sees routerNorm(x).
   package struct GatedAndExperts: Codable, Hashable, Sendable {
     package var gated: GatedFeedForward
     package var gatedOutputNorm: Norm

@@ -92,9 +92,9 @@ extension ModelDescription {
   }
 
   /// Latent attention (DeepSeek-AI 2024, arXiv:2405.04434): keys and values of all heads follow
-  /// from one latent row, which is what the cache holds, beside one rotated key for all heads. It is
-  /// computed in the absorbed form: queries are brought into the latent space, and values out of it
-  /// after they are mixed.
+  /// from one latent row, which is what the cache holds, beside one rotated key for all heads. It
+  /// is computed in the absorbed form: queries are brought into the latent space, and values out of
+  /// it after they are mixed.
   package struct LatentAttention: Codable, Hashable, Sendable {
     /// H.
     package var heads: Int
@@ -157,9 +157,10 @@ extension ModelDescription {
     }
   }
 
-  /// Gated delta-net attention (Yang et al. 2024, arXiv:2412.06464), as in Qwen 3-Next: queries, keys
-  /// and values pass a short convolution and silu; queries and keys have length 1; each value head
-  /// keeps a matrix that decays and learns (`ck_delta`); what it gives is normalised and gated.
+  /// Gated delta-net attention (Yang et al. 2024, arXiv:2412.06464), as in Qwen 3-Next: queries,
+  /// keys and values pass a short convolution and silu; queries and keys have length 1; each value
+  /// head keeps a matrix that decays and learns (`ck_delta`); what it gives is normalised and
+  /// gated.
   package struct LinearAttention: Codable, Hashable, Sendable {
     package var keyHeads: Int
     /// A multiple of `keyHeads`; value head h uses key head h / (valueHeads / keyHeads).
@@ -204,7 +205,8 @@ extension ModelDescription {
 
     package init(
       keyHeads: Int, valueHeads: Int, areValueHeadsTiled: Bool? = nil, keyDimension: Int,
-      valueDimension: Int, taps: Int, mixed: Linear, convolution: Tensor, decay: Linear, decayRate: String,
+      valueDimension: Int, taps: Int, mixed: Linear, convolution: Tensor, decay: Linear,
+      decayRate: String,
       isRateLogarithm: Bool, decayBias: String, learning: Linear, gate: Linear, norm: Norm,
       output: Linear
     ) {

@@ -59,7 +59,8 @@ extension ModelDescription {
 struct DescriptionCheck {
   let file: String
 
-  /// - Parameter reason: is put together only where the condition does not hold: there are many tensors.
+  /// - Parameter reason: is put together only where the condition does not hold: there are many
+  ///   tensors.
   func that(_ condition: Bool, _ reason: @autoclosure () -> String) throws {
     guard condition else { throw FormatError(.malformed, file: file, reason: reason()) }
   }

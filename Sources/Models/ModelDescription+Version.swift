@@ -1,8 +1,8 @@
 extension ModelDescription {
   /// The version of a manifest that carries the description: 1 for what the first programs compute,
   /// so that their manifests stay as they are; 2 for what others came to know; 3 where there are
-  /// tiled value heads, or blocks of scales that begin anew. A program refuses a version that it does not know instead of passing over what
-  /// it means.
+  /// tiled value heads, or blocks of scales that begin anew. A program refuses a version that it
+  /// does not know instead of passing over what it means.
   package var manifestVersion: Int {
     isOfFirstVersion ? 1 : layers.contains(where: \.isOfThirdVersion) ? 3 : 2
   }

@@ -73,7 +73,8 @@ package struct ModelProvenance: Codable, Hashable, Sendable {
   ///
   /// - Throws: `FormatError`.
   func validate(file: String) throws {
-    let names = [source, licence ?? "", licenceLink ?? "", rounding ?? ""] + baseModels + files.map(\.name)
+    let names =
+      [source, licence ?? "", licenceLink ?? "", rounding ?? ""] + baseModels + files.map(\.name)
       + [calibration?.name ?? ""]
     guard names.allSatisfy({ $0.utf8.count <= Limit.nameBytes }),
       (licenceText ?? "").utf8.count <= Limit.licenceTextBytes,
@@ -81,7 +82,8 @@ package struct ModelProvenance: Codable, Hashable, Sendable {
     else {
       throw FormatError(.limitExceeded, file: file, reason: "its provenance is too long")
     }
-    for entry in files + (calibration.map { [$0] } ?? []) where entry.bytes < 0 || !isSHA256(entry.sha256) {
+    for entry in files + (calibration.map { [$0] } ?? [])
+    where entry.bytes < 0 || !isSHA256(entry.sha256) {
       throw FormatError(
         .malformed, file: file,
         reason: "its provenance has \(entry.bytes) bytes and the digest \(quoted(entry.sha256)) "

@@ -82,7 +82,8 @@ package enum ReaderProbe: String, CaseIterable, Sendable {
 
   /// Words, numbers, white space, scripts, emoji, and what several normalisers change.
   private static let texts = [
-    "", "Hello, world! 1234567 it's", "  two\t\n\n spaces  ", "\u{1F469}\u{200D}\u{1F52C} \u{FB01}\u{212B}e\u{301}",
+    "", "Hello, world! 1234567 it's", "  two\t\n\n spaces  ",
+    "\u{1F469}\u{200D}\u{1F52C} \u{FB01}\u{212B}e\u{301}",
     "漢字とかな Ελληνικά", String(repeating: "ab ", count: 100), "<s>[INST] x </s><|im_end|>",
   ]
 

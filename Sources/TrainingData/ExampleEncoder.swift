@@ -96,7 +96,9 @@ package struct ExampleEncoder: Sendable {
       text += piece.text
       let so = try tokens(text, special: false, line)
       let end = zip(so, whole).prefix { $0 == $1 }.count
-      if piece.isLearnt, start < end { labels.replaceSubrange(start..<end, with: whole[start..<end]) }
+      if piece.isLearnt, start < end {
+        labels.replaceSubrange(start..<end, with: whole[start..<end])
+      }
       start = max(start, end)
     }
     return TrainingBatch.Sequence(tokens: whole, labels: labels)
@@ -130,8 +132,8 @@ package struct ExampleEncoder: Sendable {
       else {
         throw DatasetError(
           line: line,
-          "the model's chat template writes messages[\(index)] otherwise when more follow: give its "
-            + "conversations one assistant message each, or \"weight\": 0 to the earlier ones")
+          "the model's chat template writes messages[\(index)] otherwise when more follow: give "
+            + "its conversations one assistant message each, or \"weight\": 0 to the earlier ones")
       }
       cut(at: before.count, isLearnt: false)
       cut(at: after.count, isLearnt: true)
@@ -149,7 +151,8 @@ package struct ExampleEncoder: Sendable {
         line: line, "the model has no chat template: give it lines of {\"text\": ...}")
     }
     let values = messages.map {
-      ChatTemplate.message(role: $0.role, content: $0.content, name: $0.name, reasoning: $0.reasoning)
+      ChatTemplate.message(
+        role: $0.role, content: $0.content, name: $0.name, reasoning: $0.reasoning)
     }
     do {
       return try conversations.render(values, addGenerationPrompt: answers)

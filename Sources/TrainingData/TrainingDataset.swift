@@ -64,7 +64,8 @@ package struct TrainingDataset: Sendable {
   /// Tokens that are learnt.
   package var labelCount: Int { TrainingBatch(sequences: sequences).labelCount }
 
-  /// Takes some examples away to be held out: the first of a shuffled order, at least one, never all.
+  /// Takes some examples away to be held out: the first of a shuffled order, at least one, never
+  /// all.
   ///
   /// - Parameter share: of the examples.
   package mutating func holdOut(share: Double, seed: Int64) -> [TrainingBatch.Sequence] {

@@ -105,9 +105,12 @@ extension TrainingExample.Message {
       throw Wrong(reason: "is no object")
     }
     let history = try Self.history(members)
-    guard let role = members["role"]?.stringValue else { throw Wrong(reason: "\"role\" is missing") }
+    guard let role = members["role"]?.stringValue else {
+      throw Wrong(reason: "\"role\" is missing")
+    }
     guard ["system", "developer", "user", "assistant"].contains(role) else {
-      throw Wrong(reason: "\"role\" is \(quoted(role)), known are system, developer, user, assistant")
+      throw Wrong(
+        reason: "\"role\" is \(quoted(role)), known are system, developer, user, assistant")
     }
     guard let content = history.refusal.map(JSONValue.string) ?? members["content"] else {
       throw Wrong(reason: "\"content\" is missing")

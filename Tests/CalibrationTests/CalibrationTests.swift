@@ -13,7 +13,9 @@ import Testing
   /// Inputs that hang together, as those of a trained model do: a few directions, and noise.
   private static func inputs(rows: Int, columns: Int) throws -> Tensor {
     var random = SeededRandom(seed: seed)
-    func values(_ count: Int) -> [Float] { (0..<count).map { _ in Float.random(in: -1...1, using: &random) } }
+    func values(_ count: Int) -> [Float] {
+      (0..<count).map { _ in Float.random(in: -1...1, using: &random) }
+    }
     let directions = (0..<8).map { _ in values(columns) }
     return try Tensor(
       (0..<rows).map { _ in
@@ -34,7 +36,9 @@ import Testing
   private static let site = InputSite(
     name: "w", siblings: 1, matrices: [.init(tensor: "w", rows: 0..<32)])
 
-  private func calibrated(_ weights: [Float], _ x: Tensor, _ format: RoundedFormat) throws -> [UInt8] {
+  private func calibrated(_ weights: [Float], _ x: Tensor, _ format: RoundedFormat) throws
+    -> [UInt8]
+  {
     let algebra = try LinearAlgebra(threads: 1)
     let statistics = InputStatistics(columns: ["w": x.columns], algebra)
     // In two steps, as texts come.
@@ -65,13 +69,17 @@ import Testing
   }
 
   /// What the products with the inputs lose: the sum of squares.
-  private func loss(_ weights: [Float], _ bytes: [UInt8], _ x: Tensor, _ format: RoundedFormat) throws -> Double {
+  private func loss(_ weights: [Float], _ bytes: [UInt8], _ x: Tensor, _ format: RoundedFormat)
+    throws -> Double
+  {
     let rounded = try values(bytes, x.columns, format)
     let errors = zip(weights, rounded).map { $0 - $1 }
     var total = 0.0
     for row in 0..<x.rows {
       for start in stride(from: 0, to: errors.count, by: x.columns) {
-        let product = zip(x[row], errors[start..<start + x.columns]).reduce(Float(0)) { $0 + $1.0 * $1.1 }
+        let product = zip(x[row], errors[start..<start + x.columns]).reduce(Float(0)) {
+          $0 + $1.0 * $1.1
+        }
         total += Double(product * product)
       }
     }
@@ -116,7 +124,9 @@ import Testing
     let windows = try Calibration.windows(of: tokens, beginning: 7, context: 100, limit: 350)
     #expect(windows.map { $0[1] } == [1, 301, 601])
     #expect(windows.allSatisfy { $0.count == 100 && $0[0] == 7 })
-    #expect(try Calibration.windows(of: tokens, beginning: nil, context: 100, limit: 9999).flatMap { $0 } == tokens)
+    #expect(
+      try Calibration.windows(of: tokens, beginning: nil, context: 100, limit: 9999).flatMap { $0 }
+        == tokens)
     #expect(throws: CalibrationError.fewTokens(1000, needed: 1001)) {
       try Calibration.windows(of: tokens, beginning: nil, context: 1001, limit: 9999)
     }

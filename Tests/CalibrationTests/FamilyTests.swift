@@ -14,7 +14,8 @@ import Testing
   /// FP8 weights are not rounded again, and one model's matrices are too small to be.
   static let models: [String] = {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-    return names.filter { !$0.hasPrefix(".") && $0 != "deepseek_v3_fp8" && $0 != "smollm2" }.sorted()
+    return names.filter { !$0.hasPrefix(".") && $0 != "deepseek_v3_fp8" && $0 != "smollm2" }
+      .sorted()
   }()
 
   private final class Counter: InputObserver {
@@ -27,13 +28,17 @@ import Testing
 
   private func tokens(_ files: ModelFiles, seed: UInt64) -> [[Int32]] {
     var random = SeededRandom(seed: seed)
-    let count = Int32(min(files.description.vocabularySize, files.description.embedding.perLayer?.rows ?? .max))
+    let count = Int32(
+      min(files.description.vocabularySize, files.description.embedding.perLayer?.rows ?? .max))
     return (0..<8).map { _ in (0..<64).map { _ in Int32.random(in: 0..<count, using: &random) } }
   }
 
-  private func logits(_ files: ModelFiles, _ window: [Int32], observer: Counter? = nil) throws -> [Float] {
+  private func logits(_ files: ModelFiles, _ window: [Int32], observer: Counter? = nil) throws
+    -> [Float]
+  {
     let model = try Model(files.description, from: files.source)
-    let executor = Executor(model, compute: try Compute(kernels: KernelSet.best(environment: [:]), threads: 1))
+    let executor = Executor(
+      model, compute: try Compute(kernels: KernelSet.best(environment: [:]), threads: 1))
     executor.observer = observer
     let chunk = SequenceChunk(model.makeSequence(cache: .f32), tokens: window, wanted: .all)
     let output = try executor.forward([chunk])
@@ -47,7 +52,8 @@ import Testing
     let temporary = try TemporaryFolder()
     let calibration = try Calibration(
       files, to: .q4_0, try LinearAlgebra(threads: 1),
-      compute: try Compute(kernels: KernelSet.best(environment: [:]), threads: 2), folder: temporary.url)
+      compute: try Compute(kernels: KernelSet.best(environment: [:]), threads: 2),
+      folder: temporary.url)
     var last = 0.0
     let rounded = try calibration.run(on: windows) { _, fraction in
       #expect(fraction >= last && fraction <= 1)
@@ -63,7 +69,8 @@ import Testing
     #expect(counter.sites.count >= 7)
     func loss(_ other: ModelFiles) throws -> Float {
       try zip(windows, exact).reduce(0) { sum, pair in
-        sum + zip(try logits(other, pair.0), pair.1).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+        sum
+          + zip(try logits(other, pair.0), pair.1).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
       }
     }
     let (plain, calibrated) = (try loss(files.rounded(to: .q4_0)), try loss(rounded))
@@ -99,11 +106,14 @@ import Testing
   private func readsAlikeInPieces(_ source: any TensorSource) throws {
     for name in source.tensorNames {
       let count = try source.tensor(name).byteCount
-      var (whole, pieces) = ([UInt8](repeating: 0, count: count), [UInt8](repeating: 1, count: count))
+      var (whole, pieces) = (
+        [UInt8](repeating: 0, count: count), [UInt8](repeating: 1, count: count)
+      )
       try whole.withUnsafeMutableBytes { try source.read(name, offset: 0, into: $0) }
       try pieces.withUnsafeMutableBytes { bytes in
         for start in stride(from: 0, to: count, by: 4097) {
-          let part = UnsafeMutableRawBufferPointer(rebasing: bytes[start..<min(start + 4097, count)])
+          let part = UnsafeMutableRawBufferPointer(
+            rebasing: bytes[start..<min(start + 4097, count)])
           try source.read(name, offset: start, into: part)
         }
       }

@@ -128,7 +128,9 @@ import WireProtocol
     ([256, 256, 258, 259], "  ab", [0, 0, 1, 3]), ([258, 258, 259], "a ab", [0, 1, 3]),
     ([259, 258], "b a", [0, 1]), ([257], " ", [0]),
   ] as [([Int32], String, [Int])])
-  func offsetsFollowADecoderOfBytes(_ tokens: [Int32], _ text: String, _ expected: [Int]) async throws {
+  func offsetsFollowADecoderOfBytes(_ tokens: [Int32], _ text: String, _ expected: [Int])
+    async throws
+  {
     let answer = try await choice(.completions, tokens, decoder: Self.fallbackTokenizer())
     #expect(answer["text"]?.stringValue == text)
     #expect(offsets(answer) == expected)

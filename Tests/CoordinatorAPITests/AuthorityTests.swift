@@ -26,7 +26,8 @@ import X509
 
     let certificate = try Certificate(pemEncoded: issued.pem)
     #expect(issued.notAfter == 1_800_000_000 + 30 * 86400)
-    #expect(authority.certificate.publicKey.isValidSignature(certificate.signature, for: certificate))
+    #expect(
+      authority.certificate.publicKey.isValidSignature(certificate.signature, for: certificate))
     #expect(!String(describing: certificate.subject).contains("root"))
     #expect(try certificate.extensions.basicConstraints == .notCertificateAuthority)
     var serializer = DER.Serializer()
@@ -76,7 +77,9 @@ import X509
     #expect(throws: CertificateRefusal.requestKeyNotP256) {
       try VerifiedSigningRequest(pem: ed25519.serializeAsPEM().pemString)
     }
-    for text in ["", "hello", "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----"] {
+    for text in [
+      "", "hello", "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----",
+    ] {
       #expect(throws: CertificateRefusal.requestMalformed) { try VerifiedSigningRequest(pem: text) }
     }
     #expect(throws: CertificateRefusal.requestTooLarge) {

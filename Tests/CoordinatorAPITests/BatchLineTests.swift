@@ -57,9 +57,11 @@ import Tokenizers
     let line = try validator.validate(
       Array(
         """
-        {"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"m","messages":[
+        {"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"m",\
+        "messages":[
         {"role":"developer","content":"be brief"},
-        {"role":"user","name":"ann","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
+        {"role":"user","name":"ann","content":[{"type":"text","text":"a"},{"type":"text",\
+        "text":"b"}]},
         {"role":"assistant","content":"c","refusal":null,"tool_calls":[]}]}}
         """.utf8), number: 1)
     #expect(
@@ -84,9 +86,13 @@ import Tokenizers
 
   @Test(arguments: [
     #""refusal":null,"annotations":[],"audio":null,"function_call":null,"tool_calls":null"#,
-    #""tool_calls":[],"annotations":null,"reasoning":null,"reasoning_content":null"#, #""name":null"#,
+    #""tool_calls":[],"annotations":null,"reasoning":null,"reasoning_content":null"#,
+    #""name":null"#,
     #""images":[],"thinking_blocks":[],"reasoning_details":[],"provider_specific_fields":{}"#,
-    #""refusal":"","function_call":{},"annotations":[{"type":"url_citation","url_citation":{"url":"x"}}]"#,
+    """
+    "refusal":"","function_call":{},"annotations":[{"type":"url_citation",\
+    "url_citation":{"url":"x"}}]
+    """,
   ])
   func answersAreAcceptedAsHistory(_ members: String) throws {
     let history = try messages(#"{"role":"assistant","content":"Hello!",\#(members)}"#)
@@ -126,9 +132,15 @@ import Tokenizers
   @Test(arguments: [
     (#"{"role":"user","content":"a","annotations":[{}]}"#, "unsupported_parameter", "annotations"),
     (#"{"role":"user","content":"a","images":[]}"#, "unsupported_parameter", "images"),
-    (#"{"role":"assistant","content":"a","annotations":"b"}"#, "unsupported_parameter", "annotations"),
+    (
+      #"{"role":"assistant","content":"a","annotations":"b"}"#, "unsupported_parameter",
+      "annotations"
+    ),
     (#"{"role":"assistant","content":"a","images":[{}]}"#, "unsupported_parameter", "images"),
-    (#"{"role":"assistant","content":"a","tool_calls":[{}]}"#, "unsupported_parameter", "tool_calls"),
+    (
+      #"{"role":"assistant","content":"a","tool_calls":[{}]}"#, "unsupported_parameter",
+      "tool_calls"
+    ),
     (#"{"role":"assistant","content":"a","refusal":"b"}"#, "invalid_value", "refusal"),
     (#"{"role":"assistant","refusal":1}"#, "invalid_type", "refusal"),
     (#"{"role":"user","content":"a","refusal":"b"}"#, "unsupported_parameter", "refusal"),
@@ -185,7 +197,9 @@ import Tokenizers
   }
 
   @Test func completionsMayAskForNoLogprobsAsChatsDo() throws {
-    for members in ["\"logprobs\":false", "\"top_logprobs\":0", "\"logprobs\":false,\"top_logprobs\":0"] {
+    for members in [
+      "\"logprobs\":false", "\"top_logprobs\":0", "\"logprobs\":false,\"top_logprobs\":0",
+    ] {
       var validator = Self.validator(.completions)
       let line = try validator.validate(Self.completion("\"prompt\":\"a\",\(members)"), number: 1)
       #expect(line.request.topLogprobs == nil, "\(members)")
@@ -228,7 +242,8 @@ import Tokenizers
     for (json, prompt) in cases {
       var validator = Self.validator(.completions)
       let line = try validator.validate(
-        Self.completion("\"prompt\":\(json),\"logprobs\":5,\"n\":2,\"best_of\":2,\"echo\":false"), number: 1)
+        Self.completion("\"prompt\":\(json),\"logprobs\":5,\"n\":2,\"best_of\":2,\"echo\":false"),
+        number: 1)
       #expect(line.request.prompt == prompt)
       #expect(line.request.maximumTokens == 16)
       #expect(line.request.topLogprobs == 5)
@@ -253,7 +268,10 @@ import Tokenizers
     ("\"logprobs\":3", "invalid_type", "body.logprobs"),
     ("\"stream\":true", "unsupported_parameter", "body.stream"),
     ("\"tools\":[{}]", "unsupported_parameter", "body.tools"),
-    ("\"response_format\":{\"type\":\"json_object\"}", "unsupported_parameter", "body.response_format"),
+    (
+      "\"response_format\":{\"type\":\"json_object\"}", "unsupported_parameter",
+      "body.response_format"
+    ),
     ("\"frequency_penalty\":0.1", "unsupported_parameter", "body.frequency_penalty"),
     ("\"logit_bias\":{\"1\":2}", "unsupported_parameter", "body.logit_bias"),
     ("\"prompt\":\"x\"", "unsupported_parameter", "body.prompt"),
@@ -285,7 +303,8 @@ import Tokenizers
       "missing_required_parameter", "body"
     ),
     (
-      "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{\"model\":\"m\"}}",
+      "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\","
+        + "\"body\":{\"model\":\"m\"}}",
       "missing_required_parameter", "body.messages"
     ),
     (
@@ -300,7 +319,8 @@ import Tokenizers
     ),
     (
       "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":"
-        + "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]}}",
+        + "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}"
+        + "]}]}}",
       "invalid_value", "body.messages[0].content[0].type"
     ),
   ] as [(String, String, String?)])
@@ -345,7 +365,8 @@ import Tokenizers
       var random = SeededRandom(seed: seed)
       var line = Self.chat("\"stop\":[\"a\"],\"seed\":1,\"logprobs\":true")
       for _ in 0..<Int.random(in: 1...5, using: &random) {
-        line[Int.random(in: 0..<line.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+        line[Int.random(in: 0..<line.count, using: &random)] = UInt8.random(
+          in: 0...255, using: &random)
       }
       var validator = Self.validator()
       do {
@@ -371,7 +392,8 @@ import Tokenizers
 
   @Test(arguments: [3, 4, 5, 64]) func splitsAtAnyChunk(_ chunk: Int) async throws {
     func bytes(_ text: String) -> LineReader.Line { .bytes(Array(text.utf8)) }
-    #expect(try await lines("\u{FEFF}ab\r\n\ncd", chunk: chunk) == [bytes("ab"), bytes(""), bytes("cd")])
+    #expect(
+      try await lines("\u{FEFF}ab\r\n\ncd", chunk: chunk) == [bytes("ab"), bytes(""), bytes("cd")])
     #expect(try await lines("ab\n", chunk: chunk) == [bytes("ab")])
     // Files that were joined; U+FEFF elsewhere is a character.
     #expect(

@@ -18,7 +18,9 @@ import Testing
     try await coordinator.test { client in
       let made = try await client.createBatch(
         [Self.line("a"), "", Self.line("b", ",\"n\":2")],
-        extra: ",\"metadata\":{\"k\":\"v\"},\"output_expires_after\":{\"anchor\":\"created_at\",\"seconds\":3600}")
+        extra:
+          ",\"metadata\":{\"k\":\"v\"},\"output_expires_after\":{\"anchor\":\"created_at\","
+          + "\"seconds\":3600}")
       #expect(made.status == 200)
       let expected: Set<String> = [
         "id", "object", "endpoint", "model", "errors", "input_file_id", "completion_window",
@@ -57,7 +59,9 @@ import Testing
       #expect(first["custom_id"] as? String == "a")
       #expect(first["response"] is NSNull)
       #expect((first["error"] as? [String: String])?["code"] == "batch_cancelled")
-      #expect(try await client.send(.get, "/v1/batches/\(made.id)", key: TestCoordinator.otherKey).status == 404)
+      #expect(
+        try await client.send(.get, "/v1/batches/\(made.id)", key: TestCoordinator.otherKey).status
+          == 404)
     }
   }
 
@@ -262,7 +266,8 @@ import Testing
     try await coordinator.test { client in
       let made = try await client.createBatch((0..<20).map { Self.line("l\($0)") })
       let batch = try #require(try await coordinator.store.batch(made.id, key: nil))
-      let served = try #require(try await coordinator.environment.catalog.model("tiny", date: batch.times.created))
+      let served = try #require(
+        try await coordinator.environment.catalog.model("tiny", date: batch.times.created))
       let planner = RequestPlanner(
         batch: batch.id, model: served.record, encoder: served, defaultChatTokens: 16)
       // As if the process had been killed after the first lines.
@@ -284,7 +289,9 @@ import Testing
     try await coordinator.test { client in
       let file = try await client.upload(Data("x".utf8))
       let body = Data(
-        "{\"input_file_id\":\"\(file.id)\",\"endpoint\":\"/v1/completions\",\"completion_window\":\"7d\"}".utf8)
+        """
+        {"input_file_id":"\(file.id)","endpoint":"/v1/completions","completion_window":"7d"}
+        """.utf8)
       let first = try await client.send(.post, "/v1/batches", body: body)
       let again = try await client.send(
         .post, "/v1/batches", headers: [.stainlessRetryCount: "1"], body: body)

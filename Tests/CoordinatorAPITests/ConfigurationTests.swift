@@ -77,7 +77,8 @@ import Testing
       var layers = self.layers()
       return error { try layers.apply(json: Data(json.utf8), place: "f.json") }
     }
-    #expect(told(#"{"quorom": 3}"#)?.description.contains("f.json: quorom: there is no such") == true)
+    #expect(
+      told(#"{"quorom": 3}"#)?.description.contains("f.json: quorom: there is no such") == true)
     #expect(told(#"{"quorum": "3"}"#)?.description.contains("an integer from 2 to 16") == true)
     #expect(told(#"{"quorum": 1}"#)?.key == "quorum")
     #expect(told(#"{"quorum": 2.5}"#)?.key == "quorum")

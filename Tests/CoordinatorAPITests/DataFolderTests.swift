@@ -33,7 +33,8 @@ import Testing
     try first.store.close()
   }
 
-  @Test("an authority that is damaged names its file and the cure", arguments: ["ca.pem", "ca.key.pem"])
+  @Test(
+    "an authority that is damaged names its file and the cure", arguments: ["ca.pem", "ca.key.pem"])
   func damagedAuthority(name: String) throws {
     let (one, other) = (try TemporaryFolder(), try TemporaryFolder())
     for folder in [one, other] { try DataFolder(opening: folder.url).store.close() }
@@ -47,7 +48,9 @@ import Testing
     }
     let file = one.url.appending(path: name)
     let whole = try Data(contentsOf: file)
-    for damage in [Data(), Data("nonsense".utf8), Data([0xff, 0xfe, 0]), whole.prefix(whole.count / 2)] {
+    for damage in [
+      Data(), Data("nonsense".utf8), Data([0xff, 0xfe, 0]), whole.prefix(whole.count / 2),
+    ] {
       try damage.write(to: file)
       let told = words()
       #expect(told.contains("/\(name): it is damaged") && told.contains("from a backup"), "\(told)")

@@ -65,7 +65,9 @@ import Testing
         }
         #expect(seen == expected)
       }
-      #expect(try await client.send(.get, "/v1/files?purpose=fine-tune").json["has_more"] as? Bool == false)
+      #expect(
+        try await client.send(.get, "/v1/files?purpose=fine-tune").json["has_more"] as? Bool
+          == false)
       #expect(try await client.send(.get, "/v1/files/\(ids[0])%00").status == 404)
       for query in [
         "limit=0", "limit=x", "order=up", "purpose=p", "after=file-none", "after=\(ids[0])%00",

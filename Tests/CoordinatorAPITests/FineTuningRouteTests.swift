@@ -141,7 +141,8 @@ import WireProtocol
         .post, "/v1/fine_tuning/jobs",
         json: """
           {"model":"\(TestCoordinator.model)","training_file":"\(file.id)","seed":1,
-           "metadata":{"tally_pool":"trusted"},"hyperparameters":{"outer_learning_rate":10,"hold_out":0}}
+           "metadata":{"tally_pool":"trusted"},"hyperparameters":{"outer_learning_rate":10,\
+          "hold_out":0}}
           """)
       #expect(created.status == 200)
       try await Self.validate(coordinator)

@@ -147,7 +147,9 @@ import WireProtocol
     try admission.begin("one", of: "ann", now: now)
     for _ in 0..<3 { _ = admission.noteInvalid("one", now: now) }
     admission.end("one", of: "ann", now: now)
-    #expect(throws: APIError.self) { try admission.begin("one", of: "ann", now: now.adding(seconds: 599)) }
+    #expect(throws: APIError.self) {
+      try admission.begin("one", of: "ann", now: now.adding(seconds: 599))
+    }
     try admission.begin("one", of: "ann", now: now.adding(seconds: -40 * 86_400))
   }
 

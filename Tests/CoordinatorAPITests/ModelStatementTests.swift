@@ -87,7 +87,8 @@ import Testing
     ], baseModels: 2).write(to: path)
     // What lies beside a single file is somebody else's.
     try write("---\nlicense: mit\n---\n", "README.md")
-    let statement = try ModelStatement(path: path.path, notices: ModelStatement.notices(of: path.path))
+    let statement = try ModelStatement(
+      path: path.path, notices: ModelStatement.notices(of: path.path))
     #expect(statement.licence == "llama3.2")
     #expect(statement.licenceLink == "https://example.org/terms")
     #expect(statement.baseModels == ["A Model", "https://example.org/b"])
@@ -96,9 +97,12 @@ import Testing
 
   /// A file of texts and one count, without tensors.
   private func gguf(_ texts: [(String, String)], baseModels: UInt32) -> Data {
-    func bytes(_ value: some FixedWidthInteger) -> Data { withUnsafeBytes(of: value.littleEndian) { Data($0) } }
+    func bytes(_ value: some FixedWidthInteger) -> Data {
+      withUnsafeBytes(of: value.littleEndian) { Data($0) }
+    }
     func string(_ text: String) -> Data { bytes(UInt64(text.utf8.count)) + Data(text.utf8) }
-    var data = Data("GGUF".utf8) + bytes(UInt32(3)) + bytes(UInt64(0)) + bytes(UInt64(texts.count + 1))
+    var data =
+      Data("GGUF".utf8) + bytes(UInt32(3)) + bytes(UInt64(0)) + bytes(UInt64(texts.count + 1))
     for (key, text) in texts { data += string(key) + bytes(UInt32(8)) + string(text) }
     return data + string("general.base_model.count") + bytes(UInt32(4)) + bytes(baseModels)
   }

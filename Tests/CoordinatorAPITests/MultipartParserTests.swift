@@ -119,7 +119,8 @@ import Testing
       ]
       var body = Self.body(parts, boundary: "b")
       for _ in 0..<Int.random(in: 1...6, using: &random) {
-        body[Int.random(in: 0..<body.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+        body[Int.random(in: 0..<body.count, using: &random)] = UInt8.random(
+          in: 0...255, using: &random)
       }
       if random.chance(0.3) { body = body.prefix(Int.random(in: 0...body.count, using: &random)) }
       do {
@@ -139,7 +140,8 @@ import Testing
       (0..<70).map { Part(header: .init(name: "n\($0)"), content: Data()) }, boundary: "b")
     #expect(throws: MultipartError.tooManyParts(limit: 64)) { try Self.parse(many, chunk: { 100 }) }
     #expect(throws: MultipartError.truncated) {
-      try Self.parse(Data("--b\r\nContent-Disposition: form-data; name=a\r\n\r\nabc".utf8), chunk: { 5 })
+      try Self.parse(
+        Data("--b\r\nContent-Disposition: form-data; name=a\r\n\r\nabc".utf8), chunk: { 5 })
     }
   }
 

@@ -16,12 +16,15 @@ import WireProtocol
     let folder = try TemporaryFolder()
     try TinyModel.write(to: folder.url)
     try Data(Self.card.utf8).write(to: folder.url.appendingPathComponent("README.md"))
-    try Data("MIT License, of somebody".utf8).write(to: folder.url.appendingPathComponent("LICENSE"))
+    try Data("MIT License, of somebody".utf8).write(
+      to: folder.url.appendingPathComponent("LICENSE"))
     try Data("not read".utf8).write(to: folder.url.appendingPathComponent("notes.txt"))
     return folder
   }
 
-  private func manifest(_ coordinator: TestCoordinator, _ record: ModelRecord) async throws -> ModelManifest {
+  private func manifest(_ coordinator: TestCoordinator, _ record: ModelRecord) async throws
+    -> ModelManifest
+  {
     try ModelManifest(json: try await coordinator.blobs.read(record.manifest), name: "manifest")
   }
 
@@ -29,7 +32,8 @@ import WireProtocol
     let (coordinator, folder) = (try await TestCoordinator(), try folder())
     var work = 0
     let record = try await ModelImport(store: coordinator.store, blobs: coordinator.blobs).add(
-      path: folder.url.path, name: "m", origin: ModelOrigin(source: "hf:tiny/m@0123"), now: coordinator.clock.now
+      path: folder.url.path, name: "m", origin: ModelOrigin(source: "hf:tiny/m@0123"),
+      now: coordinator.clock.now
     ) { work += $0 }
     #expect(work == (try ModelImport.workBytes(path: folder.url.path, origin: ModelOrigin())))
     let provenance = try #require(try await manifest(coordinator, record).provenance)
@@ -37,7 +41,10 @@ import WireProtocol
     #expect(provenance.licenceText == "MIT License, of somebody")
     #expect(provenance.baseModels == ["tiny/base"] && provenance.rounding == nil)
     #expect(record.licence == "mit" && record.baseModels == ["tiny/base"])
-    let names = ["LICENSE", "README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+    let names = [
+      "LICENSE", "README.md", "config.json", "model.safetensors", "tokenizer.json",
+      "tokenizer_config.json",
+    ]
     #expect(provenance.files.map(\.name) == names)
     for file in provenance.files {
       let bytes = try Data(contentsOf: folder.url.appendingPathComponent(file.name))
@@ -49,7 +56,8 @@ import WireProtocol
     let (coordinator, folder) = (try await TestCoordinator(), try folder())
     let text = folder.url.appendingPathComponent("notes.txt").path
     let record = try await ModelImport(store: coordinator.store, blobs: coordinator.blobs).add(
-      path: folder.url.path, name: "m", origin: ModelOrigin(licence: "Apache-2.0", licenceFile: text),
+      path: folder.url.path, name: "m",
+      origin: ModelOrigin(licence: "Apache-2.0", licenceFile: text),
       rounded: .plain(.q8_0), now: coordinator.clock.now)
     let provenance = try #require(try await manifest(coordinator, record).provenance)
     #expect(provenance.licence == "apache-2.0" && provenance.licenceText == "not read")
@@ -80,7 +88,9 @@ import WireProtocol
       for id in [record.tokenizer.hex, String(repeating: "0", count: 64), "x"] {
         #expect(try await client.send(.get, "/tally/v1/manifests/\(id)").status == 404)
       }
-      #expect(try await client.send(.get, "/tally/v1/manifests/\(record.manifest.hex)", key: nil).status == 401)
+      #expect(
+        try await client.send(.get, "/tally/v1/manifests/\(record.manifest.hex)", key: nil).status
+          == 401)
     }
   }
 }

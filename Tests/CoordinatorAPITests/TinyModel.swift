@@ -22,7 +22,8 @@ enum TinyModel {
         "tokenizers/gpt2-smollm/tokenizer.json"))
     let vocabulary = try JSONReader.parse(
       Array(tokenizer), file: "tokenizer.json", rules: .strict)
-    var ids = vocabulary["model"]?["vocab"]?.objectValue?.dictionary.mapValues { $0.intValue ?? 0 } ?? [:]
+    var ids =
+      vocabulary["model"]?["vocab"]?.objectValue?.dictionary.mapValues { $0.intValue ?? 0 } ?? [:]
     for token in vocabulary["added_tokens"]?.arrayValue ?? [] {
       ids[token["content"]?.stringValue ?? ""] = token["id"]?.intValue
     }

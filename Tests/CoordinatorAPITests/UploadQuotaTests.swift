@@ -96,14 +96,19 @@ import WireProtocol
           "--b--\r\n", 400
         ),
         ([purpose, .file(Self.content(8)), purpose], "--b--\r\n", 400),
-        ([purpose, .file(Self.content(9, 400_000)), .file(Self.content(9, 400_000))], "--b--\r\n", 400),
+        (
+          [purpose, .file(Self.content(9, 400_000)), .file(Self.content(9, 400_000))], "--b--\r\n",
+          400
+        ),
         ([purpose, .file(Self.content(10)), .field("unknown", "x")], "--b--\r\n", 400),
         ([purpose, .file(Self.content(11))], "", 400),
         ([purpose, .file(Self.content(12))], "--b", 400),
       ]
       for (number, (parts, end, status)) in cases.enumerated() {
         let answer = try await Self.post(parts, end: end, client)
-        #expect(answer.status == status, "case \(number): \(String(decoding: answer.body, as: UTF8.self))")
+        #expect(
+          answer.status == status, "case \(number): \(String(decoding: answer.body, as: UTF8.self))"
+        )
         #expect(disk.bytes == 0, "case \(number)")
       }
       let good = try await Self.post([.file(Self.content(13)), purpose], client)

@@ -42,7 +42,8 @@ import X509
       let worker = TestWorker("one")
       try await worker.enrol(coordinator, client, account: "ada")
       _ = try await client.createBatch([
-        #"{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"tiny","max_tokens":3,"messages":[{"role":"user","content":"x"}]}}"#
+        #"{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"tiny","#
+          + #""max_tokens":3,"messages":[{"role":"user","content":"x"}]}}"#
       ])
       try await coordinator.validate()
       let lease = try #require(try await worker.lease(client).leases.first)
@@ -185,8 +186,8 @@ import X509
     try await coordinator.test { client in
       let text = (0..<150).map { Int32(60 + $0 % 20) }
       let lines = [
-        #"{"custom_id":"a","method":"POST","url":"/v1/completions","body":{"model":"tiny","prompt":"Hello","#
-          + #""max_tokens":150,"n":2,"logprobs":3}}"#
+        #"{"custom_id":"a","method":"POST","url":"/v1/completions","body":{"model":"tiny","#
+          + #""prompt":"Hello","max_tokens":150,"n":2,"logprobs":3}}"#
       ]
       let batch = try await client.createBatch(lines, endpoint: "/v1/completions")
       try await coordinator.validate()

@@ -46,7 +46,8 @@ struct FineTuningTests {
     #expect(
       rule.verdict(half, published: Self.start, resumed: resumed, now: resumed)
         == .wait(until: resumed.adding(seconds: 80 + rule.graceSeconds)))
-    #expect(verdict([.accepted(Self.at(80)), .open, .open, .open], now: 100_000) == .wait(until: nil))
+    #expect(
+      verdict([.accepted(Self.at(80)), .open, .open, .open], now: 100_000) == .wait(until: nil))
   }
 
   @Test("the best round is the first of the least loss; patience counts rounds after it")

@@ -84,7 +84,9 @@ struct SteadyTimeTests {
 
   private static let kept = KeptClock(time: start, calendar: start)
 
-  @Test("a start after an outage goes by the calendar", arguments: [0, 5, 3600, 3 * day - 1] as [Double])
+  @Test(
+    "a start after an outage goes by the calendar",
+    arguments: [0, 5, 3600, 3 * day - 1] as [Double])
   func startsLate(seconds: Double) {
     var clocks = Self.started(ahead: seconds, of: Self.kept)
     #expect(clocks.read(after: 1) == seconds + 1 && clocks.time.jump == nil)
@@ -118,7 +120,9 @@ struct SteadyTimeTests {
     #expect(clocks.read(after: 5) == 7240 && clocks.time.jump?.seconds == 7200)
   }
 
-  @Test("a jump outlasts a restart, and so does its end", arguments: [7200, -7200, 40 * day] as [Double])
+  @Test(
+    "a jump outlasts a restart, and so does its end",
+    arguments: [7200, -7200, 40 * day] as [Double])
   func jumpOutlastsRestart(seconds: Double) {
     let kept = KeptClock(time: Self.start, calendar: Self.start.adding(seconds: seconds))
     // Ten seconds later the calendar is as wrong as it was.

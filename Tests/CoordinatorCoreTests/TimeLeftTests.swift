@@ -9,7 +9,9 @@ import Testing
     #expect(TimeLeft.estimate(done: 110, of: 100, in: 60) == 0)
   }
 
-  @Test(arguments: [(0, 100, 60), (0.4, 100, 60), (1, 0, 60), (10, 100, 0)] as [(Double, Double, Double)])
+  @Test(
+    arguments: [(0, 100, 60), (0.4, 100, 60), (1, 0, 60), (10, 100, 0)]
+      as [(Double, Double, Double)])
   func tooLittleTellsNothing(_ done: Double, _ all: Double, _ seconds: Double) {
     #expect(TimeLeft.estimate(done: done, of: all, in: seconds) == nil)
   }

@@ -71,8 +71,8 @@ struct WaitReasonsTests {
     waiting.exhaustedUnits = 2
     #expect(
       waiting.sentences() == [
-        "Too few accounts: 2 units run by several accounts wait for a worker of another one, and no "
-          + "other account of the public pool is active."
+        "Too few accounts: 2 units run by several accounts wait for a worker of another one, and "
+          + "no other account of the public pool is active."
       ])
   }
 
@@ -140,11 +140,13 @@ struct WaitReasonsTests {
       ])
     var small = reasons([worker("ann"), worker("bob", .free, profile(memory: 1))])
     small.alone = one.alone
-    #expect(small.sentences().first?.hasSuffix("is active with a machine that can take it.") == true)
+    #expect(
+      small.sentences().first?.hasSuffix("is active with a machine that can take it.") == true)
     // The account's own machine that cannot take it says nothing of others.
     var own = reasons([worker("ann"), worker("ann", .free, profile(memory: 1))])
     own.alone = one.alone
-    #expect(own.sentences().first?.hasSuffix("no other account of the public pool is active.") == true)
+    #expect(
+      own.sentences().first?.hasSuffix("no other account of the public pool is active.") == true)
     var two = reasons([worker("ann"), worker("bob")])
     two.alone = one.alone
     #expect(two.sentences().isEmpty)
@@ -200,8 +202,8 @@ struct WaitReasonsTests {
     #expect(
       disputed.sentences() == [
         "1 unit with disputed or lost results waits for the coordinator's own machine.",
-        "1 unit that workers called invalid waits for the coordinator's own machine, which finds out "
-          + "who is right.",
+        "1 unit that workers called invalid waits for the coordinator's own machine, which finds "
+          + "out who is right.",
       ])
   }
 }

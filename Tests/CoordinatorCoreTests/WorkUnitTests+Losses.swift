@@ -83,7 +83,8 @@ extension WorkUnitTests {
     #expect(unit.submit(101, result: truth).first == .complete(accepted))
   }
 
-  @Test("what several accounts call invalid goes to the trusted machine, unless somebody computed it")
+  @Test(
+    "what several accounts call invalid goes to the trusted machine, unless somebody computed it")
   func invalid() {
     var unit = WorkUnit(pool: .public)
     lose(&unit, 4, by: ["ann"], as: [.abandoned(.invalidUnit)], among: 9)
@@ -115,7 +116,8 @@ extension WorkUnitTests {
     return unit
   }
 
-  @Test("what the trusted machine computes was not invalid: who said so was wrong, and gave no result")
+  @Test(
+    "what the trusted machine computes was not invalid: who said so was wrong, and gave no result")
   func refuted() {
     var unit = calledInvalid()
     unit.lease(4, worker: "w-dave", account: "dave", until: noon)
@@ -129,7 +131,8 @@ extension WorkUnitTests {
     #expect(unit.state == .accepted(accepted))
   }
 
-  @Test("what the trusted machine cannot compute either is invalid, in its words, and refutes nobody")
+  @Test(
+    "what the trusted machine cannot compute either is invalid, in its words, and refutes nobody")
   func confirmedInvalid() {
     var unit = calledInvalid()
     for _ in 1..<policy.maximumReplays {
@@ -139,7 +142,8 @@ extension WorkUnitTests {
     #expect(unit.state == .failed(reason: "type F64"))
   }
 
-  @Test("two accounts that compute what others called invalid settle it without the trusted machine")
+  @Test(
+    "two accounts that compute what others called invalid settle it without the trusted machine")
   func invalidAndComputed() {
     var unit = calledInvalid()
     unit.lease(4, worker: "w-dave", account: "dave", until: noon)

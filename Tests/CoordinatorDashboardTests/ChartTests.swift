@@ -77,7 +77,8 @@ struct ChartTests {
   func dailyChart() throws {
     let chart = daily([day(0, tokens: 1_200), day(3, tokens: 34), day(29, tokens: 6)])
     let words =
-      "1,240 tokens from 30 Oct 2026 to 28 Nov 2026; most on 28 Nov 2026: 1,200; nothing on 27 days."
+      "1,240 tokens from 30 Oct 2026 to 28 Nov 2026; most on 28 Nov 2026: 1,200; nothing on 27 "
+      + "days."
     #expect(chart.summary == words)
     let markup = chart.markup
     let svg = try #require(

@@ -1,7 +1,7 @@
 import Foundation
 
-/// Looks for what browsers forgive and people then stumble over: elements that are not closed, ids that
-/// occur twice, references to nothing, and whatever the content policy would block.
+/// Looks for what browsers forgive and people then stumble over: elements that are not closed, ids
+/// that occur twice, references to nothing, and whatever the content policy would block.
 struct HTMLCheck {
   /// What is wrong, in words; empty for a sound page.
   private(set) var problems: [String] = []

@@ -72,7 +72,8 @@ struct PeoplePageTests {
       #expect(team.status == 200 && team.problems.isEmpty, "\(team.problems)")
       #expect(team.text.contains("Team Engines") && team.text.contains("1 account-100"))
       #expect(team.text.contains("1 member is not named") && !team.body.contains("secret"))
-      for path in ["/teams/2", "/teams/x", "/teams/99999999999999999999", "/teams/01", "/teams/+1"] {
+      for path in ["/teams/2", "/teams/x", "/teams/99999999999999999999", "/teams/01", "/teams/+1"]
+      {
         #expect(try await client.page(path).status == 404)
       }
     }
@@ -103,10 +104,12 @@ struct PeoplePageTests {
       daysAgo: [0, 40, 400])
     try await coordinator.test { client in
       for scope in ["", "&account=ann"] {
-        for (days, count) in [("1", 1), ("40", 1), ("041", 2), ("400", 2), ("401", 3), ("3660", 3)] {
+        for (days, count) in [("1", 1), ("40", 1), ("041", 2), ("400", 2), ("401", 3), ("3660", 3)]
+        {
           let answer = try await client.page("/stats/history?days=\(days)\(scope)")
           #expect(answer.status == 200)
-          #expect(answer.body.components(separatedBy: "\"day\"").count == count + 1, "\(days) \(scope)")
+          #expect(
+            answer.body.components(separatedBy: "\"day\"").count == count + 1, "\(days) \(scope)")
         }
       }
       #expect(try await client.page("/stats/history?team=none").status == 404)

@@ -50,7 +50,8 @@ struct TestDashboard: Sendable {
     interval: Duration = .zero, _ body: @Sendable (any TestClientProtocol) async throws -> Value
   ) async throws -> Value {
     let router = APIRouter.make(environment) { _, _ in nil }
-    try DashboardRoutes(environment: environment, live: LivePages(interval: interval)).add(to: router)
+    try DashboardRoutes(environment: environment, live: LivePages(interval: interval)).add(
+      to: router)
     var logger = Logger(label: "test")
     logger.logLevel = .critical
     return try await Application(router: router, logger: logger).test(.router, body)
@@ -136,7 +137,8 @@ extension TestDashboard {
       Self.round(1),
       joining: JoinedRound(
         number: 0, shards: [0],
-        metrics: RoundMetrics(losses: [3, 2.5, 2], tokens: 60, joined: 1, shards: 1), velocity: nil),
+        metrics: RoundMetrics(losses: [3, 2.5, 2], tokens: 60, joined: 1, shards: 1),
+        velocity: nil),
       ofFineTuningJob: job, now: Self.start.adding(seconds: 60))
   }
 
@@ -207,7 +209,9 @@ struct PageAnswer {
 
   /// The parts of the cookie that is set, whose order means nothing.
   var cookie: Set<String> {
-    Set((headers[.setCookie] ?? "").split(separator: ";").map { $0.trimmingPrefix(" ") }.map(String.init))
+    Set(
+      (headers[.setCookie] ?? "").split(separator: ";").map { $0.trimmingPrefix(" ") }.map(
+        String.init))
   }
 
   init(_ response: TestResponse) {

@@ -76,7 +76,8 @@ struct WorkPageTests {
       #expect(after.text.contains("in progress") && after.text.contains("3 of 6 steps"))
       #expect(after.text.contains("1 of 1") && after.text.contains("2.5") && after.problems.isEmpty)
       let jobs = try await client.page("/jobs")
-      #expect(jobs.text.contains(job) && jobs.text.contains("1 of 2 rounds") && jobs.problems.isEmpty)
+      #expect(
+        jobs.text.contains(job) && jobs.text.contains("1 of 2 rounds") && jobs.problems.isEmpty)
       for page in [after, jobs] { #expect(!page.body.contains("secret")) }
       #expect(try await client.page("/tuning/ftjob-none").status == 404)
     }

@@ -56,7 +56,8 @@ struct BOINCExportTests {
     takenAt: time,
     accounts: [
       StatisticsExport.Account(
-        number: 7, name: "Ada <& \"Söhne\"> \u{1}", createdAt: time, standing: standing(123_456_789),
+        number: 7, name: "Ada <& \"Söhne\"> \u{1}", createdAt: time,
+        standing: standing(123_456_789),
         crossProjectID: "cross", email: "ada@example.org", country: "United Kingdom", url: nil,
         team: 3),
       StatisticsExport.Account(
@@ -85,8 +86,10 @@ struct BOINCExportTests {
   private static let standingNames = ["total_credit", "expavg_credit", "expavg_time"]
   private static let hostNames =
     ["id", "userid"] + standingNames + [
-      "p_vendor", "p_model", "os_name", "os_version", "create_time", "rpc_time", "timezone", "ncpus",
-      "p_fpops", "p_iops", "p_membw", "m_nbytes", "m_cache", "m_swap", "d_total", "d_free", "n_bwup",
+      "p_vendor", "p_model", "os_name", "os_version", "create_time", "rpc_time", "timezone",
+      "ncpus",
+      "p_fpops", "p_iops", "p_membw", "m_nbytes", "m_cache", "m_swap", "d_total", "d_free",
+      "n_bwup",
       "n_bwdown", "avg_turnaround", "credit_per_cpu_sec", "host_cpid",
     ]
 

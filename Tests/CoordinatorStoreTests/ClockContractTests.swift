@@ -99,7 +99,8 @@ struct ClockContractTests {
   func presence(kind: StoreKind, days: Int) async throws {
     try await kind.withLaboratory { lab async throws in
       let (gone, present) = (
-        try await lab.worker("gone", account: "ann"), try await lab.worker("present", account: "bob")
+        try await lab.worker("gone", account: "ann"),
+        try await lab.worker("present", account: "bob")
       )
       _ = try await lab.lease(gone)
       _ = try await lab.lease(present, now: Self.at(20_000))

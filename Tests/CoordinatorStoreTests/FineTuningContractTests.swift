@@ -56,7 +56,8 @@ struct FineTuningContractTests {
 
   /// A job whose first round is published.
   static func running(_ lab: Laboratory, pool: WorkPool = .trusted) async throws -> String {
-    let record = try await lab.store.createFineTuningJob(job(lab, pool: pool), isRetry: false, now: start)
+    let record = try await lab.store.createFineTuningJob(
+      job(lab, pool: pool), isRetry: false, now: start)
     try await lab.store.beginFineTuning(
       record.id, plan: plan(lab), base: lab.model, round(0, lab), now: start)
     return record.id
@@ -91,7 +92,8 @@ struct FineTuningContractTests {
       let worker = try await lab.worker("w", account: "ada", trusted: true)
       _ = try await lab.store.lease(
         worker: worker.id, request: Laboratory.leaseRequest(memory: 1 << 20), now: Self.start)
-      #expect(try await reasons()?.sentences().first?.contains("1 offers too little memory") == true)
+      #expect(
+        try await reasons()?.sentences().first?.contains("1 offers too little memory") == true)
       _ = try #require(try await lab.lease(worker, now: Self.start).first)
       #expect(try await reasons()?.sentences() == [], "it computes")
       try await lab.store.setLeasing(.paused)
@@ -119,12 +121,16 @@ struct FineTuningContractTests {
       #expect(leases.allSatisfy { $0.specification.cache == .f32 && $0.estimatedFlops == 1e9 })
       #expect(try await store.fineTuningJob(id, key: lab.key.id)?.hasBegun == true)
       // Inputs and adapter of what it runs, and nothing else.
-      for (name, may) in [("adapter 0", true), ("train 0 0", true), ("examples", false), ("adapter 1", false)] {
-        let found = try await store.mayRead(blob: Laboratory.digest(name), worker: worker.id, now: Self.at(3))
+      for (name, may) in [
+        ("adapter 0", true), ("train 0 0", true), ("examples", false), ("adapter 1", false),
+      ] {
+        let found = try await store.mayRead(
+          blob: Laboratory.digest(name), worker: worker.id, now: Self.at(3))
         #expect(found == may, "\(name)")
       }
       for (index, lease) in leases.enumerated() {
-        let receipt = try await submit(lease, by: worker, lab, saying: "result \(index)", at: 10 + index)
+        let receipt = try await submit(
+          lease, by: worker, lab, saying: "result \(index)", at: 10 + index)
         #expect(receipt.state == .accepted && receipt.credit == Credit(flops: 1e9).value)
       }
       var rounds = try await store.fineTuningRounds(of: id, key: nil)
@@ -144,17 +150,21 @@ struct FineTuningContractTests {
       #expect(record.trainedTokens == 60 && record.velocity == Laboratory.digest("velocity 0"))
       #expect(try await store.model("ft:tiny:1")?.adapter == Laboratory.digest("adapter 1"))
       // A tuned model's adapter is for those alone who run a unit of it.
-      #expect(try await !store.mayRead(blob: Laboratory.digest("adapter 1"), worker: worker.id, now: Self.at(22)))
+      #expect(
+        try await !store.mayRead(
+          blob: Laboratory.digest("adapter 1"), worker: worker.id, now: Self.at(22)))
       let stranger = try await lab.withKey("stranger")
       var foreign = Self.job(lab)
       foreign.keyID = stranger.key.id
       let theirs = try await store.createFineTuningJob(foreign, isRetry: false, now: Self.at(22))
       try await store.beginFineTuning(
         theirs.id, plan: Self.plan(lab), base: lab.model,
-        NewFineTuningRound(number: 0, adapter: Laboratory.digest("their adapter"), units: []), now: Self.at(22))
+        NewFineTuningRound(number: 0, adapter: Laboratory.digest("their adapter"), units: []),
+        now: Self.at(22))
       #expect(try await !store.isOfFineTuningJob(theirs.id, blob: Laboratory.digest("adapter 1")))
       #expect(try await store.isOfFineTuningJob(id, blob: Laboratory.digest("adapter 1")))
-      _ = try await store.ask(.cancel, ofFineTuningJob: theirs.id, key: stranger.key.id, now: Self.at(23))
+      _ = try await store.ask(
+        .cancel, ofFineTuningJob: theirs.id, key: stranger.key.id, now: Self.at(23))
 
       var model = lab.model
       model.id = "ft:tiny"
@@ -171,7 +181,8 @@ struct FineTuningContractTests {
       #expect(ended.resultFileIDs.count == 1 && ended.velocity == nil)
       #expect(try await store.openFineTuningJobs(limit: 5).isEmpty)
       #expect(try await lab.lease(worker, now: Self.at(31)).isEmpty)
-      let events = try await store.fineTuningEvents(of: id, key: lab.key.id, after: nil, limit: 50).items
+      let events = try await store.fineTuningEvents(of: id, key: lab.key.id, after: nil, limit: 50)
+        .items
       #expect(events.first?.message == "The job has successfully completed")
       #expect(events.last?.message == "Created fine-tuning job: \(id)")
       #expect(events.contains { $0.metrics?["train_loss"] == 2.5 })
@@ -192,7 +203,8 @@ struct FineTuningContractTests {
         lie = try await lab.lease(eve, now: Self.at(second)).first { $0.unit == mine.unit }
       }
       let other = try #require(lie)
-      #expect(try await submit(other, by: eve, lab, saying: "a lie", at: 12).state == .awaitingReplay)
+      #expect(
+        try await submit(other, by: eve, lab, saying: "a lie", at: 12).state == .awaitingReplay)
       let replay = try #require(try await lab.store.takeReplay(now: Self.at(13)))
       #expect(replay.specification == mine.specification)
       let one = SequenceSummary(tokens: 15, nonFinite: false)
@@ -266,7 +278,9 @@ struct FineTuningContractTests {
       #expect(train.map(\.shown) == [.lost, .lost] && train.map(\.isJoined) == [false, true])
       // What measures the old adapter goes on.
       #expect(rounds[0].units.first { $0.kind == .validate }?.shown == .open)
-      let events = try await lab.store.fineTuningEvents(of: id, key: lab.key.id, after: nil, limit: 50).items
+      let events = try await lab.store.fineTuningEvents(
+        of: id, key: lab.key.id, after: nil, limit: 50
+      ).items
       #expect(events.contains { $0.level == .warn })
     }
   }
@@ -315,21 +329,26 @@ struct FineTuningContractTests {
       let (store, key) = (lab.store, lab.key.id)
       let id = try await Self.running(lab)
       let worker = try await lab.worker("w", account: "ada", trusted: true)
-      #expect(try await store.ask(.pause, ofFineTuningJob: id, key: key, now: Self.at(1)).state == .paused)
+      #expect(
+        try await store.ask(.pause, ofFineTuningJob: id, key: key, now: Self.at(1)).state == .paused
+      )
       #expect(try await lab.lease(worker, now: Self.at(2)).isEmpty)
       #expect(try await store.openFineTuningJobs(limit: 5).isEmpty)
       await #expect(throws: StoreError.self) {
         try await store.publish(
           Self.round(1, lab), joining: Self.joined(0), ofFineTuningJob: id, now: Self.at(2))
       }
-      #expect(try await store.ask(.resume, ofFineTuningJob: id, key: key, now: Self.at(3)).state == .running)
+      #expect(
+        try await store.ask(.resume, ofFineTuningJob: id, key: key, now: Self.at(3)).state
+          == .running)
       let lease = try #require(try await lab.lease(worker, now: Self.at(4)).first)
       for _ in 0..<2 {
         let record = try await store.ask(.cancel, ofFineTuningJob: id, key: key, now: Self.at(5))
         #expect(record.state == .cancelled && record.endedAt == Self.at(5))
       }
       #expect(try await lab.lease(worker, now: Self.at(6)).isEmpty)
-      let beat = try await store.heartbeat(lease: lease.id, worker: worker.id, flopsDone: 1, now: Self.at(7))
+      let beat = try await store.heartbeat(
+        lease: lease.id, worker: worker.id, flopsDone: 1, now: Self.at(7))
       #expect(beat.verdict == .abandon)
       await #expect(throws: StoreError.self) {
         try await store.ask(.resume, ofFineTuningJob: id, key: key, now: Self.at(8))
@@ -345,14 +364,18 @@ struct FineTuningContractTests {
   func owners(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let store = lab.store
-      let first = try await store.createFineTuningJob(Self.job(lab), isRetry: false, now: Self.start)
-      let again = try await store.createFineTuningJob(Self.job(lab), isRetry: true, now: Self.at(60))
-      let second = try await store.createFineTuningJob(Self.job(lab), isRetry: false, now: Self.at(61))
+      let first = try await store.createFineTuningJob(
+        Self.job(lab), isRetry: false, now: Self.start)
+      let again = try await store.createFineTuningJob(
+        Self.job(lab), isRetry: true, now: Self.at(60))
+      let second = try await store.createFineTuningJob(
+        Self.job(lab), isRetry: false, now: Self.at(61))
       #expect(first.id == again.id && first.id != second.id)
       let stranger = try await lab.withKey("stranger")
       #expect(try await store.fineTuningJob(first.id, key: stranger.key.id) == nil)
       await #expect(throws: StoreError.self) {
-        try await store.ask(.cancel, ofFineTuningJob: first.id, key: stranger.key.id, now: Self.at(62))
+        try await store.ask(
+          .cancel, ofFineTuningJob: first.id, key: stranger.key.id, now: Self.at(62))
       }
       await #expect(throws: StoreError.self) {
         try await store.fineTuningEvents(of: first.id, key: stranger.key.id, after: nil, limit: 5)
@@ -421,7 +444,9 @@ struct FineTuningContractTests {
   }
 
   /// A first round whose blobs have sizes.
-  private static func sized(_ lab: Laboratory, adapterBytes: Int, tokens: Int = 0) -> NewFineTuningRound {
+  private static func sized(_ lab: Laboratory, adapterBytes: Int, tokens: Int = 0)
+    -> NewFineTuningRound
+  {
     var first = round(0, lab)
     first.blobBytes = [
       first.adapter: adapterBytes, Laboratory.digest("examples"): 100,
@@ -475,7 +500,8 @@ struct FineTuningContractTests {
     try await kind.withLaboratory { lab async throws in
       let store = lab.store
       try await store.setQuota(Quota(storedBytes: 1110), ofKey: lab.key.id)
-      let waiting = try await store.createFineTuningJob(Self.job(lab), isRetry: false, now: Self.start)
+      let waiting = try await store.createFineTuningJob(
+        Self.job(lab), isRetry: false, now: Self.start)
       _ = try await Self.began(lab, Self.sized(lab, adapterBytes: 1000))
       await #expect {
         try await store.createFineTuningJob(Self.job(lab), isRetry: false, now: Self.at(1))
@@ -494,9 +520,12 @@ struct FineTuningContractTests {
   func reservedTokens(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       let (store, key) = (lab.store, lab.key.id)
-      func tokens() async throws -> Int { try await store.usage(ofKey: key, now: Self.at(9)).tokens }
+      func tokens() async throws -> Int {
+        try await store.usage(ofKey: key, now: Self.at(9)).tokens
+      }
       try await store.setQuota(Quota(tokensPerDay: 100), ofKey: key)
-      let waiting = try await store.createFineTuningJob(Self.job(lab), isRetry: false, now: Self.start)
+      let waiting = try await store.createFineTuningJob(
+        Self.job(lab), isRetry: false, now: Self.start)
       let first = Self.sized(lab, adapterBytes: 1, tokens: 60)
       let jobs = [try await Self.began(lab, first), try await Self.began(lab, first, at: 1)]
       #expect(try await tokens() == 120)

@@ -167,7 +167,9 @@ struct FleetContractTests {
   }
 
   @Test(
-    "a revoked worker gets no certificate any more, by whichever way, and joins with a new invitation",
+    """
+    a revoked worker gets no certificate any more, by whichever way, and joins with a new invitation
+    """,
     arguments: StoreKind.allCases)
   func revocationIsFinal(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in

@@ -91,7 +91,8 @@ struct LeaseTermsContractTests {
   }
 
   @Test(
-    "a worker that says at once that it is nearly done gains minutes", arguments: StoreKind.allCases)
+    "a worker that says at once that it is nearly done gains minutes", arguments: StoreKind.allCases
+  )
   func claimedProgress(kind: StoreKind) async throws {
     try await kind.withLaboratory { lab async throws in
       _ = try await lab.runningBatch(lines: 4)

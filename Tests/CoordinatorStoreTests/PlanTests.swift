@@ -125,7 +125,8 @@ struct PlanTests {
     var policy = CoordinatorPolicy()
     // So few that the list of audits is too long.
     policy.maximumDueAudits = 1
-    let store = try SQLiteStore.open(path: path, blobs: blobs, policy: policy, lots: .always) { sql in
+    let store = try SQLiteStore.open(path: path, blobs: blobs, policy: policy, lots: .always) {
+      sql in
       _ = seen.withLock { $0.insert(sql) }
     }
     try await session(try await Laboratory(store, blobs))

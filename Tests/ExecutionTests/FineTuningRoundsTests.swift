@@ -38,7 +38,8 @@ import WireProtocol
     for epoch in 0..<2 {
       let own = Array(learnt[epoch * 21..<(epoch + 1) * 21])
       #expect(own != all && own.count == 21)
-      #expect(all.allSatisfy { sequence in own.count { $0 == sequence } == all.count { $0 == sequence } })
+      #expect(
+        all.allSatisfy { sequence in own.count { $0 == sequence } == all.count { $0 == sequence } })
     }
     #expect(Array(learnt[..<21]) != Array(learnt[21...]))
   }
@@ -81,7 +82,8 @@ import WireProtocol
     #expect(throws: ExecutionError.self) {
       var (adapter, velocity) = (adapter, AdapterPayload?.none)
       for _ in 0..<4 {
-        (adapter, velocity) = try rounds.join(adapter, velocity: velocity, [.init(inputs: inputs, result: result)])
+        (adapter, velocity) = try rounds.join(
+          adapter, velocity: velocity, [.init(inputs: inputs, result: result)])
       }
     }
   }

@@ -41,7 +41,8 @@ import WireProtocol
   }
 
   @Test func sequencesEndForTheirOwnReasons() throws {
-    let long = try run([.init(promptTokens: [5], maxTokens: 40)], model: FakeModel(endOfSequence: []))
+    let long = try run(
+      [.init(promptTokens: [5], maxTokens: 40)], model: FakeModel(endOfSequence: []))
     #expect(long.sequences[0].tokens.count == 40)
     #expect(long.sequences[0].finish == .length)
 
@@ -60,7 +61,8 @@ import WireProtocol
   }
 
   @Test func stopStringsMayEndInsideTokens() throws {
-    let free = try run([.init(promptTokens: [5], maxTokens: 12)], model: FakeModel(endOfSequence: []))
+    let free = try run(
+      [.init(promptTokens: [5], maxTokens: 12)], model: FakeModel(endOfSequence: []))
     let tokens = free.sequences[0].tokens
     // Each token contributes "<id>", so a stop string across two tokens is known.
     let vocabulary = VocabularyBytes(tokens: (0..<50).map { Array("<\($0)>".utf8) })

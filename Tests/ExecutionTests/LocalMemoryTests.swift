@@ -17,7 +17,11 @@ import WireProtocol
     var (no, yes) = (0, 1 << 34)
     while yes - no > 1024 {
       let middle = (no + yes) / 2
-      if (try? allows(LocalMemory(availableBytes: middle))) == nil { no = middle } else { yes = middle }
+      if (try? allows(LocalMemory(availableBytes: middle))) == nil {
+        no = middle
+      } else {
+        yes = middle
+      }
     }
     return yes
   }
@@ -117,7 +121,8 @@ import WireProtocol
 
   @Test func learningKeepsWhatFitsAndNoMoreThanIsWanted() throws {
     let model = try Model(path: StageTests.models.appending(path: "smollm2").path)
-    let adapter = Adapter.initial(for: try DenseModel(model).description, rank: 4, alpha: 8, seed: 5)
+    let adapter = Adapter.initial(
+      for: try DenseModel(model).description, rank: 4, alpha: 8, seed: 5)
     let wanted = Trainer.Limits(rows: 200, activationBytes: 1 << 20)
     func limits(_ available: Int?, longest: Int = 20) throws -> Trainer.Limits {
       try LocalMemory(availableBytes: available).trainingLimits(
@@ -137,7 +142,8 @@ import WireProtocol
     let compute = try Compute(kernels: .best(environment: [:]), threads: 2)
     let inputs = TrainingUnitTests.inputs(TrainingUnitTests.examples(9, seed: 1), perStep: 3)
     func bytes(_ limits: Trainer.Limits) throws -> Data {
-      try TrainingUnitTests.executor(frozen, adapter, compute, .train, limits).train(inputs).encoded()
+      try TrainingUnitTests.executor(frozen, adapter, compute, .train, limits).train(inputs)
+        .encoded()
     }
     #expect(try bytes(little) == bytes(wanted))
   }

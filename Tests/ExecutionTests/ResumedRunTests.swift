@@ -39,7 +39,8 @@ import WireProtocol
       specification, inputs: inputs, vocabulary: nil, model: FakeModel(),
       compute: try testCompute())
     let model = FakeModel()
-    let finished = Dictionary(uniqueKeysWithValues: expected.sequences.enumerated().map { ($0, $1) })
+    let finished = Dictionary(
+      uniqueKeysWithValues: expected.sequences.enumerated().map { ($0, $1) })
     let resumed = try UnitExecutor.run(
       specification, inputs: inputs, vocabulary: nil, model: model, compute: try testCompute(),
       finished: finished)

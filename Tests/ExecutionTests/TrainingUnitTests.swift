@@ -31,7 +31,9 @@ import WireProtocol
       })
   }
 
-  static func inputs(_ examples: LabelledSequences, perStep: Int, rate: Double = 0.02) -> TrainInputs {
+  static func inputs(_ examples: LabelledSequences, perStep: Int, rate: Double = 0.02)
+    -> TrainInputs
+  {
     let steps = stride(from: 0, to: examples.sequences.count, by: perStep).map {
       $0..<min(examples.sequences.count, $0 + perStep)
     }
@@ -67,7 +69,8 @@ import WireProtocol
     }
     // Both say what they were asked.
     let result = try TrainResult(decoding: truth[0], for: inputs, from: AdapterPayload(adapter))
-    #expect(result.losses.count == 3 && result.changes.values.contains { $0.a.contains { $0 != 0 } })
+    #expect(
+      result.losses.count == 3 && result.changes.values.contains { $0.a.contains { $0 != 0 } })
     let losses = try ValidateResult(decoding: truth[1], for: inputs.examples)
     #expect((losses.meanLoss ?? 0) > 1)
   }
@@ -82,12 +85,14 @@ import WireProtocol
       try Self.executor(frozen, adapter, compute, .validate).validate(heldOut).meanLoss ?? 0
     }
     func run() throws -> (before: Double, OuterOptimiser) {
-      var outer = OuterOptimiser(Adapter.initial(for: frozen.dense.description, rank: 4, alpha: 8, seed: 5))
+      var outer = OuterOptimiser(
+        Adapter.initial(for: frozen.dense.description, rank: 4, alpha: 8, seed: 5))
       let before = try loss(outer.adapter)
       for round in 0..<4 {
         var changes: [OuterOptimiser.Change] = []
         for shard in 0..<3 where !(round == 1 && shard == 2) {
-          let inputs = Self.inputs(Self.examples(24, seed: UInt64(10 * round + shard + 1)), perStep: 4)
+          let inputs = Self.inputs(
+            Self.examples(24, seed: UInt64(10 * round + shard + 1)), perStep: 4)
           let bytes = try Self.executor(frozen, outer.adapter, compute).train(inputs).encoded()
           let result = try TrainResult(
             decoding: bytes, for: inputs, from: AdapterPayload(outer.adapter))

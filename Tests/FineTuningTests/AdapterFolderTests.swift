@@ -26,7 +26,8 @@ import Testing
             b: Array($0.b.prefix($0.outputs)))
         }
       }
-      try AdapterFolder.write(adapter, of: model.dense.description, baseModel: "owner/name", to: place.url)
+      try AdapterFolder.write(
+        adapter, of: model.dense.description, baseModel: "owner/name", to: place.url)
       let read = try AdapterFolder(place.url)
       #expect(read.adapter == adapter)
       #expect(read.baseModel == "owner/name")
@@ -66,8 +67,11 @@ import Testing
     let module = "base_model.model.model.layers.0.self_attn.q_proj"
     let rank = 4
     #expect(
-      try read(config, file([("\(module).lora_A.weight", [rank, 64]), ("\(module).lora_B.weight", [64, rank])]))
-        .adapter.pairs.count == 1)
+      try read(
+        config,
+        file([("\(module).lora_A.weight", [rank, 64]), ("\(module).lora_B.weight", [64, rank])])
+      )
+      .adapter.pairs.count == 1)
     for tensors in [
       [("\(module).lora_A.weight", [rank, 64])],
       [("\(module).lora_A.weight", [rank, 64]), ("\(module).lora_B.weight", [64, rank + 1])],

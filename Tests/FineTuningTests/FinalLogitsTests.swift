@@ -21,7 +21,9 @@ import Testing
       for position in sequence.tokens.indices {
         let start = (row * shape[1] + position) * shape[2]
         let expected = logits[start..<start + shape[2]]
-        let off = zip(output.logits[position], expected).reduce(Float(0)) { max($0, abs($1.0 - $1.1)) }
+        let off = zip(output.logits[position], expected).reduce(Float(0)) {
+          max($0, abs($1.0 - $1.1))
+        }
         #expect(off <= 1e-3, "\(row), \(position)")
       }
     }

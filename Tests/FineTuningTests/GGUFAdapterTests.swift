@@ -25,7 +25,9 @@ import Testing
     #expect(file.metadata["adapter.type"]?.stringValue == "lora")
     #expect(file.metadata["adapter.lora.alpha"]?.doubleValue == 6)
     #expect(file.tensors.count == 14 * model.description.layers.count)
-    for (name, shape) in [("blk.1.attn_q.weight.lora_a", [2, 64]), ("blk.0.ffn_down.weight.lora_b", [64, 2])] {
+    for (name, shape) in [
+      ("blk.1.attn_q.weight.lora_a", [2, 64]), ("blk.0.ffn_down.weight.lora_b", [64, 2]),
+    ] {
       #expect(file.tensors.first { $0.name == name }?.shape == shape, "\(name)")
     }
   }
@@ -33,7 +35,8 @@ import Testing
   /// llama.cpp multiplies with alpha / rank; a rank-stabilised adapter has to come out the same.
   @Test func theScaleIsTheAdaptersOwn() throws {
     let model = try Self.model("qwen2.5")
-    let adapter = Adapter.initial(for: model.description, rank: 4, alpha: 6, isRankStabilised: true, seed: 3)
+    let adapter = Adapter.initial(
+      for: model.description, rank: 4, alpha: 6, isRankStabilised: true, seed: 3)
     let file = try GGUFFile(
       bytes: Array(GGUFAdapter.data(adapter, of: model.description, name: "a")), name: "adapter")
     let alpha = try #require(file.metadata["adapter.lora.alpha"]?.doubleValue)

@@ -5,8 +5,8 @@ import ModelFormats
 import Models
 import Testing
 
-/// Runs of PyTorch and PEFT in float32, followed step by step. `TALLY_FIXTURES` names another folder
-/// of the same shape.
+/// Runs of PyTorch and PEFT in float32, followed step by step. `TALLY_FIXTURES` names another
+/// folder of the same shape.
 struct GoldenRun: Sendable, CustomTestStringConvertible {
   let folder: URL
 
@@ -139,7 +139,9 @@ func largestDifference(
     for step in 0..<truth.steps {
       let outcome = try trainer.step(batches[step % batches.count], truth.optimiser)
       #expect(abs(outcome.loss - truth.losses[step]) <= 1e-4, "step \(step)")
-      #expect(abs(outcome.gradientNorm - truth.grad_norms[step]) <= 1e-3 * truth.grad_norms[step], "step \(step)")
+      #expect(
+        abs(outcome.gradientNorm - truth.grad_norms[step]) <= 1e-3 * truth.grad_norms[step],
+        "step \(step)")
     }
     let final = largestDifference(trainer.adapter, try run.adapter("final"))
     print("\(run.testDescription): the final adapter within \(final)")

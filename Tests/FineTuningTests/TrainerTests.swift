@@ -11,7 +11,8 @@ import Testing
 @Suite struct TrainerTests {
   /// After a blank: a change of the model, as its larger siblings have it.
   static let families = [
-    "llama2", "llama3.1", "mistral", "qwen2.5", "qwen3", "gemma2", "gemma3", "gemma4", "gemma4 shared",
+    "llama2", "llama3.1", "mistral", "qwen2.5", "qwen3", "gemma2", "gemma3", "gemma4",
+    "gemma4 shared",
     "gemma4 values", "smollm2",
   ]
 
@@ -45,7 +46,8 @@ import Testing
   }
 
   /// Sequences of several lengths, one longer than a block of keys, some tokens not to be learnt.
-  static func batch(_ random: inout SeededRandom, lengths: [Int] = [9, 70, 2, 33]) -> TrainingBatch {
+  static func batch(_ random: inout SeededRandom, lengths: [Int] = [9, 70, 2, 33]) -> TrainingBatch
+  {
     TrainingBatch(
       sequences: lengths.map { length in
         let tokens = (0..<length).map { _ in Int32.random(in: 3..<200, using: &random) }
@@ -57,7 +59,8 @@ import Testing
   }
 
   /// An adapter that is not nothing: B has values, too.
-  static func adapter(_ model: FrozenModel, _ random: inout SeededRandom, rank: Int = 3) -> Adapter {
+  static func adapter(_ model: FrozenModel, _ random: inout SeededRandom, rank: Int = 3) -> Adapter
+  {
     var adapter = Adapter.initial(for: model.dense.description, rank: rank, alpha: 6, seed: 3)
     for site in adapter.sites {
       let count = adapter.pairs[site]?.b.count ?? 0
@@ -90,7 +93,8 @@ import Testing
     let truth = try Self.run(model, adapter, batch, Self.compute(.scalarSoftware))
     #expect(truth.0 != adapter)
     for variant in KernelSet.available where variant != .scalarSoftware {
-      let (result, outcomes) = try Self.run(model, adapter, batch, Self.compute(variant, threads: 3))
+      let (result, outcomes) = try Self.run(
+        model, adapter, batch, Self.compute(variant, threads: 3))
       #expect(result == truth.0 && outcomes == truth.1, "\(variant)")
     }
     for (rows, bytes) in [(1, 0), (40, 0), (80, 1 << 30), (1 << 20, 20_000), (1 << 20, 1 << 30)] {
@@ -109,14 +113,16 @@ import Testing
     let (adapter, batch) = (Self.adapter(model, &random), Self.batch(&random))
     let truth = try Self.run(model, adapter, batch, Self.compute(.scalarSoftware))
     for variant in KernelSet.available where variant != .scalarSoftware {
-      let (result, outcomes) = try Self.run(model, adapter, batch, Self.compute(variant, threads: 2))
+      let (result, outcomes) = try Self.run(
+        model, adapter, batch, Self.compute(variant, threads: 2))
       #expect(result == truth.0 && outcomes == truth.1, "\(variant)")
     }
     // Near the gradients of the exact transposes.
     let exact = try FrozenModel(
       Model(files.description, from: files.source, options: .init(weights: .float32)))
     let gradient = try Trainer(model, adapter, compute: Self.compute()).gradient(of: batch).gradient
-    let reference = try Trainer(exact, adapter, compute: Self.compute()).gradient(of: batch).gradient
+    let reference = try Trainer(exact, adapter, compute: Self.compute()).gradient(of: batch)
+      .gradient
     var difference = reference
     for site in reference.sites {
       guard let one = gradient.pairs[site], let other = reference.pairs[site] else { continue }
@@ -142,7 +148,9 @@ import Testing
       for site in adapter.sites {
         guard let pair = adapter.pairs[site], let own = gradient.pairs[site] else { continue }
         func draw(_ values: [Float], _ gradient: [Float]) -> [Float] {
-          let drawn = values.map { _ in site.kind == kind ? Float.random(in: -1...1, using: &random) : 0 }
+          let drawn = values.map { _ in
+            site.kind == kind ? Float.random(in: -1...1, using: &random) : 0
+          }
           for (value, slope) in zip(drawn, gradient) { along += Double(value) * Double(slope) }
           return drawn
         }
@@ -240,7 +248,8 @@ import Testing
 
   @Test func whatCannotBeLearntIsRefused() throws {
     let model = try FrozenModel(Self.model("llama2"))
-    let adapter = Adapter.initial(for: model.dense.description, rank: 2, alpha: 4, kinds: [.query], seed: 1)
+    let adapter = Adapter.initial(
+      for: model.dense.description, rank: 2, alpha: 4, kinds: [.query], seed: 1)
     let trainer = try Trainer(model, adapter, compute: Self.compute())
     func expect(_ error: TrainingError, _ sequences: [TrainingBatch.Sequence]) {
       #expect(throws: error) {

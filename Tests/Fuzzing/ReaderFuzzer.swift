@@ -10,8 +10,8 @@ private let probe: ReaderProbe = {
   return probe
 }()
 
-/// What libFuzzer calls with each input. An error that is not the reader's own ends the program, which
-/// libFuzzer reports with the input.
+/// What libFuzzer calls with each input. An error that is not the reader's own ends the program,
+/// which libFuzzer reports with the input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   let bytes = [UInt8](UnsafeBufferPointer(start: start, count: count))

@@ -5,13 +5,16 @@ import Models
 import TestSupport
 import Testing
 
-/// Published FP8 files of MiMo-V2.5 have queries, keys and values in one matrix that was cut for several
-/// processors before it was scaled.
+/// Published FP8 files of MiMo-V2.5 have queries, keys and values in one matrix that was cut for
+/// several processors before it was scaled.
 @Suite struct CutMatrixTests {
   /// The finite values of FP8 (E4M3) by their codes.
   private static func value(_ code: UInt8) -> Float {
     let (exponent, mantissa) = (Int(code >> 3 & 15), Float(code & 7))
-    let size = exponent == 0 ? mantissa / 512 : (1 + mantissa / 8) * Float(sign: .plus, exponent: exponent - 7, significand: 1)
+    let size =
+      exponent == 0
+      ? mantissa / 512
+      : (1 + mantissa / 8) * Float(sign: .plus, exponent: exponent - 7, significand: 1)
     return code & 0x80 == 0 ? size : -size
   }
 
@@ -30,9 +33,14 @@ import Testing
         }
         for (row, index) in rows.enumerated() {
           // Powers of two, so that BF16 can hold every product.
-          if row % 128 == 0 { scales.append(Float(sign: .plus, exponent: .random(in: -6 ... -4, using: &random), significand: 1)) }
+          if row % 128 == 0 {
+            scales.append(
+              Float(sign: .plus, exponent: .random(in: -6 ... -4, using: &random), significand: 1))
+          }
           for _ in 0..<inputs {
-            let code = UInt8.random(in: 0x30...0x40, using: &random) | (Bool.random(using: &random) ? 0x80 : 0)
+            let code =
+              UInt8.random(in: 0x30...0x40, using: &random)
+              | (Bool.random(using: &random) ? 0x80 : 0)
             codes.append(code)
             values[index].append(CutMatrixTests.value(code) * scales[scales.count - 1])
           }
@@ -52,12 +60,16 @@ import Testing
     var matrices: [String: Matrix] = [:]
     for name in files.source.tensorNames where name.hasSuffix("self_attn.q_proj.weight") {
       let layer = String(name.dropLast("q_proj.weight".count))
-      let outputs = try ["q", "k", "v"].map { try files.source.tensor("\(layer)\($0)_proj.weight").shape[0] }
+      let outputs = try ["q", "k", "v"].map {
+        try files.source.tensor("\(layer)\($0)_proj.weight").shape[0]
+      }
       matrices[layer] = Matrix(outputs, parts: parts, inputs: 64, &random)
     }
     for name in files.source.tensorNames {
       let layer = matrices.keys.first { name.hasPrefix($0) }
-      if let layer, ["q", "k", "v"].contains(where: { name == "\(layer)\($0)_proj.weight" }) { continue }
+      if let layer, ["q", "k", "v"].contains(where: { name == "\(layer)\($0)_proj.weight" }) {
+        continue
+      }
       let tensor = try files.source.tensor(name)
       var bytes = [UInt8](repeating: 0, count: tensor.byteCount)
       try bytes.withUnsafeMutableBytes { try files.source.read(name, offset: 0, into: $0) }
@@ -66,7 +78,8 @@ import Testing
     for (layer, matrix) in matrices {
       if isCut {
         try writer.add(
-          "\(layer)qkv_proj.weight", type: .float8E4M3, shape: [matrix.codes.count / 64, 64], bytes: matrix.codes)
+          "\(layer)qkv_proj.weight", type: .float8E4M3, shape: [matrix.codes.count / 64, 64],
+          bytes: matrix.codes)
         let scales = matrix.scales + [Float](repeating: 1, count: scaleRows)
         try writer.add("\(layer)qkv_proj.weight_scale_inv", shape: [scales.count, 1], scales)
       } else {
@@ -80,7 +93,8 @@ import Testing
     }
     try writer.write(to: place.url.appendingPathComponent("model.safetensors"))
     try FileManager.default.copyItem(
-      at: Self.fixture.appendingPathComponent("config.json"), to: place.url.appendingPathComponent("config.json"))
+      at: Self.fixture.appendingPathComponent("config.json"),
+      to: place.url.appendingPathComponent("config.json"))
     return place
   }
 

@@ -19,7 +19,8 @@ import Testing
   }
 
   func original(_ model: String) throws -> ModelDescription {
-    try ModelFiles(path: GoldenFolder.own.appendingPathComponent("models/\(model)").path).description
+    try ModelFiles(path: GoldenFolder.own.appendingPathComponent("models/\(model)").path)
+      .description
   }
 
   static let mimo = """
@@ -44,7 +45,8 @@ import Testing
   }
 
   @Test(arguments: [
-    (#""n_shared_experts": 1"#, "n_shared_experts"), (#""scoring_func": "softmax""#, "scoring_func"),
+    (#""n_shared_experts": 1"#, "n_shared_experts"),
+    (#""scoring_func": "softmax""#, "scoring_func"),
     (#""moe_layer_freq": [0, 2, 1, 1, 1, 1]"#, "moe_layer_freq"),
     (#""hybrid_layer_pattern": [0]"#, "hybrid_layer_pattern"),
   ])

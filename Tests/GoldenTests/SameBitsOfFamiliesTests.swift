@@ -4,8 +4,8 @@ import ModelFormats
 import Models
 import Testing
 
-/// Every model of the ground truth gives the same bits however it is cut, along its tokens and along
-/// its layers, and on every variant of the kernels.
+/// Every model of the ground truth gives the same bits however it is cut, along its tokens and
+/// along its layers, and on every variant of the kernels.
 @Suite struct SameBitsOfFamiliesTests {
   struct Case {
     let files: ModelFiles

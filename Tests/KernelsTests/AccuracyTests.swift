@@ -142,7 +142,8 @@ private func error(_ value: Float, _ truth: Double) -> Double {
     let c = Float(sign: .plus, exponent: exponent, significand: significand)
     let middle = c.ulp.exponent - 1
     // (1 + e)(1 - e) = 1 - e^2, far below the last bit of a double beside c.
-    let e = Float(sign: .plus, exponent: Int.random(in: -23 ... -12, using: &random), significand: 1)
+    let e = Float(
+      sign: .plus, exponent: Int.random(in: -23 ... -12, using: &random), significand: 1)
     let half = Int(middle) / 2
     let x = (1 + (random.chance(0.2) ? 0 : e)) * Float(sign: .plus, exponent: half, significand: 1)
     let y = (1 - e) * Float(sign: .plus, exponent: Int(middle) - half, significand: 1)

@@ -34,7 +34,8 @@ struct AttentionCase: Sendable {
     AttentionCase(
       heads: 6, keyValueHeads: 3, keyDimension: 192, valueDimension: 128, positions: 90, window: 80,
       element: .f32, cap: 0.5, hasSinks: true),
-    AttentionCase(heads: 4, keyValueHeads: 2, keyDimension: 256, valueDimension: 256, positions: 67),
+    AttentionCase(
+      heads: 4, keyValueHeads: 2, keyDimension: 256, valueDimension: 256, positions: 67),
   ]
 
   /// A case with the sizes that models have, or odd ones.
@@ -45,7 +46,9 @@ struct AttentionCase: Sendable {
         ? dimensions[Int.random(in: 0..<dimensions.count, using: &random)]
         : Int.random(in: 1...256, using: &random)
     }
-    let (heads, group) = (Int.random(in: 1...3, using: &random), Int.random(in: 1...9, using: &random))
+    let (heads, group) = (
+      Int.random(in: 1...3, using: &random), Int.random(in: 1...9, using: &random)
+    )
     let positions = Int.random(in: 1...150, using: &random)
     return AttentionCase(
       heads: heads * group, keyValueHeads: heads, keyDimension: dimension(&random),

@@ -52,7 +52,9 @@ import Testing
   @Test(arguments: [Draw.ordinary, .extreme]) func sumsGiveTheReferenceBits(_ draw: Draw) throws {
     for seed in testSeeds(3) {
       var random = SeededRandom(seed: seed)
-      for (rows, columns, tokens) in [(1, 1, 1), (8, 100, 300), (13, 33, 257), (30, 64, 512), (3, 15, 0)] {
+      for (rows, columns, tokens) in [
+        (1, 1, 1), (8, 100, 300), (13, 33, 257), (30, 64, 512), (3, 15, 0),
+      ] {
         let (v, x, y) = (
           random.matrix(tokens + 2, rows, draw), random.matrix(tokens + 2, columns, draw),
           random.matrix(rows, columns, draw)
@@ -101,8 +103,10 @@ import Testing
     }
 
     static let all = [
-      AttentionCase(), AttentionCase(heads: 3, keyValueHeads: 1, keyDimension: 24, valueDimension: 8),
-      AttentionCase(window: 3), AttentionCase(cap: 1.5), AttentionCase(window: 7, cap: 2, lengths: [33]),
+      AttentionCase(),
+      AttentionCase(heads: 3, keyValueHeads: 1, keyDimension: 24, valueDimension: 8),
+      AttentionCase(window: 3), AttentionCase(cap: 1.5),
+      AttentionCase(window: 7, cap: 2, lengths: [33]),
       AttentionCase(heads: 2, keyValueHeads: 2, lengths: [300, 3]),
       AttentionCase(heads: 2, keyValueHeads: 1, keyDimension: 20, window: 290, lengths: [600]),
       AttentionCase(heads: 2, keyValueHeads: 1, window: 10, lengths: [520]),
@@ -172,7 +176,9 @@ import Testing
     }
   }
 
-  @Test(arguments: AttentionCase.all) func attentionGivesTheReferenceBits(_ one: AttentionCase) throws {
+  @Test(arguments: AttentionCase.all) func attentionGivesTheReferenceBits(_ one: AttentionCase)
+    throws
+  {
     var random = SeededRandom(seed: 9)
     let inputs = one.inputs(&random)
     let truth = try one.gradients(inputs, reference())
@@ -193,7 +199,9 @@ import Testing
   // MARK: Finite differences
 
   /// The derivative of `f` by one of `x`'s numbers.
-  static func derivative(_ x: [[[Double]]], _ place: (Int, Int, Int), _ f: ([[[Double]]]) -> Double) -> Double {
+  static func derivative(_ x: [[[Double]]], _ place: (Int, Int, Int), _ f: ([[[Double]]]) -> Double)
+    -> Double
+  {
     let step = 1e-5
     var (high, low) = (x, x)
     high[place.0][place.1][place.2] += step
@@ -201,7 +209,9 @@ import Testing
     return (f(high) - f(low)) / (2 * step)
   }
 
-  static func doubles(_ x: [[[Float]]]) -> [[[Double]]] { x.map { $0.map { $0.map { Double($0) } } } }
+  static func doubles(_ x: [[[Float]]]) -> [[[Double]]] {
+    x.map { $0.map { $0.map { Double($0) } } }
+  }
 
   /// Compares `count` numbers of each gradient, drawn by `random`.
   static func expectDerivatives(
@@ -222,7 +232,9 @@ import Testing
     }
   }
 
-  @Test(arguments: AttentionCase.all) func attentionGradientsAreDerivatives(_ one: AttentionCase) throws {
+  @Test(arguments: AttentionCase.all) func attentionGradientsAreDerivatives(_ one: AttentionCase)
+    throws
+  {
     var random = SeededRandom(seed: 21)
     var small = one
     // Double arithmetic over long sequences takes its time: the bits above say the rest.
@@ -234,20 +246,28 @@ import Testing
 
   @Test func rowGradientsAreDerivatives() throws {
     var random = SeededRandom(seed: 4)
-    let x = [random.matrix(3, 20, .ordinary), random.matrix(3, 20, .ordinary), random.matrix(3, 20, .ordinary)]
+    let x = [
+      random.matrix(3, 20, .ordinary), random.matrix(3, 20, .ordinary),
+      random.matrix(3, 20, .ordinary),
+    ]
     let compute = try reference()
     let tensors = try x.map { try Tensor($0) }
     let (first, second) = (try Tensor(rows: 0, columns: 20), try Tensor(rows: 0, columns: 20))
     func sum(_ x: [[[Double]]], _ f: (Double, Double) -> Double) -> Double {
       var total = 0.0
       for row in 0..<3 {
-        for column in 0..<20 { total += f(x[0][row][column], x[1][row][column]) * x[2][row][column] }
+        for column in 0..<20 {
+          total += f(x[0][row][column], x[1][row][column]) * x[2][row][column]
+        }
       }
       return total
     }
     let functions: [(GatedActivation, (Double) -> Double)] = [
       (.silu, { $0 / (1 + exp(-$0)) }),
-      (.geluTanh, { 0.5 * $0 * (1 + tanh((2 / Double.pi).squareRoot() * ($0 + 0.044715 * $0 * $0 * $0))) }),
+      (
+        .geluTanh,
+        { 0.5 * $0 * (1 + tanh((2 / Double.pi).squareRoot() * ($0 + 0.044715 * $0 * $0 * $0))) }
+      ),
       (.gelu, { 0.5 * $0 * (1 + erf($0 / 2.0.squareRoot())) }), (.sigmoid, { 1 / (1 + exp(-$0)) }),
     ]
     #expect(functions.count == GatedActivation.allCases.count)
@@ -309,7 +329,8 @@ import Testing
       let rows = try Tensor(x)
       let positions: [Int32] = [0, 3, 8, 5]
       let compute = try reference()
-      compute.rope(rows, dimension: 12, positions: positions, table: table, interleaved: interleaved)
+      compute.rope(
+        rows, dimension: 12, positions: positions, table: table, interleaved: interleaved)
       compute.rope(
         rows, dimension: 12, positions: positions, table: table.inverted, interleaved: interleaved)
       for (row, original) in zip(rows.values, x) {
@@ -331,7 +352,8 @@ import Testing
         try compute.matmul(input, weights, into: output)
         return output.values
       }
-      let byRows = try product(panels.rows(of: matrix, rows: 1..<rows, columns: 0..<columns, compute))
+      let byRows = try product(
+        panels.rows(of: matrix, rows: 1..<rows, columns: 0..<columns, compute))
       let byColumns = try product(
         panels.columns(of: matrix, rows: 0..<rows, columns: 0..<columns, compute))
       for (index, input) in x.enumerated() {
@@ -354,7 +376,10 @@ import Testing
     let parameters = try Tensor(start)
     let zeros = start.map { $0.map { _ in Float(0) } }
     let (first, second) = (try Tensor(zeros), try Tensor(zeros))
-    var (p, m, v) = (start.map { $0.map { Double($0) } }, zeros.map { $0.map { Double($0) } }, zeros.map { $0.map { Double($0) } })
+    var (p, m, v) = (
+      start.map { $0.map { Double($0) } }, zeros.map { $0.map { Double($0) } },
+      zeros.map { $0.map { Double($0) } }
+    )
     let compute = try reference()
     for number in 1...5 {
       let g = random.matrix(2, 21, .ordinary)

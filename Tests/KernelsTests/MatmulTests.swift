@@ -186,7 +186,9 @@ struct Shape: Sendable, CustomStringConvertible {
           let columns = part.1 * inputs..<(part.1 + 1) * inputs
           let alone = try Tensor(rows: 0, columns: outputs)
           try compute.matmul(try Tensor(x[part.0].map { Array($0[columns]) }), weights, into: alone)
-          let wanted = alone.values.map { Array($0[part.2.lowerBound * 16..<part.2.upperBound * 16]) }
+          let wanted = alone.values.map {
+            Array($0[part.2.lowerBound * 16..<part.2.upperBound * 16])
+          }
           let found = part.0.map { Array(output[$0][16..<16 + part.2.count * 16]) }
           #expect(sameBits(wanted, found), "\(variant), \(threads) threads, rows \(part.0)")
         }

@@ -51,7 +51,8 @@ extension SeededRandom {
         for value in values(4, draw) {
           withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes += $0.dropFirst() }
         }
-      case .f8E4M3: bytes.append(UInt8.random(in: 0..<0x7f, using: &self) | (chance(0.5) ? 0x80 : 0))
+      case .f8E4M3:
+        bytes.append(UInt8.random(in: 0..<0x7f, using: &self) | (chance(0.5) ? 0x80 : 0))
       default: bytes += quantisedBlock(type)
       }
     }

@@ -138,13 +138,20 @@ import Testing
     #expect(BlockScales.blockRows(outputs: 410, period: 130) == 7)
     let scales = try BlockScales(
       outputs: 410, inputs: 1, values: [1, 2, 3, 4, 5, 6, 7], period: 130)
-    for (row, factor) in [(0, 1), (127, 1), (128, 2), (129, 2), (130, 3), (259, 4), (260, 5), (389, 6), (390, 7), (409, 7)] {
+    for (row, factor) in [
+      (0, 1), (127, 1), (128, 2), (129, 2), (130, 3), (259, 4), (260, 5), (389, 6), (390, 7),
+      (409, 7),
+    ] {
       var values: [Float] = [1]
       try scales.apply(toRow: row, &values)
       #expect(values == [Float(factor)], "row \(row)")
     }
-    #expect(throws: KernelError.self) { try BlockScales(outputs: 4, inputs: 1, values: [1], period: 0) }
-    #expect(throws: KernelError.self) { try BlockScales(outputs: 4, inputs: 1, values: [1], period: 3) }
+    #expect(throws: KernelError.self) {
+      try BlockScales(outputs: 4, inputs: 1, values: [1], period: 0)
+    }
+    #expect(throws: KernelError.self) {
+      try BlockScales(outputs: 4, inputs: 1, values: [1], period: 3)
+    }
   }
 
   @Test func streamedRowsEqualWholeOnes() throws {

@@ -102,7 +102,8 @@ private func yieldThread() { sched_yield() }
     #expect(speed.operationsPerSecond > 1e6)
     #expect(speed.description.hasPrefix("kernels portable, 2 threads: "))
     #expect(speed.description.contains(" Gop/s"))
-    let figure = MachineSpeed(variant: .avx512VNNI, threads: 1, operationsPerSecond: 1_230_400_000_000)
+    let figure = MachineSpeed(
+      variant: .avx512VNNI, threads: 1, operationsPerSecond: 1_230_400_000_000)
     #expect(figure.description == "kernels avx512-vnni, 1 thread: 1,230 Gop/s")
     let slow = MachineSpeed(variant: .avx2, threads: 3, operationsPerSecond: 1_250_000_000)
     #expect(slow.description == "kernels avx2, 3 threads: 1.3 Gop/s")

@@ -8,8 +8,8 @@ import Testing
 
   @Test func readsEveryKindOfValue() throws {
     let value = try parse(
-      #" {"a":[1,-2.5e3,true,false,null,"x\u00e9\ud83d\ude00\n\/"],"b":{},"c":9223372036854775807} "#
-    )
+      #" {"a":[1,-2.5e3,true,false,null,"x\u00e9\ud83d\ude00\n\/"],"b":{},"#
+        + #""c":9223372036854775807} "#)
     #expect(
       value["a"]?.arrayValue == [
         .int(1), .double(-2500), .bool(true), .bool(false), .null, .string("xé😀\n/"),

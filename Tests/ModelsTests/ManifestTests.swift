@@ -124,13 +124,15 @@ import Testing
   @Test func aManifestSaysWhoseWeightsItNames() throws {
     let (test, store) = (TestModel.make(), ChunkStore())
     func make(_ provenance: ModelProvenance?) throws -> ModelManifest {
-      try ModelManifest.make(test.description, from: test.source, provenance: provenance) { _, bytes in
+      try ModelManifest.make(test.description, from: test.source, provenance: provenance) {
+        _, bytes in
         store.keep(bytes)
       }
     }
     let digest = String(repeating: "0a", count: 32)
     let provenance = ModelProvenance(
-      source: "hf:a/b@c", licence: "mit", licenceText: "text", licenceLink: "l", baseModels: ["d"], rounding: "q4_k",
+      source: "hf:a/b@c", licence: "mit", licenceText: "text", licenceLink: "l", baseModels: ["d"],
+      rounding: "q4_k",
       files: [.init(name: "f", bytes: 7, sha256: digest)])
     let made = try make(provenance)
     let read = try ModelManifest(json: made.canonicalJSON(), name: "manifest.json")

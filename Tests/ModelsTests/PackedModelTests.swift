@@ -86,7 +86,8 @@ import Testing
     #expect(size == planned)
   }
 
-  /// A file wider than what went into it takes no more memory, and gives the bits of its own values.
+  /// A file wider than what went into it takes no more memory, and gives the bits of its own
+  /// values.
   @Test(arguments: [ElementType.bfloat16, .float16])
   func float32WeightsAreHeldAsNarrowlyAsTheyCanBe(_ type: ElementType) throws {
     let narrow = TestModel.make(matrices: type, tied: false)

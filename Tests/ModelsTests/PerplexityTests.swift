@@ -17,7 +17,8 @@ import Testing
     }
   }
 
-  @Test(arguments: [(context: 4, length: 18), (9, 100), (64, 150), (300, 650)], [nil, 7] as [Int32?])
+  @Test(
+    arguments: [(context: 4, length: 18), (9, 100), (64, 150), (300, 650)], [nil, 7] as [Int32?])
   func isTheMeanOverSecondHalves(
     size: (context: Int, length: Int), beginning: Int32?
   ) throws {

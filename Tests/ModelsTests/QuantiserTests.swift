@@ -30,7 +30,8 @@ import Testing
   func normal(_ count: Int, seed: UInt64, scale: Float, offset: Float = 0) -> [Float] {
     var random = SplitMix64(state: seed)
     return (0..<count).map { _ in
-      offset + scale * ((0..<12).reduce(Float(-6)) { sum, _ in sum + Float.random(in: 0..<1, using: &random) })
+      offset + scale
+        * ((0..<12).reduce(Float(-6)) { sum, _ in sum + Float.random(in: 0..<1, using: &random) })
     }
   }
 
@@ -84,7 +85,8 @@ import Testing
     for start in stride(from: 0, to: count, by: pieces) {
       try bytes.withUnsafeMutableBytes { bytes in
         try source.read(
-          name, offset: start, into: UnsafeMutableRawBufferPointer(rebasing: bytes[start..<min(start + pieces, count)]))
+          name, offset: start,
+          into: UnsafeMutableRawBufferPointer(rebasing: bytes[start..<min(start + pieces, count)]))
       }
     }
     return bytes
@@ -100,7 +102,9 @@ import Testing
       #expect(before.shape == after.shape)
       guard tensor.shape.count == 2 else {
         #expect(after == before)
-        #expect(try bytes(source, tensor.name, pieces: 64) == bytes(model.source, tensor.name, pieces: 64))
+        #expect(
+          try bytes(source, tensor.name, pieces: 64) == bytes(model.source, tensor.name, pieces: 64)
+        )
         continue
       }
       let isEmbedding = tensor.shape[0] == 83
@@ -128,7 +132,10 @@ import Testing
     let exact = try logits(model.source)
     let spread = (exact.reduce(0) { $0 + $1 * $1 } / Float(exact.count)).squareRoot()
     for (type, bound) in [(RoundedFormat.q8_0, Float(0.05)), (.q4_0, 0.5)] {
-      let error = (zip(exact, try logits(rounded(model, type))).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+      let error =
+        (zip(exact, try logits(rounded(model, type))).reduce(0) {
+          $0 + ($1.0 - $1.1) * ($1.0 - $1.1)
+        }
         / Float(exact.count)).squareRoot()
       #expect(error < bound * spread, "\(type) \(error / spread)")
       #expect(error > 0)
@@ -146,7 +153,8 @@ import Testing
     let old = try #require(entries["0.query"])
     entries["0.query"] = .init(
       type: old.type, shape: old.shape, bytes: Array(old.bytes.dropLast(4)) + [0, 0, 0xc0, 0x7f])
-    let source = try QuantisedTensorSource(MemoryTensorSource(entries), model.description, to: .q8_0)
+    let source = try QuantisedTensorSource(
+      MemoryTensorSource(entries), model.description, to: .q8_0)
     #expect(throws: FormatError.self) { try bytes(source, "0.query", pieces: 1 << 20) }
   }
 }

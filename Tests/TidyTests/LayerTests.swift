@@ -32,7 +32,9 @@ private let layers = [
   Layer(
     name: "TrainingData", folder: "Sources/TrainingData/",
     mayImport: engine.union(["FineTuning", "Tokenizers"])),
-  Layer(name: "Execution", folder: "Sources/Execution/", mayImport: engine.union(wire).union(["FineTuning"])),
+  Layer(
+    name: "Execution", folder: "Sources/Execution/",
+    mayImport: engine.union(wire).union(["FineTuning"])),
   Layer(name: "CoordinatorCore", folder: "Coordinator/Core/", mayImport: ["WireProtocol"]),
   Layer(
     name: "CoordinatorStore", folder: "Coordinator/Store/",
@@ -126,7 +128,8 @@ struct LayerTests {
       for (number, line) in try tree.code(path).enumerated() {
         guard let match = line.firstMatch(of: /^\s*#\s*include\s*<(.+)>/) else { continue }
         #expect(
-          allowed.contains(String(match.1)), "\(path):\(number + 1): kernels do not use <\(match.1)>")
+          allowed.contains(String(match.1)),
+          "\(path):\(number + 1): kernels do not use <\(match.1)>")
       }
     }
   }

@@ -20,13 +20,18 @@ struct PurityTests {
     }
   }
 
-  @Test("pure cores use no file, network, clock, randomness, thread or lock", arguments: pureFolders)
+  @Test(
+    "pure cores use no file, network, clock, randomness, thread or lock", arguments: pureFolders)
   func names(folder: String) throws {
     let impure = [
-      "Date()", "Date.now", ".now()", "ContinuousClock", "SuspendingClock", "DispatchTime", "clock_gettime",
-      "ProcessInfo", "FileManager", "FileHandle", "contentsOf:", "write(to", "URLSession", "Process(",
-      "UUID()", ".random(", ".randomElement", ".shuffled()", "SystemRandomNumberGenerator", "Task {",
-      "Task.", "Task(", "Thread(", "Thread.", "pthread", "DispatchQueue", "Mutex", "NSLock", "print(",
+      "Date()", "Date.now", ".now()", "ContinuousClock", "SuspendingClock", "DispatchTime",
+      "clock_gettime",
+      "ProcessInfo", "FileManager", "FileHandle", "contentsOf:", "write(to", "URLSession",
+      "Process(",
+      "UUID()", ".random(", ".randomElement", ".shuffled()", "SystemRandomNumberGenerator",
+      "Task {",
+      "Task.", "Task(", "Thread(", "Thread.", "pthread", "DispatchQueue", "Mutex", "NSLock",
+      "print(",
       "getenv",
     ]
     for path in tree.files(in: folder, "swift") {
@@ -41,7 +46,9 @@ struct PurityTests {
   @Test("the engine's results depend on no clock and no system randomness")
   func engine() throws {
     let impure = ["Date()", "Date.now", "UUID()", ".random(", "SystemRandomNumberGenerator"]
-    for folder in ["Sources/Kernels/", "Sources/Models/", "Sources/Execution/", "Sources/Tokenizers/"] {
+    for folder in [
+      "Sources/Kernels/", "Sources/Models/", "Sources/Execution/", "Sources/Tokenizers/",
+    ] {
       for path in tree.files(in: folder, "swift") {
         for (number, line) in try tree.code(path).enumerated() {
           for word in impure where line.contains(word) {

@@ -25,7 +25,8 @@ struct TreeTests {
   @Test("no file is larger than a megabyte")
   func sizes() throws {
     for path in tree.paths {
-      let size = try tree.root.appending(path: path).resourceValues(forKeys: [.fileSizeKey]).fileSize
+      let size = try tree.root.appending(path: path).resourceValues(forKeys: [.fileSizeKey])
+        .fileSize
       #expect((size ?? 0) <= 1_000_000, "\(path) has \(size ?? 0) bytes")
     }
   }
@@ -91,7 +92,8 @@ struct TreeTests {
       for line in try tree.code(path) {
         if line.contains(#/^(package |public )?protocol /#) { isInside = true }
         if line.hasPrefix("}") { isInside = false }
-        guard isInside, let match = line.firstMatch(of: #/^  (?:mutating |static )?func (\w+)/#) else {
+        guard isInside, let match = line.firstMatch(of: #/^  (?:mutating |static )?func (\w+)/#)
+        else {
           continue
         }
         names.insert(String(match.1))

@@ -131,7 +131,10 @@ import Tokenizers
     "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
     "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
     "{% set big = 3 ** 2500 %}{% for i in range(99999) %}{% set x = big // 7 %}{% endfor %}",
-    "{% set ns = namespace(a=[]) %}{% for i in range(99) %}{% set ns.a = [ns.a, ns.a] %}{% endfor %}",
+    """
+    {% set ns = namespace(a=[]) %}{% for i in range(99) %}{% set ns.a = [ns.a, ns.a] %}\
+    {% endfor %}
+    """,
     "{% set s = 'x' * 30000000 %}{% for i in range(99999) %}{{ (s | upper)[0] }}{% endfor %}",
   ])
   func stepsAreBounded(source: String) {
@@ -194,9 +197,12 @@ import Tokenizers
     }
     try ChatTemplate(
       source: """
-        {% macro m(f) %}{{ f() }}{{ caller() }}{{ varargs }}{% endmacro %}{% set ns = namespace(g=m) %}
-        {% for a, b in x.items() recursive %}{{ loop(b) }}{{ loop.cycle(1, 2) }}{% endfor %}{{ ns.g(1) }}
-        {% if make is defined %}{{ make() }}{% endif %}{% set ns.h = m %}{{ ns.h() }}{{ {'k': m}.k() }}
+        {% macro m(f) %}{{ f() }}{{ caller() }}{{ varargs }}{% endmacro %}\
+        {% set ns = namespace(g=m) %}
+        {% for a, b in x.items() recursive %}{{ loop(b) }}{{ loop.cycle(1, 2) }}{% endfor %}\
+        {{ ns.g(1) }}
+        {% if make is defined %}{{ make() }}{% endif %}{% set ns.h = m %}{{ ns.h() }}\
+        {{ {'k': m}.k() }}
         {{ x.append(1) if x }}{{ raise_exception('a') if strftime_now is defined }}
         """
     ).checkNames()

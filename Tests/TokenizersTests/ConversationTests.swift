@@ -16,25 +16,26 @@ import Tokenizers
     <{{ m.role }}>{{ m.content if m.content is string else '' }}{% endif %}{% endfor %}
     """
   private static let namesDeveloper = """
-    {% for m in messages %}<{{ 'boss' if m.role == 'developer' else m.role }}>{{ m.content }}{% endfor %}
+    {% for m in messages %}<{{ 'boss' if m.role == 'developer' else m.role }}>{{ m.content }}\
+    {% endfor %}
     """
   /// As Gemma 4's: the text of each part, trimmed.
   private static let takesParts = """
     {% for m in messages %}<{{ m.role }}>{% if m.content is string %}{{ m.content | trim }}\
-    {% else %}{% for part in m.content %}{% if part.type == 'text' %}{{ part.text | trim }}{% endif %}\
-    {% endfor %}{% endif %}{% endfor %}
+    {% else %}{% for part in m.content %}{% if part.type == 'text' %}{{ part.text | trim }}\
+    {% endif %}{% endfor %}{% endif %}{% endfor %}
     """
   /// Parts in a macro, as Qwen 3.5's.
   private static let macro = """
     {% macro words(content) %}{% if content is string %}{{ content }}{% else %}\
-    {% for item in content %}{% if 'text' in item %}{{ item.text }}{% endif %}{% endfor %}{% endif %}\
-    {% endmacro %}{% for m in messages %}<{{ m.role }}>{{ words(m.content) }}{% endfor %}
+    {% for item in content %}{% if 'text' in item %}{{ item.text }}{% endif %}{% endfor %}\
+    {% endif %}{% endmacro %}{% for m in messages %}<{{ m.role }}>{{ words(m.content) }}{% endfor %}
     """
   /// Parts of users, but of a system message the first alone, as Gemma 3's.
   private static let firstPart = """
-    {% if messages[0].role == 'system' %}{% if messages[0].content is string %}({{ messages[0].content }})\
-    {% else %}({{ messages[0].content[0].text }}){% endif %}{% set rest = messages[1:] %}\
-    {% else %}{% set rest = messages %}{% endif %}\
+    {% if messages[0].role == 'system' %}{% if messages[0].content is string %}\
+    ({{ messages[0].content }}){% else %}({{ messages[0].content[0].text }}){% endif %}\
+    {% set rest = messages[1:] %}{% else %}{% set rest = messages %}{% endif %}\
     {% for m in rest %}<{{ m.role }}>{% if m.content is string %}{{ m.content }}{% else %}\
     {% for p in m.content %}{{ p['text'] }}{% endfor %}{% endif %}{% endfor %}
     """
@@ -99,8 +100,8 @@ import Tokenizers
     // As Mistral's: a system message goes before the last user's turn, if that ends the
     // conversation.
     let last = """
-      {% if messages[0].role == 'system' %}{% set s = messages[0].content %}{% set rest = messages[1:] %}\
-      {% else %}{% set rest = messages %}{% endif %}\
+      {% if messages[0].role == 'system' %}{% set s = messages[0].content %}\
+      {% set rest = messages[1:] %}{% else %}{% set rest = messages %}{% endif %}\
       {% for m in rest %}{% if loop.last and m.role == 'user' and s is defined %}{{ s }}{% endif %}\
       [{{ m.content }}]{% endfor %}
       """
@@ -136,7 +137,8 @@ import Tokenizers
   @Test func reasoningIsHandedOverUnderBothNames() throws {
     let message = ChatTemplate.message(role: "assistant", content: "a", reasoning: "why")
     let source =
-      "{% for m in messages %}{{ m.reasoning }} {{ m.reasoning_content }} {{ m.content }}{% endfor %}"
+      "{% for m in messages %}{{ m.reasoning }} {{ m.reasoning_content }} {{ m.content }}"
+      + "{% endfor %}"
     let rendered = try renderer(source).render([message], addGenerationPrompt: false)
     #expect(rendered == RenderedConversation(text: "why why a", ignored: []))
   }

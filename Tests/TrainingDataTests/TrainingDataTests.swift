@@ -51,7 +51,10 @@ import TrainingData
 
   @Test func theAssistantsTurnsAreLearnt() throws {
     let line = #"""
-      {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}, {"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Nobody", "weight": 0}, {"role": "user", "content": [{"type": "text", "text": "Again"}]}, {"role": "assistant", "content": "Me.", "name": null}]}
+      {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": \#
+      "Hi"}, {"role": "assistant", "content": "Hello!"}, {"role": "user", "content": "Who?"}, \#
+      {"role": "assistant", "content": "Nobody", "weight": 0}, {"role": "user", "content": \#
+      [{"type": "text", "text": "Again"}]}, {"role": "assistant", "content": "Me.", "name": null}]}
       """#
     let dataset = try Self.dataset(line, Self.encoder())
     #expect(dataset.errors == [])
@@ -74,14 +77,19 @@ import TrainingData
     let encoder = try ExampleEncoder(
       bundle, limit: 500, clock: TemplateClock(year: 2026, month: 1, day: 2))
     let dataset = Self.dataset(
-      #"{"messages": [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": " Paris, of course"}, {"role": "user", "content": "When?"}, {"role": "assistant", "content": "Now"}]}"#,
+      #"{"messages": [{"role": "user", "content": "Where?"}, {"role": "assistant", "#
+        + #""content": " Paris, of course"}, {"role": "user", "content": "When?"}, "#
+        + #"{"role": "assistant", "content": "Now"}]}"#,
       encoder)
     let sequence = try #require(dataset.sequences.first, "\(dataset.errors)")
-    let text = "<|im_start|>user\nWhere?<|im_end|>\n<|im_start|>assistant\n Paris, of course<|im_end|>\n"
+    let text =
+      "<|im_start|>user\nWhere?<|im_end|>\n<|im_start|>assistant\n Paris, of course<|im_end|>\n"
       + "<|im_start|>user\nWhen?<|im_end|>\n<|im_start|>assistant\nNow<|im_end|>\n"
     #expect(try sequence.tokens == bundle.tokenizer.encode(text, addSpecialTokens: false))
-    let learnt = zip(sequence.tokens, sequence.labels).filter { $1 != TrainingBatch.ignored }.map(\.0)
-    let asked = zip(sequence.tokens, sequence.labels).filter { $1 == TrainingBatch.ignored }.map(\.0)
+    let learnt = zip(sequence.tokens, sequence.labels)
+      .filter { $1 != TrainingBatch.ignored }.map(\.0)
+    let asked = zip(sequence.tokens, sequence.labels)
+      .filter { $1 == TrainingBatch.ignored }.map(\.0)
     let (one, other) = (
       try bundle.tokenizer.decode(learnt, skipSpecialTokens: false),
       try bundle.tokenizer.decode(asked, skipSpecialTokens: false)
@@ -109,7 +117,8 @@ import TrainingData
     #expect(dataset.sequences.map(\.tokens.count).max() == 20)
     #expect(dataset.shortened == 1 && dataset.errors == [])
     let late = try Self.dataset(
-      #"{"messages": [{"role": "user", "content": "\#(words)"}, {"role": "assistant", "content": "x"}]}"#,
+      #"{"messages": [{"role": "user", "content": "\#(words)"}, {"role": "assistant", "#
+        + #""content": "x"}]}"#,
       Self.encoder(limit: 20))
     #expect(late.errors.first?.description.contains("line 1: nothing to learn is within") == true)
   }
@@ -124,18 +133,38 @@ import TrainingData
     (#"{"messages": [{"role": "tool", "content": "a"}]}"#, "\"role\" is \"tool\""),
     (#"{"messages": [{"role": "user"}]}"#, "\"content\" is missing"),
     (#"{"messages": [{"role": "user", "content": 1}]}"#, "\"content\" is no text"),
-    (#"{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}"#, "a part that is no text"),
-    (#"{"messages": [{"role": "user", "content": "a", "weight": 1}]}"#, "\"weight\" is 0 or 1"),
-    (#"{"messages": [{"role": "assistant", "content": "a", "weight": 2}]}"#, "\"weight\" is 0 or 1"),
-    (#"{"messages": [{"role": "assistant", "content": "a", "tool_calls": [{}]}]}"#, "\"tool_calls\" is not known"),
-    (#"{"messages": [{"role": "user", "content": "a", "reasoning": "b"}]}"#, "\"reasoning\" is not known"),
-    (#"{"messages": [{"role": "assistant", "content": "a", "reasoning": 1}]}"#, "\"reasoning\" is no text"),
     (
-      #"{"messages": [{"role": "assistant", "content": "a", "reasoning": "b", "reasoning_content": "c"}]}"#,
+      #"{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}"#,
+      "a part that is no text"
+    ),
+    (#"{"messages": [{"role": "user", "content": "a", "weight": 1}]}"#, "\"weight\" is 0 or 1"),
+    (
+      #"{"messages": [{"role": "assistant", "content": "a", "weight": 2}]}"#, "\"weight\" is 0 or 1"
+    ),
+    (
+      #"{"messages": [{"role": "assistant", "content": "a", "tool_calls": [{}]}]}"#,
+      "\"tool_calls\" is not known"
+    ),
+    (
+      #"{"messages": [{"role": "user", "content": "a", "reasoning": "b"}]}"#,
+      "\"reasoning\" is not known"
+    ),
+    (
+      #"{"messages": [{"role": "assistant", "content": "a", "reasoning": 1}]}"#,
+      "\"reasoning\" is no text"
+    ),
+    (
+      """
+      {"messages": [{"role": "assistant", "content": "a", "reasoning": "b", \
+      "reasoning_content": "c"}]}
+      """,
       "\"reasoning_content\" contradicts \"reasoning\""
     ),
     (#"{"messages": [{"role": "user", "content": "a"}]}"#, "no message of the assistant"),
-    (#"{"messages": [{"role": "assistant", "content": "a", "weight": 0}]}"#, "no message of the assistant"),
+    (
+      #"{"messages": [{"role": "assistant", "content": "a", "weight": 0}]}"#,
+      "no message of the assistant"
+    ),
   ])
   func wrongLinesAreNamed(_ line: String, _ reason: String) throws {
     let encoder = try Self.encoder()
@@ -149,7 +178,8 @@ import TrainingData
   }
 
   @Test func nothingIsNoDataset() throws {
-    #expect(try Self.dataset("\n \n", Self.encoder()).errors.first?.description == "there is no example")
+    #expect(
+      try Self.dataset("\n \n", Self.encoder()).errors.first?.description == "there is no example")
   }
 
   /// An answer as servers give it is an example as it is.
@@ -157,7 +187,8 @@ import TrainingData
     func example(_ members: String) throws -> TrainingExample {
       try TrainingExample(
         line: Array(
-          #"{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant"\#(members)}]}"#.utf8),
+          #"{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant"\#(members)}]}"#
+            .utf8),
         number: 1)
     }
     let plain = try example(#", "content": "Hello!""#)
@@ -167,7 +198,8 @@ import TrainingData
     ] {
       #expect(try example(#", "content": "Hello!""# + members) == plain, "\(members)")
     }
-    let thought = try example(#", "content": "Hello!", "reasoning": "hm", "reasoning_content": "hm""#)
+    let thought = try example(
+      #", "content": "Hello!", "reasoning": "hm", "reasoning_content": "hm""#)
     #expect(
       thought
         == .chat([
@@ -181,13 +213,15 @@ import TrainingData
     let template = """
       {%- for message in messages -%}
       {{ '<|im_start|>' + message['role'] + '\\n' }}
-      {%- if message.reasoning_content %}{{ '<think>' + message.reasoning_content + '</think>' }}{% endif -%}
+      {%- if message.reasoning_content %}{{ '<think>' + message.reasoning_content + '</think>' }}\
+      {% endif -%}
       {{ message['content'] + '<|im_end|>' + '\\n' }}
       {%- endfor -%}
       {%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}
       """
     let dataset = try Self.dataset(
-      #"{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho", "reasoning": "hm"}]}"#,
+      #"{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho", "#
+        + #""reasoning": "hm"}]}"#,
       Self.encoder(template: template))
     #expect(dataset.errors == [])
     #expect(

@@ -33,7 +33,8 @@ struct FineTuningPlanTests {
       var seen: [Int] = []
       for round in 0..<plan.rounds {
         let sizes = (0..<plan.shards).map { plan.batches(round: round, shard: $0).count }
-        #expect((sizes.max() ?? 0) - (sizes.min() ?? 0) <= 1 && (sizes.max() ?? 0) <= plan.localSteps)
+        #expect(
+          (sizes.max() ?? 0) - (sizes.min() ?? 0) <= 1 && (sizes.max() ?? 0) <= plan.localSteps)
         seen += (0..<plan.shards).flatMap { plan.batches(round: round, shard: $0) }
       }
       #expect(seen == Array(0..<plan.batches), "\(plan)")
@@ -60,11 +61,14 @@ struct FineTuningPlanTests {
   @Test("an adapter of bfloat16 values takes half the bytes and comes back the same")
   func roundedAdapters() throws {
     var random = SeededRandom(seed: 9)
-    func values(_ count: Int) -> [Float] { (0..<count).map { _ in Float.random(in: -1...1, using: &random) } }
+    func values(_ count: Int) -> [Float] {
+      (0..<count).map { _ in Float.random(in: -1...1, using: &random) }
+    }
     let adapter = AdapterPayload(
       alpha: 8, isRankStabilised: true,
       pairs: [
-        .init(layer: 3, kind: "q_proj"): .init(rank: 4, inputs: 500, outputs: 300, a: values(2000), b: values(1200))
+        .init(layer: 3, kind: "q_proj"): .init(
+          rank: 4, inputs: 500, outputs: 300, a: values(2000), b: values(1200))
       ])
     let (whole, half) = (try adapter.encoded(), try adapter.rounded.encoded())
     #expect(half.count < whole.count / 2 + 500)

@@ -32,7 +32,8 @@ struct ForeignTextTests {
 
   @Test("a text in pieces of whole scalars is shown as the whole text is")
   func pieces() {
-    let scalars = Array("a\u{1b}[31m\u{9b}0m\r\n\u{202e}e\u{301} 👩\u{200d}💻\t\u{2028}z".unicodeScalars)
+    let scalars = Array(
+      "a\u{1b}[31m\u{9b}0m\r\n\u{202e}e\u{301} 👩\u{200d}💻\t\u{2028}z".unicodeScalars)
     func text(_ scalars: ArraySlice<Unicode.Scalar>) -> String {
       String(String.UnicodeScalarView(scalars))
     }

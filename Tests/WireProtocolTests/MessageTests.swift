@@ -20,8 +20,8 @@ import WireProtocol
     let hex = Self.digest.hex
     #expect(
       try String(decoding: CanonicalJSON.encode(unit), as: UTF8.self)
-        == #"{"cache":"f16","inputs":"\#(hex)","kind":"generate","model":"\#(hex)","profile":"exact-1"}"#
-    )
+        == #"{"cache":"f16","inputs":"\#(hex)","kind":"generate","model":"\#(hex)","#
+        + #""profile":"exact-1"}"#)
     let name = try BlobDigest.unit(unit)
     unit.cache = .f32
     #expect(try BlobDigest.unit(unit) != name)

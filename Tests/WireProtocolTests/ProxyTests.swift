@@ -13,7 +13,8 @@ import WireProtocol
     #expect(try proxy(["http_proxy": "http://other:3128"]) == nil)
     #expect(try proxy(["HTTPS_PROXY": "http://proxy:3128/"]) == "http://proxy:3128")
     #expect(try proxy(["https_proxy": "a:1", "HTTPS_PROXY": "b:2"]) == "http://a:1")
-    #expect(try proxy(["https_proxy": "", "ALL_PROXY": "socks5h://[::1]:9050"]) == "socks5://::1:9050")
+    #expect(
+      try proxy(["https_proxy": "", "ALL_PROXY": "socks5h://[::1]:9050"]) == "socks5://::1:9050")
     let known = try ProxySettings(
       for: "https://x", environment: ["https_proxy": "http://me:pa%40ss@proxy:8080"])
     #expect(known?.user == "me" && known?.password == "pa@ss")
@@ -48,7 +49,9 @@ import WireProtocol
     #expect(try !isDirect("https://10.1.2.3", "10.0.0.0/33"))
   }
 
-  @Test(arguments: ["ftp://proxy", "https://proxy:1", "http://", "http://proxy:0", "socks5://u@p:1"])
+  @Test(arguments: [
+    "ftp://proxy", "https://proxy:1", "http://", "http://proxy:0", "socks5://u@p:1",
+  ])
   func whatIsNoUsableProxyIsAnError(value: String) {
     #expect(throws: ProxyError.self) { try proxy(["https_proxy": value]) }
   }

@@ -138,6 +138,8 @@ import WireProtocol
       try writer.add("layers.0.q_proj.b", shape: [1, 1], [1] as [Float])
     }
     let data = writer.data()
-    #expect { try AdapterPayload(decoding: data) } throws: { $0 is PayloadError || $0 is FormatError }
+    #expect { try AdapterPayload(decoding: data) } throws: {
+      $0 is PayloadError || $0 is FormatError
+    }
   }
 }

@@ -200,9 +200,11 @@ import WorkerCore
     // The least of all holds, and what the cache takes already counts as free.
     (DiskLimits(), 500, 100, disk, 500), (DiskLimits(), 5000, 100, disk, 500),
     (DiskLimits(bytes: 90), 500, 100, disk, 90), (DiskLimits(bytes: 900), 500, 100, disk, 500),
-    (DiskLimits(percent: 20), 500, 100, disk, 200), (DiskLimits(freeBytes: 300), 500, 100, disk, 200),
+    (DiskLimits(percent: 20), 500, 100, disk, 200),
+    (DiskLimits(freeBytes: 300), 500, 100, disk, 200),
     // Others have taken what was to be left free.
-    (DiskLimits(freeBytes: 450), 500, 100, disk, 50), (DiskLimits(freeBytes: 999), 500, 100, disk, 0),
+    (DiskLimits(freeBytes: 450), 500, 100, disk, 50),
+    (DiskLimits(freeBytes: 999), 500, 100, disk, 0),
     (DiskLimits(bytes: 90, percent: 1, freeBytes: 999), 500, 100, nil, 90),
     (DiskLimits(), 500, .max, DiskSpace(totalBytes: .max, availableBytes: .max), 500),
   ])

@@ -197,9 +197,13 @@ import WorkerCore
   }
 
   @Test(arguments: [
-    ("some avg10=1.53 avg60=0.87 avg300=0.20 total=94\nfull avg10=12.00 avg60=0 avg300=0 total=1", 12.0),
+    (
+      "some avg10=1.53 avg60=0.87 avg300=0.20 total=94\nfull avg10=12.00 avg60=0 avg300=0 total=1",
+      12.0
+    ),
     ("full avg10=0.00", 0), ("", nil), ("full", nil), ("full avg60=3", nil), ("full avg10=", nil),
-    ("full avg10=nan", nil), ("full avg10=inf", nil), ("full avg10=-1", nil), ("full avg10=101", nil),
+    ("full avg10=nan", nil), ("full avg10=inf", nil), ("full avg10=-1", nil),
+    ("full avg10=101", nil),
     ("full avg10=1e999", nil), ("fuller avg10=1", nil), ("some avg10=5", nil),
     ("full avg10=x\nfull avg10=3", nil), ("\0\u{7f}full avg10=1", nil),
   ])
@@ -239,7 +243,8 @@ import WorkerCore
 
   @Test(arguments: [
     "", "mon", "22:00", "mon 22-23", "25:00-26:00", "mon 8:00-8:00", "day 8:00-9:00",
-    "mon tue 8:00-9:00", "8:60-9:00", "-1:00-2:00", "8:00-9:00-10:00", "8:00-24:01", "mon-tue-wed 1:00-2:00",
+    "mon tue 8:00-9:00", "8:60-9:00", "-1:00-2:00", "8:00-9:00-10:00", "8:00-24:01",
+    "mon-tue-wed 1:00-2:00",
     "024:000-1:00",
   ])
   func refusesWhatItDoesNotUnderstand(text: String) {

@@ -117,7 +117,8 @@ import WorkerCore
   }
 
   @Test(arguments: [
-    (#"{"network_hours": "mon"}"#, "network_hours: "), (#"{"monthly_megabytes": -1}"#, "monthly_megabytes: "),
+    (#"{"network_hours": "mon"}"#, "network_hours: "),
+    (#"{"monthly_megabytes": -1}"#, "monthly_megabytes: "),
     (#"{"download_kilobytes_per_second": 0}"#, "download_kilobytes_per_second: 0 is not between"),
     (#"{"upload_kilobytes_per_second": 99999999999}"#, "upload_kilobytes_per_second: "),
   ])

@@ -153,7 +153,9 @@ private final class HeldRunner: UnitRunning {
       guard let file else { return }
       #expect(whole.finished.starts(with: file.finished), "\(what)")
     }
-    for count in 0..<bytes.count { check(bytes.prefix(count), soundBytes: count, "cut at \(count)") }
+    for count in 0..<bytes.count {
+      check(bytes.prefix(count), soundBytes: count, "cut at \(count)")
+    }
     for offset in bytes.indices {
       var changed = bytes
       changed[offset] ^= 1 << UInt8(offset % 8)

@@ -31,7 +31,9 @@ import WorkerEngine
         // Inputs of three segments of 8 MiB, fetched in parallel; every second byte is an exponent.
         var inputs = Data(random.bytes(17_000_000))
         if coded {
-          for at in stride(from: 1, to: inputs.count, by: 2) { inputs[at] = inputs[at] & 0x81 | 0x3c }
+          for at in stride(from: 1, to: inputs.count, by: 2) {
+            inputs[at] = inputs[at] & 0x81 | 0x3c
+          }
           await state.update { $0.codesBlobs = true }
         }
         let model = try await state.addModel(chunks: [Data(random.bytes(300_000))])

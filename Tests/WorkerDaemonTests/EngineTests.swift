@@ -50,7 +50,8 @@ import WorkerEngine
       model: ExecutorModel(try Model(path: model), compute: compute), compute: compute)
   }
 
-  @Test(arguments: [false, true]) func aWorkersResultIsThatOfTheExecutor(corrupt: Bool) async throws {
+  @Test(arguments: [false, true]) func aWorkersResultIsThatOfTheExecutor(corrupt: Bool) async throws
+  {
     let (place, authority) = (place, authority)
     try await StubCoordinator.run(authority: authority) { url, state in
       let (manifest, chunks) = try Self.chunks()
@@ -170,7 +171,9 @@ import WorkerEngine
             hasEmbedding: part.embedding, layers: part.firstLayer..<part.endLayer,
             hasHead: part.head))
         let held = try FileManager.default.subpathsOfDirectory(atPath: folder + "/cache/blobs")
-          .map { $0.replacing("/", with: "") }.filter { $0.count >= 64 }.map { String($0.suffix(64)) }
+          .map { $0.replacing("/", with: "") }.filter { $0.count >= 64 }.map {
+            String($0.suffix(64))
+          }
         let all = Set(chunks.map { BlobDigest.sha256($0).hex })
         #expect(all.intersection(held) == Set(needed.map(\.sha256)))
         #expect(needed.count < chunks.count)
@@ -191,7 +194,8 @@ import WorkerEngine
   @Test func workersLearnAndValidate() async throws {
     let (place, authority) = (place, authority)
     let frozen = try FrozenModel(Model(path: Self.model))
-    let adapter = AdapterPayload(Adapter.initial(for: frozen.dense.description, rank: 3, alpha: 6, seed: 2))
+    let adapter = AdapterPayload(
+      Adapter.initial(for: frozen.dense.description, rank: 3, alpha: 6, seed: 2))
     let examples = LabelledSequences(
       sequences: (0..<6).map { index in
         let tokens = (0..<8).map { Int32($0 * 7 + index + 3) }

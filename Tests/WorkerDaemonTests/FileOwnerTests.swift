@@ -5,7 +5,8 @@ import Testing
 import WorkerCore
 import WorkerDaemon
 
-/// What `sudo tally worker preferences` leaves in the folder of a service that runs as another user.
+/// What `sudo tally worker preferences` leaves in the folder of a service that runs as another
+/// user.
 @Suite struct FileOwnerTests {
   let place: TemporaryFolder
 

@@ -69,7 +69,8 @@ import X509
 
   private func publicKey(of key: LibcryptoKey) throws -> P256.Signing.PublicKey {
     let pem = try key.signingRequest(commonName: "test")
-    return try #require(P256.Signing.PublicKey(CertificateSigningRequest(pemEncoded: pem).publicKey))
+    return try #require(
+      P256.Signing.PublicKey(CertificateSigningRequest(pemEncoded: pem).publicKey))
   }
 }
 

@@ -7,7 +7,8 @@ import WorkerCore
 import WorkerDaemon
 import WorkerEngine
 
-/// A worker whose machine is a folder of files, driven through its control socket and its preferences.
+/// A worker whose machine is a folder of files, driven through its control socket and its
+/// preferences.
 @Suite(.timeLimit(.minutes(5))) struct LimitTests {
   let place: TemporaryFolder
   let authority: TestAuthority

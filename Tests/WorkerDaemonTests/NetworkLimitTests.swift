@@ -49,8 +49,8 @@ import WorkerDaemon
     start.duration(to: .now).inSeconds
   }
 
-  /// Counts by how much later than asked a task wakes, in seconds, until it is cancelled: what a busy
-  /// machine adds to every wait, and by how much a test sees a beginning too late.
+  /// Counts by how much later than asked a task wakes, in seconds, until it is cancelled: what a
+  /// busy machine adds to every wait, and by how much a test sees a beginning too late.
   private static func countStalls() -> Task<Double, Never> {
     Task {
       var late = 0.0
@@ -80,7 +80,8 @@ import WorkerDaemon
         stalls.cancel()
         let late = await stalls.value
         #expect(
-          (4.5 - late...5.5 + late).contains(seconds), "2 MB at 400 kB/s took \(seconds) s, \(late) s late")
+          (4.5 - late...5.5 + late).contains(seconds),
+          "2 MB at 400 kB/s took \(seconds) s, \(late) s late")
         let network = try await this.status { $0.network != nil }.network
         #expect(network.map { (2_000_000...2_010_000).contains($0.month_bytes) } == true)
       }
@@ -123,7 +124,8 @@ import WorkerDaemon
         let late = await stalls.value
         // Three seconds, less what an idle stream has saved up (`TokenBucket`).
         #expect(
-          (2.6 - late...3.4 + late).contains(seconds), "0.6 MB at 200 kB/s took \(seconds) s, \(late) s late")
+          (2.6 - late...3.4 + late).contains(seconds),
+          "0.6 MB at 200 kB/s took \(seconds) s, \(late) s late")
       }
       #expect(await state.uploads.first?.result == Data(inputs.reversed()))
     }

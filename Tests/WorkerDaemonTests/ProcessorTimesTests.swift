@@ -106,7 +106,8 @@ import WorkerDaemon
     #expect(ticks == 30)
     // What a person runs with the same program, and what only looks like a worker.
     for (name, words) in [
-      ("tally", ["tally", "generate", "worker", "run"]), ("tally", ["tally", "worker"]), ("tally", []),
+      ("tally", ["tally", "generate", "worker", "run"]), ("tally", ["tally", "worker"]),
+      ("tally", []),
       ("other", words),
     ] {
       let ticks = try others(

@@ -109,7 +109,8 @@ import WorkerEngine
       url: "https://127.0.0.1:1", secret: "s", authority: try authority.fingerprint)
     try await withWorker(configuration) { reports in
       let report = try await reports.wait { $0.coordinatorProblem != nil }
-      #expect(report.summary.hasPrefix("joining the coordinator: the coordinator cannot be reached"))
+      #expect(
+        report.summary.hasPrefix("joining the coordinator: the coordinator cannot be reached"))
       #expect(report.summary.contains("Connection refused"))
       let problem = try #require(report.coordinatorProblem)
       #expect(problem.hasPrefix("joining the coordinator fails: "))

@@ -29,7 +29,8 @@ import WorkerEngine
     let authority = authority
     try await StubCoordinator.run(authority: authority) { url, state in
       var random = SeededRandom(seed: 7)
-      let chunks = (0..<12).map { _ in Data(random.bytes(Int.random(in: 1...5000, using: &random))) }
+      let chunks = (0..<12).map { _ in Data(random.bytes(Int.random(in: 1...5000, using: &random)))
+      }
       let model = try await state.addModel(chunks: chunks)
       var leases: [Lease] = []
       for number in 1...3 {
@@ -75,7 +76,8 @@ import WorkerEngine
       let uploads = await state.uploads
       #expect(uploads.count == 4)
       #expect(Set(uploads.map(\.signature)).count == 1)
-      #expect(try FileManager.default.contentsOfDirectory(atPath: place.path("worker/results")) == [])
+      #expect(
+        try FileManager.default.contentsOfDirectory(atPath: place.path("worker/results")) == [])
     }
   }
 

@@ -98,8 +98,8 @@ extension LifecycleSettings {
   }
 }
 
-/// Runs a worker against a stub while `body` runs, then ends it as SIGTERM would. Without a root for
-/// its sensors it sees nothing of this machine, which is busy with tests.
+/// Runs a worker against a stub while `body` runs, then ends it as SIGTERM would. Without a root
+/// for its sensors it sees nothing of this machine, which is busy with tests.
 func withWorker(
   _ configuration: WorkerConfiguration, runner: any UnitRunning = FakeRunner(),
   clock: WorkerClock = .system(), sensorRoot: String = "/nowhere",
@@ -110,7 +110,8 @@ func withWorker(
   var logger = Logger(label: "worker")
   logger.logLevel = .critical
   let daemon = WorkerDaemon(
-    configuration: configuration, runner: runner, logger: logger, clock: clock, seed: 1, settings: .quick,
+    configuration: configuration, runner: runner, logger: logger, clock: clock, seed: 1,
+    settings: .quick,
     sensorRoot: sensorRoot,
     observer: { [observer = observations.observer] report in
       watch(report)

@@ -71,7 +71,8 @@ package struct BlobCacheIndex: Sendable {
     return max(0, limitBytes - kept)
   }
 
-  /// Changes the limit. Returns what exceeds it and is not in use; that is out of the index already.
+  /// Changes the limit. Returns what exceeds it and is not in use; that is out of the index
+  /// already.
   package mutating func limit(to bytes: Int) -> [Digest] {
     limitBytes = max(0, bytes)
     return makeRoom(for: 0)

@@ -1,7 +1,7 @@
 import WireProtocol
 
-/// When to ask the coordinator how the worker and its account stand: at the start and after results,
-/// at most every ten minutes. Credit that a later replica brings is seen then too.
+/// When to ask the coordinator how the worker and its account stand: at the start and after
+/// results, at most every ten minutes. Credit that a later replica brings is seen then too.
 package struct StandingSchedule: Hashable, Sendable {
   /// The least time between two questions.
   package static let interval = Duration.seconds(600)

@@ -67,8 +67,8 @@ package struct LifecycleSettings: Hashable, Sendable {
   package var maximumUnits = 1
   /// How long a running unit may go on after `terminate`.
   package var grace: Duration = .seconds(30)
-  /// Whether `terminate` keeps what is held for the next start, as a machine that restarts wants it,
-  /// instead of finishing it or giving it back.
+  /// Whether `terminate` keeps what is held for the next start, as a machine that restarts wants
+  /// it, instead of finishing it or giving it back.
   package var keepsUnits = false
   /// A unit that was started this often without finishing anything is given back: it may be what
   /// ends the worker.

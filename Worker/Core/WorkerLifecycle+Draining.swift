@@ -49,7 +49,9 @@ extension WorkerLifecycle {
     let sending = outbox.contains { result in
       if case .underway = result.attempt { true } else { false }
     }
-    if units.allSatisfy({ $0.stage == .kept }) && !sending && farewells.isEmpty && leasing != .requesting {
+    if units.allSatisfy({ $0.stage == .kept }) && !sending && farewells.isEmpty
+      && leasing != .requesting
+    {
       stop(.drained, &actions)
     }
   }

@@ -29,8 +29,8 @@ package struct WorkerConfiguration: Sendable {
   package var maximumUnits = 1
   /// Seconds that a running unit may go on after SIGTERM before it is given back. Default: 30.
   package var graceSeconds = 30
-  /// Whether a stop keeps the held units for the next start, instead of finishing them or giving them
-  /// back. Default: no.
+  /// Whether a stop keeps the held units for the next start, instead of finishing them or giving
+  /// them back. Default: no.
   package var keepsUnits = false
   /// Whether a coordinator that turns the worker away when it joins ends it, so that the person who
   /// gave the invitation reads why. Else it tries again, as it does at any other time. Default:
@@ -38,7 +38,8 @@ package struct WorkerConfiguration: Sendable {
   package var endsWhenTurnedAwayAtFirst = true
   /// Seconds between writes of what a running unit has finished. Default: 10.
   package var checkpointSeconds = 10
-  /// Whether the worker computes whatever hours, battery, people and other programs say. Default: no.
+  /// Whether the worker computes whatever hours, battery, people and other programs say. Default:
+  /// no.
   package var computesAlways = false
   /// The variant of the kernels that computes, for the coordinator's lists. Default: not said.
   package var kernels: String?
@@ -52,7 +53,8 @@ package struct WorkerConfiguration: Sendable {
   package init(dataFolder: String) { self.dataFolder = dataFolder }
 }
 
-/// Says again and again that the worker's parts still answer: a watchdog restarts one that is silent.
+/// Says again and again that the worker's parts still answer: a watchdog restarts one that is
+/// silent.
 package struct Pulse: Sendable {
   /// Between two beats.
   package var interval: Duration

@@ -50,9 +50,9 @@ private struct ImpatientSignals: Service {
 }
 
 extension ResultTransformer {
-  /// A test tool: a worker that gives a wrong result for about `rate` (0 to 1) of its units, well formed:
-  /// another token, another last bit of what was learnt, another loss. Which units these are follows from
-  /// the seed and the unit's digest alone.
+  /// A test tool: a worker that gives a wrong result for about `rate` (0 to 1) of its units, well
+  /// formed: another token, another last bit of what was learnt, another loss. Which units these
+  /// are follows from the seed and the unit's digest alone.
   package static func wrong(rate: Double, seed: UInt64) -> ResultTransformer {
     ResultTransformer { unit, inputs, result in
       var random = SplitMix64(seed: seed ^ (UInt64(unit.hex.prefix(16), radix: 16) ?? 0))
@@ -61,7 +61,8 @@ extension ResultTransformer {
         return try wrongToken(inputs, result, using: &random)
       }
       if (try? TrainInputs(decoding: inputs)) != nil {
-        // Changes in bfloat16 stand last; the lowest bit of the last one is before its highest byte.
+        // Changes in bfloat16 stand last; the lowest bit of the last one is before its highest
+        // byte.
         var wrong = result
         wrong[wrong.endIndex - 2] ^= 1
         return wrong

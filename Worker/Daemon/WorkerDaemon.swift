@@ -63,9 +63,9 @@ package struct WorkerDaemon: Service {
 
   /// Works until a graceful shutdown or the task's cancellation.
   ///
-  /// - Throws: `FileError` and `LibcryptoError` for a data folder that cannot be used, `ProxyError`,
-  ///   `ConfigurationError` for settings that contradict it, `WorkerStopped` when the coordinator
-  ///   turned a worker away that has just joined or is about to.
+  /// - Throws: `FileError` and `LibcryptoError` for a data folder that cannot be used,
+  ///   `ProxyError`, `ConfigurationError` for settings that contradict it, `WorkerStopped` when the
+  ///   coordinator turned a worker away that has just joined or is about to.
   package func run() async throws {
     let folder = try WorkerFolder(configuration.dataFolder)
     let lock = try folder.lock()
@@ -117,7 +117,9 @@ package struct WorkerDaemon: Service {
     do {
       outcome = .success(
         try await withGracefulShutdownHandler {
-          try await Self.beside([governor.run, control.run, { await beat(loop, governor) }]) { try await loop.run() }
+          try await Self.beside([governor.run, control.run, { await beat(loop, governor) }]) {
+            try await loop.run()
+          }
         } onGracefulShutdown: {
           terminate()
         })

@@ -78,7 +78,8 @@ extension WorkerActivity {
     case .running: return "running a unit"
     case .uploading: return "sending a result" + trouble(.sending)
     case .awaitingDelivery(let results):
-      return "\(results) finished \(results == 1 ? "result waits" : "results wait") to be sent, and no "
+      return
+        "\(results) finished \(results == 1 ? "result waits" : "results wait") to be sent, and no "
         + "further work is asked for" + trouble(.sending)
     case .draining(let until): return "ending, within \(wait(until))"
     case .stopped(let reason): return "stopped: \(ForeignText.line("\(reason)") ?? "")"
@@ -116,8 +117,8 @@ extension WorkerActivity {
         case .holdsEnough:
           "this worker or its account holds as many units as the coordinator gives at one time"
         case .failedLately:
-          "units failed lately on this worker or on another of its account, so the coordinator gives it "
-            + "none for a while"
+          "units failed lately on this worker or on another of its account, so the coordinator "
+            + "gives it none for a while"
         }
       }.joined(separator: ", ")
   }

@@ -123,7 +123,8 @@ struct LogprobsWriter<Decoder: TokenDecoder> {
         if decoder.isSpecial(id) { continue }
         written +=
           isText
-          ? String(decoding: assembler.push(decoder.bytes(of: id)), as: UTF8.self).unicodeScalars.count
+          ? String(decoding: assembler.push(decoder.bytes(of: id)), as: UTF8.self).unicodeScalars
+            .count
           : 1
       }
     }
@@ -143,7 +144,9 @@ struct LogprobsWriter<Decoder: TokenDecoder> {
 
   /// Whether the bytes of a run are whole characters.
   private func isText(_ run: Range<Int>) -> Bool {
-    let bytes = result.tokens[run].filter { !decoder.isSpecial($0) }.flatMap { decoder.bytes(of: $0) }
+    let bytes = result.tokens[run].filter { !decoder.isSpecial($0) }.flatMap {
+      decoder.bytes(of: $0)
+    }
     return String(validating: bytes, as: UTF8.self) != nil
   }
 }

@@ -32,7 +32,8 @@ package struct RequestPlanner {
     do {
       content = .run(
         RequestWork(
-          model: model.manifest, adapter: model.adapter, sequences: try sequences(line.request, line: number)))
+          model: model.manifest, adapter: model.adapter,
+          sequences: try sequences(line.request, line: number)))
     } catch let error as PromptRefusal {
       content = .failed(error.failure)
     }

@@ -28,7 +28,8 @@ struct AdapterFiles {
 
   /// One file; nil for a name that is not known.
   ///
-  /// - Throws: `FormatError.unsupported` where the format cannot hold the adapter; what blobs throw.
+  /// - Throws: `FormatError.unsupported` where the format cannot hold the adapter; what blobs
+  ///   throw.
   func file(_ name: String) async throws -> Data? {
     guard Self.names.contains(name), let digest = model.adapter else { return nil }
     let adapter = try Adapter(AdapterPayload(decoding: try await environment.blobs.read(digest)))
@@ -45,8 +46,8 @@ struct AdapterFiles {
     }
   }
 
-  /// A job's result files: the table of metrics first, as clients expect it, then what PEFT loads, and
-  /// the card.
+  /// A job's result files: the table of metrics first, as clients expect it, then what PEFT loads,
+  /// and the card.
   func files(_ report: FineTuningReport) async throws -> [NewFile] {
     let owner = report.job.job.keyID
     func stored(_ name: String, _ data: Data) async throws -> NewFile {

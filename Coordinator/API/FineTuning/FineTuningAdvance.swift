@@ -9,8 +9,8 @@ import Models
 import WirePayloads
 import WireProtocol
 
-/// Looks at one running job and does what is due: keeps losses that were measured, joins a round whose
-/// shards are there, publishes the next, ends the job.
+/// Looks at one running job and does what is due: keeps losses that were measured, joins a round
+/// whose shards are there, publishes the next, ends the job.
 ///
 /// Everything follows from what is stored, and each change is one transaction that checks where the
 /// job is: one that was killed starts over.
@@ -103,8 +103,8 @@ package struct FineTuningAdvance {
     }
   }
 
-  /// Keeps a round's held-out loss once its units are accepted. A part of the examples says nothing that
-  /// could be compared.
+  /// Keeps a round's held-out loss once its units are accepted. A part of the examples says nothing
+  /// that could be compared.
   private func measure(_ round: inout FineTuningRoundRecord) async throws {
     let units = round.units.filter { $0.kind == .validate }
     guard round.validationLoss == nil, !units.isEmpty, units.allSatisfy({ $0.result != nil })
@@ -198,8 +198,8 @@ package struct FineTuningAdvance {
       blobs: blobs)
   }
 
-  /// The best of the adapters that have learnt something is the result; without held-out examples the
-  /// last.
+  /// The best of the adapters that have learnt something is the result; without held-out examples
+  /// the last.
   private func succeed(_ plan: FineTuningPlan, _ base: ModelRecord) async throws {
     let rounds = try await environment.store.fineTuningRounds(of: job.id, key: nil)
     let learnt = rounds.dropFirst()
@@ -209,7 +209,8 @@ package struct FineTuningAdvance {
     let best = EarlyStop.best(learnt.map(\.validationLoss)).map { learnt[$0 + 1] } ?? last
     let now = environment.now()
     let model = TunedModel(job).record(adapter: best.adapter, base: base, now: now)
-    let report = FineTuningReport(job: job, plan: plan, base: base, rounds: rounds, chosen: best.number)
+    let report = FineTuningReport(
+      job: job, plan: plan, base: base, rounds: rounds, chosen: best.number)
     let files = try await AdapterFiles(environment: environment, model: model).files(report)
     try await environment.store.end(
       .succeeded(chosen: best.number, model: model, files: files), ofFineTuningJob: job.id,

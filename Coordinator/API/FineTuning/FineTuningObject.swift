@@ -99,7 +99,8 @@ package struct FineTuningObject: Encodable, Hashable, Sendable {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case id, object, error, hyperparameters, integrations, metadata, method, model, seed, status, suffix
+    case id, object, error, hyperparameters, integrations, metadata, method, model, seed, status,
+      suffix
     case createdAt = "created_at"
     case estimatedFinish = "estimated_finish"
     case fineTunedModel = "fine_tuned_model"

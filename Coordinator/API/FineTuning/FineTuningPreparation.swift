@@ -50,7 +50,8 @@ struct FineTuningPreparation {
     return keeps ? 4 * bytes : bytes
   }
 
-  /// - Parameter machines: workers that may take part at once, the replicas of a shard counted as one.
+  /// - Parameter machines: workers that may take part at once, the replicas of a shard counted as
+  ///   one.
   /// - Throws: `FineTuningFailure` for files and models that cannot be used; what store and blobs
   ///   throw.
   func prepare(machines: Int) async throws -> PreparedFineTuning {
@@ -128,7 +129,8 @@ struct FineTuningPreparation {
     }
   }
 
-  /// Refuses what no worker could read and no coordinator add up, before anything of that size is made.
+  /// Refuses what no worker could read and no coordinator add up, before anything of that size is
+  /// made.
   private func check(
     _ plan: FineTuningPlan, parameters: Int, longest: Int
   ) throws {
@@ -138,8 +140,8 @@ struct FineTuningPreparation {
     }
     guard parameters <= Self.payloadBytes / 3 else {
       throw refuse(
-        "An adapter of \(parameters) parameters is too large to travel (\(Self.payloadBytes / 3) at most); a "
-          + "smaller rank or fewer target_modules fit.", "rank")
+        "An adapter of \(parameters) parameters is too large to travel (\(Self.payloadBytes / 3) "
+          + "at most); a smaller rank or fewer target_modules fit.", "rank")
     }
     guard plan.shards <= Self.joinedParameters / max(1, parameters) else {
       throw refuse(
@@ -151,8 +153,8 @@ struct FineTuningPreparation {
       (plan.validationExamples + plan.shards - 1) / plan.shards)
     guard longest <= Self.payloadBytes / 8 / max(1, mostExamples) else {
       throw refuse(
-        "\(mostExamples) examples of \(longest) tokens are too much for a unit; fewer local_steps, a "
-          + "smaller batch_size or max_tokens fit.", "local_steps")
+        "\(mostExamples) examples of \(longest) tokens are too much for a unit; fewer local_steps, "
+          + "a smaller batch_size or max_tokens fit.", "local_steps")
     }
   }
 
@@ -197,7 +199,8 @@ struct FineTuningPreparation {
       }
       guard dataset.lines <= environment.limits.batchLines else {
         dataset.refuse(
-          DatasetError(line: number, "there are more than \(environment.limits.batchLines) examples"))
+          DatasetError(
+            line: number, "there are more than \(environment.limits.batchLines) examples"))
         break
       }
     }

@@ -29,8 +29,8 @@ struct FineTuningReport {
 
   private func number(_ value: Double) -> String { String(format: "%.6f", value) }
 
-  /// Accounts whose machines gave results that counted: those that agreed to be named, and whether there
-  /// are others.
+  /// Accounts whose machines gave results that counted: those that agreed to be named, and whether
+  /// there are others.
   private var contributors: (named: [String], hasOthers: Bool) {
     let units = rounds.flatMap(\.units).filter { $0.isJoined || $0.kind == .validate }
     let named = Set(units.flatMap(\.accounts)).sorted()
@@ -40,13 +40,17 @@ struct FineTuningReport {
   /// The front matter's fields are those of the Hugging Face hub.
   func card(files: FineTuningFileHashes) -> String {
     let metadata = job.job.metadata ?? [:]
-    var head = ["library_name: peft", "base_model: \(yaml(base.publicName))", "tags:", "- lora", "- tallystick"]
+    var head = [
+      "library_name: peft", "base_model: \(yaml(base.publicName))", "tags:", "- lora",
+      "- tallystick",
+    ]
     if let licence = base.licence { head.append("license: \(yaml(licence))") }
     let dataLicence = metadata[FineTuningCreation.Key.dataLicence] ?? "not stated"
-    var text = "---\n\(head.joined(separator: "\n"))\n---\n\n# \(markdown(TunedModel(job).name))\n\n"
-    text += "A LoRA adapter of \(markdown(base.publicName)), trained by volunteers' machines with Tallystick. "
-    text += "Every step was computed by machines that gave the same bits, and the run can be repeated to the "
-    text += "last bit: `tally audit \(job.id)`.\n\n"
+    var text =
+      "---\n\(head.joined(separator: "\n"))\n---\n\n# \(markdown(TunedModel(job).name))\n\n"
+    text += "A LoRA adapter of \(markdown(base.publicName)), trained by volunteers' machines with "
+    text += "Tallystick. Every step was computed by machines that gave the same bits, and the run "
+    text += "can be repeated to the last bit: `tally audit \(job.id)`.\n\n"
     text += "## What it is made of\n\n| | |\n|---|---|\n"
     func row(_ name: String, _ value: String) { text += "| \(name) | \(markdown(value)) |\n" }
     row("Base model", base.source)
@@ -55,17 +59,25 @@ struct FineTuningReport {
     row("Training file (SHA-256)", job.job.trainingBlob.hex)
     if let blob = job.job.validationBlob { row("Validation file (SHA-256)", blob.hex) }
     row("Licence of the data", dataLicence)
-    if let source = metadata[FineTuningCreation.Key.dataSource] { row("Source of the data", source) }
+    if let source = metadata[FineTuningCreation.Key.dataSource] {
+      row("Source of the data", source)
+    }
     row("Examples learnt, held out", "\(plan.trainingExamples), \(plan.validationExamples)")
     row("Adapter as units name it (SHA-256)", rounds[chosen].adapter.hex)
     for file in files.entries { row(file.name, file.digest.hex) }
     text += "\n## How it was trained\n\n| | |\n|---|---|\n"
-    row("Rank, alpha", "\(plan.rank), \(plan.alpha)\(plan.isRankStabilised ? ", rank-stabilised" : "")")
+    row(
+      "Rank, alpha",
+      "\(plan.rank), \(plan.alpha)\(plan.isRankStabilised ? ", rank-stabilised" : "")")
     row("Matrices", plan.targets.joined(separator: ", "))
     row("Epochs, examples of a step", "\(plan.epochs), \(plan.batchSize)")
-    row("Rounds, shards, steps of a shard", "\(rounds.count - 1), \(plan.shards), \(plan.localSteps) at most")
+    row(
+      "Rounds, shards, steps of a shard",
+      "\(rounds.count - 1), \(plan.shards), \(plan.localSteps) at most")
     row("Learning rate (AdamW)", "\(plan.learningRate)")
-    row("Outer learning rate, momentum (Nesterov)", "\(plan.outerLearningRate), \(plan.outerMomentum)")
+    row(
+      "Outer learning rate, momentum (Nesterov)", "\(plan.outerLearningRate), \(plan.outerMomentum)"
+    )
     row("Seed", "\(plan.seed)")
     if let before = rounds.first?.validationLoss, let after = rounds[chosen].validationLoss {
       row("Held-out loss, before and after", String(format: "%.4f, %.4f", before, after))
@@ -81,7 +93,8 @@ struct FineTuningReport {
 
   /// A text as a YAML scalar.
   private func yaml(_ text: String) -> String {
-    "\"\(text.filter { !$0.isNewline }.replacing("\\", with: "\\\\").replacing("\"", with: "\\\""))\""
+    let line = text.filter { !$0.isNewline }
+    return "\"\(line.replacing("\\", with: "\\\\").replacing("\"", with: "\\\""))\""
   }
 
   /// A text that stays in its place, whoever wrote it.

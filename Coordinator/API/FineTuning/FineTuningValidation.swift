@@ -41,7 +41,8 @@ package struct FineTuningValidation {
       try await environment.store.end(
         .failed(FineTuningFailure(code: code, message: refusal.description)),
         ofFineTuningJob: record.id, now: environment.now())
-    } catch let error where error is PayloadError || error is FormatError || error is TemplateError {
+    } catch let error where error is PayloadError || error is FormatError || error is TemplateError
+    {
       // Nothing that a later attempt would find otherwise.
       try await environment.store.end(
         .failed(

@@ -59,8 +59,8 @@ package struct APIError: Error, Sendable, Equatable {
   }
 
   /// 429 in OpenAI's words: `insufficient_quota` where only a change helps, else
-  /// `rate_limit_exceeded`. Clients repeat a 429 within seconds, which helps against nothing but too
-  /// many open batches.
+  /// `rate_limit_exceeded`. Clients repeat a 429 within seconds, which helps against nothing but
+  /// too many open batches.
   package static func quota(_ refusal: QuotaRefusal) -> Self {
     let word = refusal.passesWithTime ? "rate_limit_exceeded" : "insufficient_quota"
     let mayEndSoon = refusal.resource == .openBatches && refusal.passesWithTime

@@ -26,7 +26,9 @@ struct FrontMatter {
     guard let index = lines.firstIndex(where: { $0.hasPrefix(key + ":") }) else { return [] }
     let inline = Self.word(lines[index].dropFirst(key.count + 1))
     if inline.hasPrefix("["), inline.hasSuffix("]") {
-      return inline.dropFirst().dropLast().split(separator: ",").map(Self.word).filter { !$0.isEmpty }
+      return inline.dropFirst().dropLast().split(separator: ",").map(Self.word).filter {
+        !$0.isEmpty
+      }
     }
     if !inline.isEmpty { return [inline] }
     return lines[(index + 1)...].prefix { Self.trimmed($0).hasPrefix("- ") }

@@ -37,7 +37,9 @@ package enum ModelFileNames {
         files[weights.lastPathComponent] = weights
       }
       let beside = settings.union([TokenizerBundle.sentencePieceName])
-      for name in beside where name != TokenizerBundle.sentencePieceName || TokenizerBundle.hasOnlySentencePieces(url) {
+      for name in beside
+      where name != TokenizerBundle.sentencePieceName || TokenizerBundle.hasOnlySentencePieces(url)
+      {
         files[name] = url.appendingPathComponent(name)
       }
     } else {

@@ -92,7 +92,9 @@ package struct ModelImport: Sendable {
   package static func workBytes(path: String, origin: ModelOrigin) throws -> Int {
     let files = try ModelFileNames.files(of: path, notices: origin.notices(path))
     let model = try ModelFiles(path: path)
-    return try files.reduce(0) { try $0 + ($1.url.resourceValues(forKeys: [.fileSizeKey]).fileSize ?? 0) }
+    return try files.reduce(0) {
+      try $0 + ($1.url.resourceValues(forKeys: [.fileSizeKey]).fileSize ?? 0)
+    }
       + model.description.requiredTensors.reduce(0) {
         try $0 + model.source.tensor($1.name).byteCount
       }

@@ -10,7 +10,8 @@ package enum ModelLicence {
   package static func checked(_ text: String) throws -> String {
     guard let found = identifier(text) else {
       throw StoreError(
-        .invalid, "A licence has 1 to 64 letters, digits, '.', '_', '+' and '-', such as apache-2.0.")
+        .invalid,
+        "A licence has 1 to 64 letters, digits, '.', '_', '+' and '-', such as apache-2.0.")
     }
     return found
   }

@@ -4,8 +4,8 @@ import Foundation
 package struct ModelOrigin: Hashable, Sendable {
   /// Where it is from; nil: the path's last part.
   package var source: String?
-  /// The folder that its licence and card lie in; nil: the model's own folder, none for a single file,
-  /// beside which anything may lie.
+  /// The folder that its licence and card lie in; nil: the model's own folder, none for a single
+  /// file, beside which anything may lie.
   package var noticeFolder: String?
   /// What its weights are licensed under; nil: what the files say.
   package var licence: String?

@@ -32,7 +32,9 @@ package struct ModelStatement: Hashable, Sendable {
       take(try GGUFFile(contentsOf: url).metadata)
     }
     guard let notices else { return }
-    if let text = Self.text(of: notices.appendingPathComponent(ModelFileNames.card), limit: Self.cardBytes) {
+    if let text = Self.text(
+      of: notices.appendingPathComponent(ModelFileNames.card), limit: Self.cardBytes)
+    {
       take(FrontMatter(text))
     }
     licenceText = try ModelFileNames.licences.lazy.compactMap {

@@ -1,7 +1,7 @@
 import CoordinatorStore
 
-/// `GET /stats`: what everyone has contributed. Times are seconds since 1970. Accounts and workers are
-/// listed whose owner agreed to be named; the totals count everyone.
+/// `GET /stats`: what everyone has contributed. Times are seconds since 1970. Accounts and workers
+/// are listed whose owner agreed to be named; the totals count everyone.
 package struct StatisticsObject: Encodable, Hashable, Sendable {
   package struct Numbers: Encodable, Hashable, Sendable {
     package var accepted: Int

@@ -4,9 +4,9 @@ import Hummingbird
 import Logging
 import WireProtocol
 
-/// What a volunteer sees and decides of the own account, by the certificate of any of its workers: all of
-/// them were invited into it. A ban does not end this, nor does an old program: consent can be taken
-/// back at any time.
+/// What a volunteer sees and decides of the own account, by the certificate of any of its workers:
+/// all of them were invited into it. A ban does not end this, nor does an old program: consent can
+/// be taken back at any time.
 struct AccountRoutes {
   let environment: APIEnvironment
   let worker: WorkerAuthentication

@@ -8,7 +8,8 @@ import ModelFormats
 import WirePayloads
 import WireProtocol
 
-/// OpenAI's fine-tuning API; a job's progress, transcript and blobs; adapters in the formats of others.
+/// OpenAI's fine-tuning API; a job's progress, transcript and blobs; adapters in the formats of
+/// others.
 struct FineTuningRoutes {
   let environment: APIEnvironment
   let authenticated: KeyAuthentication
@@ -87,7 +88,8 @@ struct FineTuningRoutes {
     else { throw APIError.noSuch("File object", id, param: param) }
     guard file.purpose == .fineTune else {
       throw APIError.invalid(
-        "The file '\(file.id)' has purpose '\(file.purpose.rawValue)'; fine-tuning needs 'fine-tune'.",
+        "The file '\(file.id)' has purpose '\(file.purpose.rawValue)'; fine-tuning needs "
+          + "'fine-tune'.",
         param: param, code: "invalid_file_purpose")
     }
     // The file may be deleted at this moment; the job needs its bytes all the same.
@@ -101,7 +103,8 @@ struct FineTuningRoutes {
     _ request: Request, _ context: CoordinatorRequestContext, _ key: KeyRecord
   ) async throws -> Response {
     let page = try await environment.store.fineTuningJobs(
-      key: key.id, metadata: Self.metadata(request.uri.query ?? ""), page: request.page(defaultLimit: 20, maximumLimit: 100))
+      key: key.id, metadata: Self.metadata(request.uri.query ?? ""),
+      page: request.page(defaultLimit: 20, maximumLimit: 100))
     let now = environment.now()
     return try .json(
       ListObject(

@@ -6,8 +6,8 @@ import HTTPTypes
 import Hummingbird
 import WireProtocol
 
-/// What everyone contributed, for people, for statistics sites, and for the operator's monitoring. No
-/// key is needed, and only accounts are named that agreed to it.
+/// What everyone contributed, for people, for statistics sites, and for the operator's monitoring.
+/// No key is needed, and only accounts are named that agreed to it.
 struct StatisticsRoutes {
   let environment: APIEnvironment
 

@@ -12,8 +12,8 @@ package struct Streak: Hashable, Sendable {
     self.lastDay = lastDay
   }
 
-  /// Counts an accepted result. A day before the last one, as after a clock was set back, counts for
-  /// nothing.
+  /// Counts an accepted result. A day before the last one, as after a clock was set back, counts
+  /// for nothing.
   package mutating func add(_ day: Day) {
     if let lastDay {
       guard day > lastDay else { return }

@@ -9,8 +9,8 @@ package enum BlobUse: Hashable, Sendable {
   /// Inputs or result of a unit that runs, or that a batch or job which has not ended takes answers
   /// from.
   case openUnit
-  /// Inputs or result of a unit that ended then, like all its batches; and what a fine-tuning job that
-  /// ended then was made of.
+  /// Inputs or result of a unit that ended then, like all its batches; and what a fine-tuning job
+  /// that ended then was made of.
   case endedUnit(Timestamp)
 }
 

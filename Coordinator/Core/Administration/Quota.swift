@@ -140,9 +140,9 @@ extension QuotaRefusal: CustomStringConvertible {
       "This API key may have \(limit) batches open at the same time, and \(used) are. Wait until "
         + "one has ended, or cancel one."
     case .storedBytes:
-      "This API key may store \(limit) bytes: its files and fine-tuning jobs take \(used), and this "
-        + "would take \(wanted) more. Delete files that are not needed, or ask the operator for more. "
-        + "What a cancelled job stored goes within days."
+      "This API key may store \(limit) bytes: its files and fine-tuning jobs take \(used), and "
+        + "this would take \(wanted) more. Delete files that are not needed, or ask the operator "
+        + "for more. What a cancelled job stored goes within days."
     }
   }
 }

@@ -38,8 +38,8 @@ package struct FineTuningOptions: Codable, Hashable, Sendable {
     package static let rounds = 3
     private static let mostRounds = 1024
     package static let mostShards = 16
-    /// Runs of volunteers have few rounds, in which a direction of many rounds (0.9, as in DiLoCo) does
-    /// not pay.
+    /// Runs of volunteers have few rounds, in which a direction of many rounds (0.9, as in DiLoCo)
+    /// does not pay.
     package static let outerLearningRate = 1.0
     package static let outerMomentum = 0.5
 

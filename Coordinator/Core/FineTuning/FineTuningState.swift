@@ -15,8 +15,8 @@ package enum FineTuningState: String, Hashable, Sendable, Codable {
   case failed
   case cancelled
 
-  /// The name that OpenAI's API gives this state. It has none for a paused job, which waits as a queued
-  /// one does.
+  /// The name that OpenAI's API gives this state. It has none for a paused job, which waits as a
+  /// queued one does.
   ///
   /// - Parameter hasBegun: whether a unit was handed out.
   package func status(hasBegun: Bool) -> String {

@@ -1,5 +1,5 @@
-/// When a round is joined: once every shard is there, or once enough are there and the others have had
-/// as long again. A late or lost unit costs its share of a round, never the round.
+/// When a round is joined: once every shard is there, or once enough are there and the others have
+/// had as long again. A late or lost unit costs its share of a round, never the round.
 package struct RoundRule: Hashable, Sendable {
   /// The part of a round's shards that it is never joined without.
   package var least = 0.5
@@ -25,12 +25,13 @@ package struct RoundRule: Hashable, Sendable {
     case fail
   }
 
-  /// - Parameter resumed: when the job or the coordinator went on after it stood still; stragglers' time
-  ///   does not run meanwhile.
+  /// - Parameter resumed: when the job or the coordinator went on after it stood still; stragglers'
+  ///   time does not run meanwhile.
   package func verdict(
     _ shards: [Shard], published: Timestamp, resumed: Timestamp? = nil, now: Timestamp
   ) -> Verdict {
-    let accepted = shards.compactMap { if case .accepted(let time) = $0 { time } else { nil } }.sorted()
+    let accepted = shards.compactMap { if case .accepted(let time) = $0 { time } else { nil } }
+      .sorted()
     guard shards.contains(.open) else { return accepted.isEmpty ? .fail : .join }
     let needed = max(1, Int((Double(shards.count) * least).rounded(.up)))
     guard accepted.count >= needed else { return .wait(until: nil) }
@@ -52,11 +53,13 @@ package struct EarlyStop: Hashable, Sendable {
   ///
   /// - Parameter losses: by round; nil where it was not measured.
   package static func best(_ losses: [Double?]) -> Int? {
-    losses.indices.filter { losses[$0] != nil }.min { (losses[$0] ?? 0, $0) < (losses[$1] ?? 0, $1) }
+    losses.indices.filter { losses[$0] != nil }.min {
+      (losses[$0] ?? 0, $0) < (losses[$1] ?? 0, $1)
+    }
   }
 
-  /// Whether so many rounds after the best one were all measured and are no better. Rounds may be measured
-  /// out of order: one that is not yet measured may be better.
+  /// Whether so many rounds after the best one were all measured and are no better. Rounds may be
+  /// measured out of order: one that is not yet measured may be better.
   package func ends(_ losses: [Double?]) -> Bool {
     guard let patience, let best = Self.best(losses) else { return false }
     let after = losses[(best + 1)...].prefix { $0 != nil }

@@ -33,9 +33,9 @@ package struct LeaseTerms: Hashable, Sendable {
 
   /// - Parameters:
   ///   - downloadBytes: what the worker has to fetch of the model.
-  ///   - isAwaited: whether others wait for this very unit, as a round does for its shards: then a worker
-  ///     that says nothing has its lease for twice the silence and no longer, and what it has to do
-  ///     before counts for its patience alone.
+  ///   - isAwaited: whether others wait for this very unit, as a round does for its shards: then a
+  ///     worker that says nothing has its lease for twice the silence and no longer, and what it
+  ///     has to do before counts for its patience alone.
   package init(
     _ expectation: Expectation, downloadBytes: Int = 0, isAwaited: Bool = false, now: Timestamp,
     _ policy: CoordinatorPolicy

@@ -146,7 +146,8 @@ package struct WaitReasons: Hashable, Sendable {
     }
     return list([
       count(held(.banned), "is banned", "are banned"),
-      count(held(.suspended), "is suspended after a wrong result", "are suspended after wrong results"),
+      count(
+        held(.suspended), "is suspended after a wrong result", "are suspended after wrong results"),
       count(held(.heldOff), "waits after a failed unit", "wait after failed units"),
     ])
   }
@@ -178,10 +179,11 @@ package struct WaitReasons: Hashable, Sendable {
     }
     if exhaustedUnits > 0 {
       sentences.append(
-        "Too few accounts: \(Self.units(exhaustedUnits, "run by several accounts")) for a worker of "
-          + "another one, and no other account of the \(pool.rawValue) pool "
+        "Too few accounts: \(Self.units(exhaustedUnits, "run by several accounts")) for a worker "
+          + "of another one, and no other account of the \(pool.rawValue) pool "
           // Who is free has taken part in them.
-          + absence(of: workers.filter { worker in !free.contains { $0.account == worker.account } }))
+          + absence(
+            of: workers.filter { worker in !free.contains { $0.account == worker.account } }))
     }
     if sentences.isEmpty, runningReplicas == 0, let reason = turn(fitting) {
       sentences.append(reason)
@@ -233,7 +235,8 @@ package struct WaitReasons: Hashable, Sendable {
         + " other units."
     }
     if asked.contains(where: { !$0.isBusy && ($0.passedOver[.needsMoreMemory] ?? 0) > 0 }) {
-      let offered = asked.filter { !$0.isBusy }.compactMap { $0.profile?.memoryLimitBytes }.max() ?? 0
+      let offered =
+        asked.filter { !$0.isBusy }.compactMap { $0.profile?.memoryLimitBytes }.max() ?? 0
       let needed =
         work == .requests ? "Its requests are too long for" : "One of its units needs more than"
       return "\(needed) the memory of the workers that are free: the most that one offers is "

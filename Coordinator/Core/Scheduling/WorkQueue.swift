@@ -1,7 +1,7 @@
 import WireProtocol
 
-/// What the scheduler knows of the requests of one batch that run on one model, or of the units of one
-/// kind of a fine-tuning job.
+/// What the scheduler knows of the requests of one batch that run on one model, or of the units of
+/// one kind of a fine-tuning job.
 package struct WorkQueue: Hashable, Sendable {
   package var id: Int64
   package var keyID: String

@@ -39,8 +39,8 @@ package enum Visitor: Sendable {
   }
 }
 
-/// Finds who sent a request by the key that it carries: in the cookie that signing in sets, or, from a
-/// script that reads, as `Authorization: Bearer`.
+/// Finds who sent a request by the key that it carries: in the cookie that signing in sets, or,
+/// from a script that reads, as `Authorization: Bearer`.
 struct AccountAuthentication: Sendable {
   let store: any AccountStore & AdministrationStore
 
@@ -94,8 +94,8 @@ struct SignInNeeded: Error {
 }
 
 extension Request {
-  /// Whether a form was sent from a page of ours. A browser says where from; a program that says nothing
-  /// carries no cookie that it was not given on purpose.
+  /// Whether a form was sent from a page of ours. A browser says where from; a program that says
+  /// nothing carries no cookie that it was not given on purpose.
   private var isSameSite: Bool {
     if let site = headers[HTTPField.Name("sec-fetch-site")!] {
       return site == "same-origin" || site == "none"

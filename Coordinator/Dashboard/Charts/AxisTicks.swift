@@ -10,8 +10,8 @@ package struct AxisTicks: Hashable, Sendable {
   /// Steps of 1, 2 or 5 times a power of ten, three to six of them.
   ///
   /// - Parameters:
-  ///   - largest: what the axis has to reach; anything but a finite positive number counts as 1, and
-  ///     nothing is drawn beyond 1e300.
+  ///   - largest: what the axis has to reach; anything but a finite positive number counts as 1,
+  ///     and nothing is drawn beyond 1e300.
   ///   - isWhole: what is shown are counts, between which no tick makes sense.
   package init(covering largest: Double, isWhole: Bool = false) {
     let largest = largest.isFinite && largest > 1e-9 ? min(largest, 1e300) : 1

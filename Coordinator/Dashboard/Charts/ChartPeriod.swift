@@ -30,8 +30,8 @@ package struct ChartPeriod: Hashable, Sendable {
     self.init(from: today.adding(days: 1 - days), through: today)
   }
 
-  /// What each column adds up to; days that the history has nothing of count 0, those outside of the
-  /// period not at all.
+  /// What each column adds up to; days that the history has nothing of count 0, those outside of
+  /// the period not at all.
   package func sums(
     _ history: [DayContribution], _ value: (DayContribution) -> Double
   ) -> [Double] {

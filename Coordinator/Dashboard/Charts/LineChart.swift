@@ -1,8 +1,8 @@
 import CoordinatorCore
 import CoordinatorStore
 
-/// Lines over days, up to four, which differ by dashes and marks and not by colour alone. One line by
-/// itself has its area filled.
+/// Lines over days, up to four, which differ by dashes and marks and not by colour alone. One line
+/// by itself has its area filled.
 package struct LineChart: Sendable {
   /// One line.
   package struct Series: Sendable {
@@ -94,11 +94,13 @@ package struct LineChart: Sendable {
         "<circle \(name) cx=\"\(ChartMarkup.number(x))\" cy=\"\(ChartMarkup.number(y))\" r=\"4\"/>"
     case 2:
       return
-        "<polygon \(name) points=\"\(point(-4, -4)) \(point(4, -4)) \(point(4, 4)) \(point(-4, 4))\"/>"
+        "<polygon \(name) points=\"\(point(-4, -4)) \(point(4, -4)) \(point(4, 4)) "
+        + "\(point(-4, 4))\"/>"
     case 3: return "<polygon \(name) points=\"\(point(0, -5)) \(point(5, 4)) \(point(-5, 4))\"/>"
     default:
       return
-        "<polygon \(name) points=\"\(point(0, -5)) \(point(5, 0)) \(point(0, 5)) \(point(-5, 0))\"/>"
+        "<polygon \(name) points=\"\(point(0, -5)) \(point(5, 0)) \(point(0, 5)) "
+        + "\(point(-5, 0))\"/>"
     }
   }
 

@@ -1,8 +1,8 @@
 import CoordinatorCore
 import Foundation
 
-/// The area that is drawn in, with its axes. Units are those of the SVG's `viewBox`: the style sheet
-/// shows it between 480 and 704 pixels wide, so that a text of 15 units has 11 to 17 pixels.
+/// The area that is drawn in, with its axes. Units are those of the SVG's `viewBox`: the style
+/// sheet shows it between 480 and 704 pixels wide, so that a text of 15 units has 11 to 17 pixels.
 struct Plot {
   static let width = 640.0
   static let height = 220.0

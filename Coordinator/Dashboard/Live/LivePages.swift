@@ -14,8 +14,8 @@ import Synchronization
 package final class LivePages: Sendable {
   /// How often a watched page is looked at.
   let interval: Duration
-  /// How often something is sent though nothing changed, so that nobody on the way gives the connection
-  /// up.
+  /// How often something is sent though nothing changed, so that nobody on the way gives the
+  /// connection up.
   let silence: Duration
   /// Streams at once; who comes later has a page that does not change.
   let limit: Int

@@ -103,8 +103,8 @@ struct AccountPage: PageContent {
       return "No invitation is open. For another machine, ask the operator for one."
     }
     return
-      "\(Spelling.count(account.invitationsLeft, "more machine")) may join with the invitations that "
-      + "you have; the last of them ends in \(Spelling.duration(end.seconds(since: now)))."
+      "\(Spelling.count(account.invitationsLeft, "more machine")) may join with the invitations "
+      + "that you have; the last of them ends in \(Spelling.duration(end.seconds(since: now)))."
   }
 }
 

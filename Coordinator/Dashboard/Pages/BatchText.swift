@@ -17,8 +17,8 @@ enum BatchText {
     }
   }
 
-  /// A model's name as everyone may see it: of a tuned one that of its base, since the owner chose the
-  /// rest.
+  /// A model's name as everyone may see it: of a tuned one that of its base, since the owner chose
+  /// the rest.
   static func model(_ name: String) -> String {
     let parts = name.split(separator: ":", omittingEmptySubsequences: false)
     return parts.count > 1 && parts[0] == "ft" ? "\(parts[1]), tuned" : name

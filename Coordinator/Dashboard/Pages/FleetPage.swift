@@ -70,8 +70,8 @@ struct FleetPage: PageContent {
     let unnamed = fleet.activeWorkers - workers.count
     others =
       unnamed > 0
-      ? "\(hasWorkers ? "And " : "")\(Spelling.count(unnamed, "active worker")) of accounts that are "
-        + "not named."
+      ? "\(hasWorkers ? "And " : "")\(Spelling.count(unnamed, "active worker")) of accounts that "
+        + "are not named."
       : nil
   }
 
@@ -84,8 +84,8 @@ struct FleetPage: PageContent {
     let accounts = Spelling.count(fleet.activeAccounts, "account")
     let verb = fleet.activeWorkers == 1 ? "is" : "are"
     return "\(workers) of \(accounts) \(verb) active, and "
-      + "\(Spelling.count(fleet.computingWorkers)) of them compute\(fleet.computingWorkers == 1 ? "s" : "")"
-      + " now."
+      + "\(Spelling.count(fleet.computingWorkers)) of them "
+      + "compute\(fleet.computingWorkers == 1 ? "s" : "") now."
   }
 
   private static func figures(_ fleet: FleetNow, today: DayContribution?) -> [PageFigure] {
@@ -102,8 +102,8 @@ struct FleetPage: PageContent {
       PageFigure(
         label: "Jobs under way", value: Spelling.count(fleet.openJobs),
         note:
-          "\(Spelling.count(fleet.waitingRequests, "request")) wait\(fleet.waitingRequests == 1 ? "s" : "")"
-      ),
+          "\(Spelling.count(fleet.waitingRequests, "request")) "
+          + "wait\(fleet.waitingRequests == 1 ? "s" : "")"),
       PageFigure(
         label: "Tokens today", value: Spelling.amount(Double(today?.tokens ?? 0)),
         note: "\(Spelling.amount(Double(fleet.tokens))) in all"),
@@ -132,7 +132,8 @@ struct FleetPage: PageContent {
     }
     if waits, fleet.activeAccounts == 1, fleet.missingReplicas > 0 {
       return [
-        "Only one account is active. Results of the public pool count once a second account has confirmed them."
+        "Only one account is active. Results of the public pool count once a second account has "
+          + "confirmed them."
       ]
     }
     if !waits, fleet.runningReplicas == 0, fleet.activeWorkers > 0 {

@@ -51,8 +51,8 @@ struct JobPage: PageContent {
     /// The worker's page; nil where its owner is not named.
     let path: String?
     let state: String
-    /// Per cent, while it runs. A name of its own, since a template looks for what is missing here in
-    /// what surrounds it.
+    /// Per cent, while it runs. A name of its own, since a template looks for what is missing here
+    /// in what surrounds it.
     let runningPercent: String?
     let detail: String?
   }
@@ -64,7 +64,8 @@ struct JobPage: PageContent {
     let batch = progress.batch
     title = "Job \(batch.id)"
     id = batch.id
-    model = batch.model.map(BatchText.model) ?? (batch.state == .validating ? "not known yet" : "several")
+    model =
+      batch.model.map(BatchText.model) ?? (batch.state == .validating ? "not known yet" : "several")
     kind = BatchText.kind(endpoint: batch.endpoint)
     pool = batch.pool.rawValue
     state = BatchText.state(batch.state)

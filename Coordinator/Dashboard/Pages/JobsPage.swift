@@ -61,7 +61,8 @@ struct JobsPage: PageContent {
 extension JobsPage.Job {
   fileprivate init(_ batch: BatchRecord, now: Timestamp) {
     id = batch.id
-    model = batch.model.map(BatchText.model) ?? (batch.state == .validating ? "not known yet" : "several")
+    model =
+      batch.model.map(BatchText.model) ?? (batch.state == .validating ? "not known yet" : "several")
     kind = BatchText.kind(endpoint: batch.endpoint)
     pool = batch.pool.rawValue
     state = BatchText.state(batch.state)

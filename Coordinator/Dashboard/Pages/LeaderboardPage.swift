@@ -185,7 +185,8 @@ extension LeaderboardPage.Team {
 }
 
 extension DashboardRoutes {
-  /// `GET /leaderboard?by=credit|average|tokens&page=2&days=30|90|365`; anything else is the default.
+  /// `GET /leaderboard?by=credit|average|tokens&page=2&days=30|90|365`; anything else is the
+  /// default.
   func leaderboard(_ visit: PageVisit) async throws -> LeaderboardPage {
     var choice = LeaderboardPage.Choice()
     choice.order = visit.query.order

@@ -29,10 +29,11 @@ struct SignInPage: PageContent {
     case _ where key.hasPrefix(OperatorKey.prefix):
       "This operator's key is unknown here, or another has taken its place."
     case _ where key.hasPrefix("tally1."):
-      "This is an invitation, with which a machine joins. An account's key begins with tally-account-."
+      "This is an invitation, with which a machine joins. An account's key begins with "
+        + "tally-account-."
     case _ where key.hasPrefix("tally-"):
-      "This is not an account's key. Those begin with tally-account-; an API key submits jobs and opens no "
-        + "account."
+      "This is not an account's key. Those begin with tally-account-; an API key submits jobs and "
+        + "opens no account."
     default: "This is not an account's key. Those begin with tally-account-."
     }
   }

@@ -52,8 +52,9 @@ struct TeamPage: PageContent {
     unnamed =
       others.isEmpty
       ? nil
-      : "\(Spelling.count(others.count, "member")) \(others.count == 1 ? "is" : "are") not named and "
-        + "contributed \(ContributionText.brief(Contribution(summing: others.map(\.contribution))))."
+      : "\(Spelling.count(others.count, "member")) \(others.count == 1 ? "is" : "are") not named "
+        + "and contributed "
+        + "\(ContributionText.brief(Contribution(summing: others.map(\.contribution))))."
     spans = span.choices { "/teams/\(team.id)" + ($0 == .month ? "" : "?days=\($0.rawValue)") }
     self.chart = chart
   }

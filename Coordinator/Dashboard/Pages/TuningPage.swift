@@ -2,7 +2,8 @@ import CoordinatorCore
 import CoordinatorStore
 import WireProtocol
 
-/// One fine-tuning job: its rounds, and how the losses fall. What it learns from is its owner's alone.
+/// One fine-tuning job: its rounds, and how the losses fall. What it learns from is its owner's
+/// alone.
 struct TuningPage: PageContent {
   static let template = "tuning"
   let title: String
@@ -92,7 +93,8 @@ enum TuningText {
   static func progress(_ job: FineTuningJobRecord) -> ProgressText {
     let isDone = job.state == .succeeded
     let rounds = Double(job.plan?.rounds ?? 0)
-    return ProgressText(done: isDone ? 1 : Double(max(0, job.rounds - 1)), of: isDone ? 1 : rounds + 1)
+    return ProgressText(
+      done: isDone ? 1 : Double(max(0, job.rounds - 1)), of: isDone ? 1 : rounds + 1)
   }
 }
 

@@ -49,8 +49,8 @@ struct WorkerPage: PageContent {
 }
 
 extension DashboardRoutes {
-  /// `GET /workers/{id}?days=30|90|365`: for everyone where the account agreed to be named, else for its
-  /// owner and the operator. Others are answered as if there were none.
+  /// `GET /workers/{id}?days=30|90|365`: for everyone where the account agreed to be named, else
+  /// for its owner and the operator. Others are answered as if there were none.
   func worker(_ visit: PageVisit) async throws -> WorkerPage {
     let id = try visit.pathID()
     let now = environment.now()

@@ -38,7 +38,8 @@ struct WorkerText {
     running = worker.running.map { replica in
       let left = replica.deadline.seconds(since: now)
       return Running(
-        path: JobPath.of(replica.job), model: replica.model.map(BatchText.model) ?? "several models",
+        path: JobPath.of(replica.job),
+        model: replica.model.map(BatchText.model) ?? "several models",
         percentDone: ProgressText(done: replica.flopsDone, of: replica.flopsEstimated).percent,
         since: "for " + Spelling.duration(now.seconds(since: replica.issuedAt)),
         lease: left > 0 ? "lease ends in \(Spelling.duration(left))" : "lease is over")

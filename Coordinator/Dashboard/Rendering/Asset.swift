@@ -1,8 +1,8 @@
 import Crypto
 import Foundation
 
-/// A file that pages load beside themselves. Its address holds a digest of its bytes, so that browsers
-/// may keep it for ever and still have the present one.
+/// A file that pages load beside themselves. Its address holds a digest of its bytes, so that
+/// browsers may keep it for ever and still have the present one.
 package struct Asset: Sendable {
   package let name: String
   package let bytes: [UInt8]

@@ -4,8 +4,8 @@ import WireProtocol
 
 /// What a page shows: a template's name and the values that it is filled with.
 ///
-/// Values are texts that are ready to be read; `{{name}}` escapes them. Markup of our own, such as a
-/// chart, is put in by `{{{name}}}`.
+/// Values are texts that are ready to be read; `{{name}}` escapes them. Markup of our own, such as
+/// a chart, is put in by `{{{name}}}`.
 package protocol PageContent: Sendable {
   /// The file in `Templates/`, without its ending.
   static var template: String { get }
@@ -17,8 +17,8 @@ package protocol PageContent: Sendable {
 package struct PageRenderer: Sendable {
   private let library: MustacheLibrary
 
-  /// - Throws: `MustacheTemplate.ParserError` when a template is wrong: a mistake of ours, which the
-  ///   tests would meet first.
+  /// - Throws: `MustacheTemplate.ParserError` when a template is wrong: a mistake of ours, which
+  ///   the tests would meet first.
   package init(templates: [String: [UInt8]] = EmbeddedFiles.templates) throws {
     var library = MustacheLibrary()
     for (name, bytes) in templates {

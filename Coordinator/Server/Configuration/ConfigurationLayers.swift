@@ -60,7 +60,8 @@ package struct ConfigurationLayers: Sendable {
         reason: "expected a number, text, true or false, a list of texts, or null")
     } catch {
       throw ConfigurationError(
-        place: place, key: nil, reason: "it is no JSON object of keys and values (\(Self.detail(error)))")
+        place: place, key: nil,
+        reason: "it is no JSON object of keys and values (\(Self.detail(error)))")
     }
     for (key, value) in values.sorted(by: { $0.key < $1.key }) {
       try set(key, value, from: .file, place: place)

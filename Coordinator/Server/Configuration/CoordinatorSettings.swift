@@ -47,14 +47,17 @@ extension CoordinatorSetting {
       "poll_seconds", "Seconds before a background service looks for what other processes left.",
       .integer(\.pollSeconds, 1...3600)),
     .init(
-      "statistics_seconds", "Seconds between two writings of BOINC's statistics files; 0 writes none.",
+      "statistics_seconds",
+      "Seconds between two writings of BOINC's statistics files; 0 writes none.",
       .integer(\.statisticsSeconds, 0...31_536_000)),
     .init(
-      "dashboard", "Whether the pages for people are served: /, /jobs, /models, /leaderboard and so on.",
+      "dashboard",
+      "Whether the pages for people are served: /, /jobs, /models, /leaderboard and so on.",
       .flag(\.dashboard)),
     .init(
       "live_pages",
-      "Open pages that are kept up to date at once; others show what was true when they were loaded.",
+      "Open pages that are kept up to date at once; others show what was true when they were "
+        + "loaded.",
       .integer(\.livePages, 0...100_000)),
     .init(
       "live_pages_per_address", "Such pages of one address (of IPv6, one network of 64 bits).",
@@ -85,7 +88,8 @@ extension CoordinatorSetting {
       "Seconds after which a connection is closed whose client takes nothing of an answer.",
       .integer(\.connections.stalledSeconds, 1...86_400)),
     .init(
-      "idle_connection_seconds", "Seconds after which a connection on which nothing happens is closed.",
+      "idle_connection_seconds",
+      "Seconds after which a connection on which nothing happens is closed.",
       .integer(\.idleConnectionSeconds, 1...86_400)),
     .init(
       "shutdown_seconds", "Seconds that requests get to end at a graceful stop.",
@@ -126,11 +130,13 @@ extension CoordinatorSetting {
       .integer(\.policy.silenceSeconds, 1...86_400)),
     .init(
       "deadline_factor",
-      "A lease of a silent worker ends after this many times the time that the unit should take, and after five times silence_seconds at most.",
+      "A lease of a silent worker ends after this many times the time that the unit should take, "
+        + "and after five times silence_seconds at most.",
       .number(\.policy.deadlineFactor, factors)),
     .init(
       "extension_factor",
-      "Signs of progress extend a lease to this many times that time, as far as the progress is plausible,",
+      "Signs of progress extend a lease to this many times that time, as far as the progress is "
+        + "plausible,",
       .number(\.policy.extensionFactor, factors)),
     .init(
       "minimum_extension_seconds", "but at least to this many seconds,",
@@ -207,7 +213,8 @@ extension CoordinatorSetting {
   ]
 
   private static let limits: [CoordinatorSetting] = [
-    .init("upload_bytes", "Bytes of an uploaded file.", .integer(\.limits.uploadBytes, 1...(1 << 40))),
+    .init(
+      "upload_bytes", "Bytes of an uploaded file.", .integer(\.limits.uploadBytes, 1...(1 << 40))),
     .init("batch_lines", "Lines of a batch.", .integer(\.limits.batchLines, counts)),
     .init(
       "line_bytes", "Bytes of one line of a batch.",

@@ -30,8 +30,8 @@ package extension FolderBlobStore {
   /// Removes a blob unless it was stored again since `youngest`; tells whether it did.
   ///
   /// The file is moved aside, looked at, and only then removed. Whoever stores the same bytes at
-  /// this moment either finds the file and marks it as new before it is moved, and it comes back, or
-  /// finds none and writes it anew.
+  /// this moment either finds the file and marks it as new before it is moved, and it comes back,
+  /// or finds none and writes it anew.
   func remove(_ digest: Digest, unlessWrittenSince youngest: Timestamp) async throws -> Bool {
     let (path, aside) = (path(of: digest), trash + "/" + digest.hex)
     return try await FileIO.blocking(on: queue) {

@@ -58,10 +58,11 @@ package struct ModelRecord: Hashable, Sendable, Codable {
   package var baseModels: [String]?
   package var ownedBy: String
   package var createdAt: Timestamp
-  /// Of a tuned model: the digest of its `AdapterPayload`, which is applied to the manifest's weights.
+  /// Of a tuned model: the digest of its `AdapterPayload`, which is applied to the manifest's
+  /// weights.
   package var adapter: Digest?
-  /// Of a tuned model: the key that may use it, the job that it is from, and whether it is one of the
-  /// job's checkpoints, which lists leave out.
+  /// Of a tuned model: the key that may use it, the job that it is from, and whether it is one of
+  /// the job's checkpoints, which lists leave out.
   package var ownerKeyID: String?
   package var fineTuningJob: String?
   package var isCheckpoint: Bool?

@@ -25,7 +25,8 @@ package struct FleetNow: Hashable, Sendable {
   /// What workers say that accepted results took, and the part of it that they estimated.
   package var energyJoules: Double = 0
   package var estimatedEnergyJoules: Double = 0
-  /// Active workers that the audience may know by name, seen last first; no more than were asked for.
+  /// Active workers that the audience may know by name, seen last first; no more than were asked
+  /// for.
   package var listedWorkers: [Worker]
 
   /// One active worker.

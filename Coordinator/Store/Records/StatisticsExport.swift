@@ -76,7 +76,8 @@ package struct StatisticsExport: Hashable, Sendable {
     package var flopsPerSecond: Double?
     /// Mean seconds from lease to result; 0 before the first.
     package var turnaroundSeconds: Double
-    /// What its owner lets the coordinator know of the machine; nil where the account is not public.
+    /// What its owner lets the coordinator know of the machine; nil where the account is not
+    /// public.
     package var machine: MachineFacts?
 
     package init(

@@ -216,8 +216,8 @@ package enum Migrations {
 
   /// An account is named in public only when its owner agreed (`named`). Its `cross_project_id` is
   /// BOINC's: with the e-mail address it makes the identifier that joins one person's statistics of
-  /// many projects. A `number` is what BOINC's statistics call a person or machine by. `contribution`
-  /// has a row for each worker and day of UTC, filled from the
+  /// many projects. A `number` is what BOINC's statistics call a person or machine by.
+  /// `contribution` has a row for each worker and day of UTC, filled from the
   /// receipts of before.
   private static let history = """
     CREATE TABLE team (
@@ -299,8 +299,8 @@ package enum Migrations {
     ALTER TABLE contribution ADD COLUMN estimated_energy INTEGER NOT NULL DEFAULT 0;
     """
 
-  /// A queue is of a batch or of a fine-tuning job. SQLite cannot drop a column's NOT NULL, so that the
-  /// table is made anew.
+  /// A queue is of a batch or of a fine-tuning job. SQLite cannot drop a column's NOT NULL, so that
+  /// the table is made anew.
   private static let queues = """
     CREATE TABLE fine_tuning_job (
       number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
@@ -381,8 +381,8 @@ package enum Migrations {
     ALTER TABLE fine_tuning_job ADD COLUMN reserved_tokens INTEGER NOT NULL DEFAULT 0;
     """
 
-  /// Names of a model outlive its record, since units of a model that was replaced or removed go on.
-  /// Keys have numbers so that the newest are known among those of one millisecond.
+  /// Names of a model outlive its record, since units of a model that was replaced or removed go
+  /// on. Keys have numbers so that the newest are known among those of one millisecond.
   private static let volunteers = """
     CREATE TABLE account_key (
       number INTEGER PRIMARY KEY AUTOINCREMENT, hash TEXT NOT NULL UNIQUE,

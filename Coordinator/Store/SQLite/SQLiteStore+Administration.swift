@@ -110,7 +110,8 @@ extension StoreLimit {
   /// - Throws: `StoreError.invalid`.
   fileprivate static func requireShort(_ text: String) throws {
     guard text.count <= messageCharacters else {
-      throw StoreError(.invalid, "What volunteers are told has at most \(messageCharacters) characters.")
+      throw StoreError(
+        .invalid, "What volunteers are told has at most \(messageCharacters) characters.")
     }
   }
 }

@@ -76,7 +76,8 @@ package extension SQLiteStore {
       let wanted = try jsonText(metadata)
       let matches = """
         key_id = ? AND NOT EXISTS (SELECT 1 FROM json_each(?) AS pair
-          WHERE (SELECT value FROM json_each(ifnull(metadata, '{}')) AS own WHERE own.key = pair.key)
+          WHERE (SELECT value FROM json_each(ifnull(metadata, '{}')) AS own \
+        WHERE own.key = pair.key)
             IS NOT pair.value)
         """
       let rows =

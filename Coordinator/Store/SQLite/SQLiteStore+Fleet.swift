@@ -261,7 +261,8 @@ extension Transaction {
       "SELECT 1 FROM worker WHERE invitation = ? AND revoked_at IS NOT NULL LIMIT 1",
       [try invitation.value("id", as: String.self)]) != nil
     {
-      return "The coordinator's operator has ended the membership of a machine that joined with this "
+      return
+        "The coordinator's operator has ended the membership of a machine that joined with this "
         + "invitation: ask for a new one."
     }
     return nil

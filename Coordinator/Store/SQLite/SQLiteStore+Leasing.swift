@@ -48,7 +48,8 @@ private struct LeaseCall {
     guard
       let row = try db.first(
         """
-        SELECT worker.speed, worker.machine, worker.last_seen, worker.failures, worker.backoff_until,
+        SELECT worker.speed, worker.machine, worker.last_seen, worker.failures, \
+        worker.backoff_until,
           worker.banned_at, worker.ban_reason, account.banned_at AS account_banned_at,
           account.ban_reason AS account_ban_reason, account.backoff_until AS account_backoff_until,
           account.returns_until, account.suspended_until AS account_suspended

@@ -56,7 +56,9 @@ package extension SQLiteStore {
         ban: try Ban(row, "banned_at", "ban_reason", coversAccount: true),
         invitationsLeft: try invitations?.value("uses") ?? 0,
         invitationsEnd: try invitations?.optional("ends"),
-        workers: try workers.map { try WorkerOverview(row: $0, db, activeSince: activeSince, now: now) })
+        workers: try workers.map {
+          try WorkerOverview(row: $0, db, activeSince: activeSince, now: now)
+        })
     }
   }
 }

@@ -135,7 +135,8 @@ extension Transaction {
           request.rendering, try jsonText(failure),
         ])
     case .run(let work):
-      let queue = try queue(QueueName(model: work.model, cache: work.cache, adapter: work.adapter), batch, &queues)
+      let queue = try queue(
+        QueueName(model: work.model, cache: work.cache, adapter: work.adapter), batch, &queues)
       try db.run(
         """
         INSERT INTO request (batch, line, id, custom_id, rendering, state, queue, sequences,

@@ -75,7 +75,8 @@ package extension SQLiteStore {
       try transaction.note(
         FineTuningEvent(
           "Files validated: \(plan.trainingExamples) examples are learnt\(heldOut). "
-            + "Rounds: \(plan.rounds), shards of each: \(plan.shards), steps of each shard: \(plan.localSteps) at most."),
+            + "Rounds: \(plan.rounds), shards of each: \(plan.shards), steps of each shard: "
+            + "\(plan.localSteps) at most."),
         ofJob: row.number, now: now)
       try transaction.note(FineTuningEvent("Fine-tuning job started"), ofJob: row.number, now: now)
     }
@@ -188,7 +189,10 @@ extension Transaction {
     try note(
       FineTuningEvent(
         "Step \(step)/\(plan.steps(through: plan.rounds - 1)): training loss=\(loss.decimals(4))",
-        metrics: ["step": Double(step), "train_loss": loss, "total_steps": Double(plan.steps(through: plan.rounds - 1))]),
+        metrics: [
+          "step": Double(step), "train_loss": loss,
+          "total_steps": Double(plan.steps(through: plan.rounds - 1)),
+        ]),
       ofJob: job.number, now: now)
   }
 }

@@ -115,7 +115,8 @@ extension SQLiteStore {
         worker.banned_at, worker.ban_reason, account.banned_at AS account_banned_at,
         account.ban_reason AS account_ban_reason, account.suspended_until AS account_suspended,
         account.backoff_until AS account_backoff, account.returns_until,
-        EXISTS (SELECT 1 FROM replica WHERE replica.worker = worker.id AND state = 'running') AS busy
+        EXISTS (SELECT 1 FROM replica WHERE replica.worker = worker.id AND state = 'running') \
+      AS busy
       FROM worker JOIN account ON account.id = worker.account
       WHERE worker.last_seen >= ? AND (worker.trusted = 1 OR ? = 'public')
       """, [now.adding(seconds: -policy.activeSeconds), pool.rawValue]
@@ -123,7 +124,8 @@ extension SQLiteStore {
       let asked = requests[try row.value("id")]
       return PresentWorker(
         account: try row.value("account"), standing: try standing(row, now: now),
-        isBusy: try row.value("busy"), profile: asked?.profile, passedOver: asked?.passedOver ?? [:])
+        isBusy: try row.value("busy"), profile: asked?.profile, passedOver: asked?.passedOver ?? [:]
+      )
     }
   }
 

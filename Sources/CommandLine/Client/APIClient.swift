@@ -89,7 +89,8 @@ struct APIClient: Sendable {
     defer { try? handle.close() }
     let size = Int(try handle.seekToEnd())
     try handle.seek(toOffset: 0)
-    let boundary = "tally-" + (0..<24).map { _ in String("0123456789abcdef".randomElement() ?? "0") }.joined()
+    let boundary =
+      "tally-" + (0..<24).map { _ in String("0123456789abcdef".randomElement() ?? "0") }.joined()
     // What would end the name or its line; by code points, as marks may combine with a quote.
     let name = String(
       String.UnicodeScalarView(

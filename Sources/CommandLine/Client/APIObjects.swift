@@ -84,13 +84,16 @@ struct ProgressObject: Decodable, Sendable {
   /// rejected`
   var verificationSummary: String {
     let replicas =
-      "\(replicas.accepted) \(replicas.accepted == 1 ? "replica" : "replicas") accepted, \(replicas.rejected) rejected"
+      "\(replicas.accepted) \(replicas.accepted == 1 ? "replica" : "replicas") accepted, "
+      + "\(replicas.rejected) rejected"
       + (replicas.lost > 0 ? ", \(replicas.lost) lost or not needed" : "")
     guard pool == "public" else {
-      return "\(units.accepted) of \(units.total) units done in the trusted pool, one run each; \(replicas)"
+      return
+        "\(units.accepted) of \(units.total) units done in the trusted pool, one run each; "
+        + "\(replicas)"
     }
     return
-      "\(units.accepted) of \(units.total) units verified: \(agreements) by equal results of two accounts, "
-      + "\(replays) by replay; \(replicas)"
+      "\(units.accepted) of \(units.total) units verified: \(agreements) by equal results of two "
+      + "accounts, \(replays) by replay; \(replicas)"
   }
 }

@@ -88,7 +88,8 @@ struct BatchFile {
 
   private var emptyFile: CommandError {
     CommandError(
-      "\(path) is empty: a batch has at least one request, each on a line (`tally submit --help` shows one)")
+      "\(path) is empty: a batch has at least one request, each on a line (`tally submit --help` "
+        + "shows one)")
   }
 
   /// Validates every line as the coordinator will.

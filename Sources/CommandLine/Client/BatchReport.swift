@@ -30,7 +30,8 @@ struct BatchReport {
           (isAnswered
             ? "\(Spelled.count(failed)) of \(total) requests failed; "
             : "all \(total) requests failed; ")
-            + (output.map { "see \($0).errors" } ?? "see: tally results \(batch.id) --errors"), .yellow))
+            + (output.map { "see \($0).errors" } ?? "see: tally results \(batch.id) --errors"),
+          .yellow))
     }
     if batch.status != "completed" {
       throw CommandError("the batch is \(batch.status); finished lines are delivered")

@@ -20,7 +20,10 @@ struct ConnectionOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Your API key. Better in TALLY_API_KEY or the file: other users of this machine can read your options.",
+      """
+      Your API key. Better in TALLY_API_KEY or the file: other users of this machine can read your \
+      options.
+      """,
       discussion: "Else TALLY_API_KEY, else \"key\" in ~/.config/tally/client.json."))
   var key: String?
 
@@ -47,7 +50,9 @@ struct ConnectionOptions: ParsableArguments {
     }
     guard let parsed = URL(string: spelled), let scheme = parsed.scheme, parsed.host() != nil,
       scheme == "https" || scheme == "http"
-    else { throw CommandError("\"\(spelled)\" is not the address of a coordinator: https://HOST:PORT") }
+    else {
+      throw CommandError("\"\(spelled)\" is not the address of a coordinator: https://HOST:PORT")
+    }
     return ClientConfiguration(
       url: parsed, key: value(key, "TALLY_API_KEY", file?.key),
       authorityPath: value(ca, "TALLY_CA", file?.ca))
@@ -73,7 +78,8 @@ struct SavedConfiguration: Codable {
     do {
       return try JSONDecoder().decode(SavedConfiguration.self, from: Data(contentsOf: path))
     } catch {
-      throw CommandError("\(path.path) is not a JSON object with \"url\", \"key\" and \"ca\": \(error)")
+      throw CommandError(
+        "\(path.path) is not a JSON object with \"url\", \"key\" and \"ca\": \(error)")
     }
   }
 

@@ -104,7 +104,8 @@ extension FineTuningProgress {
   func show() {
     let output = Terminal.output
     output.line(
-      "\(output.styled(job.id, .bold))  \(job.status.replacing("_", with: " "))\(paused ? " (paused)" : ""), \(pool) pool")
+      "\(output.styled(job.id, .bold))  "
+        + "\(job.status.replacing("_", with: " "))\(paused ? " (paused)" : ""), \(pool) pool")
     if let error = job.error { output.line("  \(error.message)") }
     output.line("model     \(job.model)\(job.fine_tuned_model.map { ", tuned as \($0)" } ?? "")")
     guard rounds_planned > 0 else { return }
@@ -120,7 +121,9 @@ extension FineTuningProgress {
     for round in rounds {
       let shards =
         round.number == 0
-        ? "-" : round.joined.map { "\($0) of \(round.shards)" } ?? "\(round.accepted) of \(round.shards) so far"
+        ? "-"
+        : round.joined.map { "\($0) of \(round.shards)" }
+          ?? "\(round.accepted) of \(round.shards) so far"
       table.add(
         "\(round.number)", shards,
         loss(round.train_loss), loss(round.valid_loss))
@@ -135,7 +138,8 @@ extension FineTuningProgress {
         .min(by: { ($0.valid_loss ?? 0) < ($1.valid_loss ?? 0) }), let after = best.valid_loss
     else { return nil }
     return String(
-      format: "held-out loss %.4f after round %d, before %.4f (%+.1f %%)", after, best.number, before,
+      format: "held-out loss %.4f after round %d, before %.4f (%+.1f %%)", after, best.number,
+      before,
       100 * (after / before - 1))
   }
 }

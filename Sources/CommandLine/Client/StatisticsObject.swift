@@ -70,7 +70,9 @@ struct StatisticsObject: Decodable, Sendable {
   var unnamed: String? {
     let accounts = accounts_total - accounts.count
     guard accounts > 0 else { return nil }
-    return "\(Spelled.count(accounts)) account\(accounts == 1 ? "" : "s") not named here count in the total."
+    return
+      "\(Spelled.count(accounts)) account\(accounts == 1 ? "" : "s") not named here count in the "
+      + "total."
   }
 
   /// A row for each team.

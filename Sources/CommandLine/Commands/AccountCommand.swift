@@ -8,9 +8,9 @@ struct AccountCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "account", abstract: "Show accounts, and change what is public of them.",
     discussion: """
-      Accounts are made by `tally invite`. One is named in public only when its owner agreed: with `tally worker account set \
-      --public` on one of its machines, on its page, or by a word to the operator, who notes it here. The same commands \
-      work while the coordinator runs.
+      Accounts are made by `tally invite`. One is named in public only when its owner agreed: with \
+      `tally worker account set --public` on one of its machines, on its page, or by a word to the \
+      operator, who notes it here. The same commands work while the coordinator runs.
       """,
     subcommands: [
       AccountListCommand.self, AccountSetCommand.self, AccountKeyCommand.self,
@@ -50,8 +50,8 @@ struct AccountSetCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "set", abstract: "Change what is known of an account.",
     discussion: """
-      What is not given stays; an empty text removes. --email is shown to nobody: its digest joins one person's \
-      statistics of several BOINC projects.
+      What is not given stays; an empty text removes. --email is shown to nobody: its digest joins \
+      one person's statistics of several BOINC projects.
 
       EXAMPLES:
         tally account set ada --public --team "Analytical Engines"
@@ -112,8 +112,9 @@ struct AccountKeyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "key", abstract: "Make a key for an account's page and show it, once.",
     discussion: """
-      For its owner, who enters it on the dashboard at /account; `tally worker account key` makes one without the operator. \
-      The coordinator keeps a hash only. The newest 20 keys of an account work.
+      For its owner, who enters it on the dashboard at /account; `tally worker account key` makes \
+      one without the operator. The coordinator keeps a hash only. The newest 20 keys of an \
+      account work.
 
       EXAMPLES:
         tally account key ada
@@ -149,7 +150,8 @@ struct AccountKeyCommand: AsyncParsableCommand {
     try await store.createAccountKey(accountNamed: account, hash: key.hash, now: now)
     if json { return try printJSON(Report(account: account, key: key.text, revoked: nil)) }
     Terminal.output.line(key.text)
-    Terminal.error.line("It opens the page of \(account), at \(AccountKey.page), and is not shown again.")
+    Terminal.error.line(
+      "It opens the page of \(account), at \(AccountKey.page), and is not shown again.")
   }
 }
 
@@ -158,8 +160,9 @@ struct AccountDeleteCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "delete", abstract: "Forget who an account was.",
     discussion: """
-      Its name and everything else that tells who it was is removed, its machines and invitations are worth nothing any \
-      more, and BOINC's statistics list it as deleted. What it contributed stays in the totals. This cannot be undone.
+      Its name and everything else that tells who it was is removed, its machines and invitations \
+      are worth nothing any more, and BOINC's statistics list it as deleted. What it contributed \
+      stays in the totals. This cannot be undone.
       """)
 
   @Argument(help: "The account's name.")

@@ -35,7 +35,8 @@ extension AdapterCommand {
         guard !tuned.isEmpty else {
           return Terminal.output.line("No tuned models. `tally finetune` makes one.")
         }
-        var table = TextTable(.text("MODEL"), .text("JOB"), .text("CREATED"), .text("LICENCE OF THE BASE"))
+        var table = TextTable(
+          .text("MODEL"), .text("JOB"), .text("CREATED"), .text("LICENCE OF THE BASE"))
         for model in tuned {
           table.add(
             model.id, model.tally.fine_tuning_job ?? "", Spelled.time(model.created),
@@ -51,14 +52,18 @@ extension AdapterCommand {
     static let configuration = CommandConfiguration(
       commandName: "export", abstract: "Write an adapter as a PEFT folder or as a GGUF file.",
       discussion: """
-        ADAPTER is a tuned model or a checkpoint of one (ft:...) on a coordinator, or a PEFT folder on this machine. A PEFT \
-        folder is what Hugging Face's peft loads over the base model; a GGUF file is what llama.cpp takes with --lora over \
-        the base model in GGUF. To change the base model's own weights instead, see `tally adapter merge`.
+        ADAPTER is a tuned model or a checkpoint of one (ft:...) on a coordinator, or a PEFT \
+        folder on this machine. A PEFT folder is what Hugging Face's peft loads over the base \
+        model; a GGUF file is what llama.cpp takes with --lora over the base model in GGUF. To \
+        change the base model's own weights instead, see `tally adapter merge`.
 
         EXAMPLES:
-          tally adapter export ft:smollm2-135m-instruct:tallystick:proverbs:0a1b2c3d --output my-adapter
-          tally adapter export ft:smollm2-135m-instruct:tallystick:proverbs:0a1b2c3d --format gguf --output my-adapter.gguf
-          tally adapter export my-adapter --model ./SmolLM2-135M-Instruct --format gguf --output my-adapter.gguf
+          tally adapter export ft:smollm2-135m-instruct:tallystick:proverbs:0a1b2c3d --output \
+        my-adapter
+          tally adapter export ft:smollm2-135m-instruct:tallystick:proverbs:0a1b2c3d --format gguf \
+        --output my-adapter.gguf
+          tally adapter export my-adapter --model ./SmolLM2-135M-Instruct --format gguf --output \
+        my-adapter.gguf
         """)
 
     enum Format: String, ExpressibleByArgument, CaseIterable {
@@ -72,10 +77,14 @@ extension AdapterCommand {
     @Option(help: "What to write: a PEFT folder or a GGUF file.")
     var format: Format = .peft
 
-    @Option(help: "The model that a folder's adapter is for: a GGUF file or a Hugging Face folder.", completion: .file())
+    @Option(
+      help: "The model that a folder's adapter is for: a GGUF file or a Hugging Face folder.",
+      completion: .file())
     var model: String?
 
-    @Option(name: .shortAndLong, help: "The folder, new or empty, or the file to write.", completion: .file())
+    @Option(
+      name: .shortAndLong, help: "The folder, new or empty, or the file to write.",
+      completion: .file())
     var output: String
 
     @OptionGroup(title: "Connection") var connection: ConnectionOptions
@@ -84,11 +93,15 @@ extension AdapterCommand {
 
     func validate() throws {
       guard isFolder else {
-        if model != nil { throw ValidationError("--model is for a folder's adapter; there is no folder \(adapter)") }
+        if model != nil {
+          throw ValidationError("--model is for a folder's adapter; there is no folder \(adapter)")
+        }
         return
       }
       guard format == .gguf else { throw ValidationError("\(adapter) is a PEFT folder already") }
-      guard model != nil else { throw ValidationError("--model is missing: the model that \(adapter) is for") }
+      guard model != nil else {
+        throw ValidationError("--model is missing: the model that \(adapter) is for")
+      }
     }
 
     func run() async throws {
@@ -97,7 +110,8 @@ extension AdapterCommand {
         let read = try AdapterFolder(URL(fileURLWithPath: adapter)).adapter
         let description = try ModelFiles(path: model).description
         try read.check(description)
-        let data = try GGUFAdapter.data(read, of: description, name: target.deletingPathExtension().lastPathComponent)
+        let data = try GGUFAdapter.data(
+          read, of: description, name: target.deletingPathExtension().lastPathComponent)
         try data.write(to: target, options: .atomic)
         return Terminal.output.line("\(output): \(Spelled.bytes(data.count))")
       }

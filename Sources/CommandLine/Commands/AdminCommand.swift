@@ -11,8 +11,9 @@ struct AdminCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "admin", abstract: "Steer a coordinator while it runs.",
     discussion: """
-      These commands open the coordinator's data folder on its machine, whether it runs or not; what they set holds from \
-      the next request on and outlasts restarts. `tally admin show` says what is set.
+      These commands open the coordinator's data folder on its machine, whether it runs or not; \
+      what they set holds from the next request on and outlasts restarts. `tally admin show` says \
+      what is set.
 
       EXAMPLES:
         tally admin drain --wait && systemctl restart tallystick-coordinator
@@ -75,8 +76,8 @@ struct AdminCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Hand out no more units; running ones go on.",
       discussion: """
-        Batches are still taken and results too. Workers say that the coordinator is paused and ask again. \
-        `tally admin resume` ends it.
+        Batches are still taken and results too. Workers say that the coordinator is paused and \
+        ask again. `tally admin resume` ends it.
 
         EXAMPLES:
           tally admin pause
@@ -111,9 +112,9 @@ struct AdminCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Hand out no more units, and say when none runs any more.",
       discussion: """
-        For maintenance that workers should not feel. A coordinator may also be stopped at any moment: workers keep \
-        their results and send them later. Exit code 0 with --wait means that nothing runs; interrupted, it stays \
-        draining. `tally admin resume` ends it.
+        For maintenance that workers should not feel. A coordinator may also be stopped at any \
+        moment: workers keep their results and send them later. Exit code 0 with --wait means that \
+        nothing runs; interrupted, it stays draining. `tally admin resume` ends it.
 
         EXAMPLES:
           tally admin drain
@@ -153,7 +154,8 @@ struct AdminCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Tell volunteers something.",
       discussion: """
-        Workers show it in `tally worker status` and log it once, when they ask for work the next time.
+        Workers show it in `tally worker status` and log it once, when they ask for work the next \
+        time.
 
         EXAMPLES:
           tally admin message "Maintenance on Sunday from 08:00 to 09:00 UTC"
@@ -227,7 +229,8 @@ struct AdminCommand: AsyncParsableCommand {
       }
       try await store.setMinimumWorkerVersion(minimum)
       Terminal.output.line(
-        minimum.map { "workers older than \($0) are asked to upgrade" } ?? "any version is admitted")
+        minimum.map { "workers older than \($0) are asked to upgrade" } ?? "any version is admitted"
+      )
     }
 
   private func objection(

@@ -171,9 +171,9 @@ struct AdminBanCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "ban", abstract: "Give a worker, or all of an account, no more work.",
     discussion: """
-      It gets no leases from now on; its running units and its results that nobody has confirmed yet are given to others; \
-      an account's invitations admit nobody. Verified results keep their credit. The worker shows that it is banned, and \
-      the reason.
+      It gets no leases from now on; its running units and its results that nobody has confirmed \
+      yet are given to others; an account's invitations admit nobody. Verified results keep their \
+      credit. The worker shows that it is banned, and the reason.
 
       EXAMPLES:
         tally admin ban worker_0a1b2c3d4e5f6g7h8i9j0k1l --reason "its memory is faulty"
@@ -208,8 +208,8 @@ struct AdminUnbanCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "unban", abstract: "End a ban.",
     discussion: """
-      The worker is served again within ten minutes, or at once when it is restarted. What the ban took back stays with \
-      others.
+      The worker is served again within ten minutes, or at once when it is restarted. What the ban \
+      took back stays with others.
 
       EXAMPLES:
         tally admin unban mallory

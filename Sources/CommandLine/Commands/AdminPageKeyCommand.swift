@@ -7,9 +7,9 @@ struct AdminPageKeyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "page-key", abstract: "Make a key that shows every name on the dashboard, once.",
     discussion: """
-      Entered on the dashboard at /account, it shows what everyone sees with the names of all accounts and workers, also of \
-      those that are not public. It changes nothing and opens no account. A new key takes the place of the one before; the \
-      coordinator keeps a hash only.
+      Entered on the dashboard at /account, it shows what everyone sees with the names of all \
+      accounts and workers, also of those that are not public. It changes nothing and opens no \
+      account. A new key takes the place of the one before; the coordinator keeps a hash only.
 
       EXAMPLES:
         tally admin page-key

@@ -41,9 +41,10 @@ struct AdminQuotaCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "quota", abstract: "Show or limit what an API key may use.",
     discussion: """
-      A day is the last 24 hours. Requests count when their batch is created; tokens, read and generated, when they are \
-      done, so that a batch which began below the limit runs to its end. Files count until they are deleted or expire, \
-      results too. Whoever exceeds a limit gets an answer 429 that says which.
+      A day is the last 24 hours. Requests count when their batch is created; tokens, read and \
+      generated, when they are done, so that a batch which began below the limit runs to its end. \
+      Files count until they are deleted or expire, results too. Whoever exceeds a limit gets an \
+      answer 429 that says which.
 
       Options that are left out stay as they are; `none` takes a limit away.
 
@@ -138,8 +139,8 @@ struct AdminPriorityCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "priority", abstract: "Move a batch before or behind the others of its key.",
     discussion: """
-      Higher runs first among the batches of one API key; keys share the fleet by weight whatever their batches' \
-      priority. Running units go on.
+      Higher runs first among the batches of one API key; keys share the fleet by weight whatever \
+      their batches' priority. Running units go on.
 
       EXAMPLES:
         tally admin priority batch_0a1b2c3d4e5f6g7h8i9j0k1l 10

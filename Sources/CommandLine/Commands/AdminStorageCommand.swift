@@ -10,9 +10,10 @@ struct AdminStorageCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "storage", abstract: "Show what uses the disk, and delete what nothing needs.",
     discussion: """
-      A running coordinator sweeps every hour by itself (`sweep_seconds`). Unused is what nothing refers to: files that \
-      were deleted or expired, inputs and results of units `result_retention_days` after their batches ended, and \
-      uploads that were cut short. What was stored within the last day is always kept (`unused_grace_seconds`).
+      A running coordinator sweeps every hour by itself (`sweep_seconds`). Unused is what nothing \
+      refers to: files that were deleted or expired, inputs and results of units \
+      `result_retention_days` after their batches ended, and uploads that were cut short. What was \
+      stored within the last day is always kept (`unused_grace_seconds`).
 
       EXAMPLES:
         tally admin storage

@@ -5,14 +5,17 @@ import WireProtocol
 /// Repeats a fine-tuning job.
 struct AuditCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "audit", abstract: "Run a fine-tuning job again on this machine, to the same last bit.",
+    commandName: "audit",
+    abstract: "Run a fine-tuning job again on this machine, to the same last bit.",
     discussion: """
-      Fetches the job's transcript (its plan with the seed, the units that were joined, the digests of their results), its \
-      examples and its model, takes every step again and compares every digest: the units that were handed out, their \
-      results, the adapter of every round, the held-out losses. Nothing of what volunteers sent is believed.
+      Fetches the job's transcript (its plan with the seed, the units that were joined, the \
+      digests of their results), its examples and its model, takes every step again and compares \
+      every digest: the units that were handed out, their results, the adapter of every round, the \
+      held-out losses. Nothing of what volunteers sent is believed.
 
-      Takes about as long as the job's work takes on this machine. --joins believes the units' verified results and checks \
-      in seconds what was made of them. The exit code is 1 when anything differs.
+      Takes about as long as the job's work takes on this machine. --joins believes the units' \
+      verified results and checks in seconds what was made of them. The exit code is 1 when \
+      anything differs.
 
       EXAMPLES:
         tally audit ftjob-0a1b...
@@ -28,7 +31,8 @@ struct AuditCommand: AsyncParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Where fetched blobs are kept, so that a second call need not fetch them.",
-      discussion: "Else TALLY_AUDIT_CACHE, else ~/.cache/tally/audit. May be removed at any time."), completion: .directory)
+      discussion: "Else TALLY_AUDIT_CACHE, else ~/.cache/tally/audit. May be removed at any time."),
+    completion: .directory)
   var cache: String?
 
   @Flag(help: "Print JSON.")
@@ -38,13 +42,16 @@ struct AuditCommand: AsyncParsableCommand {
   @OptionGroup(title: "Connection") var connection: ConnectionOptions
 
   func run() async throws {
-    let folder = cache.map { URL(fileURLWithPath: $0) } ?? CacheFolder.url("audit", variable: "TALLY_AUDIT_CACHE")
+    let folder =
+      cache.map { URL(fileURLWithPath: $0) }
+      ?? CacheFolder.url("audit", variable: "TALLY_AUDIT_CACHE")
     let machine = try compute.makeCompute()
     let report = try await APIClient.with(connection) { client in
       let transcript = try await client.get(
         "/tally/v1/fine_tuning/jobs/\(job)/transcript", as: FineTuningTranscript.self)
       let audit = FineTuningAudit(
-        transcript: transcript, blobs: try JobBlobs(client, job: job, folder: folder), compute: machine,
+        transcript: transcript, blobs: try JobBlobs(client, job: job, folder: folder),
+        compute: machine,
         recomputes: !joins)
       var bar = ProgressBar()
       let report = try await audit.run { bar.show(fraction: $0, detail: $1) }
@@ -57,9 +64,11 @@ struct AuditCommand: AsyncParsableCommand {
 
   private func show(_ report: FineTuningAudit.Report) {
     let out = Terminal.output
-    let how = report.recomputed_units > 0 ? "run again on this machine" : "whose results were believed"
+    let how =
+      report.recomputed_units > 0 ? "run again on this machine" : "whose results were believed"
     out.line(
-      "\(report.rounds) rounds, \(report.train_units) units that learn and \(report.validate_units) that measure, \(how)")
+      "\(report.rounds) rounds, \(report.train_units) units that learn and "
+        + "\(report.validate_units) that measure, \(how)")
     for one in report.differences {
       out.line(out.styled("\(one.place): expected \(one.expected), found \(one.found)", .red))
     }

@@ -5,9 +5,10 @@ struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure how fast this machine computes.",
     discussion: """
-      Without a subcommand, `tally bench --model MODEL` measures a model: tokens a second of a prompt and of decoding. \
-      `bench finetune` measures how fast it learns, `bench products` matrix products alone, and `bench peak` what the processor and its memory can do at \
-      most. Close other programs first.
+      Without a subcommand, `tally bench --model MODEL` measures a model: tokens a second of a \
+      prompt and of decoding. `bench finetune` measures how fast it learns, `bench products` \
+      matrix products alone, and `bench peak` what the processor and its memory can do at most. \
+      Close other programs first.
 
       EXAMPLES:
         tally bench --model model.gguf --threads 2 --json
@@ -15,7 +16,8 @@ struct BenchCommand: ParsableCommand {
         tally bench peak
       """,
     subcommands: [
-      BenchModelCommand.self, BenchFinetuneCommand.self, BenchProductsCommand.self, BenchPeakCommand.self,
+      BenchModelCommand.self, BenchFinetuneCommand.self, BenchProductsCommand.self,
+      BenchPeakCommand.self,
     ],
     defaultSubcommand: BenchModelCommand.self)
 }

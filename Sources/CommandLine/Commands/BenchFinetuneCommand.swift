@@ -10,11 +10,13 @@ struct BenchFinetuneCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "finetune", abstract: "Measure how many tokens a second a model learns here.",
     discussion: """
-      Takes whole steps (forward, backward, AdamW) over random tokens, with a LoRA adapter beside every matrix of the \
-      layers. The figure is that of the median of --repeats steps after a warm-up.
+      Takes whole steps (forward, backward, AdamW) over random tokens, with a LoRA adapter beside \
+      every matrix of the layers. The figure is that of the median of --repeats steps after a \
+      warm-up.
 
       EXAMPLE:
-        tally bench finetune --model model.gguf --threads 2 --sequences 4 --tokens 256 --rank 8 --json
+        tally bench finetune --model model.gguf --threads 2 --sequences 4 --tokens 256 --rank 8 \
+      --json
       """)
 
   @Option(help: "A GGUF file or a Hugging Face folder.", completion: .file())
@@ -31,7 +33,10 @@ struct BenchFinetuneCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Megabytes of activations to keep between the passes, at most; what is not kept is computed twice.",
+      """
+      Megabytes of activations to keep between the passes, at most; what is not kept is computed \
+      twice.
+      """,
       discussion: "Fewer are kept where the machine has less memory available."))
   var keepMegabytes = 512
 
@@ -57,12 +62,16 @@ struct BenchFinetuneCommand: ParsableCommand {
   func validate() throws {
     guard (1...4096).contains(sequences), (2...1 << 20).contains(tokens), (1...4096).contains(rank),
       (0...1 << 20).contains(keepMegabytes)
-    else { throw ValidationError("--sequences and --rank take 1 to 4096, --tokens 2 or more, --keep-megabytes 0 or more") }
+    else {
+      throw ValidationError(
+        "--sequences and --rank take 1 to 4096, --tokens 2 or more, --keep-megabytes 0 or more")
+    }
   }
 
   func run() throws {
     let memory = LocalMemory.now()
-    let loaded = try packedCache.load(model, options: .init(weights: dequantize ? .float32 : .asStored))
+    let loaded = try packedCache.load(
+      model, options: .init(weights: dequantize ? .float32 : .asStored))
     let compute = try compute.makeCompute()
     let adapter = Adapter.initial(
       for: try DenseModel(loaded).description, rank: rank, alpha: Double(2 * rank), seed: 0)
@@ -73,7 +82,9 @@ struct BenchFinetuneCommand: ParsableCommand {
     let vocabulary = Double(loaded.description.vocabularySize)
     let batch = TrainingBatch(
       sequences: (0..<sequences).map { sequence in
-        let ids = (0..<tokens).map { Int32(Philox.uniform(seed: Int64(sequence), position: $0) * vocabulary) }
+        let ids = (0..<tokens).map {
+          Int32(Philox.uniform(seed: Int64(sequence), position: $0) * vocabulary)
+        }
         return .init(tokens: ids, labels: ids)
       })
     let clock = ContinuousClock()
@@ -83,12 +94,16 @@ struct BenchFinetuneCommand: ParsableCommand {
     let report = Report(
       threads: compute.pool.threads, variant: compute.kernels.variant.rawValue,
       tokens_per_second: Double(batch.tokenCount) / seconds, seconds_per_step: seconds,
-      trainable_parameters: adapter.parameterCount, peak_resident_bytes: ProcessMemory.peakResidentBytes())
+      trainable_parameters: adapter.parameterCount,
+      peak_resident_bytes: ProcessMemory.peakResidentBytes())
     if json { return try printJSON(report) }
     Terminal.output.line(
-      String(format: "%.0f tokens/s, %.2f s a step of %d tokens", report.tokens_per_second, seconds, batch.tokenCount))
+      String(
+        format: "%.0f tokens/s, %.2f s a step of %d tokens", report.tokens_per_second, seconds,
+        batch.tokenCount))
     Terminal.output.line(
-      "\(report.threads) threads, \(report.variant), \(Spelled.count(report.trainable_parameters)) parameters, peak memory "
+      "\(report.threads) threads, \(report.variant), \(Spelled.count(report.trainable_parameters)) "
+        + "parameters, peak memory "
         + Spelled.bytes(report.peak_resident_bytes))
   }
 }

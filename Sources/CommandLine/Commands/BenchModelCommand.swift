@@ -8,9 +8,9 @@ struct BenchModelCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "model", abstract: "Measure how many tokens a second a model makes here.",
     discussion: """
-      Prefill runs a prompt of 512 tokens. Decode runs 1, 8 and 32 sequences side by side, each with 128 tokens in its \
-      cache, for 32 tokens a sequence; its tokens a second are those of all sequences together. Each figure is the \
-      median of --repeats runs after a warm-up.
+      Prefill runs a prompt of 512 tokens. Decode runs 1, 8 and 32 sequences side by side, each \
+      with 128 tokens in its cache, for 32 tokens a sequence; its tokens a second are those of all \
+      sequences together. Each figure is the median of --repeats runs after a warm-up.
 
       EXAMPLES:
         tally bench --model model.gguf --threads 2 --json
@@ -77,7 +77,8 @@ struct BenchModelCommand: ParsableCommand {
     }
     for sequences in batches {
       try memory.check(
-        model, sequences: sequences, tokens: Self.decodeContext + Self.decodeTokens, logitRows: sequences,
+        model, sequences: sequences, tokens: Self.decodeContext + Self.decodeTokens,
+        logitRows: sequences,
         cache: cache.element, advice: "choose a smaller --decode than \(sequences)")
     }
     var prefilled: [String: Double] = [:]

@@ -7,9 +7,10 @@ struct BenchPeakCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "peak", abstract: "Measure what the processor and its memory can do at most.",
     discussion: """
-      Yardsticks for other figures: float32 multiply-adds and 8-bit integer dot products on registers alone, with the \
-      instructions of the kernel variant in use, a multiply-add counting as two operations; and all threads reading a \
-      buffer of 256 MB in turn. Each figure is the best of many short runs.
+      Yardsticks for other figures: float32 multiply-adds and 8-bit integer dot products on \
+      registers alone, with the instructions of the kernel variant in use, a multiply-add counting \
+      as two operations; and all threads reading a buffer of 256 MB in turn. Each figure is the \
+      best of many short runs.
 
       EXAMPLE:
         tally bench peak --threads 2 --json

@@ -7,10 +7,11 @@ struct BenchProductsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "products", abstract: "Measure matrix products alone, by format and shape.",
     discussion: """
-      y[M, N] = x[M, K] times the transpose of w[N, K]. Shapes are written NxK: 1536x576 has 1536 outputs. Products take \
-      about 128 MB of packed weights in turn, as the layers of a model do, so that no cache holds them from one use to \
-      the next. Quantised formats quantise the activations in every product, which is counted as time but not as \
-      operations. A multiply-add is two operations. Each figure is the median of --repeats runs after a warm-up.
+      y[M, N] = x[M, K] times the transpose of w[N, K]. Shapes are written NxK: 1536x576 has 1536 \
+      outputs. Products take about 128 MB of packed weights in turn, as the layers of a model do, \
+      so that no cache holds them from one use to the next. Quantised formats quantise the \
+      activations in every product, which is counted as time but not as operations. A multiply-add \
+      is two operations. Each figure is the median of --repeats runs after a warm-up.
 
       EXAMPLE:
         tally bench products --shape 1536x576 --rows 1 --rows 8 --type f32 --json
@@ -80,7 +81,9 @@ struct BenchProductsCommand: ParsableCommand {
         let bench = try ProductBenchmark(
           type, outputs: shape.outputs, inputs: shape.inputs, compute: compute)
         for rows in rows {
-          let rate = try repetition.medianOfRuns { try bench.operations(rows: rows, seconds: seconds) }
+          let rate = try repetition.medianOfRuns {
+            try bench.operations(rows: rows, seconds: seconds)
+          }
           figures.append(
             Figure(
               type: type.rawValue, outputs: shape.outputs, inputs: shape.inputs, rows: rows,

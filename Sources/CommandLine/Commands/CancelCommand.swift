@@ -3,7 +3,8 @@ import ArgumentParser
 /// Stops a batch or fine-tuning job.
 struct CancelCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "cancel", abstract: "Stop a batch, whose finished lines are delivered, or a fine-tuning job.")
+    commandName: "cancel",
+    abstract: "Stop a batch, whose finished lines are delivered, or a fine-tuning job.")
 
   @Argument(help: "The batch or fine-tuning job.")
   var batch: String

@@ -7,13 +7,16 @@ import Foundation
 /// Serves batches and hands out work.
 struct CoordinatorCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "coordinator", abstract: "Run a coordinator: take batches, hand out work, verify results.",
+    commandName: "coordinator",
+    abstract: "Run a coordinator: take batches, hand out work, verify results.",
     discussion: """
-      Settings come from a file (JSON with comments, see --print-config), from variables named TALLY_COORDINATOR_ and the \
-      setting's name in capitals, and from the options below: an option beats a variable beats the file.
+      Settings come from a file (JSON with comments, see --print-config), from variables named \
+      TALLY_COORDINATOR_ and the setting's name in capitals, and from the options below: an option \
+      beats a variable beats the file.
 
-      Everything it knows is in one folder: a SQLite database, blobs, and the authority that vouches for it and its \
-      workers. It may be killed at any moment; the next start goes on where it was. SIGTERM and Ctrl-C stop it cleanly.
+      Everything it knows is in one folder: a SQLite database, blobs, and the authority that \
+      vouches for it and its workers. It may be killed at any moment; the next start goes on where \
+      it was. SIGTERM and Ctrl-C stop it cleanly.
       `tally admin backup` copies the folder while it runs.
 
       Clients speak OpenAI's Files and Batch API under /v1 with keys from `tally key create`; \
@@ -39,7 +42,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
     completion: .file(extensions: ["json"]))
   var config: String?
 
-  @Flag(help: "Print every setting as it is in force, explained, in the form of such a file; then end.")
+  @Flag(
+    help: "Print every setting as it is in force, explained, in the form of such a file; then end.")
   var printConfig = false
 
   @Option(help: "The address to listen on; 0.0.0.0 for all. (default: 127.0.0.1)")
@@ -55,19 +59,24 @@ struct CoordinatorCommand: AsyncParsableCommand {
   @Option(help: "A further name or address for its own certificate; may be repeated.")
   var hostName: [String] = []
 
-  @Option(help: "A certificate chain (PEM) of your own, such as a public authority's.", completion: .file())
+  @Option(
+    help: "A certificate chain (PEM) of your own, such as a public authority's.",
+    completion: .file())
   var certificate: String?
 
   @Option(help: "The key (PEM) of --certificate.", completion: .file())
   var certificateKey: String?
 
   @Option(
-    help:
-      "Threads for replaying units on which workers disagree; 0 leaves that to another process. (default: 2)")
+    help: """
+      Threads for replaying units on which workers disagree; 0 leaves that to another process. \
+      (default: 2)
+      """)
   var replayThreads: Int?
 
   @Option(
-    help: "Seconds between two writings of BOINC's statistics files; 0 writes none. (default: 3600)")
+    help: "Seconds between two writings of BOINC's statistics files; 0 writes none. (default: 3600)"
+  )
   var statisticsSeconds: Int?
 
   @OptionGroup(title: "Scheduling") var scheduling: SchedulingOptions
@@ -185,7 +194,8 @@ struct SchedulingOptions: ParsableArguments {
       """)
   var silenceSeconds: Int?
 
-  @Option(help: "Seconds after which an idle worker asks again. (default: \(standard.retryAfterSeconds))")
+  @Option(
+    help: "Seconds after which an idle worker asks again. (default: \(standard.retryAfterSeconds))")
   var idleSeconds: Int?
 
   /// What is set, under the settings' names.

@@ -5,11 +5,13 @@ import UnixSignals
 /// Shows the whole of it on one machine.
 struct DemoCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "demo", abstract: "Run a verified batch with a coordinator and two workers on this machine.",
+    commandName: "demo",
+    abstract: "Run a verified batch with a coordinator and two workers on this machine.",
     discussion: """
-      Starts a coordinator and one worker process each for two accounts, in a temporary folder, on loopback, over TLS; \
-      submits a file of prompts; has every unit run by both and compared; shows answers, what was verified, and who \
-      contributed; and stops everything. `Deploy/demo` fetches a model and calls this.
+      Starts a coordinator and one worker process each for two accounts, in a temporary folder, on \
+      loopback, over TLS; submits a file of prompts; has every unit run by both and compared; \
+      shows answers, what was verified, and who contributed; and stops everything. `Deploy/demo` \
+      fetches a model and calls this.
 
       EXAMPLE:
         tally demo --model SmolLM2-135M-Instruct.Q4_1.gguf --prompts Deploy/demo-prompts.jsonl

@@ -11,15 +11,20 @@ extension FinetuneCommand {
     metadata["tally_data_licence"] = dataLicence
     metadata["tally_data_source"] = dataSource
     let parameters = FineTuningJobCreation.Hyperparameters(
-      n_epochs: epochs, batch_size: batchSize, learning_rate_multiplier: learningRate / 2e-4, rank: rank, alpha: alpha,
-      rank_stabilised: rankStabilised, target_modules: try targets.map { _ in try kinds().map(\.rawValue).sorted() },
-      max_tokens: maxTokens, hold_out: validation == nil ? holdOut : nil, shards: shards, local_steps: localSteps,
+      n_epochs: epochs, batch_size: batchSize, learning_rate_multiplier: learningRate / 2e-4,
+      rank: rank, alpha: alpha,
+      rank_stabilised: rankStabilised,
+      target_modules: try targets.map { _ in try kinds().map(\.rawValue).sorted() },
+      max_tokens: maxTokens, hold_out: validation == nil ? holdOut : nil, shards: shards,
+      local_steps: localSteps,
       weight_decay: weightDecay, patience: patience)
     let creation = FineTuningJobCreation(
-      model: model, training_file: "", validation_file: nil, suffix: suffix, seed: seed, metadata: metadata,
+      model: model, training_file: "", validation_file: nil, suffix: suffix, seed: seed,
+      metadata: metadata,
       method: .init(supervised: .init(hyperparameters: parameters)))
     try await APIClient.with(connection) { client in
-      let remote = RemoteFineTuning(client: client, data: data, validation: validation, creation: creation)
+      let remote = RemoteFineTuning(
+        client: client, data: data, validation: validation, creation: creation)
       if dryRun {
         let (estimate, bytes) = try await remote.estimate()
         if json { return Terminal.output.json(bytes) }
@@ -28,25 +33,29 @@ extension FinetuneCommand {
       if pool == .public {
         Terminal.error.line(
           Terminal.error.styled(
-            "Public pool: people whose machines learn from these examples can read them. (--pool trusted keeps them to "
-              + "the operator's own.)", .yellow))
+            "Public pool: people whose machines learn from these examples can read them. (--pool "
+              + "trusted keeps them to the operator's own.)", .yellow))
       }
       let job = try await remote.create()
       if detach { return Terminal.output.line(job.id) }
-      Terminal.error.line("\(job.id) goes on by itself if you leave; come back with: tally status \(job.id) --wait")
+      Terminal.error.line(
+        "\(job.id) goes on by itself if you leave; come back with: tally status \(job.id) --wait")
       var bar = ProgressBar()
       let progress = try await FineTuningWatcher(client: client).wait(for: job.id, bar: &bar)
       try await conclude(progress, folder, client)
     }
   }
 
-  private func conclude(_ progress: FineTuningProgress, _ folder: URL?, _ client: APIClient) async throws {
+  private func conclude(_ progress: FineTuningProgress, _ folder: URL?, _ client: APIClient)
+    async throws
+  {
     let job = progress.job
     guard job.status == "succeeded", let name = job.fine_tuned_model else {
       throw CommandError(job.error?.message ?? "the job is \(job.status)")
     }
     if let folder {
-      try await AdapterDownload(client: client).peft(name, resultFiles: job.result_files, to: folder)
+      try await AdapterDownload(client: client).peft(
+        name, resultFiles: job.result_files, to: folder)
     }
     if json {
       let path = "/tally/v1/fine_tuning/jobs/\(job.id)"
@@ -54,7 +63,10 @@ extension FinetuneCommand {
     }
     let out = Terminal.output
     if let summary = progress.heldOutSummary { out.line(summary) }
-    out.line("\(Spelled.count(job.trained_tokens ?? 0)) tokens learnt in \(progress.rounds.count { $0.joined != nil }) rounds, \(progress.units_accepted) units verified")
+    out.line(
+      "\(Spelled.count(job.trained_tokens ?? 0)) tokens learnt in "
+        + "\(progress.rounds.count { $0.joined != nil }) rounds, \(progress.units_accepted) units "
+        + "verified")
     out.line("the tuned model is \(name), which batches may name")
     if let folder {
       out.line("the adapter is in \(folder.path)")
@@ -66,24 +78,34 @@ extension FinetuneCommand {
   private func show(_ estimate: FineTuningEstimateObject) {
     let out = Terminal.output
     out.line(
-      "\(Spelled.count(estimate.training_examples)) examples, \(Spelled.count(estimate.tokens)) tokens, of which "
-        + "\(Spelled.count(estimate.learnt_tokens)) are learnt; \(Spelled.count(estimate.validation_examples)) examples held out")
+      "\(Spelled.count(estimate.training_examples)) examples, \(Spelled.count(estimate.tokens)) "
+        + "tokens, of which \(Spelled.count(estimate.learnt_tokens)) are learnt; "
+        + "\(Spelled.count(estimate.validation_examples)) examples held out")
     if estimate.shortened_examples > 0 {
-      out.line("\(Spelled.count(estimate.shortened_examples)) examples reach --max-tokens \(maxTokens), where they are cut off")
+      out.line(
+        "\(Spelled.count(estimate.shortened_examples)) examples reach --max-tokens \(maxTokens), "
+          + "where they are cut off")
     }
     out.line(
-      "\(Spelled.count(estimate.parameters)) parameters, \(Spelled.count(estimate.steps)) steps in \(estimate.rounds) rounds, "
-        + (estimate.shards == 1 ? "by one machine at a time" : "by \(estimate.shards) machines at a time"))
+      "\(Spelled.count(estimate.parameters)) parameters, \(Spelled.count(estimate.steps)) steps in "
+        + "\(estimate.rounds) rounds, "
+        + (estimate.shards == 1
+          ? "by one machine at a time" : "by \(estimate.shards) machines at a time"))
     out.line(
-      "\(Spelled.count(estimate.train_units)) units that learn and \(Spelled.count(estimate.validate_units)) that measure, "
-        + "each run by \(estimate.replicas == 1 ? "one account" : "\(estimate.replicas) accounts")")
+      "\(Spelled.count(estimate.train_units)) units that learn and "
+        + "\(Spelled.count(estimate.validate_units)) that measure, each run by "
+        + "\(estimate.replicas == 1 ? "one account" : "\(estimate.replicas) accounts")")
     out.line(
-      "\(Spelled.bytes(estimate.traffic_bytes)) of traffic, and \(Spelled.bytes(estimate.model_bytes)) once for each worker "
-        + "that does not have the model; a worker needs \(Spelled.bytes(estimate.worker_memory_bytes)) of memory")
+      "\(Spelled.bytes(estimate.traffic_bytes)) of traffic, and "
+        + "\(Spelled.bytes(estimate.model_bytes)) once for each worker that does not have the "
+        + "model; a worker needs \(Spelled.bytes(estimate.worker_memory_bytes)) of memory")
     if let seconds = estimate.seconds {
-      out.line("would take about \(ProgressBar.duration(seconds)) with the workers that are there now")
+      out.line(
+        "would take about \(ProgressBar.duration(seconds)) with the workers that are there now")
     } else {
-      out.line("no worker that is there now has finished a unit yet, so that nobody can say how long it takes")
+      out.line(
+        "no worker that is there now has finished a unit yet, so that nobody can say how long it "
+          + "takes")
     }
   }
 }

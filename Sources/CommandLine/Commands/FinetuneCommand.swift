@@ -11,46 +11,68 @@ import TrainingData
 /// Fine-tunes on this machine alone.
 struct FinetuneCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "finetune", abstract: "Fine-tune a model with a coordinator's volunteers, or on this machine alone: a LoRA adapter comes out.",
+    commandName: "finetune",
+    abstract: """
+      Fine-tune a model with a coordinator's volunteers, or on this machine alone: a LoRA adapter \
+      comes out.
+      """,
     discussion: """
-      DATA has a JSON object on each line, as OpenAI's fine-tuning takes them: {"messages": [...]}, of which the \
-      assistant's turns are learnt (but those with "weight": 0), or {"text": ...}, all of which is learnt. The model's \
-      weights stay as they are, and may be quantised; small matrices beside them are learnt with AdamW. The adapter is a \
-      folder that Hugging Face PEFT loads, and that `tally generate --adapter` uses; it is the one with the least held-out \
+      DATA has a JSON object on each line, as OpenAI's fine-tuning takes them: {"messages": \
+      [...]}, of which the assistant's turns are learnt (but those with "weight": 0), or {"text": \
+      ...}, all of which is learnt. The model's weights stay as they are, and may be quantised; \
+      small matrices beside them are learnt with AdamW. The adapter is a folder that Hugging Face \
+      PEFT loads, and that `tally generate --adapter` uses; it is the one with the least held-out \
       loss.
 
-      MODEL says where. The name of a coordinator's model makes a job there: its shards are learnt by volunteers' machines \
-      in rounds, and batches can name the tuned model at once. A GGUF file or a Hugging Face folder is learnt on this \
-      machine alone.
+      MODEL says where. The name of a coordinator's model makes a job there: its shards are learnt \
+      by volunteers' machines in rounds, and batches can name the tuned model at once. A GGUF file \
+      or a Hugging Face folder is learnt on this machine alone.
 
-      The same data, settings and seed give the same adapter to the bit, on every machine. `tally audit JOB` repeats a job.
+      The same data, settings and seed give the same adapter to the bit, on every machine. `tally \
+      audit JOB` repeats a job.
 
       EXAMPLES:
         tally finetune data.jsonl --model smollm2-135m-instruct --dry-run
-        tally finetune data.jsonl --model smollm2-135m-instruct --suffix proverbs --output my-adapter
+        tally finetune data.jsonl --model smollm2-135m-instruct --suffix proverbs --output \
+      my-adapter
         tally finetune data.jsonl --model model.gguf --output my-adapter
-        tally finetune data.jsonl --model ./Qwen2.5-0.5B-Instruct --output my-adapter --epochs 1 --rank 16 --targets q_proj,v_proj
+        tally finetune data.jsonl --model ./Qwen2.5-0.5B-Instruct --output my-adapter --epochs 1 \
+      --rank 16 --targets q_proj,v_proj
       """)
 
   @Argument(help: "Examples, one JSON object a line.", completion: .file())
   var data: String
 
-  @Option(help: "The name of a coordinator's model; or a GGUF file or a Hugging Face folder, to learn on this machine.", completion: .file())
+  @Option(
+    help: """
+      The name of a coordinator's model; or a GGUF file or a Hugging Face folder, to learn on this \
+      machine.
+      """,
+    completion: .file())
   var model: String
 
-  @Option(name: .shortAndLong, help: "The folder that the adapter is written to; it must be new or empty.", completion: .directory)
+  @Option(
+    name: .shortAndLong,
+    help: "The folder that the adapter is written to; it must be new or empty.",
+    completion: .directory)
   var output: String?
 
   @Option(help: "Examples that are not learnt, to measure the loss on.", completion: .file())
   var validation: String?
 
-  @Option(help: ArgumentHelp("Without --validation, the share of DATA that is held out instead.", valueName: "share"))
+  @Option(
+    help: ArgumentHelp(
+      "Without --validation, the share of DATA that is held out instead.", valueName: "share"))
   var holdOut = 0.1
 
   @Option(help: "How often every example is learnt.")
   var epochs = 3
 
-  @Option(help: "Epochs in a row (rounds, of a job) that may leave the held-out loss no better, before the run ends early. 1 epoch, or any number of rounds, when left out.")
+  @Option(
+    help: """
+      Epochs in a row (rounds, of a job) that may leave the held-out loss no better, before the \
+      run ends early. 1 epoch, or any number of rounds, when left out.
+      """)
   var patience: Int?
 
   @Option(help: "Examples of a step.")
@@ -68,13 +90,21 @@ struct FinetuneCommand: AsyncParsableCommand {
   @Option(help: "Rows of the small matrices.")
   var rank = 8
 
-  @Option(help: "How much the adapter counts: its product is multiplied with alpha / rank. Twice the rank when left out.")
+  @Option(
+    help: """
+      How much the adapter counts: its product is multiplied with alpha / rank. Twice the rank \
+      when left out.
+      """)
   var alpha: Double?
 
   @Flag(help: "Multiply with alpha / sqrt(rank) instead.")
   var rankStabilised = false
 
-  @Option(help: "Matrices that get an adapter, separated by commas; all of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj when left out.")
+  @Option(
+    help: """
+      Matrices that get an adapter, separated by commas; all of q_proj, k_proj, v_proj, o_proj, \
+      gate_proj, up_proj, down_proj when left out.
+      """)
   var targets: String?
 
   @Option(help: "Tokens of an example that are used, at most.")
@@ -89,28 +119,44 @@ struct FinetuneCommand: AsyncParsableCommand {
   @Option(help: "Of a job: who may run it, public (volunteers can read the data) or trusted.")
   var pool: SubmitCommand.Pool = .public
 
-  @Option(help: "Of a job: shards of a round, which as many machines learn at a time. By the workers that are there when left out.")
+  @Option(
+    help: """
+      Of a job: shards of a round, which as many machines learn at a time. By the workers that are \
+      there when left out.
+      """)
   var shards: Int?
 
   @Option(help: "Of a job: steps that a shard takes before it is joined with the others.")
   var localSteps: Int?
 
-  @Option(help: ArgumentHelp("Of a job: what the data may be used for, for the model's card.", valueName: "licence"))
+  @Option(
+    help: ArgumentHelp(
+      "Of a job: what the data may be used for, for the model's card.", valueName: "licence"))
   var dataLicence: String?
 
-  @Option(help: ArgumentHelp("Of a job: where the data are from, for the model's card.", valueName: "source"))
+  @Option(
+    help: ArgumentHelp(
+      "Of a job: where the data are from, for the model's card.", valueName: "source"))
   var dataSource: String?
 
   @Flag(help: "Of a job: print its identifier and leave it to the coordinator.")
   var detach = false
 
-  @Option(help: ArgumentHelp("What chat templates take for today, so that a run repeats.", valueName: "yyyy-mm-dd"))
+  @Option(
+    help: ArgumentHelp(
+      "What chat templates take for today, so that a run repeats.", valueName: "yyyy-mm-dd"))
   var date = "2026-01-01"
 
   @Option(
     help: ArgumentHelp(
-      "Megabytes of activations to keep between the passes, at most; what is not kept is computed twice.",
-      discussion: "Fewer are kept where the machine has less memory available. The adapter is the same to the bit."))
+      """
+      Megabytes of activations to keep between the passes, at most; what is not kept is computed \
+      twice.
+      """,
+      discussion: """
+        Fewer are kept where the machine has less memory available. The adapter is the same to the \
+        bit.
+        """))
   var keepMegabytes = 512
 
   @Flag(help: "Turn the weights into float32 first, so that all arithmetic is float32.")
@@ -151,35 +197,68 @@ struct FinetuneCommand: AsyncParsableCommand {
 
   func validate() throws {
     func positive(_ value: Int, _ name: String, _ limit: Int) throws {
-      guard (1...limit).contains(value) else { throw ValidationError("\(name) takes 1 to \(limit)") }
+      guard (1...limit).contains(value) else {
+        throw ValidationError("\(name) takes 1 to \(limit)")
+      }
     }
     try positive(epochs, "--epochs", 10_000)
     if let patience { try positive(patience, "--patience", 10_000) }
     try positive(batchSize, "--batch-size", 4096)
     try positive(rank, "--rank", 4096)
     try positive(maxTokens, "--max-tokens", 1 << 20)
-    guard learningRate > 0, learningRate < 10 else { throw ValidationError("--learning-rate takes more than 0, less than 10") }
-    guard weightDecay >= 0, weightDecay * learningRate < 1 else { throw ValidationError("--weight-decay takes 0 or more") }
-    guard maximumNorm > 0 else { throw ValidationError("--maximum-norm takes more than 0") }
-    guard holdOut >= 0, holdOut < 1 else { throw ValidationError("--hold-out takes 0 or more, less than 1") }
-    guard (0...1 << 20).contains(keepMegabytes) else { throw ValidationError("--keep-megabytes takes 0 or more") }
-    if isLocal {
-      if output == nil, !dryRun { throw ValidationError("--output is missing, the folder for the adapter; or ask for a --dry-run") }
-      let ofJobs = suffix != nil || shards != nil || localSteps != nil || dataLicence != nil || dataSource != nil || detach
-      if ofJobs { throw ValidationError("\(model) is a file, so that this machine learns alone: --suffix, --shards, --local-steps, --data-licence, --data-source and --detach are of jobs") }
-    } else {
-      if ["/", ".gguf"].contains(where: model.contains) { throw ValidationError("there is no file \(model)") }
-      if dequantize { throw ValidationError("--dequantize is for this machine alone; add the model to the coordinator in floats instead") }
-      if maximumNorm != 1 { throw ValidationError("--maximum-norm is for this machine alone; jobs clip to 1") }
-      if detach, output != nil { throw ValidationError("--detach does not wait for what --output would hold") }
+    guard learningRate > 0, learningRate < 10 else {
+      throw ValidationError("--learning-rate takes more than 0, less than 10")
     }
-    guard FileManager.default.isReadableFile(atPath: data) || data == "-" else { throw ValidationError("cannot read \(data)") }
+    guard weightDecay >= 0, weightDecay * learningRate < 1 else {
+      throw ValidationError("--weight-decay takes 0 or more")
+    }
+    guard maximumNorm > 0 else { throw ValidationError("--maximum-norm takes more than 0") }
+    guard holdOut >= 0, holdOut < 1 else {
+      throw ValidationError("--hold-out takes 0 or more, less than 1")
+    }
+    guard (0...1 << 20).contains(keepMegabytes) else {
+      throw ValidationError("--keep-megabytes takes 0 or more")
+    }
+    if isLocal {
+      if output == nil, !dryRun {
+        throw ValidationError(
+          "--output is missing, the folder for the adapter; or ask for a --dry-run")
+      }
+      let ofJobs =
+        suffix != nil || shards != nil || localSteps != nil || dataLicence != nil
+        || dataSource != nil || detach
+      if ofJobs {
+        throw ValidationError(
+          "\(model) is a file, so that this machine learns alone: --suffix, --shards, "
+            + "--local-steps, --data-licence, --data-source and --detach are of jobs")
+      }
+    } else {
+      if ["/", ".gguf"].contains(where: model.contains) {
+        throw ValidationError("there is no file \(model)")
+      }
+      if dequantize {
+        throw ValidationError(
+          "--dequantize is for this machine alone; add the model to the coordinator in floats "
+            + "instead")
+      }
+      if maximumNorm != 1 {
+        throw ValidationError("--maximum-norm is for this machine alone; jobs clip to 1")
+      }
+      if detach, output != nil {
+        throw ValidationError("--detach does not wait for what --output would hold")
+      }
+    }
+    guard FileManager.default.isReadableFile(atPath: data) || data == "-" else {
+      throw ValidationError("cannot read \(data)")
+    }
     _ = try kinds()
     _ = try clock()
   }
 
   private func clock() throws -> TemplateClock {
-    guard let clock = TemplateClock(date) else { throw ValidationError("--date takes a day such as 2026-01-31") }
+    guard let clock = TemplateClock(date) else {
+      throw ValidationError("--date takes a day such as 2026-01-31")
+    }
     return clock
   }
 
@@ -205,7 +284,8 @@ struct FinetuneCommand: AsyncParsableCommand {
     let folder = dryRun ? nil : try output.map(newFolder)
     let bundle = try TokenizerBundle(path: model)
     let memory = LocalMemory.now()
-    let loaded = try packedCache.load(model, options: .init(weights: dequantize ? .float32 : .asStored))
+    let loaded = try packedCache.load(
+      model, options: .init(weights: dequantize ? .float32 : .asStored))
     let dense = try DenseModel(loaded)
     let encoder = try ExampleEncoder(
       bundle, limit: min(maxTokens, loaded.description.contextLength),
@@ -216,10 +296,12 @@ struct FinetuneCommand: AsyncParsableCommand {
         holdOut > 0 ? dataset.holdOut(share: holdOut, seed: seed) : []
       }
     let adapter = Adapter.initial(
-      for: dense.description, rank: rank, alpha: alpha ?? Double(2 * rank), isRankStabilised: rankStabilised, kinds: try kinds(),
+      for: dense.description, rank: rank, alpha: alpha ?? Double(2 * rank),
+      isRankStabilised: rankStabilised, kinds: try kinds(),
       seed: seed)
     let limits = try memory.trainingLimits(
-      loaded, adapter, longest: (dataset.sequences + heldOut).reduce(0) { max($0, $1.tokens.count) },
+      loaded, adapter,
+      longest: (dataset.sequences + heldOut).reduce(0) { max($0, $1.tokens.count) },
       threads: compute.threadCount, wanted: Trainer.Limits(activationBytes: keepMegabytes << 20),
       advice: "choose a smaller --max-tokens, or let volunteers learn it")
     let trainer = try Trainer(
@@ -232,7 +314,8 @@ struct FinetuneCommand: AsyncParsableCommand {
           learningRate: learningRate, weightDecay: weightDecay, maximumNorm: maximumNorm)),
       trainer: trainer)
     var report = Report(
-      examples: dataset.sequences.count, held_out_examples: heldOut.count, tokens: dataset.tokenCount,
+      examples: dataset.sequences.count, held_out_examples: heldOut.count,
+      tokens: dataset.tokenCount,
       learnt_tokens: dataset.labelCount, shortened_examples: dataset.shortened,
       trainable_parameters: adapter.parameterCount, steps: run.stepCount, peak_memory_bytes: 0)
     if dryRun {
@@ -247,7 +330,9 @@ struct FinetuneCommand: AsyncParsableCommand {
   }
 
   /// Learns, with the loss on the terminal, and writes the adapter after every epoch.
-  private func train(_ run: LocalFineTuning, _ report: inout Report, _ dense: DenseModel, to folder: URL) throws {
+  private func train(
+    _ run: LocalFineTuning, _ report: inout Report, _ dense: DenseModel, to folder: URL
+  ) throws {
     let clock = ContinuousClock()
     let start = clock.now
     report.loss_before = try run.heldOutLoss()
@@ -303,7 +388,9 @@ struct FinetuneCommand: AsyncParsableCommand {
     var reader = LineReader(handle)
     let lines = AnyIterator { reader.next().map { [UInt8]($0) } }
     let dataset = TrainingDataset(lines: lines, encoder)
-    if let failure = reader.failure { throw CommandError("\(path) cannot be learnt from: \(failure)") }
+    if let failure = reader.failure {
+      throw CommandError("\(path) cannot be learnt from: \(failure)")
+    }
     guard dataset.errors.isEmpty else {
       let shown = dataset.errors.prefix(10).map { "  \($0)" }.joined(separator: "\n")
       let more = dataset.errors.count > 10 ? "\n  and more" : ""
@@ -315,22 +402,33 @@ struct FinetuneCommand: AsyncParsableCommand {
   private func show(_ report: Report) throws {
     if json { return try printJSON(report) }
     let out = Terminal.output
-    var examples = "\(Spelled.count(report.examples)) examples, \(Spelled.count(report.tokens)) tokens, of which "
-      + "\(Spelled.count(report.learnt_tokens)) are learnt"
-    if report.held_out_examples > 0 { examples += "; \(Spelled.count(report.held_out_examples)) examples held out" }
+    var examples =
+      "\(Spelled.count(report.examples)) examples, \(Spelled.count(report.tokens)) tokens, of "
+      + "which \(Spelled.count(report.learnt_tokens)) are learnt"
+    if report.held_out_examples > 0 {
+      examples += "; \(Spelled.count(report.held_out_examples)) examples held out"
+    }
     out.line(examples)
     if report.shortened_examples > 0 {
-      out.line("\(Spelled.count(report.shortened_examples)) examples reach --max-tokens \(maxTokens), where they are cut off")
+      out.line(
+        "\(Spelled.count(report.shortened_examples)) examples reach --max-tokens \(maxTokens), "
+          + "where they are cut off")
     }
-    out.line("\(Spelled.count(report.trainable_parameters)) parameters in \(Spelled.count(report.steps)) steps")
+    out.line(
+      "\(Spelled.count(report.trainable_parameters)) parameters in \(Spelled.count(report.steps)) "
+        + "steps")
     if let seconds = report.estimated_seconds {
-      out.line("would take about \(ProgressBar.duration(seconds)) and \(Spelled.bytes(report.peak_memory_bytes)) of memory")
+      out.line(
+        "would take about \(ProgressBar.duration(seconds)) and "
+          + "\(Spelled.bytes(report.peak_memory_bytes)) of memory")
       return
     }
     if let before = report.loss_before, let after = report.loss_after {
       let epoch = report.best_epoch.map { " after epoch \($0)" } ?? ""
       out.line(
-        String(format: "held-out loss %.4f%@, before %.4f (%+.1f %%)", after, epoch, before, 100 * (after / before - 1)))
+        String(
+          format: "held-out loss %.4f%@, before %.4f (%+.1f %%)", after, epoch, before,
+          100 * (after / before - 1)))
     }
     if let seconds = report.seconds, let rate = report.tokens_per_second {
       out.line(
@@ -350,7 +448,8 @@ private struct MetricsFile {
 
   mutating func add(_ step: LocalFineTuning.Step) throws {
     text += String(
-      format: "%d,%d,%.6f,%.6f,%.1f\n", step.number, step.epoch, step.loss, step.gradientNorm, step.tokensPerSecond)
+      format: "%d,%d,%.6f,%.6f,%.1f\n", step.number, step.epoch, step.loss, step.gradientNorm,
+      step.tokensPerSecond)
     if step.number % 20 == 0 { try write() }
   }
 

@@ -6,22 +6,26 @@ import WireProtocol
 /// Runs a prompt on this machine alone.
 struct GenerateCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "generate", abstract: "Run a prompt on this machine alone; the answer streams to standard output.",
+    commandName: "generate",
+    abstract: "Run a prompt on this machine alone; the answer streams to standard output.",
     discussion: """
-      Uses the same engine as workers do: the same prompt, settings and seed give the same answer as in a batch, on \
-      every machine. The prompt is a user's message in the model's chat template, unless --raw continues it as it is. \
-      PROMPT "-" reads standard input.
+      Uses the same engine as workers do: the same prompt, settings and seed give the same answer \
+      as in a batch, on every machine. The prompt is a user's message in the model's chat \
+      template, unless --raw continues it as it is. PROMPT "-" reads standard input.
 
       EXAMPLES:
         tally generate --model model.gguf "What is the capital of France?"
         tally generate --model model.gguf --raw --max-tokens 20 "Once upon a time"
-        tally generate --model model.gguf --temperature 0.8 --top-p 0.95 --seed 7 --json "Write a poem."
+        tally generate --model model.gguf --temperature 0.8 --top-p 0.95 --seed 7 --json "Write a \
+      poem."
       """)
 
   @Option(help: "A GGUF file or a Hugging Face folder.", completion: .file())
   var model: String
 
-  @Option(help: "A folder with a LoRA adapter for it, as PEFT and `tally finetune` write them.", completion: .directory)
+  @Option(
+    help: "A folder with a LoRA adapter for it, as PEFT and `tally finetune` write them.",
+    completion: .directory)
   var adapter: String?
 
   @Argument(help: "What to answer or continue.")
@@ -100,7 +104,8 @@ struct GenerateCommand: ParsableCommand {
     Terminal.error.line(
       Terminal.error.styled(
         String(
-          format: "%d + %d tokens, prefill %.0f and decode %.0f tokens a second", tokens.count, count,
+          format: "%d + %d tokens, prefill %.0f and decode %.0f tokens a second", tokens.count,
+          count,
           prefill, decode), .dim))
   }
 }

@@ -10,15 +10,16 @@ struct InviteCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "invite", abstract: "Make an invitation for a volunteer's machines.",
     discussion: """
-      An invitation is one line of text: where the coordinator is, the fingerprint of its authority, and a secret. Give \
-      it to the volunteer over a channel that you trust; whoever has it can join the account. Several machines can use \
-      the same one. What they compute counts for ACCOUNT, which is made if it is new.
+      An invitation is one line of text: where the coordinator is, the fingerprint of its \
+      authority, and a secret. Give it to the volunteer over a channel that you trust; whoever has \
+      it can join the account. Several machines can use the same one. What they compute counts for \
+      ACCOUNT, which is made if it is new.
 
-      --trusted workers serve the trusted pool too: they see private prompts, and nobody runs their units again. Keep \
-      that for machines that you would trust with both.
+      --trusted workers serve the trusted pool too: they see private prompts, and nobody runs \
+      their units again. Keep that for machines that you would trust with both.
 
-      Only accounts whose owner agreed are named in public statistics: --public says so (`tally account` changes it \
-      later). What others contribute counts in the totals.
+      Only accounts whose owner agreed are named in public statistics: --public says so (`tally \
+      account` changes it later). What others contribute counts in the totals.
 
       EXAMPLES:
         tally invite ada --public

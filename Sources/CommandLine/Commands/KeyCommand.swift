@@ -8,9 +8,9 @@ struct KeyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "key", abstract: "Make, list and revoke API keys.",
     discussion: """
-      A key owns its files and batches; other keys cannot see them. The coordinator keeps a hash only, so a key is shown \
-      once. Keys share the fleet by weight: a key of weight 2 gets twice the work done of a key of weight 1 while both \
-      have some waiting.
+      A key owns its files and batches; other keys cannot see them. The coordinator keeps a hash \
+      only, so a key is shown once. Keys share the fleet by weight: a key of weight 2 gets twice \
+      the work done of a key of weight 1 while both have some waiting.
       """,
     subcommands: [Create.self, List.self, Revoke.self])
 
@@ -30,7 +30,9 @@ struct KeyCommand: AsyncParsableCommand {
     var weight = 1.0
 
     @Flag(
-      help: "Also write it, with the coordinator's address and authority, to ~/.config/tally/client.json.")
+      help: """
+        Also write it, with the coordinator's address and authority, to ~/.config/tally/client.json.
+        """)
     var save = false
 
     @Flag(help: "Print JSON.")
@@ -73,7 +75,8 @@ struct KeyCommand: AsyncParsableCommand {
   }
 
   struct List: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "List the keys, without their secrets.")
+    static let configuration = CommandConfiguration(
+      abstract: "List the keys, without their secrets.")
 
     @Flag(help: "Print JSON.")
     var json = false

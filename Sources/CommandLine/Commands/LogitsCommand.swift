@@ -8,8 +8,9 @@ struct LogitsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "logits", abstract: "Compute a model's logits for given token ids.",
     discussion: """
-      For comparing with other programs. Reads "input_ids" int32 [B, T] from a safetensors file, each row a sequence of \
-      its own from position 0, and writes "logits" float32 [B, T, V] to another.
+      For comparing with other programs. Reads "input_ids" int32 [B, T] from a safetensors file, \
+      each row a sequence of its own from position 0, and writes "logits" float32 [B, T, V] to \
+      another.
 
       EXAMPLE:
         tally logits --model model.gguf --input ids.safetensors --output logits.safetensors
@@ -18,7 +19,9 @@ struct LogitsCommand: ParsableCommand {
   @Option(help: "A GGUF file or a Hugging Face folder.", completion: .file())
   var model: String
 
-  @Option(help: "A folder with a LoRA adapter for it, as PEFT and `tally finetune` write them.", completion: .directory)
+  @Option(
+    help: "A folder with a LoRA adapter for it, as PEFT and `tally finetune` write them.",
+    completion: .directory)
   var adapter: String?
 
   @Option(help: "A safetensors file with input_ids.", completion: .file())

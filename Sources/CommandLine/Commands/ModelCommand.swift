@@ -15,19 +15,22 @@ struct ModelCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Add a model to a coordinator.",
       discussion: """
-        PATH is a GGUF file or a Hugging Face folder (config.json, safetensors, tokenizer.json or tokenizer.model). The weights are cut \
-        into chunks named by their SHA-256, from which workers fetch what they lack. A running coordinator serves it \
-        at once. Adding the same files again changes nothing.
+        PATH is a GGUF file or a Hugging Face folder (config.json, safetensors, tokenizer.json or \
+        tokenizer.model). The weights are cut into chunks named by their SHA-256, from which \
+        workers fetch what they lack. A running coordinator serves it at once. Adding the same \
+        files again changes nothing.
 
-        hf:OWNER/NAME[@REVISION] is a model of the Hugging Face hub, hf:OWNER/NAME/FILE.gguf[@REVISION] one file there. \
-        What is to be had is pinned to its commit, downloaded to TALLY_HUB_CACHE (else ~/.cache/tally/hub) and checked \
-        against the hub's digests; an interrupted download goes on where it was. HF_TOKEN opens models whose terms you \
-        have accepted there, HF_ENDPOINT names another hub.
+        hf:OWNER/NAME[@REVISION] is a model of the Hugging Face hub, \
+        hf:OWNER/NAME/FILE.gguf[@REVISION] one file there. What is to be had is pinned to its \
+        commit, downloaded to TALLY_HUB_CACHE (else ~/.cache/tally/hub) and checked against the \
+        hub's digests; an interrupted download goes on where it was. HF_TOKEN opens models whose \
+        terms you have accepted there, HF_ENDPOINT names another hub.
 
-        --quantize rounds weights that are stored in floats as they are added: matrices of layers and experts to the \
-        format named, embedding and output to 8 bits (6 with q6_k), rows that are no multiple of its block to what \
-        comes next (q4_1 for q4_k, q5_1 for q5_k, else q8_0). Routers, norms and weights that are quantised already stay. With \
-        --calibrate, less is lost. `tally perplexity --quantize --calibrate` shows what either costs.
+        --quantize rounds weights that are stored in floats as they are added: matrices of layers \
+        and experts to the format named, embedding and output to 8 bits (6 with q6_k), rows that \
+        are no multiple of its block to what comes next (q4_1 for q4_k, q5_1 for q5_k, else q8_0). \
+        Routers, norms and weights that are quantised already stay. With --calibrate, less is \
+        lost. `tally perplexity --quantize --calibrate` shows what either costs.
 
         EXAMPLES:
           tally model add SmolLM2-135M-Instruct.Q4_1.gguf --name smollm2-135m-instruct
@@ -37,7 +40,8 @@ struct ModelCommand: AsyncParsableCommand {
         """)
 
     @Argument(
-      help: "A GGUF file, a Hugging Face folder, or hf:OWNER/NAME[/FILE.gguf][@REVISION].", completion: .file())
+      help: "A GGUF file, a Hugging Face folder, or hf:OWNER/NAME[/FILE.gguf][@REVISION].",
+      completion: .file())
     var path: String
 
     @Option(help: "What batches call it; the file's or folder's name in lower case when left out.")
@@ -46,12 +50,15 @@ struct ModelCommand: AsyncParsableCommand {
     @Option(
       help: ArgumentHelp(
         "The licence of its weights, such as apache-2.0; what the files say when left out.",
-        discussion: "Volunteers choose by it (see `tally worker choose`); one that nobody states is \"unknown\"."))
+        discussion: """
+          Volunteers choose by it (see `tally worker choose`); one that nobody states is "unknown".
+          """))
     var licence: String?
 
     @Option(
       help: ArgumentHelp(
-        "A file with the licence's text; LICENSE among the model's files when left out.", valueName: "file"),
+        "A file with the licence's text; LICENSE among the model's files when left out.",
+        valueName: "file"),
       completion: .file())
     var licenceText: String?
 
@@ -140,7 +147,8 @@ struct ModelCommand: AsyncParsableCommand {
       let stem = last.lowercased().hasSuffix(".gguf") ? String(last.dropLast(5)) : last
       return String(
         stem.lowercased().map { character in
-          character.isASCII && (character.isLetter || character.isNumber || "._-".contains(character))
+          character.isASCII
+            && (character.isLetter || character.isNumber || "._-".contains(character))
             ? character : "-"
         })
     }
@@ -174,7 +182,8 @@ struct ModelCommand: AsyncParsableCommand {
             Row(
               id: $0.id, source: $0.source, manifest: $0.manifest.hex,
               weight_bytes: $0.cost.weightBytes, context_length: $0.contextLength,
-              licence: $0.licence, base_models: $0.baseModels, chat_template: $0.chatTemplate != nil, created_at: $0.createdAt.seconds)
+              licence: $0.licence, base_models: $0.baseModels,
+              chat_template: $0.chatTemplate != nil, created_at: $0.createdAt.seconds)
           })
       }
       var table = TextTable(

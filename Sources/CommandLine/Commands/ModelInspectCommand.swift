@@ -9,10 +9,10 @@ extension ModelCommand {
     static let configuration = CommandConfiguration(
       abstract: "Show what is in a model's files, without loading its weights.",
       discussion: """
-        Family, shapes, parameters, licence, and the memory that each layer takes: its weights as the kernels hold \
-        them, and what it keeps of a sequence for each token (f16). Of experts, a token goes through the chosen ones. \
-        Weights are mapped from a file (--packed-cache): a model larger than memory runs, as fast as the disk gives \
-        what it needs.
+        Family, shapes, parameters, licence, and the memory that each layer takes: its weights as \
+        the kernels hold them, and what it keeps of a sequence for each token (f16). Of experts, a \
+        token goes through the chosen ones. Weights are mapped from a file (--packed-cache): a \
+        model larger than memory runs, as fast as the disk gives what it needs.
 
         EXAMPLE:
           tally model inspect SmolLM2-135M-Instruct.Q4_1.gguf
@@ -49,8 +49,8 @@ extension ModelCommand {
             ? ", \(Spelled.bytes(summary.stateBytes)) for each sequence besides" : ""))
       if summary.hasExperts {
         output.line(
-          "            \(Spelled.bytes(summary.weightBytesPerToken)) of weights are read for a token: with less memory "
-            + "than all take, from the disk")
+          "            \(Spelled.bytes(summary.weightBytesPerToken)) of weights are read for a "
+            + "token: with less memory than all take, from the disk")
       }
       output.line("layers      \(model.layers.count) of width \(Spelled.count(model.hiddenSize))")
       output.line("vocabulary  \(Spelled.count(model.vocabularySize)) tokens")
@@ -106,6 +106,7 @@ extension ModelFiles {
 extension ModelStatement {
   /// The licence, and where it can be read.
   fileprivate var spelled: String {
-    (licence ?? "unknown") + (licenceText == nil ? "" : ", with its text") + (licenceLink.map { ", see \($0)" } ?? "")
+    (licence ?? "unknown") + (licenceText == nil ? "" : ", with its text")
+      + (licenceLink.map { ", see \($0)" } ?? "")
   }
 }

@@ -9,8 +9,9 @@ extension ModelCommand {
     static let configuration = CommandConfiguration(
       abstract: "Show where a coordinator's model is from, and what it may be used for.",
       discussion: """
-        What the model's manifest says: source, licence, the models it is derived from, and the SHA-256 of every file it \
-        was made from. Every answer names the manifest, and clients read the same at GET /tally/v1/manifests/DIGEST.
+        What the model's manifest says: source, licence, the models it is derived from, and the \
+        SHA-256 of every file it was made from. Every answer names the manifest, and clients read \
+        the same at GET /tally/v1/manifests/DIGEST.
 
         EXAMPLES:
           tally model show smollm2-135m-instruct

@@ -18,7 +18,8 @@ struct JobOptions: ParsableArguments {
 /// Holds a fine-tuning job.
 struct PauseCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "pause", abstract: "Hold a fine-tuning job: what runs may finish, nothing new is handed out.")
+    commandName: "pause",
+    abstract: "Hold a fine-tuning job: what runs may finish, nothing new is handed out.")
 
   @OptionGroup var options: JobOptions
 

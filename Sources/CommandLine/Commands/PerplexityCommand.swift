@@ -10,11 +10,12 @@ struct PerplexityCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "perplexity", abstract: "Measure how well a model foresees a text.",
     discussion: """
-      The text's tokens are cut into windows of --context tokens; the rest at the end is not used. Each window is a \
-      text of its own: its first token becomes the one that begins a text, where the tokenizer adds one. The tokens of \
-      its second half (but the first of them) are scored, each given all tokens before it in the window. The \
-      perplexity is exp of the mean of their negative log-probabilities: the lower, the better. llama.cpp's \
-      llama-perplexity measures the same. FILE "-" reads standard input.
+      The text's tokens are cut into windows of --context tokens; the rest at the end is not used. \
+      Each window is a text of its own: its first token becomes the one that begins a text, where \
+      the tokenizer adds one. The tokens of its second half (but the first of them) are scored, \
+      each given all tokens before it in the window. The perplexity is exp of the mean of their \
+      negative log-probabilities: the lower, the better. llama.cpp's llama-perplexity measures the \
+      same. FILE "-" reads standard input.
 
       EXAMPLES:
         tally perplexity --model model.gguf text.txt
@@ -25,7 +26,9 @@ struct PerplexityCommand: ParsableCommand {
   @Option(help: "A GGUF file or a Hugging Face folder.", completion: .file())
   var model: String
 
-  @Option(help: "A folder with a LoRA adapter for it, as PEFT and `tally finetune` write them.", completion: .directory)
+  @Option(
+    help: "A folder with a LoRA adapter for it, as PEFT and `tally finetune` write them.",
+    completion: .directory)
   var adapter: String?
 
   @Argument(help: "A text in UTF-8.", completion: .file())
@@ -75,7 +78,8 @@ struct PerplexityCommand: ParsableCommand {
     let model = try loadModel()
     guard context <= model.description.contextLength else {
       throw CommandError(
-        "the model's context ends at \(model.description.contextLength) tokens: choose a smaller --context")
+        "the model's context ends at \(model.description.contextLength) tokens: choose a smaller "
+          + "--context")
     }
     let ids = Array(tokens.ids.prefix(self.tokens ?? tokens.ids.count))
     guard ids.count >= context else {
@@ -110,9 +114,12 @@ struct PerplexityCommand: ParsableCommand {
     let options = Model.LoadOptions(weights: dequantize ? .float32 : .asStored)
     let rounding = try rounding.rounding(
       of: model, temporary: FileManager.default.temporaryDirectory, compute)
-    guard let rounding else { return try packedCache.load(model, adapter: adapter, options: options) }
+    guard let rounding else {
+      return try packedCache.load(model, adapter: adapter, options: options)
+    }
     let files = try rounding.apply(try ModelFiles(path: model))
-    let rounded = try LocalMemory.now().load(files.description, from: files.source, options: options)
+    let rounded = try LocalMemory.now().load(
+      files.description, from: files.source, options: options)
     guard let adapter else { return rounded }
     return try rounded.adapted(by: AdapterFolder(URL(fileURLWithPath: adapter)).adapter)
   }

@@ -11,9 +11,10 @@ struct ProveCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "prove", abstract: "Run a fixed unit and print the digest of its result.",
     discussion: """
-      The unit's inputs depend on the model alone: prompts of several lengths, some with a common beginning, continued \
-      greedily and by drawing. It runs as a worker runs it. Two machines that have the same model file must print the \
-      same digest, whatever their processors, variants and threads; anything else is a bug, or a broken machine.
+      The unit's inputs depend on the model alone: prompts of several lengths, some with a common \
+      beginning, continued greedily and by drawing. It runs as a worker runs it. Two machines that \
+      have the same model file must print the same digest, whatever their processors, variants and \
+      threads; anything else is a bug, or a broken machine.
 
       EXAMPLES:
         tally prove --model model.gguf

@@ -7,10 +7,11 @@ struct RenderCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "render", abstract: "Render a chat template: a JSON case in, text out.",
     discussion: """
-      Reads one JSON object from standard input: "messages" and, where they matter, "tools", "documents", \
-      "add_generation_prompt", "strftime_now" (YYYY-MM-DDTHH:MM:SS, the moment that the template sees) and any variable \
-      of the template, such as "bos_token" or "enable_thinking". Writes the text as it is, without a line end of its \
-      own; on a terminal without what that would obey. What the template raises is an error.
+      Reads one JSON object from standard input: "messages" and, where they matter, "tools", \
+      "documents", "add_generation_prompt", "strftime_now" (YYYY-MM-DDTHH:MM:SS, the moment that \
+      the template sees) and any variable of the template, such as "bos_token" or \
+      "enable_thinking". Writes the text as it is, without a line end of its own; on a terminal \
+      without what that would obey. What the template raises is an error.
 
       Messages are handed over as in a batch: a role "developer" that the template does not name \
       as "system"; content parts as they are where the template takes parts, joined by line ends \

@@ -6,9 +6,9 @@ struct ResultsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "results", abstract: "Fetch the answers of a batch.",
     discussion: """
-      Writes the output file in the format of OpenAI's Batch API to standard output, or to --output. Each answer says \
-      in "tally" which unit it came from and how it was verified. Lines are in no particular order: match them by \
-      custom_id.
+      Writes the output file in the format of OpenAI's Batch API to standard output, or to \
+      --output. Each answer says in "tally" which unit it came from and how it was verified. Lines \
+      are in no particular order: match them by custom_id.
 
       EXAMPLES:
         tally results batch_0a1b... --output answers.jsonl
@@ -19,7 +19,9 @@ struct ResultsCommand: AsyncParsableCommand {
   @Argument(help: "The batch.")
   var batch: String
 
-  @Option(name: .shortAndLong, help: "Where to write; standard output when left out.", completion: .file())
+  @Option(
+    name: .shortAndLong, help: "Where to write; standard output when left out.", completion: .file()
+  )
   var output: String?
 
   @Flag(help: "The lines that failed, with the reason, instead of the answers.")
@@ -32,8 +34,8 @@ struct ResultsCommand: AsyncParsableCommand {
       let batch = try await client.get("/v1/batches/\(batch)", as: BatchObject.self)
       guard batch.hasEnded else {
         throw CommandError(
-          "the batch is \(batch.status) with \(batch.done) of \(batch.request_counts?.total ?? 0) requests done; "
-            + "results are there once it ends (tally status \(batch.id) --wait)")
+          "the batch is \(batch.status) with \(batch.done) of \(batch.request_counts?.total ?? 0) "
+            + "requests done; results are there once it ends (tally status \(batch.id) --wait)")
       }
       guard let file = errors ? batch.error_file_id : batch.output_file_id else {
         if errors {

@@ -6,14 +6,15 @@ struct StatsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "stats", abstract: "Show what accounts, teams and workers have contributed.",
     discussion: """
-      RESULTS are verified ones; a unit verified by two accounts is a result of both. CREDIT is 200 for each day of \
-      computing at one GFLOPS, counted from the unit's operations when its result is accepted, never from what a worker \
-      says. PER DAY is the recent average, with a half-life of seven days. KWH is the energy that workers say those results \
-      took, from the processors' counters where they can be read; ~ marks it where part of it is their estimate. Accounts \
-      are named whose owners agreed; the totals count everyone.
+      RESULTS are verified ones; a unit verified by two accounts is a result of both. CREDIT is \
+      200 for each day of computing at one GFLOPS, counted from the unit's operations when its \
+      result is accepted, never from what a worker says. PER DAY is the recent average, with a \
+      half-life of seven days. KWH is the energy that workers say those results took, from the \
+      processors' counters where they can be read; ~ marks it where part of it is their estimate. \
+      Accounts are named whose owners agreed; the totals count everyone.
 
-      --days shows a history instead: each day of UTC on which something was contributed, for everyone, or for one \
-      --account or --team.
+      --days shows a history instead: each day of UTC on which something was contributed, for \
+      everyone, or for one --account or --team.
 
       EXAMPLES:
         tally stats
@@ -41,7 +42,9 @@ struct StatsCommand: AsyncParsableCommand {
 
   func validate() throws {
     if let days, !(1...3660).contains(days) { throw ValidationError("--days takes 1 to 3660") }
-    if account != nil, team != nil { throw ValidationError("--account and --team exclude each other") }
+    if account != nil, team != nil {
+      throw ValidationError("--account and --team exclude each other")
+    }
     if teams, isHistory { throw ValidationError("--teams has no history: ask for one --team") }
   }
 

@@ -4,7 +4,8 @@ import Foundation
 /// Shows how far batches are.
 struct StatusCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "status", abstract: "Show how far a batch or fine-tuning job is, and why it waits.",
+    commandName: "status",
+    abstract: "Show how far a batch or fine-tuning job is, and why it waits.",
     discussion: """
       Without BATCH, lists your batches and fine-tuning jobs, newest first. With a batch, shows \
       its requests, units and replicas, how many units were verified by agreement and how many by \
@@ -12,8 +13,8 @@ struct StatusCommand: AsyncParsableCommand {
       has workers of one account only, and a second opinion needs another). With a fine-tuning \
       job, shows its rounds and their losses.
 
-      With --wait and a batch, the exit code is 0 when there are answers, 3 when every line failed, 1 when the batch as \
-      a whole failed or ended early; so it is with --json.
+      With --wait and a batch, the exit code is 0 when there are answers, 3 when every line \
+      failed, 1 when the batch as a whole failed or ended early; so it is with --json.
 
       EXAMPLES:
         tally status
@@ -70,7 +71,8 @@ struct StatusCommand: AsyncParsableCommand {
     let jobs = try await client.get(
       "/v1/fine_tuning/jobs?limit=100", as: Page<FineTuningJobObject>.self)
     guard !page.data.isEmpty || !jobs.data.isEmpty else {
-      Terminal.output.line("No batches or fine-tuning jobs. `tally submit` and `tally finetune` make them.")
+      Terminal.output.line(
+        "No batches or fine-tuning jobs. `tally submit` and `tally finetune` make them.")
       return
     }
     if !jobs.data.isEmpty { list(jobs) }
@@ -90,7 +92,8 @@ struct StatusCommand: AsyncParsableCommand {
   }
 
   private func list(_ page: Page<FineTuningJobObject>) {
-    var table = TextTable(.text("FINE-TUNING JOB"), .text("STATUS"), .text("MODEL"), .text("CREATED"))
+    var table = TextTable(
+      .text("FINE-TUNING JOB"), .text("STATUS"), .text("MODEL"), .text("CREATED"))
     for job in page.data {
       table.add(
         job.id, job.status.replacing("_", with: " "), job.fine_tuned_model ?? job.model,
@@ -119,14 +122,17 @@ struct StatusCommand: AsyncParsableCommand {
     output.line("\(output.styled(batch.id, .bold))  \(batch.status), \(progress.pool) pool")
     for failure in batch.failures { output.line("  " + failure) }
     output.line(
-      "requests  \(Spelled.count(counts?.completed ?? 0)) done, \(Spelled.count(counts?.failed ?? 0)) failed, "
-        + "\(Spelled.count(counts?.total ?? 0)) in all")
+      "requests  \(Spelled.count(counts?.completed ?? 0)) done, "
+        + "\(Spelled.count(counts?.failed ?? 0)) failed, \(Spelled.count(counts?.total ?? 0)) in "
+        + "all")
     output.line(
       "units     \(progress.units.accepted) accepted, \(progress.units.open) open, "
-        + "\(progress.units.awaiting_replay) awaiting replay; \(progress.waiting_requests) requests not yet in a unit")
+        + "\(progress.units.awaiting_replay) awaiting replay; \(progress.waiting_requests) "
+        + "requests not yet in a unit")
     output.line(
-      "replicas  \(progress.replicas.running) running, \(progress.replicas.waiting) waiting for another account's, "
-        + "\(progress.replicas.accepted) accepted, \(progress.replicas.rejected) rejected")
+      "replicas  \(progress.replicas.running) running, \(progress.replicas.waiting) waiting for "
+        + "another account's, \(progress.replicas.accepted) accepted, "
+        + "\(progress.replicas.rejected) rejected")
     output.line(
       "verified  \(progress.agreements) units by agreement, \(progress.replays) by replay")
     if !batch.hasEnded {

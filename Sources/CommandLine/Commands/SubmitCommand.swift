@@ -9,8 +9,9 @@ struct SubmitCommand: AsyncParsableCommand {
     discussion: """
       FILE is JSONL in the format of OpenAI's Batch API, one request a line:
 
-        {"custom_id": "a1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "smollm2-135m-instruct", \
-      "messages": [{"role": "user", "content": "What is the capital of France?"}], "max_tokens": 32}}
+        {"custom_id": "a1", "method": "POST", "url": "/v1/chat/completions", "body": {"model": \
+      "smollm2-135m-instruct", "messages": [{"role": "user", "content": "What is the capital of \
+      France?"}], "max_tokens": 32}}
 
       Every line is checked before anything runs; mistakes are reported by line number, and one \
       mistake fails the batch. --check reports them all and submits nothing. With --skip-bad-lines \
@@ -20,9 +21,10 @@ struct SubmitCommand: AsyncParsableCommand {
       With --wait or --output the exit code is 0 when there are answers (lines that failed are \
       told), 3 when every line failed, 1 when the batch as a whole failed or ended early.
 
-      Two pools do the work. In the public pool, volunteers' machines run your prompts: their owners can read them, and \
-      every result is verified by a second, independent account. In the trusted pool, only machines that the operator \
-      vouches for see your prompts, and each runs once.
+      Two pools do the work. In the public pool, volunteers' machines run your prompts: their \
+      owners can read them, and every result is verified by a second, independent account. In the \
+      trusted pool, only machines that the operator vouches for see your prompts, and each runs \
+      once.
 
       EXAMPLES:
         tally submit prompts.jsonl --wait --output answers.jsonl
@@ -45,7 +47,8 @@ struct SubmitCommand: AsyncParsableCommand {
   var window = "24h"
 
   @Option(
-    name: .customLong("metadata"), help: "A note kept with the batch, as KEY=VALUE; may be repeated.")
+    name: .customLong("metadata"),
+    help: "A note kept with the batch, as KEY=VALUE; may be repeated.")
   var metadata: [String] = []
 
   @Flag(help: "Check every line, report those that are not valid requests, and submit nothing.")
@@ -58,7 +61,8 @@ struct SubmitCommand: AsyncParsableCommand {
   var wait = false
 
   @Option(
-    name: .shortAndLong, help: "Wait, then write the answers here; lines that failed go to OUTPUT.errors.",
+    name: .shortAndLong,
+    help: "Wait, then write the answers here; lines that failed go to OUTPUT.errors.",
     completion: .file())
   var output: String?
 
@@ -92,8 +96,8 @@ struct SubmitCommand: AsyncParsableCommand {
       if pool == .public {
         Terminal.error.line(
           Terminal.error.styled(
-            "Public pool: people whose machines run these prompts can read them. (--pool trusted keeps them to the "
-              + "operator's own.)", .yellow))
+            "Public pool: people whose machines run these prompts can read them. (--pool trusted "
+              + "keeps them to the operator's own.)", .yellow))
       }
       let uploaded = try await Self.upload(file, for: "batch", with: client)
       let batch = try await client.post("/v1/batches", creation(uploaded.id), as: BatchObject.self)

@@ -9,9 +9,9 @@ extension ModelCommand {
     static let configuration = CommandConfiguration(
       commandName: "tensor", abstract: "List a model's tensors, or write one of them as float32.",
       discussion: """
-        Without NAME it lists the tensors. With a name it writes that tensor, dequantised to float32, to a safetensors \
-        file under its own name: the very bits that the engine computes with. Works on any GGUF file or Hugging Face \
-        folder, also of models that cannot be run here.
+        Without NAME it lists the tensors. With a name it writes that tensor, dequantised to \
+        float32, to a safetensors file under its own name: the very bits that the engine computes \
+        with. Works on any GGUF file or Hugging Face folder, also of models that cannot be run here.
 
         EXAMPLES:
           tally model tensor model.gguf

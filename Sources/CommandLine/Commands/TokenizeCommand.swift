@@ -8,10 +8,12 @@ struct TokenizeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tokenize", abstract: "Turn text into token ids, or ids into text.",
     discussion: """
-      Reads JSON lines from standard input and answers each with one on standard output. Blank lines are skipped.
+      Reads JSON lines from standard input and answers each with one on standard output. Blank \
+      lines are skipped.
 
         {"text": "Hello", "add_special_tokens": true}  ->  {"ids": [...]}       (true when left out)
-        {"ids": [...], "skip_special_tokens": false}   ->  {"text": "Hello"}   with --decode (false when left out)
+        {"ids": [...], "skip_special_tokens": false}   ->  {"text": "Hello"}   with --decode \
+      (false when left out)
 
       EXAMPLES:
         echo '{"text": "Hello, world"}' | tally tokenize --tokenizer tokenizer.json

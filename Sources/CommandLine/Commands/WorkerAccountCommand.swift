@@ -6,11 +6,12 @@ import WorkerDaemon
 /// What a volunteer decides of the own account.
 struct WorkerAccountCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "account", abstract: "Show and change what is public of the account that this machine works for.",
+    commandName: "account",
+    abstract: "Show and change what is public of the account that this machine works for.",
     discussion: """
-      Asks the running worker, which asks the coordinator: no key is needed but the worker's certificate, so every machine \
-      of an account may do this. Nobody is named in public who did not agree: until `tally worker account set --public` an \
-      account counts in totals only.
+      Asks the running worker, which asks the coordinator: no key is needed but the worker's \
+      certificate, so every machine of an account may do this. Nobody is named in public who did \
+      not agree: until `tally worker account set --public` an account counts in totals only.
 
       EXAMPLES:
         tally worker account
@@ -29,7 +30,8 @@ struct WorkerAccountCommand: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-      try WorkerAccountCommand.show(await ControlSocket(dataFolder: folder.path).account(), json: json)
+      try WorkerAccountCommand.show(
+        await ControlSocket(dataFolder: folder.path).account(), json: json)
     }
   }
 
@@ -37,9 +39,10 @@ struct WorkerAccountCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Change it.",
       discussion: """
-        What is not given stays; an empty text removes. Public means: the account's name, its contribution and its machines' \
-        names are in the coordinator's pages, its lists, and the files that statistics sites fetch. --private takes them out \
-        again; what others have copied stays with them.
+        What is not given stays; an empty text removes. Public means: the account's name, its \
+        contribution and its machines' names are in the coordinator's pages, its lists, and the \
+        files that statistics sites fetch. --private takes them out again; what others have copied \
+        stays with them.
 
         EXAMPLES:
           tally worker account set --public
@@ -73,7 +76,8 @@ struct WorkerAccountCommand: AsyncParsableCommand {
         throw ValidationError("--public and --private exclude each other")
       }
       if !makesPublic, !makesPrivate, team == nil, country == nil, url == nil {
-        throw ValidationError("nothing to change: give --public, --private, --team, --country or --url")
+        throw ValidationError(
+          "nothing to change: give --public, --private, --team, --country or --url")
       }
     }
 
@@ -81,7 +85,8 @@ struct WorkerAccountCommand: AsyncParsableCommand {
       let change = OwnAccountChange(
         isPublic: makesPublic ? true : makesPrivate ? false : nil, team: team, country: country,
         url: url)
-      try WorkerAccountCommand.show(await ControlSocket(dataFolder: folder.path).changeAccount(change), json: json)
+      try WorkerAccountCommand.show(
+        await ControlSocket(dataFolder: folder.path).changeAccount(change), json: json)
     }
   }
 
@@ -89,9 +94,9 @@ struct WorkerAccountCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Make a key for the account's page, or make all of them useless.",
       discussion: """
-        Open the address that is shown and enter the key there: the page shows what the account's machines have contributed, \
-        and lets you change what is public. The key is shown once and opens nothing else. The newest 20 keys of an account \
-        work.
+        Open the address that is shown and enter the key there: the page shows what the account's \
+        machines have contributed, and lets you change what is public. The key is shown once and \
+        opens nothing else. The newest 20 keys of an account work.
 
         EXAMPLES:
           tally worker account key
@@ -123,12 +128,15 @@ struct WorkerAccountCommand: AsyncParsableCommand {
   fileprivate static func show(_ account: OwnAccount, json: Bool) throws {
     if json { return try printJSON(Report(account)) }
     var lines = [
-      account.name + (account.isPublic ? " is public" : " is private: named nowhere, counted in totals only")
+      account.name
+        + (account.isPublic ? " is public" : " is private: named nowhere, counted in totals only")
     ]
     for (name, value) in [
       ("team", account.team), ("country", account.country), ("url", account.url),
     ] {
-      if let value { lines.append("  \(name.padding(toLength: 9, withPad: " ", startingAt: 0))\(value)") }
+      if let value {
+        lines.append("  \(name.padding(toLength: 9, withPad: " ", startingAt: 0))\(value)")
+      }
     }
     Terminal.output.line(lines.joined(separator: "\n"))
     if !account.isPublic {
@@ -157,6 +165,7 @@ struct WorkerAccountCommand: AsyncParsableCommand {
 /// What is said of account keys, by the operator's command and the volunteer's.
 enum AccountKeyText {
   static func revoked(_ count: Int) -> String {
-    count == 0 ? "there was no key" : count == 1 ? "1 key is useless now" : "\(count) keys are useless now"
+    count == 0
+      ? "there was no key" : count == 1 ? "1 key is useless now" : "\(count) keys are useless now"
   }
 }

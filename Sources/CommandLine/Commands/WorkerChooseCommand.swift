@@ -9,19 +9,23 @@ struct WorkerChooseCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "choose", abstract: "Show or change which work the worker takes.",
     discussion: """
-      Without arguments, shows the choices in the worker's folder. KEY=NAMES changes one, for a running worker within a \
-      second; an empty list takes everything again.
+      Without arguments, shows the choices in the worker's folder. KEY=NAMES changes one, for a \
+      running worker within a second; an empty list takes everything again.
 
         kinds      of job: generate, stage_forward, train, validate
         models     as the coordinator's list of models names them
-        licences   of models, such as apache-2.0; "unknown" where the coordinator's operator stated none
-        pools      public (jobs of everyone), trusted (of the operator, on workers that were invited to them)
+        licences   of models, such as apache-2.0; "unknown" where the coordinator's operator \
+      stated none
+        pools      public (jobs of everyone), trusted (of the operator, on workers that were \
+      invited to them)
 
-      NAMES are separated by commas. A name that begins with "-" is refused; the others are what is wanted, or everything \
-      where there are no others. * stands for any text, except for "unknown". Capital letters do not count.
+      NAMES are separated by commas. A name that begins with "-" is refused; the others are what \
+      is wanted, or everything where there are no others. * stands for any text, except for \
+      "unknown". Capital letters do not count.
 
-      The coordinator is told and gives nothing else; what comes otherwise is given back. A unit that runs and is not \
-      chosen any more is given back, too. `tally worker status` says when work waits that was not chosen.
+      The coordinator is told and gives nothing else; what comes otherwise is given back. A unit \
+      that runs and is not chosen any more is given back, too. `tally worker status` says when \
+      work waits that was not chosen.
 
       EXAMPLES:
         tally worker choose

@@ -10,9 +10,9 @@ struct WorkerCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "worker", abstract: "Lend this machine's spare time to a coordinator.",
     discussion: """
-      A worker only calls out, over HTTPS to one address: nothing connects to your machine. It fetches models and \
-      prompts, computes, and sends results that the coordinator verifies before they count for your account. Its \
-      private key never leaves the machine.
+      A worker only calls out, over HTTPS to one address: nothing connects to your machine. It \
+      fetches models and prompts, computes, and sends results that the coordinator verifies before \
+      they count for your account. Its private key never leaves the machine.
 
       EXAMPLE:
         tally worker join tally1.eyJhdXRob3JpdHki...
@@ -103,7 +103,8 @@ struct WorkerCommand: AsyncParsableCommand {
       }
       SystemService.handOver(folder.path)
       try service.control("restart")
-      Terminal.error.line("It works now, and after every start. See it with: sudo tally worker status")
+      Terminal.error.line(
+        "It works now, and after every start. See it with: sudo tally worker status")
       tellOfConsent(member.record.accountName, "sudo tally", "")
     }
 
@@ -111,7 +112,8 @@ struct WorkerCommand: AsyncParsableCommand {
     private func tellOfConsent(_ account: String, _ program: String, _ option: String) {
       guard Terminal.error.isInteractive else { return }
       Terminal.error.line(
-        "Whether pages name \(account) is for you to decide; once it runs: \(program) worker account\(option)")
+        "Whether pages name \(account) is for you to decide; once it runs: \(program) worker "
+          + "account\(option)")
     }
   }
 
@@ -119,18 +121,20 @@ struct WorkerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Work until stopped, in the foreground.",
       discussion: """
-        Ctrl-C or SIGTERM ends it cleanly: the running unit is finished if that takes less than --grace-seconds, else \
-        given back. Results that could not be sent are kept and sent at the next start.
+        Ctrl-C or SIGTERM ends it cleanly: the running unit is finished if that takes less than \
+        --grace-seconds, else given back. Results that could not be sent are kept and sent at the \
+        next start.
 
-        What the running unit has finished is written to the folder every --checkpoint-seconds. After a kill, a crash or \
-        a power cut the next start goes on from there if the coordinator still waits for the unit. With --keep-units, \
-        which a service manager (systemd) implies, a stop keeps the unit in the same way and waits for nothing, so that a \
-        restart of the machine loses no work; `tally worker finish` completes it.
+        What the running unit has finished is written to the folder every --checkpoint-seconds. \
+        After a kill, a crash or a power cut the next start goes on from there if the coordinator \
+        still waits for the unit. With --keep-units, which a service manager (systemd) implies, a \
+        stop keeps the unit in the same way and waits for nothing, so that a restart of the \
+        machine loses no work; `tally worker finish` completes it.
 
-        It starts by measuring what the machine is worth. Unless --nice says otherwise it computes only when nothing \
-        else wants to; with `setsid` before it, that holds against programs of other terminals too. What it may take \
-        and when it computes are the owner's preferences (see `tally worker preferences`), which may be changed while it \
-        runs.
+        It starts by measuring what the machine is worth. Unless --nice says otherwise it computes \
+        only when nothing else wants to; with `setsid` before it, that holds against programs of \
+        other terminals too. What it may take and when it computes are the owner's preferences \
+        (see `tally worker preferences`), which may be changed while it runs.
 
         With --invitation it joins first if it has not yet: one command for containers and \
         clusters. Then a coordinator that refuses the invitation ends it, unless a service manager \
@@ -179,13 +183,17 @@ struct WorkerCommand: AsyncParsableCommand {
       inversion: .prefixedNo,
       help: ArgumentHelp(
         "Keep the held unit over a stop for the next start.",
-        discussion: "Left out: yes under a service manager, else no. Its lease ends as if the machine were silent."))
+        discussion: """
+          Left out: yes under a service manager, else no. Its lease ends as if the machine were \
+          silent.
+          """))
     var keepUnits: Bool?
 
     @Option(help: "Seconds between writes of what the running unit has finished.")
     var checkpointSeconds = 10
 
-    @Option(help: "The priority, 19 (only when nothing else wants to compute) to 0 (as any program).")
+    @Option(
+      help: "The priority, 19 (only when nothing else wants to compute) to 0 (as any program).")
     var nice = 19
 
     @Flag(
@@ -197,12 +205,16 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(
       help: ArgumentHelp(
         "A file that holds the passphrase of the key.",
-        discussion: "Else systemd's credential tally-key-passphrase, TALLY_KEY_PASSPHRASE, or a generated one in the folder."),
+        discussion: """
+          Else systemd's credential tally-key-passphrase, TALLY_KEY_PASSPHRASE, or a generated one \
+          in the folder.
+          """),
       completion: .file())
     var passphraseFile: String?
 
     @Option(
-      help: ArgumentHelp("For tests of verification: falsify this share of the results.", visibility: .hidden))
+      help: ArgumentHelp(
+        "For tests of verification: falsify this share of the results.", visibility: .hidden))
     var falsifyShare = 0.0
 
     @OptionGroup var logging: LoggingOptions

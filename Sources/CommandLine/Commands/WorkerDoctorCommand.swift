@@ -10,12 +10,14 @@ import WorkerDaemon
 /// Looks at everything that a worker needs.
 struct WorkerDoctorCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "doctor", abstract: "Examine this machine: would its results be right, and can it work?",
+    commandName: "doctor",
+    abstract: "Examine this machine: would its results be right, and can it work?",
     discussion: """
-      Tries the processor (every kernel variant must give the bits of the scalar reference, and products must agree with \
-      OpenBLAS where that is installed), the memory, the disk, the clock, and the way to the coordinator through \
-      HTTPS_PROXY and NO_PROXY, and says whether energy can be measured. The exit code is 1 if something keeps the worker from working or its results from being \
-      right. It may run beside a worker; then both are slower.
+      Tries the processor (every kernel variant must give the bits of the scalar reference, and \
+      products must agree with OpenBLAS where that is installed), the memory, the disk, the clock, \
+      and the way to the coordinator through HTTPS_PROXY and NO_PROXY, and says whether energy can \
+      be measured. The exit code is 1 if something keeps the worker from working or its results \
+      from being right. It may run beside a worker; then both are slower.
 
       EXAMPLES:
         tally worker doctor
@@ -25,7 +27,8 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
 
   @OptionGroup var folder: WorkerCommand.FolderOptions
 
-  @Option(help: "Seconds to keep the processor busy; unstable machines may need minutes to show it.")
+  @Option(
+    help: "Seconds to keep the processor busy; unstable machines may need minutes to show it.")
   var seconds = 5.0
 
   @Option(help: "Memory to try, in GB; a quarter of what is free, at most 2, when left out.")
@@ -47,7 +50,8 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
 
   func run() async throws {
     let environment = ProcessInfo.processInfo.environment
-    let processor = ProcessorExamination(threads: threads, seconds: seconds, environment: environment)
+    let processor = ProcessorExamination(
+      threads: threads, seconds: seconds, environment: environment)
     var findings: [Finding] = []
     func add(_ finding: Finding) {
       findings.append(finding)
@@ -67,7 +71,9 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
     add(processor.product())
     watched("trying the memory") { processor.memory(bytes: memoryBytes, progress: $0) }
     add(energy())
-    if let problem = try? await ControlSocket(dataFolder: folder.path).status().limits.cgroup_problem {
+    if let problem = try? await ControlSocket(dataFolder: folder.path).status().limits
+      .cgroup_problem
+    {
       add(.note("worker", "cgroup_weight has no effect: \(problem)"))
     }
     for finding in await worker(environment) { add(finding) }
@@ -101,14 +107,17 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
       + "(other programs may then learn from them what this machine computes: CVE-2020-8694)"
     switch EnergySensors().access {
     case .readable(let names):
-      return .good("energy", "measured by the processor's counters (RAPL: \(names.joined(separator: ", ")))")
+      return .good(
+        "energy", "measured by the processor's counters (RAPL: \(names.joined(separator: ", ")))")
     case .readableByRootAlone:
       return .note(
         "energy",
-        "root alone may read the processor's counters (RAPL); a worker of another user, as the service is, estimates; "
+        "root alone may read the processor's counters (RAPL); a worker of another user, as the "
+          + "service is, estimates; "
           + allow)
     case .denied:
-      return .note("energy", "an estimate: the processor's counters (RAPL) are closed to this user; " + allow)
+      return .note(
+        "energy", "an estimate: the processor's counters (RAPL) are closed to this user; " + allow)
     case .absent:
       return .note(
         "energy", "an estimate: no energy counters (RAPL) here, as in virtual machines; "
@@ -150,7 +159,8 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
     do {
       let disk = try examination.disk()
       let detail =
-        "\(Spelled.bytes(disk.freeBytes)) free, writes \(Spelled.bytes(Int(disk.writeSpeed))) a second"
+        "\(Spelled.bytes(disk.freeBytes)) free, writes \(Spelled.bytes(Int(disk.writeSpeed))) a "
+        + "second"
       return disk.freeBytes < 2_000_000_000
         ? .note("disk", detail + ": most models will not fit") : .good("disk", detail)
     } catch {
@@ -198,7 +208,10 @@ struct WorkerDoctorCommand: AsyncParsableCommand {
     guard abs(seconds) > 5 else { return .good("clock", "agrees with the coordinator's") }
     let detail = "\(abs(seconds)) s \(seconds > 0 ? "ahead of" : "behind") the coordinator's"
     return abs(seconds) > 300
-      ? .bad("clock", detail + ": certificates may not be valid yet or any more; set it (timedatectl set-ntp true)")
+      ? .bad(
+        "clock",
+        detail
+          + ": certificates may not be valid yet or any more; set it (timedatectl set-ntp true)")
       : .note("clock", detail)
   }
 }

@@ -5,11 +5,13 @@ import WorkerDaemon
 /// Ends a machine's work for a coordinator for good.
 struct WorkerLeaveCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "leave", abstract: "Leave the coordinator: finish what is held, then remove the worker's folder.",
+    commandName: "leave",
+    abstract: "Leave the coordinator: finish what is held, then remove the worker's folder.",
     discussion: """
-      A running worker finishes its units first, delivers its results and ends; then its key, its certificate, its \
-      preferences and the downloaded models are removed. What it contributed stays with the account. With --now it is \
-      stopped within its grace period and undelivered results are lost.
+      A running worker finishes its units first, delivers its results and ends; then its key, its \
+      certificate, its preferences and the downloaded models are removed. What it contributed \
+      stays with the account. With --now it is stopped within its grace period and undelivered \
+      results are lost.
 
       EXAMPLES:
         tally worker leave
@@ -28,7 +30,9 @@ struct WorkerLeaveCommand: AsyncParsableCommand {
   func run() async throws {
     let path = folder.path
     let membership = try WorkerDaemon.membership(in: path)
-    let place = membership.map { "\($0.record.workerID) of \($0.record.accountName) at \($0.record.url)" }
+    let place = membership.map {
+      "\($0.record.workerID) of \($0.record.accountName) at \($0.record.url)"
+    }
     guard try confirms(place ?? "a worker that has not joined", path) else { return }
     try await end(ControlSocket(dataFolder: path))
     let freed = try WorkerDaemon.remove(path, evenUndelivered: now)
@@ -53,7 +57,9 @@ struct WorkerLeaveCommand: AsyncParsableCommand {
       return try service.control("stop")
     }
     guard let status = try? await (now ? socket.status() : socket.finish()) else { return }
-    if now { throw CommandError("a worker runs (\(status.summary)): stop it first, or leave out --now") }
+    if now {
+      throw CommandError("a worker runs (\(status.summary)): stop it first, or leave out --now")
+    }
     var last = ""
     // It stops answering a moment before it has ended.
     while WorkerDaemon.runs(in: folder.path) {

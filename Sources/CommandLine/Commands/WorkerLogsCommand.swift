@@ -6,8 +6,8 @@ struct WorkerLogsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "logs", abstract: "Show what the worker on this machine has told of itself.",
     discussion: """
-      The messages of the worker that runs, or the last of those in its folder (log/worker.log, at most 2 MB) when none \
-      does. Times are UTC.
+      The messages of the worker that runs, or the last of those in its folder (log/worker.log, at \
+      most 2 MB) when none does. Times are UTC.
 
       EXAMPLES:
         tally worker logs

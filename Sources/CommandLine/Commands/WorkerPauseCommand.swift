@@ -6,7 +6,8 @@ struct WorkerPauseCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pause", abstract: "Stop computing, for a while or until resumed.",
     discussion: """
-      The running unit stays where it is and goes on afterwards. A pause outlasts restarts of worker and machine.
+      The running unit stays where it is and goes on afterwards. A pause outlasts restarts of \
+      worker and machine.
 
       EXAMPLES:
         tally worker pause

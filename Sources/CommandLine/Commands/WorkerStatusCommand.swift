@@ -6,8 +6,8 @@ struct WorkerStatusCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status", abstract: "Show what the worker on this machine does, and why.",
     discussion: """
-      Asks the running worker through a socket in its folder; needs no key and no network. `curl --unix-socket \
-      FOLDER/control http://worker/status` gives the same JSON.
+      Asks the running worker through a socket in its folder; needs no key and no network. `curl \
+      --unix-socket FOLDER/control http://worker/status` gives the same JSON.
 
       EXAMPLES:
         tally worker status

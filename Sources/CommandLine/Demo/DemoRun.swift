@@ -21,7 +21,8 @@ struct DemoRun {
     let threads = command.threads ?? max(1, MachineLimits().threads / 2)
     for account in Self.accounts {
       try await fleet.startWorker(account: account, address: coordinator.url, threads: threads)
-      terminal.line("worker       of account \(account), \(threads) \(threads == 1 ? "thread" : "threads")")
+      terminal.line(
+        "worker       of account \(account), \(threads) \(threads == 1 ? "thread" : "threads")")
     }
     try await APIClient.with(coordinator) { client in
       try await work(requests, endpoint, client)
@@ -46,7 +47,9 @@ struct DemoRun {
   ) async throws {
     heading("\(requests.count) prompts; both accounts run every unit, and the results are compared")
     let start = ContinuousClock.now
-    let uploaded = try await client.upload(URL(filePath: command.prompts), purpose: "batch") { _, _ in }
+    let uploaded = try await client.upload(URL(filePath: command.prompts), purpose: "batch") {
+      _, _ in
+    }
     let batch = try await client.post(
       "/v1/batches",
       BatchCreation(
@@ -100,7 +103,9 @@ struct DemoRun {
     terminal.line()
     terminal.line(
       String(
-        format: "%d requests answered, %d failed; %d tokens generated, replicas included, in %.1f s: %.0f tokens a second",
+        format:
+          "%d requests answered, %d failed; %d tokens generated, replicas included, in %.1f s: "
+          + "%.0f tokens a second",
         counts?.completed ?? 0, counts?.failed ?? 0, statistics.totals.tokens, seconds,
         Double(statistics.totals.tokens) / max(seconds, 0.001)))
   }
@@ -152,7 +157,8 @@ struct DemoAnswer {
     for line in content.split(separator: UInt8(ascii: "\n")) {
       let line = try JSONDecoder().decode(Line.self, from: Data(line))
       let choice = line.response?.body.choices.first
-      answers[ExactString(line.custom_id)] = DemoAnswer(text: choice?.message?.content ?? choice?.text ?? "")
+      answers[ExactString(line.custom_id)] = DemoAnswer(
+        text: choice?.message?.content ?? choice?.text ?? "")
     }
     return answers
   }

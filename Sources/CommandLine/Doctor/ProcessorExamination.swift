@@ -42,7 +42,8 @@ struct ProcessorExamination {
       } while passed < seconds
       let names = KernelSet.available.map(\.rawValue).joined(separator: ", ")
       return .good(
-        "kernels", "\(names): all bits are those of the reference (\(best.variant.rawValue): \(runs) rounds)")
+        "kernels",
+        "\(names): all bits are those of the reference (\(best.variant.rawValue): \(runs) rounds)")
     } catch let difference as KernelSelfTest.Difference {
       return .bad("kernels", "\(difference). \(Self.advice)")
     } catch {

@@ -19,8 +19,8 @@ struct HubClient: Sendable {
 
   /// Opens a client for the length of `body`.
   ///
-  /// - Parameter environment: `HF_ENDPOINT`; `HF_TOKEN`, else the file that the hub's own tools keep
-  ///   it in; proxies.
+  /// - Parameter environment: `HF_ENDPOINT`; `HF_TOKEN`, else the file that the hub's own tools
+  ///   keep it in; proxies.
   static func with<Result: Sendable>(
     _ environment: [String: String], _ body: (HubClient) async throws -> Result
   ) async throws -> Result {
@@ -61,7 +61,8 @@ struct HubClient: Sendable {
     let body = try await collect(answer)
     guard let listing = try? JSONDecoder().decode(HubListing.self, from: body) else {
       throw CommandError(
-        "\(endpoint) does not answer as the hub does: no list of a model's files; is HF_ENDPOINT right?")
+        "\(endpoint) does not answer as the hub does: no list of a model's files; is HF_ENDPOINT "
+          + "right?")
     }
     let names = listing.siblings.flatMap { $0.rfilename.split(separator: "/") }
     guard HubReference.isName(listing.sha),
@@ -104,14 +105,15 @@ struct HubClient: Sendable {
         attempt += 1
       } catch {
         throw CommandError(
-          "\(file.rfilename) of \(reference.repository) breaks off: \(Self.words(error)). What has arrived is kept: "
-            + "the same command goes on")
+          "\(file.rfilename) of \(reference.repository) breaks off: \(Self.words(error)). What has "
+            + "arrived is kept: the same command goes on")
       }
     }
     guard try Self.isWhole(partial, file) else {
       try? FileManager.default.removeItem(at: partial)
       throw CommandError(
-        "\(file.rfilename) of \(reference.repository) has other bytes than the hub says; it was removed")
+        "\(file.rfilename) of \(reference.repository) has other bytes than the hub says; it was "
+          + "removed")
     }
     try FileManager.default.moveItem(at: partial, to: path)
   }
@@ -198,8 +200,9 @@ struct HubClient: Sendable {
     case .ok, .partialContent: return answer
     case .unauthorized, .forbidden:
       throw CommandError(
-        "the hub does not let \(token == nil ? "strangers" : "this token") read \(reference.repository): accept its terms "
-          + "there, and set HF_TOKEN to a token of your account")
+        "the hub does not let \(token == nil ? "strangers" : "this token") read "
+          + "\(reference.repository): accept its terms there, and set HF_TOKEN to a token of your "
+          + "account")
     case .notFound:
       throw CommandError("the hub has no \(reference.repository) at \(reference.revision)")
     case .tooManyRequests, .internalServerError, .badGateway, .serviceUnavailable, .gatewayTimeout:
@@ -216,7 +219,8 @@ struct HubClient: Sendable {
     } catch let error as CancellationError {
       throw error
     } catch is NIOTooManyBytesError {
-      throw CommandError("\(endpoint) does not answer as the hub does: its list of files has no end")
+      throw CommandError(
+        "\(endpoint) does not answer as the hub does: its list of files has no end")
     } catch {
       throw unreachable(error)
     }
@@ -230,7 +234,9 @@ struct HubClient: Sendable {
   private static func words(_ error: any Error) -> String {
     switch error {
     case is BrokenOff, is Busy: "\(error)"
-    default: (ErrorWords.plain(error) as? CommandError).map { "\($0)" } ?? ConnectionTrouble(error).wordsOfServer
+    default:
+      (ErrorWords.plain(error) as? CommandError).map { "\($0)" }
+        ?? ConnectionTrouble(error).wordsOfServer
     }
   }
 

@@ -27,7 +27,8 @@ struct HubDownload {
         try await client.download(file, of: pinned, to: folder) { bytes in
           bar.show(
             fraction: total > 0 ? Double(before + bytes) / Double(total) : 0,
-            detail: "\(Spelled.bytes(before + bytes)) of \(Spelled.bytes(total)), \(file.rfilename)")
+            detail: "\(Spelled.bytes(before + bytes)) of \(Spelled.bytes(total)), \(file.rfilename)"
+          )
         }
         before += file.byteCount ?? 0
       }
@@ -70,12 +71,13 @@ struct HubDownload {
       }.max() ?? 0
       return total + max(0, (file.byteCount ?? 0) - have)
     }
-    let free = try? FileManager.default.attributesOfFileSystem(forPath: folder.path)[.systemFreeSize]
+    let free =
+      try? FileManager.default.attributesOfFileSystem(forPath: folder.path)[.systemFreeSize]
       as? NSNumber
     if let free = free?.intValue, free < missing {
       throw CommandError(
-        "\(Spelled.bytes(missing)) are to be downloaded to \(folder.path), where \(Spelled.bytes(free)) are free "
-          + "(TALLY_HUB_CACHE names another folder)")
+        "\(Spelled.bytes(missing)) are to be downloaded to \(folder.path), where "
+          + "\(Spelled.bytes(free)) are free (TALLY_HUB_CACHE names another folder)")
     }
   }
 }

@@ -50,7 +50,8 @@ struct HubListing: Decodable, Sendable {
     let hasJSON = siblings.contains { $0.rfilename == "tokenizer.json" }
     return siblings.filter { file in
       let name = file.rfilename
-      return weights.contains(file) || ModelFileNames.settings.contains(name) || ModelFileNames.isNotice(name)
+      return weights.contains(file) || ModelFileNames.settings.contains(name)
+        || ModelFileNames.isNotice(name)
         || (name == "tokenizer.model" && !hasJSON)
     }
   }
@@ -58,7 +59,9 @@ struct HubListing: Decodable, Sendable {
   /// The file, or, where it is the first of several parts, all of them.
   private static func parts(of path: String) -> [String] {
     let folder = path.split(separator: "/").dropLast().map { $0 + "/" }.joined()
-    return GGUFParts.names(from: String(path.dropFirst(folder.count)))?.map { folder + $0 } ?? [path]
+    return GGUFParts.names(from: String(path.dropFirst(folder.count)))?.map { folder + $0 } ?? [
+      path
+    ]
   }
 
   /// Files that might have been meant.

@@ -1,7 +1,7 @@
 import Foundation
 
-/// A model on the Hugging Face hub: `hf:OWNER/NAME`, or one file of it, `hf:OWNER/NAME/FILE.gguf`, each
-/// with `@REVISION` (a branch, a tag or a commit) or of `main`.
+/// A model on the Hugging Face hub: `hf:OWNER/NAME`, or one file of it, `hf:OWNER/NAME/FILE.gguf`,
+/// each with `@REVISION` (a branch, a tag or a commit) or of `main`.
 struct HubReference: Hashable, Sendable, CustomStringConvertible {
   let owner: String
   let name: String

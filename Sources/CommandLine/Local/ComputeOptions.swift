@@ -9,7 +9,10 @@ struct ComputeOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Threads to compute with; when left out, every processor that this process may use.",
-      discussion: "TALLY_CPU=scalar|portable|avx2|avx512 forces a kernel variant. The answer is the same to the bit."))
+      discussion: """
+        TALLY_CPU=scalar|portable|avx2|avx512 forces a kernel variant. The answer is the same to \
+        the bit.
+        """))
   var threads: Int?
 
   func validate() throws {
@@ -23,7 +26,9 @@ struct ComputeOptions: ParsableArguments {
   /// Kernels and threads as the options say.
   func makeCompute() throws -> Compute {
     let environment = ProcessInfo.processInfo.environment
-    return Compute(kernels: try KernelSet.best(environment: environment), pool: try ThreadPool(threads: threadCount))
+    return Compute(
+      kernels: try KernelSet.best(environment: environment),
+      pool: try ThreadPool(threads: threadCount))
   }
 }
 

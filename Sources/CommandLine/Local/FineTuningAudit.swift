@@ -62,7 +62,9 @@ struct FineTuningAudit {
     }
     let rounds = try FineTuningRounds(plan, training: training)
     var adapter = try FineTuningRounds.initialAdapter(plan, manifest.description)
-    let longest = (training.sequences + (held?.sequences ?? [])).reduce(0) { max($0, $1.tokens.count) }
+    let longest = (training.sequences + (held?.sequences ?? [])).reduce(0) {
+      max($0, $1.tokens.count)
+    }
     let learner = try loaded.map { loaded in
       // The limits first: transposes take as much memory as weights.
       let limits = try memory.trainingLimits(
@@ -95,7 +97,8 @@ struct FineTuningAudit {
         }
         report.compare("\(name), the result", unit.result, BlobDigest.sha256(bytes))
         joined.append(
-          .init(inputs: inputs, result: try TrainResult(decoding: bytes, for: inputs, from: adapter)))
+          .init(
+            inputs: inputs, result: try TrainResult(decoding: bytes, for: inputs, from: adapter)))
         report.train_units += 1
         tick(name)
       }
@@ -127,7 +130,9 @@ struct FineTuningAudit {
       guard Set(shards).count == shards.count, shards == shards.sorted(),
         shards.allSatisfy((0..<plan.shards).contains), shards.isEmpty || index < plan.rounds,
         !shards.isEmpty || index == rounds.count - 1
-      else { throw CommandError("round \(index + 1) of the transcript is not of the plan's shards") }
+      else {
+        throw CommandError("round \(index + 1) of the transcript is not of the plan's shards")
+      }
     }
     guard let chosen = transcript.chosen else { return }
     guard rounds.indices.contains(chosen), chosen > 0 else {

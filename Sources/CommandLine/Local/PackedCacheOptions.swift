@@ -10,13 +10,15 @@ struct PackedCacheOptions: ParsableArguments {
     help: ArgumentHelp(
       "Keep the packed weights in a file for the next start, and compute from it.",
       discussion: """
-        In TALLY_PACKED_CACHE, or ~/.cache/tally/packed. Changes memory and the time to start, never the answer. The \
-        file takes as much disk as the weights; the least recently used ones beyond 20 GiB are removed.
+        In TALLY_PACKED_CACHE, or ~/.cache/tally/packed. Changes memory and the time to start, \
+        never the answer. The file takes as much disk as the weights; the least recently used ones \
+        beyond 20 GiB are removed.
         """))
   var packedCache = true
 
   /// The model at `path` with the adapter in a folder of PEFT's, if one is named.
-  func load(_ path: String, adapter: String?, options: Model.LoadOptions = .init()) throws -> Model {
+  func load(_ path: String, adapter: String?, options: Model.LoadOptions = .init()) throws -> Model
+  {
     let model = try load(path, options: options)
     guard let adapter else { return model }
     return try model.adapted(by: AdapterFolder(URL(fileURLWithPath: adapter)).adapter)

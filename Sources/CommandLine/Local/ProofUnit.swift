@@ -17,7 +17,8 @@ enum ProofUnit {
       .init(promptTokens: tokens(64, salt: 3, vocabulary), maxTokens: 9, topLogprobs: 5),
       .init(promptTokens: shared, maxTokens: 4),
       .init(
-        promptTokens: shared + tokens(5, salt: 4, vocabulary), maxTokens: 8, temperature: 1, seed: 1),
+        promptTokens: shared + tokens(5, salt: 4, vocabulary), maxTokens: 8, temperature: 1, seed: 1
+      ),
       .init(
         promptTokens: shared + tokens(2, salt: 5, vocabulary), maxTokens: 8, temperature: 0.8,
         topP: 0.9, seed: 2, topLogprobs: 1),

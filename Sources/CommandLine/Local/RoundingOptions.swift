@@ -14,7 +14,10 @@ struct RoundingOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Round weights in floats to this format.",
-      discussion: "Matrices of layers and experts to the format named, embedding and output to 8 bits (6 with q6_k).",
+      discussion: """
+        Matrices of layers and experts to the format named, embedding and output to 8 bits (6 with \
+        q6_k).
+        """,
       valueName: "format"))
   var quantize: RoundedFormat?
 
@@ -22,22 +25,28 @@ struct RoundingOptions: ParsableArguments {
     help: ArgumentHelp(
       "A text in UTF-8, such as the model will meet: what rounding loses on it is made up for.",
       discussion: """
-        Weights are rounded one column after the other, and those that are still to come take over what was lost \
-        (second-order rounding, as in GPTQ). Takes the time of two passes of the text through the model, and OpenBLAS \
-        (libopenblas0-pthread).
+        Weights are rounded one column after the other, and those that are still to come take over \
+        what was lost (second-order rounding, as in GPTQ). Takes the time of two passes of the \
+        text through the model, and OpenBLAS (libopenblas0-pthread).
         """, valueName: "text"),
     completion: .file())
   var calibrate: String?
 
-  @Option(help: ArgumentHelp("Tokens of the text that are used, spread over the whole of it.", valueName: "count"))
+  @Option(
+    help: ArgumentHelp(
+      "Tokens of the text that are used, spread over the whole of it.", valueName: "count"))
   var calibrationTokens = 32_768
 
   @Option(help: ArgumentHelp("Tokens of a window of it.", valueName: "count"))
   var calibrationContext = 512
 
   func validate() throws {
-    if calibrate != nil, quantize == nil { throw ValidationError("--calibrate goes with --quantize") }
-    guard calibrationContext >= 16 else { throw ValidationError("--calibration-context takes 16 or more") }
+    if calibrate != nil, quantize == nil {
+      throw ValidationError("--calibrate goes with --quantize")
+    }
+    guard calibrationContext >= 16 else {
+      throw ValidationError("--calibration-context takes 16 or more")
+    }
     guard calibrationTokens >= calibrationContext else {
       throw ValidationError("--calibration-tokens takes \(calibrationContext), a window, or more")
     }
@@ -48,7 +57,9 @@ struct RoundingOptions: ParsableArguments {
   /// - Parameters:
   ///   - model: a GGUF file or a folder, which has the tokenizer.
   ///   - temporary: the folder for what is rounded, until it is stored.
-  func rounding(of model: String, temporary: URL, _ options: ComputeOptions) throws -> ModelRounding? {
+  func rounding(of model: String, temporary: URL, _ options: ComputeOptions) throws
+    -> ModelRounding?
+  {
     guard let quantize else { return nil }
     guard let calibrate else { return .plain(quantize) }
     // What is missing is said before anything is read.

@@ -8,8 +8,8 @@ struct DataOptions: ParsableArguments {
     help: ArgumentHelp(
       "The coordinator's data folder; made if it is missing.",
       discussion: """
-        When left out: TALLY_COORDINATOR_DATA_FOLDER, else ~/.local/share/tally/coordinator, or for root the \
-        installed service's, /var/lib/tallystick-coordinator.
+        When left out: TALLY_COORDINATOR_DATA_FOLDER, else ~/.local/share/tally/coordinator, or \
+        for root the installed service's, /var/lib/tallystick-coordinator.
         """, valueName: "folder"),
     completion: .directory)
   var data: String?
@@ -33,8 +33,9 @@ struct DataOptions: ParsableArguments {
 
   /// Opens the folder beside a coordinator that may be running: the database is the truth.
   ///
-  /// Root becomes the user whose folder it is, since the service could not read what root makes. Rules
-  /// of verification are the coordinator's own: of the folder's configuration file and the environment.
+  /// Root becomes the user whose folder it is, since the service could not read what root makes.
+  /// Rules of verification are the coordinator's own: of the folder's configuration file and the
+  /// environment.
   func open() throws -> DataFolder { try openConfigured().folder }
 
   /// Opens the folder, with the settings that its coordinator has without a command line.

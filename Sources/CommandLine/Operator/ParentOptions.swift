@@ -5,7 +5,10 @@ import Foundation
 struct ParentOptions: ParsableArguments {
   @Flag(
     help: ArgumentHelp(
-      "Stop when standard input closes, as it does when the program that started this one ends, however it ends.",
+      """
+      Stop when standard input closes, as it does when the program that started this one ends, \
+      however it ends.
+      """,
       visibility: .hidden))
   var untilStdinCloses = false
 

@@ -29,8 +29,9 @@ struct SystemService: Sendable {
     isInstalled && FileManager.default.fileExists(atPath: root + "/run/systemd/system")
   }
 
-  /// The data folder that a command means which names none: its own for the service (systemd.exec(5),
-  /// `STATE_DIRECTORY`), the service's for root and for the service's user; nil for everybody else.
+  /// The data folder that a command means which names none: its own for the service
+  /// (systemd.exec(5), `STATE_DIRECTORY`), the service's for root and for the service's user; nil
+  /// for everybody else.
   func folder(environment: [String: String], user: uid_t = geteuid()) -> String? {
     if let own = environment["STATE_DIRECTORY"]?.split(separator: ":").first { return String(own) }
     guard isInstalled else { return nil }

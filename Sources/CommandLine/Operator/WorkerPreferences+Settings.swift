@@ -49,7 +49,8 @@ extension WorkerPreferences {
     get throws { try JSONDecoder().decode(Settings.self, from: JSONEncoder().encode(self)) }
   }
 
-  /// Every key with its value, in the order of the file's documentation; `none` where nothing limits.
+  /// Every key with its value, in the order of the file's documentation; `none` where nothing
+  /// limits.
   var spelled: [(key: String, value: String)] {
     get throws {
       let settings = try asSettings
@@ -62,7 +63,8 @@ extension WorkerPreferences {
   ///
   /// - Parameter stored: the file's bytes; nil where there is no file.
   /// - Returns: the file's new bytes, and the preferences that they mean.
-  /// - Throws: `ValidationError` for what is no KEY=VALUE, and what the preferences say to the values.
+  /// - Throws: `ValidationError` for what is no KEY=VALUE, and what the preferences say to the
+  ///   values.
   static func changing(
     _ stored: Data?, by changes: [String]
   ) throws -> (file: Data, preferences: WorkerPreferences) {

@@ -15,8 +15,10 @@ enum WorkerStatusText {
     if let unit = status.unit {
       add("unit", Self.words(unit))
     }
-    add("done", "\(Spelled.count(status.results)) results, \(Spelled.count(status.tokens)) tokens in "
-      + duration(status.uptime_seconds))
+    add(
+      "done",
+      "\(Spelled.count(status.results)) results, \(Spelled.count(status.tokens)) tokens in "
+        + duration(status.uptime_seconds))
     if status.resumed_sequences > 0 {
       add("resumed", "\(Spelled.count(status.resumed_sequences)) requests of interrupted units")
     }
@@ -40,7 +42,9 @@ enum WorkerStatusText {
     if let standing = status.standing {
       let age = standing.age_seconds < 60 ? "" : ", \(duration(standing.age_seconds)) ago"
       add("this worker", words(standing.worker) + age)
-      add("account", words(standing.account) + ", place \(standing.rank) of \(standing.accounts)" + age)
+      add(
+        "account",
+        words(standing.account) + ", place \(standing.rank) of \(standing.accounts)" + age)
     }
     if status.mode == "always" { add("mode", "always: whatever else the machine does") }
     add("for", status.account.map { account in
@@ -57,8 +61,12 @@ enum WorkerStatusText {
     var words = network.paused_because
     let limit = network.monthly_limit_bytes.map { " of \(Spelled.bytes($0))" } ?? ""
     words.append("\(Spelled.bytes(network.month_bytes))\(limit) this month")
-    if let rate = network.download_bytes_per_second { words.append("down \(Spelled.bytes(rate))/s at most") }
-    if let rate = network.upload_bytes_per_second { words.append("up \(Spelled.bytes(rate))/s at most") }
+    if let rate = network.download_bytes_per_second {
+      words.append("down \(Spelled.bytes(rate))/s at most")
+    }
+    if let rate = network.upload_bytes_per_second {
+      words.append("up \(Spelled.bytes(rate))/s at most")
+    }
     return words.joined(separator: "; ")
   }
 
@@ -68,17 +76,23 @@ enum WorkerStatusText {
     func add(_ joules: Double, _ estimated: Double, _ what: String) {
       // The method at the end is that of now; what was found otherwise says so.
       let isMixed = energy.method == .measured ? estimated > 0 : estimated < joules
-      parts.append("\(amount(joules)) \(what)" + (isMixed ? ", in part \(otherMethod(energy))" : ""))
+      parts.append(
+        "\(amount(joules)) \(what)" + (isMixed ? ", in part \(otherMethod(energy))" : ""))
     }
-    if let watts = energy.watts { parts.append(String(format: watts < 10 ? "%.1f W now" : "%.0f W now", watts)) }
-    if let joules = energy.unit_joules { add(joules, energy.unit_estimated_joules ?? 0, "for this unit") }
+    if let watts = energy.watts {
+      parts.append(String(format: watts < 10 ? "%.1f W now" : "%.0f W now", watts))
+    }
+    if let joules = energy.unit_joules {
+      add(joules, energy.unit_estimated_joules ?? 0, "for this unit")
+    }
     add(energy.today_joules, energy.today_estimated_joules, "today")
     add(energy.total_joules, energy.total_estimated_joules, "in all")
     return parts.joined(separator: "; ") + " " + method(energy)
   }
 
   private static func method(_ energy: StatusDocument.Energy) -> String {
-    energy.method == .measured ? "(measured: RAPL)" : "(estimate: \(energy.watts_per_core) W a busy core)"
+    energy.method == .measured
+      ? "(measured: RAPL)" : "(estimate: \(energy.watts_per_core) W a busy core)"
   }
 
   private static func otherMethod(_ energy: StatusDocument.Energy) -> String {

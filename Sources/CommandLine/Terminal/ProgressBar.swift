@@ -19,7 +19,8 @@ struct ProgressBar {
   ///   - fraction: 0...1.
   ///   - secondsLeft: as the coordinator estimates it; nil extrapolates what has passed.
   mutating func show(
-    fraction: Double, detail: String, secondsLeft: Double? = nil, now: ContinuousClock.Instant = .now
+    fraction: Double, detail: String, secondsLeft: Double? = nil,
+    now: ContinuousClock.Instant = .now
   ) {
     let fraction = fraction.isFinite ? min(max(fraction, 0), 1) : 0
     if terminal.isInteractive, fraction < 1, let lastDrawn, now - lastDrawn < Self.pause { return }

@@ -54,7 +54,8 @@ enum Spelled {
     var amount = Double(value)
     for unit in ["bytes", "kB", "MB", "GB"] {
       if abs(amount) < 1000 {
-        return unit == "bytes" ? "\(value) bytes" : String(format: "%.\(amount < 10 ? 1 : 0)f ", amount) + unit
+        return unit == "bytes"
+          ? "\(value) bytes" : String(format: "%.\(amount < 10 ? 1 : 0)f ", amount) + unit
       }
       amount /= 1000
     }
@@ -84,8 +85,11 @@ enum Spelled {
     let date = Date(timeIntervalSince1970: TimeInterval(seconds))
     return date.formatted(
       Date.VerbatimFormatStyle(
-        format:
-          "\(year: .defaultDigits)-\(month: .twoDigits)-\(day: .twoDigits) \(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased)):\(minute: .twoDigits) UTC",
+        format: """
+          \(year: .defaultDigits)-\(month: .twoDigits)-\(day: .twoDigits) \
+          \(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased)):\(minute: .twoDigits) \
+          UTC
+          """,
         timeZone: .gmt, calendar: Calendar(identifier: .gregorian)))
   }
 }

@@ -1,8 +1,8 @@
 import Kernels
 import ModelFormats
 
-/// Low-rank adapters of some matrices of a model (LoRA, Hu et al. 2021, arXiv:2106.09685): W x becomes
-/// W x + s (B (A x)).
+/// Low-rank adapters of some matrices of a model (LoRA, Hu et al. 2021, arXiv:2106.09685): W x
+/// becomes W x + s (B (A x)).
 package struct Adapter: Sendable, Equatable {
   /// A [rank, inputs] and B [outputs, rank], row after row.
   package struct Pair: Sendable, Equatable {
@@ -21,8 +21,8 @@ package struct Adapter: Sendable, Equatable {
 
   /// LoRA's alpha.
   package var alpha: Double
-  /// Whether s is alpha / sqrt(rank) (rank-stabilised, Kalajdzievski 2023, arXiv:2312.03732) instead
-  /// of alpha / rank.
+  /// Whether s is alpha / sqrt(rank) (rank-stabilised, Kalajdzievski 2023, arXiv:2312.03732)
+  /// instead of alpha / rank.
   package var isRankStabilised: Bool
   package var pairs: [LinearSite: Pair]
 

@@ -7,7 +7,8 @@ extension AdapterFolder {
   /// - Parameters:
   ///   - description: of the model that it is for.
   ///   - baseModel: what PEFT is to load it over: a folder or a name on the Hugging Face hub.
-  /// - Throws: `FormatError` for matrices that PEFT finds under no name; what the file system throws.
+  /// - Throws: `FormatError` for matrices that PEFT finds under no name; what the file system
+  ///   throws.
   package static func write(
     _ adapter: Adapter, of description: ModelDescription, baseModel: String, to folder: URL
   ) throws {
@@ -25,7 +26,8 @@ extension AdapterFolder {
       guard description.linear(at: site)?.rows == nil else {
         throw FormatError(
           .unsupported, file: "adapter",
-          reason: "\(site.kind.rawValue) of layer \(site.layer) is part of a larger matrix of the model, "
+          reason:
+            "\(site.kind.rawValue) of layer \(site.layer) is part of a larger matrix of the model, "
             + "which PEFT adapts as a whole")
       }
       let module = AdapterTensorName.module(site, description)

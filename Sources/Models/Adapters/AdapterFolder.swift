@@ -14,8 +14,8 @@ package struct AdapterFolder {
 
   /// Reads a folder.
   ///
-  /// - Throws: `FormatError` for files that are no adapter, or one of a kind that is not known here:
-  ///   the field or tensor is named.
+  /// - Throws: `FormatError` for files that are no adapter, or one of a kind that is not known
+  ///   here: the field or tensor is named.
   package init(_ folder: URL) throws {
     let config = try ConfigObject(contentsOf: folder.appendingPathComponent(Self.configFile))
     try Self.checkKind(config)

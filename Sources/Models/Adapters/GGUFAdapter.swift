@@ -1,8 +1,8 @@
 import Foundation
 import ModelFormats
 
-/// An adapter as llama.cpp loads one (`--lora`): a GGUF file whose tensors are named after the matrices
-/// that they go with (llama.cpp, `src/llama-adapter.cpp`).
+/// An adapter as llama.cpp loads one (`--lora`): a GGUF file whose tensors are named after the
+/// matrices that they go with (llama.cpp, `src/llama-adapter.cpp`).
 package enum GGUFAdapter {
   /// The file's bytes.
   ///

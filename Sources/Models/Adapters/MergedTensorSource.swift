@@ -1,8 +1,8 @@
 import Foundation
 import ModelFormats
 
-/// A model's tensors with an adapter added to them: W + s B A, computed in float64, rounded to float32
-/// and from there to the type that W has.
+/// A model's tensors with an adapter added to them: W + s B A, computed in float64, rounded to
+/// float32 and from there to the type that W has.
 package struct MergedTensorSource: TensorSource {
   /// What is added to rows of a tensor.
   fileprivate struct Addition {
@@ -16,8 +16,8 @@ package struct MergedTensorSource: TensorSource {
   private let additions: [String: [Addition]]
 
   /// - Parameter adapter: as transformers orders rows.
-  /// - Throws: `FormatError` for an adapter of another model, and for matrices that are not float32,
-  ///   float16 or bfloat16.
+  /// - Throws: `FormatError` for an adapter of another model, and for matrices that are not
+  ///   float32, float16 or bfloat16.
   package init(_ files: ModelFiles, _ adapter: Adapter) throws {
     try adapter.check(files.description)
     let ordered = adapter.ordered(for: files.description)

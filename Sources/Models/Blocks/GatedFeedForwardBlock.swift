@@ -23,6 +23,7 @@ struct GatedFeedForwardBlock: Sendable {
     let gates = try context.tensor(.gate, columns: gate.weights.outputs)
     let ups = try context.tensor(.up, columns: up.weights.outputs)
     try LinearBlock.run(x, prepared: preparation, [gate, up], into: [gates, ups], context)
-    try LinearBlock.run(gates, prepared: .gate(activation, up: ups), [down], into: [update], context)
+    try LinearBlock.run(
+      gates, prepared: .gate(activation, up: ups), [down], into: [update], context)
   }
 }

@@ -1,6 +1,7 @@
 import Kernels
 
-/// Is told what goes into the matrices of a model's layers, to find out which of their weights matter.
+/// Is told what goes into the matrices of a model's layers, to find out which of their weights
+/// matter.
 package protocol InputObserver: AnyObject {
   /// - Parameters:
   ///   - x: [rows, inputs]; valid until the call ends.

@@ -51,7 +51,8 @@ struct DecoderHuggingFace {
       endOfSequenceIds: try model.endOfSequenceIds(vocabularySize: sizes.vocabulary),
       embedding: .init(weight: model.prefix + "embed_tokens.weight"),
       ropes: [try rope.rope(headDimension: sizes.headDimension)],
-      layers: try (0..<sizes.layers).map(layer), finalNorm: norm("\(model.prefix)norm", sizes.hidden),
+      layers: try (0..<sizes.layers).map(layer),
+      finalNorm: norm("\(model.prefix)norm", sizes.hidden),
       output: try model.output(hidden: sizes.hidden, vocabulary: sizes.vocabulary))
   }
 

@@ -19,7 +19,8 @@ struct DeepSeekFamily: GGUFModelFamily {
     HuggingFaceKeys.decoder.union([
       "first_k_dense_replace", "kv_lora_rank", "mlp_bias", "moe_intermediate_size", "n_group",
       "moe_layer_freq", "n_routed_experts", "n_shared_experts", "norm_topk_prob",
-      "num_experts_per_tok", "q_lora_rank", "qk_head_dim", "qk_nope_head_dim", "qk_rope_head_dim", "rope_interleave",
+      "num_experts_per_tok", "q_lora_rank", "qk_head_dim", "qk_nope_head_dim", "qk_rope_head_dim",
+      "rope_interleave",
       "routed_scaling_factor", "scoring_func", "topk_group", "topk_method", "v_head_dim",
     ])
   }

@@ -28,7 +28,8 @@ struct DeepSeekGGUF {
     }
     let keys = try size("attention.key_length")
     guard keys > rotated else {
-      throw settings.error(.malformed, "attention.key_length", "is \(keys), of which \(rotated) are rotated")
+      throw settings.error(
+        .malformed, "attention.key_length", "is \(keys), of which \(rotated) are rotated")
     }
     plain = keys - rotated
     valueDimension = try size("attention.value_length")

@@ -10,8 +10,8 @@ struct GGUFModel {
   let hidden: Int
   let layers: Int
   let context: Int
-  /// Those of the file's blocks, some of which may foresee more than the next token: they come last,
-  /// and are not used.
+  /// Those of the file's blocks, some of which may foresee more than the next token: they come
+  /// last, and are not used.
   private let blocks: Int
 
   /// - Throws: `FormatError`.
@@ -120,7 +120,8 @@ struct GGUFRope {
 
   private func refuse(_ tensor: String?, with type: String) throws {
     guard let tensor else { return }
-    throw settings.error(.unsupported, "rope.scaling.type", "\(quoted(type)) together with \(tensor)")
+    throw settings.error(
+      .unsupported, "rope.scaling.type", "\(quoted(type)) together with \(tensor)")
   }
 
   /// The context that the model was made for before it was stretched.

@@ -63,7 +63,9 @@ struct GGUFSettings {
     try optional(key, "an array of one flag a layer") { value in
       let flags =
         value.boolsValue
-        ?? value.intsValue.flatMap { $0.allSatisfy { $0 == 0 || $0 == 1 } ? $0.map { $0 == 1 } : nil }
+        ?? value.intsValue.flatMap {
+          $0.allSatisfy { $0 == 0 || $0 == 1 } ? $0.map { $0 == 1 } : nil
+        }
       return flags?.count == layers ? flags : nil
     }
   }

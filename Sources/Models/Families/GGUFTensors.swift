@@ -93,8 +93,8 @@ struct DecoderGGUFTensors {
       down: linear("\(name).ffn_down\(suffix)", width, hidden))
   }
 
-  /// The matrices of experts: in one tensor, gates and ups together or apart, or, in old files, each
-  /// in its own.
+  /// The matrices of experts: in one tensor, gates and ups together or apart, or, in old files,
+  /// each in its own.
   func experts(
     _ name: String, count: Int, hidden: Int, width: Int
   ) -> (
@@ -150,8 +150,8 @@ struct GGUFExperts {
 
   /// What the file leaves open.
   struct Rule {
-    /// The width of the expert for all is a setting of its own, and it has a gate; else it is that of
-    /// `expert_shared_count` experts.
+    /// The width of the expert for all is a setting of its own, and it has a gate; else it is that
+    /// of `expert_shared_count` experts.
     var hasSharedGate = false
     /// nil: as `expert_gating_func` says, else sigmoids where there is a correction.
     var scoring: ModelDescription.Routing.Scoring? = .softmax

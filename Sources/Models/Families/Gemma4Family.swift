@@ -1,8 +1,8 @@
 import ModelFormats
 
-/// Gemma 4 (Google 2026; transformers `Gemma4ForCausalLM`), the text model: layers of two kinds with
-/// heads of their own sizes, values that are normalised and may be the keys, layers that share keys
-/// and values, inputs for each layer, and experts beside a gated feed-forward.
+/// Gemma 4 (Google 2026; transformers `Gemma4ForCausalLM`), the text model: layers of two kinds
+/// with heads of their own sizes, values that are normalised and may be the keys, layers that share
+/// keys and values, inputs for each layer, and experts beside a gated feed-forward.
 struct Gemma4Family: GGUFModelFamily {
   let modelTypes = ["gemma4_text"]
   let ggufArchitectures = ["gemma4"]

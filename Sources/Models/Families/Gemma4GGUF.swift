@@ -30,7 +30,8 @@ struct Gemma4GGUF {
       let keys = try settings.positive("attention.key_length\(suffix)", limit: Limit.headDimension)
       let values = try settings.int("attention.value_length\(suffix)")
       guard keys == values else {
-        throw settings.error(.unsupported, "attention.value_length\(suffix)", "is \(values), keys have \(keys)")
+        throw settings.error(
+          .unsupported, "attention.value_length\(suffix)", "is \(values), keys have \(keys)")
       }
       return keys
     }
@@ -70,7 +71,8 @@ struct Gemma4GGUF {
   private func perLayer() throws -> ModelDescription.PerLayerEmbedding {
     let (size, hidden) = (inputSize, model.hidden)
     let name = "per_layer_token_embd.weight"
-    guard let rows = model.settings.file.tensors.first(where: { $0.name == name })?.shape.first else {
+    guard let rows = model.settings.file.tensors.first(where: { $0.name == name })?.shape.first
+    else {
       throw FormatError(
         .missing, file: model.settings.file.name, reason: "there is no tensor \(quoted(name))")
     }

@@ -134,8 +134,8 @@ struct HuggingFaceModel {
     var down = "down_proj"
   }
 
-  /// The matrices of the experts under `name`: a tensor each, or all gates and ups in one tensor and
-  /// all downs in another.
+  /// The matrices of the experts under `name`: a tensor each, or all gates and ups in one tensor
+  /// and all downs in another.
   func experts(
     _ name: String, _ names: ExpertNames = ExpertNames(), count: Int, hidden: Int, width: Int
   ) -> (

@@ -3,9 +3,9 @@ import ModelFormats
 
 /// A rotation's settings in `config.json`.
 ///
-/// transformers 5 has `rope_parameters` with `rope_theta` and `rope_type`, one for each type of layer
-/// where they differ; transformers 4 has `rope_theta` at the top and `rope_scaling`, whose type is
-/// called `rope_type` or, in older files, `type`.
+/// transformers 5 has `rope_parameters` with `rope_theta` and `rope_type`, one for each type of
+/// layer where they differ; transformers 4 has `rope_theta` at the top and `rope_scaling`, whose
+/// type is called `rope_type` or, in older files, `type`.
 struct HuggingFaceRope {
   let model: HuggingFaceModel
   /// What `original_max_position_embeddings` defaults to.

@@ -1,5 +1,5 @@
-/// The sizes of gated delta-net attention, and how its inputs are made of the matrices that checkpoints
-/// have.
+/// The sizes of gated delta-net attention, and how its inputs are made of the matrices that
+/// checkpoints have.
 struct LinearShape {
   let keyHeads: Int
   let valueHeads: Int
@@ -55,9 +55,11 @@ struct LinearShape {
     }
     return Inputs(
       mixed: isGrouped
-        ? large(channels, [rows(0, key, period), rows(key, key, period), rows(2 * key, own, period)])
+        ? large(
+          channels, [rows(0, key, period), rows(key, key, period), rows(2 * key, own, period)])
         : linear(.mixed, channels, nil),
-      gate: isGrouped ? large(values, [rows(2 * key + own, own, period)]) : linear(.gate, values, nil),
+      gate: isGrouped
+        ? large(values, [rows(2 * key + own, own, period)]) : linear(.gate, values, nil),
       learning: isSmallGrouped ? small(0) : linear(.learning, valueHeads, nil),
       decay: isSmallGrouped ? small(group) : linear(.decay, valueHeads, nil))
   }

@@ -9,7 +9,8 @@ struct MiMoFamily: GGUFModelFamily {
   let ggufArchitectures = ["mimo2"]
 
   var knownKeys: Set<String> {
-    // What those that also see and hear have beside the text model is at the top, as its settings are.
+    // What those that also see and hear have beside the text model is at the top, as its settings
+    // are.
     HuggingFaceKeys.decoder.union(HuggingFaceKeys.otherThings).union([
       "add_full_attention_sink_bias", "add_swa_attention_sink_bias", "attention_chunk_size",
       // Tensors tell.
@@ -197,8 +198,8 @@ private struct MiMoHuggingFace {
     }
   }
 
-  /// Published FP8 matrices are cut for several processors: each has its queries, keys and values, and
-  /// blocks of scales that begin anew. For how many, only the number of those tells (llama.cpp,
+  /// Published FP8 matrices are cut for several processors: each has its queries, keys and values,
+  /// and blocks of scales that begin anew. For how many, only the number of those tells (llama.cpp,
   /// `conversion/mimo.py`), in all layers together.
   private func parts() throws -> Int {
     var fitting = [8, 4, 1]

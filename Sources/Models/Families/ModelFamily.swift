@@ -48,8 +48,8 @@ package enum ModelFamilies {
 
   /// Describes the model of a Hugging Face folder; of one of text and other things, the text part.
   ///
-  /// - Throws: `FormatError`; `unsupported` for a family that is not supported, or a setting that is
-  ///   not understood.
+  /// - Throws: `FormatError`; `unsupported` for a family that is not supported, or a setting that
+  ///   is not understood.
   package static func describe(_ folder: HuggingFaceFolder) throws -> ModelDescription {
     let declared = try folder.config.string("model_type")
     let text = try folder.config.optionalObject("text_config")
@@ -103,8 +103,8 @@ package struct ModelFiles: Sendable {
     self.source = source
   }
 
-  /// Opens a GGUF file, with the parts that belong to it, or a Hugging Face folder; weights are mapped,
-  /// not read.
+  /// Opens a GGUF file, with the parts that belong to it, or a Hugging Face folder; weights are
+  /// mapped, not read.
   ///
   /// - Parameter configName: the configuration file's name in a folder.
   /// - Throws: `FormatError`.

@@ -22,7 +22,8 @@ struct QwenNextFamily: GGUFModelFamily {
   static let qwen3Next = QwenNextFamily(
     name: "qwen3_next", modelTypes: ["qwen3_next"], ggufArchitectures: ["qwen3next"],
     hasGroupedInputs: true, experts: .configured)
-  static let qwen35 = QwenNextFamily(name: "qwen3_5", modelTypes: ["qwen3_5_text"], ggufArchitectures: ["qwen35"])
+  static let qwen35 = QwenNextFamily(
+    name: "qwen3_5", modelTypes: ["qwen3_5_text"], ggufArchitectures: ["qwen35"])
   static let qwen35Experts = QwenNextFamily(
     name: "qwen3_5_moe", modelTypes: ["qwen3_5_moe_text"], ggufArchitectures: ["qwen35moe"],
     experts: .normalised)

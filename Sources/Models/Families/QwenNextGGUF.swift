@@ -1,7 +1,7 @@
 import ModelFormats
 
-/// A GGUF file of Qwen 3-Next or 3.5 (llama.cpp's `qwen3next`, `qwen35` and `qwen35moe`). The converter
-/// has added the one to the weights of norms.
+/// A GGUF file of Qwen 3-Next or 3.5 (llama.cpp's `qwen3next`, `qwen35` and `qwen35moe`). The
+/// converter has added the one to the weights of norms.
 struct QwenNextGGUF {
   private typealias Limit = ModelDescription.Limit
 
@@ -21,7 +21,8 @@ struct QwenNextGGUF {
       keyDimension: try settings.positive("ssm.state_size", limit: Limit.headDimension),
       valueDimension: inner / valueHeads,
       taps: try settings.positive("ssm.conv_kernel", limit: Limit.taps))
-    guard linear.valueHeads % linear.keyHeads == 0, inner % valueHeads == 0, inner >= valueHeads else {
+    guard linear.valueHeads % linear.keyHeads == 0, inner % valueHeads == 0, inner >= valueHeads
+    else {
       throw settings.error(
         .malformed, "ssm.time_step_rank",
         "\(valueHeads) is not a multiple of ssm.group_count, or no divisor of ssm.inner_size")
@@ -87,7 +88,9 @@ struct QwenNextGGUF {
 
   private func linearAttention(_ name: String) -> ModelDescription.LinearAttention {
     let tensors = model.tensors
-    let inputs = linear.inputs(isGrouped: model.has("\(name).ssm_in.weight"), isSmallGrouped: family.hasGroupedInputs) {
+    let inputs = linear.inputs(
+      isGrouped: model.has("\(name).ssm_in.weight"), isSmallGrouped: family.hasGroupedInputs
+    ) {
       matrix, outputs, rows in
       let own =
         switch matrix {

@@ -53,8 +53,8 @@ package final class PackedModelFile: Sendable {
     header = try PackedModelHeader(bytes, key: key, file: path)
     isStreamed = bytes.count > availableBytes
     if !isStreamed {
-      // Pages of 2 MiB where the file system's cache can hold such: single decoding gains a sixth. With
-      // too little memory, they would bring in more than is wanted.
+      // Pages of 2 MiB where the file system's cache can hold such: single decoding gains a sixth.
+      // With too little memory, they would bring in more than is wanted.
       let base = UnsafeMutableRawPointer(mutating: bytes.baseAddress)
       madvise(base, bytes.count, 14)  // MADV_HUGEPAGE
     }
@@ -68,8 +68,8 @@ package final class PackedModelFile: Sendable {
   /// need fewer. Reads no weights.
   ///
   /// - Parameter part: of the model; nil: all of it.
-  /// - Throws: `FormatError` for a tensor that is missing or cannot be computed with, and for layers
-  ///   that the model lacks.
+  /// - Throws: `FormatError` for a tensor that is missing or cannot be computed with, and for
+  ///   layers that the model lacks.
   package static func largestByteCount(
     _ description: ModelDescription, part: ModelPart? = nil, from source: any TensorSource,
     options: Model.LoadOptions = .init()

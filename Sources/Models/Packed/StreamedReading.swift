@@ -1,7 +1,7 @@
 import Foundation
 
-/// Asks the system to read parts of a mapped file before they are touched: all at once, which keeps a
-/// disk busier than page faults one after the other.
+/// Asks the system to read parts of a mapped file before they are touched: all at once, which keeps
+/// a disk busier than page faults one after the other.
 struct StreamedReading: Sendable {
   private let pageBytes = Int(getpagesize())
 

@@ -1,4 +1,5 @@
-/// Scales that lose least when weights become few integers, by least squares from several beginnings.
+/// Scales that lose least when weights become few integers, by least squares from several
+/// beginnings.
 ///
 /// `importance` is what the square of each weight's error counts.
 enum BlockFit {

@@ -1,7 +1,7 @@
 import Kernels
 
-/// The values that the weights of one block may have: step * code + offset, with a step and an offset
-/// for each group of them.
+/// The values that the weights of one block may have: step * code + offset, with a step and an
+/// offset for each group of them.
 package struct BlockGrid: Sendable {
   private let format: RoundedFormat
   /// What is stored for all groups, and for each of them.
@@ -82,7 +82,9 @@ package struct BlockGrid: Sendable {
   ///
   /// - Parameter codes: of each weight, within `self.codes`.
   package func append(_ codes: UnsafeBufferPointer<Int8>, to bytes: inout [UInt8]) {
-    func code(_ index: Int) -> UInt8 { UInt8(bitPattern: codes[index] - Int8(self.codes.lowerBound)) }
+    func code(_ index: Int) -> UInt8 {
+      UInt8(bitPattern: codes[index] - Int8(self.codes.lowerBound))
+    }
     switch format {
     case .q8_0:
       scale.append(to: &bytes)

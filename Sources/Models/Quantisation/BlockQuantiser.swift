@@ -1,7 +1,7 @@
 import Kernels
 
-/// Rounds float32 weights to blocks. What it gives is named by its bytes wherever it is used, so that
-/// it may change from one version to the next.
+/// Rounds float32 weights to blocks. What it gives is named by its bytes wherever it is used, so
+/// that it may change from one version to the next.
 package struct BlockQuantiser: Sendable {
   package let format: RoundedFormat
 

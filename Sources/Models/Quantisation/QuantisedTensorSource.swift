@@ -8,9 +8,10 @@ package struct QuantisedTensorSource: TensorSource {
   /// Of the tensors that are rounded.
   package let formats: [String: RoundedFormat]
 
-  /// Rounds what a model multiplies with: the matrices of its layers, experts among them, to `format`,
-  /// embedding and output matrix to at least eight bits. Routers, small matrices, those that are
-  /// stored in FP8 or quantised already, and rows that make up no whole blocks stay as they are.
+  /// Rounds what a model multiplies with: the matrices of its layers, experts among them, to
+  /// `format`, embedding and output matrix to at least eight bits. Routers, small matrices, those
+  /// that are stored in FP8 or quantised already, and rows that make up no whole blocks stay as
+  /// they are.
   ///
   /// - Throws: `FormatError` for a tensor that is missing.
   package init(
@@ -135,7 +136,8 @@ extension TensorSource {
     }
     guard values.allSatisfy(\.isFinite) else {
       throw FormatError(
-        .malformed, file: self.name, reason: "tensor \(quoted(name)) has a weight that is not finite")
+        .malformed, file: self.name,
+        reason: "tensor \(quoted(name)) has a weight that is not finite")
     }
     return values
   }

@@ -43,7 +43,8 @@ struct Laboratory: Sendable {
     Laboratory(
       store: store, blobs: blobs,
       key: try await store.createKey(
-        NewKey(name: name, hash: Self.digest("secret of \(name)"), weight: weight), now: Self.start),
+        NewKey(name: name, hash: Self.digest("secret of \(name)"), weight: weight),
+        now: Self.start),
       model: model)
   }
 

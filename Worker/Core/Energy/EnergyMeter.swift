@@ -25,7 +25,8 @@ package struct EnergyMeter: Sendable {
 
   /// More than any machine's processors take: a counter that says so was set back.
   private static let highestWatts = 10_000.0
-  /// Over a longer time a counter may have gone round more than once, or the machine may have slept.
+  /// Over a longer time a counter may have gone round more than once, or the machine may have
+  /// slept.
   private static let longestInterval = Duration.seconds(600)
 
   private var previous: Sample?

@@ -7,7 +7,8 @@ package struct Governor: Sendable {
   package enum Order: Hashable, Sendable {
     /// As the preferences say.
     case none
-    /// Whatever hours, battery, people and other programs say; the amounts and the temperature hold.
+    /// Whatever hours, battery, people and other programs say; the amounts and the temperature
+    /// hold.
     case always
     /// Nil: until further notice.
     case pause(until: Moment?)

@@ -56,7 +56,8 @@ package enum PauseReason: Hashable, Sendable {
     case .owner(nil): return "by its owner, until resumed"
     case .owner(let until?):
       let seconds = max(0, Int(now.duration(to: until).inSeconds.rounded(.up)))
-      return "by its owner, for \(seconds < 120 ? "\(seconds) s" : "\((seconds + 59) / 60) min") more"
+      return
+        "by its owner, for \(seconds < 120 ? "\(seconds) s" : "\((seconds + 59) / 60) min") more"
     case .hours(let hours): return "outside its hours (\(hours.spelled))"
     case .tariff(let hours): return "electricity is dear at this hour (\(hours.spelled))"
     case .battery: return "the machine runs on battery"

@@ -7,8 +7,8 @@ package struct TokenBucket: Hashable, Sendable {
   private var balance = 0.0
   private var settledAt: Moment
 
-  /// What an idle stream may save up, in seconds of its rate: enough that a busy machine, which wakes
-  /// it late, does not slow it down.
+  /// What an idle stream may save up, in seconds of its rate: enough that a busy machine, which
+  /// wakes it late, does not slow it down.
   private static let savedSeconds = 0.4
 
   /// - Parameter now: never decreases from call to call, here and in the functions.

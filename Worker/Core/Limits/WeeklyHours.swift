@@ -1,8 +1,8 @@
 /// Times of the week, to the minute, in the machine's own time zone.
 ///
-/// Written as ranges separated by commas: `mon-fri 22:00-07:00, sat-sun 00:00-24:00`. Days may be left
-/// out (every day). A range that ends before it begins goes on to the next day's morning. `always`
-/// and `never` stand for themselves.
+/// Written as ranges separated by commas: `mon-fri 22:00-07:00, sat-sun 00:00-24:00`. Days may be
+/// left out (every day). A range that ends before it begins goes on to the next day's morning.
+/// `always` and `never` stand for themselves.
 package struct WeeklyHours: Hashable, Sendable {
   /// A stretch that starts on each of the days.
   struct Stretch: Hashable, Sendable {

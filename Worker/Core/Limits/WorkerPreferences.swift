@@ -1,13 +1,14 @@
 /// What the owner of a machine allows a worker. The meanings are those of BOINC's computing
-/// preferences where it has the same (its wiki, "Preferences"); each setting says its unit in its name.
+/// preferences where it has the same (its wiki, "Preferences"); each setting says its unit in its
+/// name.
 ///
 /// Kept as JSON in the worker's folder; a key that is missing has its default, an unknown one is an
 /// error that names it, so that a misspelt limit is never taken for one that holds.
 package struct WorkerPreferences: Hashable, Sendable {
   /// Of the time of its threads, how much the worker may compute, 1 to 100. Default: 100.
   package var cpuPercent = 100
-  /// Of the worker's own control group beside others that want processors, 1 to 10,000, where it may
-  /// set it; nil: as it is (100, where nobody changed it).
+  /// Of the worker's own control group beside others that want processors, 1 to 10,000, where it
+  /// may set it; nil: as it is (100, where nobody changed it).
   package var cgroupWeight: Int?
   /// Threads at most; nil: as many as the worker was started with.
   package var threads: Int?
@@ -44,8 +45,8 @@ package struct WorkerPreferences: Hashable, Sendable {
   package var uploadKilobytesPerSecond: Int?
   /// When blobs and results are transferred. Default: always.
   package var networkHours = WeeklyHours.always
-  /// Blobs and results together in a month of the machine's calendar, in megabytes (1,000,000 bytes);
-  /// nil: no limit.
+  /// Blobs and results together in a month of the machine's calendar, in megabytes (1,000,000
+  /// bytes); nil: no limit.
   package var monthlyMegabytes: Int?
   /// Disk that models and inputs may take, in megabytes; nil: as the worker was started.
   package var diskMegabytes: Int?
@@ -114,14 +115,15 @@ extension WorkerPreferences: Codable {
     init?(intValue: Int) { nil }
   }
 
-  /// - Throws: `PreferenceError` for an unknown key or a value out of range, `DecodingError` for one
-  ///   of another type.
+  /// - Throws: `PreferenceError` for an unknown key or a value out of range, `DecodingError` for
+  ///   one of another type.
   package init(from decoder: any Decoder) throws {
     let known = Set(CodingKeys.allCases.map(\.rawValue))
     let keys = try decoder.container(keyedBy: AnyKey.self).allKeys.map(\.stringValue)
     if let unknown = keys.sorted().first(where: { !known.contains($0) }) {
       throw PreferenceError(
-        key: unknown, reason: "no such setting; there are \(known.sorted().joined(separator: ", "))")
+        key: unknown, reason: "no such setting; there are \(known.sorted().joined(separator: ", "))"
+      )
     }
     let values = try decoder.container(keyedBy: CodingKeys.self)
     func read<Value: Decodable>(_ key: CodingKeys, into target: inout Value) throws {

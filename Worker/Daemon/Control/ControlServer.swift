@@ -6,8 +6,8 @@ import Synchronization
 import WireProtocol
 import WorkerCore
 
-/// Answers the machine's owner on a Unix socket in the worker's folder, which lets nobody else in: what
-/// the worker does, and orders to it. HTTP and JSON, so that `curl --unix-socket` will do too.
+/// Answers the machine's owner on a Unix socket in the worker's folder, which lets nobody else in:
+/// what the worker does, and orders to it. HTTP and JSON, so that `curl --unix-socket` will do too.
 struct ControlServer: Sendable {
   /// What the routes read and do.
   struct Handlers: Sendable {
@@ -36,7 +36,8 @@ struct ControlServer: Sendable {
   let clock: WorkerClock
   let logger: Logger
 
-  /// Serves until its task is cancelled. A worker goes on without its socket, since it does not need it.
+  /// Serves until its task is cancelled. A worker goes on without its socket, since it does not
+  /// need it.
   func run() async {
     guard path.utf8.count <= ControlSocket.longestPath else {
       logger.warning("no control socket: the path is too long", metadata: ["path": "\(path)"])
@@ -58,8 +59,8 @@ struct ControlServer: Sendable {
     try? FileManager.default.removeItem(atPath: path)
   }
 
-  /// Cancellation becomes a graceful shutdown: a server that is cancelled while a connection arrives
-  /// would trap in swift-nio. Detached, so that a worker which drains still answers.
+  /// Cancellation becomes a graceful shutdown: a server that is cancelled while a connection
+  /// arrives would trap in swift-nio. Detached, so that a worker which drains still answers.
   private static func serve(_ application: some Service, _ logger: Logger) async throws {
     let group = ServiceGroup(services: [application], logger: logger)
     let serving = Task.detached { try await group.run() }

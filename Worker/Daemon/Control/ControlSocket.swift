@@ -172,7 +172,8 @@ package enum ControlError: Error, Hashable, Sendable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .notRunning(let path):
-      "no worker answers at \(path): start one with `tally worker run`, or name its folder with --data"
+      "no worker answers at \(path): start one with `tally worker run`, or name its folder with "
+        + "--data"
     case .pathTooLong(let path):
       "a worker cannot be asked at \(path): a socket's path has at most "
         + "\(ControlSocket.longestPath) bytes and this one \(path.utf8.count); choose a folder "

@@ -67,8 +67,8 @@ package struct StatusDocument: Codable, Hashable, Sendable {
     package var memory_because: String?
     /// The setting that limits the cache, with its value.
     package var cache_because: String?
-    /// Of the worker's control group, where the preferences set one and it is in force, or why it is
-    /// not.
+    /// Of the worker's control group, where the preferences set one and it is in force, or why it
+    /// is not.
     package var cgroup_weight: Int?
     package var cgroup_problem: String?
   }

@@ -4,8 +4,8 @@ import Logging
 import Synchronization
 import WireProtocol
 
-/// What a worker has told of itself: the last messages in memory, more of them in `log/worker.log` of
-/// its folder, which is renamed to `worker.log.1` (in place of the one before) when it is full.
+/// What a worker has told of itself: the last messages in memory, more of them in `log/worker.log`
+/// of its folder, which is renamed to `worker.log.1` (in place of the one before) when it is full.
 final class WorkerLog: Sendable {
   private struct State {
     var lines: [LogDocument.Line] = []
@@ -58,7 +58,8 @@ final class WorkerLog: Sendable {
     let file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
     guard file >= 0 else { return }
     defer { close(file) }
-    state.fileBytes += max(0, Array(text.utf8).withUnsafeBytes { write(file, $0.baseAddress, $0.count) })
+    state.fileBytes += max(
+      0, Array(text.utf8).withUnsafeBytes { write(file, $0.baseAddress, $0.count) })
   }
 
   /// The last `limit` messages of those after number `after`.

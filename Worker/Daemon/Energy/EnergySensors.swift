@@ -46,8 +46,8 @@ package struct EnergySensors: Sendable {
     return isOpen || geteuid() != 0 ? .readable(names) : .readableByRootAlone(names)
   }
 
-  /// `intel-rapl:0`, `intel-rapl:0:0`, …, on AMD's processors too. `intel-rapl-mmio:0` shows the same
-  /// package once more.
+  /// `intel-rapl:0`, `intel-rapl:0:0`, …, on AMD's processors too. `intel-rapl-mmio:0` shows the
+  /// same package once more.
   private var zones: [String] {
     let names = try? FileManager.default.contentsOfDirectory(atPath: root + Self.folder)
     return (names ?? []).filter { $0.hasPrefix("intel-rapl:") }.sorted()

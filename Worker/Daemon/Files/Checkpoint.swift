@@ -77,7 +77,8 @@ final class Checkpoint: Sendable {
     }
   }
 
-  private func append(_ entry: CheckpointFile.Entry, _ payload: Data, to state: inout State) throws {
+  private func append(_ entry: CheckpointFile.Entry, _ payload: Data, to state: inout State) throws
+  {
     let record = try CheckpointFile.record(
       entry, payload: payload, at: state.offset, lease: lease.id, unit: lease.unit)
     try DurableFile.write(record, at: state.offset, of: path)

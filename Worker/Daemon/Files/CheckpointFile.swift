@@ -9,9 +9,9 @@ import WorkerEngine
 ///
 ///     U32 length of the body    checksum    body: an `Entry` as JSON, a line feed, a payload
 ///
-/// The checksum is, in hexadecimal, SHA-256 over `tally-checkpoint-1`, the lease and the unit's digest, a line each,
-/// the record's offset in the file as U64, and the body: what was cut off, changed, moved or taken
-/// from another unit ends the file before it.
+/// The checksum is, in hexadecimal, SHA-256 over `tally-checkpoint-1`, the lease and the unit's
+/// digest, a line each, the record's offset in the file as U64, and the body: what was cut off,
+/// changed, moved or taken from another unit ends the file before it.
 package struct CheckpointFile: Hashable, Sendable {
   /// What a record says.
   package enum Entry: Codable, Hashable, Sendable {

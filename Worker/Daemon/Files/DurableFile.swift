@@ -124,7 +124,8 @@ enum DurableFile {
   private static func handOver(_ file: Int32, path: String) throws {
     guard geteuid() == 0 else { return }
     var folder = stat()
-    guard stat((path as NSString).deletingLastPathComponent, &folder) == 0, folder.st_uid != 0 else {
+    guard stat((path as NSString).deletingLastPathComponent, &folder) == 0, folder.st_uid != 0
+    else {
       return
     }
     guard fchown(file, folder.st_uid, folder.st_gid) == 0 else {
@@ -136,7 +137,8 @@ enum DurableFile {
     try data.withUnsafeBytes { bytes in
       var rest = bytes[...]
       while !rest.isEmpty {
-        let count = Glibc.write(file, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+        let count = Glibc.write(
+          file, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
         if count < 0 && errno == EINTR { continue }
         guard count > 0 else { throw FileError(doing: "writing", path: path) }
         rest = rest.dropFirst(count)

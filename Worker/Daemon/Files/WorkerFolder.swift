@@ -4,7 +4,8 @@ import WireProtocol
 
 /// The worker's data folder, entered by its owner alone:
 ///
-///     worker.json      who the worker is and where its coordinator is; written last, so it marks a finished enrolment
+///     worker.json      who the worker is and where its coordinator is; written last, so it
+///                      marks a finished enrolment
 ///     key.pem          the private key, encrypted PKCS#8
 ///     key.passphrase   what it is encrypted with, unless the passphrase comes from elsewhere
 ///     client.pem       the client certificate          ca.pem    the coordinator's CA
@@ -66,7 +67,9 @@ package struct WorkerFolder: Sendable {
     if let folder = environment["CREDENTIALS_DIRECTORY"] {
       let credential = folder + "/tally-key-passphrase"
       // systemd keeps the folder itself closed to others.
-      if DurableFile.size(credential) != nil { return try readPassphrase(credential, checked: false) }
+      if DurableFile.size(credential) != nil {
+        return try readPassphrase(credential, checked: false)
+      }
     }
     if let text = environment["TALLY_KEY_PASSPHRASE"] {
       guard let passphrase = Passphrase(text) else {

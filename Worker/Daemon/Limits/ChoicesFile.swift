@@ -2,8 +2,8 @@ import Foundation
 import WireProtocol
 import WorkerCore
 
-/// The owner's choices of work in the worker's folder. They may be edited while a worker runs, which
-/// takes them up within a second.
+/// The owner's choices of work in the worker's folder. They may be edited while a worker runs,
+/// which takes them up within a second.
 package struct ChoicesFile: Sendable {
   package let path: String
 

@@ -60,8 +60,8 @@ struct ControlGroup: Sendable {
     let members = text(folder + "/cgroup.procs")?.split(separator: "\n") ?? []
     guard let process, members.allSatisfy({ $0 == process }) else {
       throw Obstacle(
-        "other programs are in its control group: start it as a service, or with systemd-run --scope"
-      )
+        "other programs are in its control group: start it as a service, or with systemd-run "
+          + "--scope")
     }
     return folder
   }

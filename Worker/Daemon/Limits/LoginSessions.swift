@@ -1,7 +1,7 @@
 import Foundation
 
-/// Asks systemd-logind about the people at the machine, through `busctl`: it comes with systemd, and
-/// spares the worker a library of its own for one question.
+/// Asks systemd-logind about the people at the machine, through `busctl`: it comes with systemd,
+/// and spares the worker a library of its own for one question.
 struct LoginSessions: Sendable {
   /// Before every path; empty but in tests.
   let root: String

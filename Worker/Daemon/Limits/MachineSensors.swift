@@ -3,8 +3,8 @@ import Glibc
 import MachineLimits
 import WorkerCore
 
-/// Reads what the governor wants to know from `/proc`, `/sys` and `/dev`. What is missing or makes no
-/// sense is left unknown: no machine has everything.
+/// Reads what the governor wants to know from `/proc`, `/sys` and `/dev`. What is missing or makes
+/// no sense is left unknown: no machine has everything.
 struct MachineSensors: Sendable {
   /// Before every path; empty but in tests.
   let root: String
@@ -67,7 +67,9 @@ struct MachineSensors: Sendable {
   }
 
   private func load() -> ProcessorTimes? {
-    guard let machine = text("/proc/stat"), let process = text("/proc/self/stat") else { return nil }
+    guard let machine = text("/proc/stat"), let process = text("/proc/self/stat") else {
+      return nil
+    }
     return ProcessorTimes(machine: machine, process: process)
   }
 
@@ -100,7 +102,9 @@ struct MachineSensors: Sendable {
   /// since the system takes their pages back when it needs them.
   private var ownMemoryBytes: Int? {
     let line = text("/proc/self/status")?.split(separator: "\n").first { $0.hasPrefix("RssAnon:") }
-    let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) }
+    let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap {
+      Int($0)
+    }
     return kibibytes.flatMap { (0..<1 << 50).contains($0) ? $0 * 1024 : nil }
   }
 
@@ -118,10 +122,11 @@ struct MachineSensors: Sendable {
     return [hint, lastInput.map { max(0, now - $0) }].compactMap { $0 }.min()
   }
 
-  /// When somebody last typed at a terminal, in seconds since 1970: Linux notes it as the terminal's
-  /// time of access.
+  /// When somebody last typed at a terminal, in seconds since 1970: Linux notes it as the
+  /// terminal's time of access.
   private var lastInput: Double? {
-    // Of the consoles, dozens as a rule, the one that the keyboard goes to, where the system says so.
+    // Of the consoles, dozens as a rule, the one that the keyboard goes to, where the system says
+    // so.
     let consoles =
       word("/sys/class/tty/tty0/active").flatMap { $0.isEmpty ? nil : [$0] }
       ?? names("/dev").filter { name in

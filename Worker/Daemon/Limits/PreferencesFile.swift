@@ -2,8 +2,8 @@ import Foundation
 import Glibc
 import WorkerCore
 
-/// The owner's preferences in the worker's folder. They may be edited while a worker runs, which takes
-/// them up within a second.
+/// The owner's preferences in the worker's folder. They may be edited while a worker runs, which
+/// takes them up within a second.
 package struct PreferencesFile: Sendable {
   package let path: String
 

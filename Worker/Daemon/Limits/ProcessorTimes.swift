@@ -1,4 +1,5 @@
-/// What processors did since the machine's start, in clock ticks: proc_stat(5) and proc_pid_stat(5).
+/// What processors did since the machine's start, in clock ticks: proc_stat(5) and
+/// proc_pid_stat(5).
 package struct ProcessorTimes: Sendable {
   package var processors: Double
   package var total: Double

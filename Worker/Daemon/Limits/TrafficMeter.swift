@@ -4,8 +4,8 @@ import NIOCore
 import Synchronization
 import WorkerCore
 
-/// What every transfer of a blob or a result goes through: counts its bytes and holds it to what the
-/// owner allows. Safe to use from any task.
+/// What every transfer of a blob or a result goes through: counts its bytes and holds it to what
+/// the owner allows. Safe to use from any task.
 final class TrafficMeter: Sendable {
   enum Direction: Sendable {
     case down
@@ -122,8 +122,8 @@ final class TrafficMeter: Sendable {
     }
   }
 
-  /// Downloads to have under way at one time: one where each would get so little that its connection
-  /// seems dead.
+  /// Downloads to have under way at one time: one where each would get so little that its
+  /// connection seems dead.
   func parallel(_ most: Int) -> Int {
     let rate = content.withLock { $0.allowance.downloadBytesPerSecond }
     return (rate ?? .max) < 256_000 ? 1 : most

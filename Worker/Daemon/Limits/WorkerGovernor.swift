@@ -69,8 +69,8 @@ actor WorkerGovernor {
   ///   - changed: told what holds at first and when it changes.
   ///   - chose: told which work the owner chose when that changes.
   ///   - exceeded: told when this process begins to take more memory than is allowed.
-  /// - Throws: `FileError` for preferences or choices that cannot be read: a worker does not start without the
-  ///   limits that its owner set.
+  /// - Throws: `FileError` for preferences or choices that cannot be read: a worker does not start
+  ///   without the limits that its owner set.
   init(
     folder: WorkerFolder, sensors: MachineSensors, runner: any UnitRunning,
     traffic: TrafficMeter, energy: EnergyRecorder, cache: BlobCache, clock: WorkerClock,

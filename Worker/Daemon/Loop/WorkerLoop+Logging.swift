@@ -13,7 +13,8 @@ extension WorkerLoop {
         "worker started",
         metadata: [
           "worker": "\(membership?.record.workerID ?? "not joined")",
-          "coordinator": "\(membership?.record.url ?? equipment.configuration.invitation?.url ?? "")",
+          "coordinator":
+            "\(membership?.record.url ?? equipment.configuration.invitation?.url ?? "")",
           "waitingResults": "\(results.count)", "heldUnits": "\(units.count)",
           "member": "\(certificate != nil)", "proxy": "\(proxy)",
         ])

@@ -85,7 +85,8 @@ actor BlobCache {
     makeUpLimit()
     guard let space else { return index.freeBytes }
     let evictable = max(0, index.totalBytes - (index.limitBytes - index.freeBytes))
-    return min(index.freeBytes, space.availableBytes.addingReportingOverflow(evictable).partialValue)
+    return min(
+      index.freeBytes, space.availableBytes.addingReportingOverflow(evictable).partialValue)
   }
 
   /// Puts limits in force, and takes into account what others did to the disk since the last call.
@@ -174,8 +175,8 @@ actor BlobCache {
     unlink(path(of: digest))
   }
 
-  /// Room for a packed model of this name and at most this size, kept until `releasePacked`: the path at which
-  /// it is or may be made; nil if there is no room beside the blobs.
+  /// Room for a packed model of this name and at most this size, kept until `releasePacked`: the
+  /// path at which it is or may be made; nil if there is no room beside the blobs.
   func acquirePacked(_ packed: BlobReference) -> String? {
     makeUpLimit()
     // The cache is its owner's to clear while the worker runs; without a folder nothing is kept.

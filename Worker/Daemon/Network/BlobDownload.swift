@@ -58,7 +58,8 @@ struct BlobDownload: Sendable {
       if attempt == attempts { break }
     }
     throw .permanent(
-      .blobUnavailable, detail: "blob \(digest): the coordinator sent wrong bytes \(attempts) times")
+      .blobUnavailable, detail: "blob \(digest): the coordinator sent wrong bytes \(attempts) times"
+    )
   }
 
   /// The coordinator's answer contradicts the blob's size or range.
@@ -187,7 +188,8 @@ struct BlobDownload: Sendable {
         let taken = bytes.prefix(room)
         let written = taken.withUnsafeBytes { fwrite($0.baseAddress, 1, $0.count, file) }
         guard written == taken.count else {
-          throw FetchFailure.permanent(.failed, detail: "\(FileError(doing: "writing", path: path))")
+          throw FetchFailure.permanent(
+            .failed, detail: "\(FileError(doing: "writing", path: path))")
         }
         room -= written
         try await traffic.pass(buffer.readableBytes, .down)

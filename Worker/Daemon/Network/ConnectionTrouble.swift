@@ -109,11 +109,12 @@ package enum ConnectionTrouble: Hashable, Sendable {
   package var wordsOfServer: String {
     switch self {
     case .untrusted:
-      "it shows a certificate that this machine does not trust, or that is not valid by its clock: look at "
-        + "the clock (timedatectl) and at the package ca-certificates"
+      "it shows a certificate that this machine does not trust, or that is not valid by its clock: "
+        + "look at the clock (timedatectl) and at the package ca-certificates"
     case .otherHost: "its certificate is for another host name or address"
     case .plainHTTP: "it answers with HTTP without TLS: is the address right?"
-    case .certificateRefused: "it asks for a client certificate in the TLS handshake, and there is none for it"
+    case .certificateRefused:
+      "it asks for a client certificate in the TLS handshake, and there is none for it"
     case .closed: "the connection was closed or broke off"
     case .handshakeFailed(let reason), .other(let reason): reason
     }
