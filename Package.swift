@@ -221,7 +221,7 @@ let package = Package(
     tests("MachineLimitsTests", ["MachineLimits", "TestSupport"]),
     tests("KernelsTests", ["CKernels", "Kernels", "TestSupport"]),
     tests("ModelFormatsTests", ["ModelFormats", "TestSupport"]),
-    tests("TokenizersTests", ["Tokenizers", "TestSupport"]),
+    tests("TokenizersTests", ["ModelFormats", "Tokenizers", "TestSupport"]),
     tests("ModelsTests", ["Kernels", "ModelFormats", "Models", "TestSupport"]),
     tests("CalibrationTests", ["Calibration", "Kernels", "ModelFormats", "Models", "TestSupport"]),
     tests(
@@ -235,20 +235,26 @@ let package = Package(
         "WireProtocol",
       ]),
     tests("GoldenTests", ["Kernels", "ModelFormats", "Models", "Tokenizers", "TestSupport"]),
-    tests("WireProtocolTests", ["WireProtocol", "WirePayloads", "TestSupport"]),
+    tests("WireProtocolTests", ["ModelFormats", "WireProtocol", "WirePayloads", "TestSupport"]),
     tests("CoordinatorCoreTests", ["CoordinatorCore", "TestSupport", "WireProtocol"]),
     tests(
       "CoordinatorStoreTests",
-      ["CoordinatorCore", "CoordinatorStore", "TestSupport", "WirePayloads", "WireProtocol", grdb]),
+      [
+        "CoordinatorCore", "CoordinatorStore", "ModelFormats", "TestSupport", "WirePayloads",
+        "WireProtocol", grdb,
+      ]),
     tests(
       "CoordinatorStatisticsTests",
-      ["CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "TestSupport"]),
+      [
+        "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "TestSupport",
+        "WireProtocol",
+      ]),
     tests(
       "CoordinatorAPITests",
       [
         "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer", "CoordinatorStore",
-        "TestSupport", "WirePayloads", "WireProtocol", asn1, crypto, hummingbirdTesting, nioCore,
-        nioEmbedded, nioHTTP1, nioPosix, nioSSL, x509,
+        "ModelFormats", "Models", "TestSupport", "Tokenizers", "WirePayloads", "WireProtocol", asn1,
+        crypto, hummingbirdTesting, nioCore, nioEmbedded, nioHTTP1, nioPosix, nioSSL, x509,
       ]),
     tests(
       "CoordinatorDashboardTests",

@@ -133,12 +133,12 @@ def test_calibrated_rounding_loses_less_on_a_text_it_has_not_seen(tmp_path):
     seen.write_text(readme.read_text(encoding="utf-8"), encoding="utf-8")
 
     def perplexity(*options):
-        measured = tally("perplexity", "--model", model, unseen, "--tokens", "2048", "--json", *options)
+        measured = tally("perplexity", "--model", model, unseen, "--tokens", "1024", "--json", *options)
         return json.loads(measured.stdout)["perplexity"]
 
     rounding = ("--quantize", "q4_0")
     exact, plain = perplexity(), perplexity(*rounding)
-    calibrated = perplexity(*rounding, "--calibrate", seen, "--calibration-tokens", "4096")
+    calibrated = perplexity(*rounding, "--calibrate", seen, "--calibration-tokens", "2048")
     assert exact < calibrated < exact + 0.9 * (plain - exact)
 
 

@@ -1,11 +1,15 @@
 import Foundation
+import Synchronization
 
 /// The checkout as the tests see it: every file that is not a tool's own (hidden folders are,
 /// except `.ci`).
-struct SourceTree {
+final class SourceTree: Sendable {
   let root: URL
   /// Paths relative to the root, sorted.
   let paths: [String]
+
+  /// `code` by path: several tests read each file.
+  private let blanked = Mutex<[String: [Substring]]>([:])
 
   /// The checkout that holds this file.
   static let checkout = SourceTree(
@@ -51,8 +55,32 @@ struct SourceTree {
 
   /// Lines of a Swift or C file with comments and string literals blanked, so that words are code.
   func code(_ path: String) throws -> [Substring] {
-    CodeScanner.blanked(try text(path)).split(
+    if let known = blanked.withLock({ $0[path] }) { return known }
+    let lines = CodeScanner.blanked(try text(path)).split(
       omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    blanked.withLock { $0[path] = lines }
+    return lines
+  }
+}
+
+extension StringProtocol {
+  /// Whether the bytes of `word` are there: a fraction of what a search by characters takes.
+  func mentions(_ word: String) -> Bool {
+    Array(utf8).withUnsafeBytes { text in
+      Array(word.utf8).withUnsafeBytes { word in
+        guard let base = text.baseAddress, let sought = word.baseAddress else { return false }
+        var place = 0
+        while place + word.count <= text.count,
+          let start = memchr(base + place, Int32(word[0]), text.count - place)
+        {
+          place = UnsafeRawPointer(start) - base
+          guard place + word.count <= text.count else { return false }
+          if memcmp(start, sought, word.count) == 0 { return true }
+          place += 1
+        }
+        return false
+      }
+    }
   }
 }
 
@@ -70,14 +98,12 @@ enum CodeScanner {
 
     mutating func run() {
       while position < bytes.count {
-        if starts("//") {
-          blank { $0.bytes[$0.position] == UInt8(ascii: "\n") }
-        } else if starts("/*") {
-          blankBlockComment()
-        } else if bytes[position] == UInt8(ascii: "\"") {
-          blankString()
-        } else {
-          position += 1
+        switch bytes[position] {
+        case UInt8(ascii: "/") where starts("//"):
+          while position < bytes.count, bytes[position] != UInt8(ascii: "\n") { blankOne() }
+        case UInt8(ascii: "/") where starts("/*"): blankBlockComment()
+        case UInt8(ascii: "\""): blankString()
+        default: position += 1
         }
       }
     }
@@ -90,10 +116,6 @@ enum CodeScanner {
       guard position < bytes.count else { return }
       if bytes[position] != UInt8(ascii: "\n") { bytes[position] = UInt8(ascii: " ") }
       position += 1
-    }
-
-    mutating func blank(until isEnd: (Scanner) -> Bool) {
-      while position < bytes.count, !isEnd(self) { blankOne() }
     }
 
     mutating func blankBlockComment() {

@@ -64,21 +64,24 @@ struct TreeTests {
       "encode", "hash", "==", "<", "next", "makeIterator", "index", "run", "validate", "handle",
       "response",
     ]
+    let attribute = /^\s*(@|#if|#else)/
+    let comment = /^\s*(\/\/\/|\*\/|\*)/
     let requirements = try protocolRequirements()
     for path in tree.files(in: "", "swift") where !path.hasPrefix("Tests/") {
       let lines = try tree.text(path).split(
         omittingEmptySubsequences: false, whereSeparator: \.isNewline)
       let code = try tree.code(path)
       for (number, line) in code.enumerated() {
-        guard let match = line.firstMatch(of: declaration) else { continue }
+        guard line.mentions("package ") || line.mentions("public "),
+          let match = line.firstMatch(of: declaration)
+        else { continue }
         let isFunction = match.2 == "func"
         guard match.1.isEmpty || isFunction, !wellKnown.contains(match.3),
           !(isFunction && requirements.contains(String(match.3)))
         else { continue }
         var above = number - 1
-        while above >= 0, lines[above].firstMatch(of: /^\s*(@|#if|#else)/) != nil { above -= 1 }
-        let documented =
-          above >= 0 && lines[above].firstMatch(of: /^\s*(\/\/\/|\*\/|\*)/) != nil
+        while above >= 0, lines[above].firstMatch(of: attribute) != nil { above -= 1 }
+        let documented = above >= 0 && lines[above].firstMatch(of: comment) != nil
         #expect(documented, "\(path):\(number + 1): \(match.2) \(match.3) has no documentation")
       }
     }
@@ -86,13 +89,17 @@ struct TreeTests {
 
   /// Names of the functions that our own protocols ask for.
   private func protocolRequirements() throws -> Set<String> {
+    let start = #/^(package |public )?protocol /#
+    let function = #/^  (?:mutating |static )?func (\w+)/#
     var names: Set<String> = []
     for path in tree.files(in: "", "swift") where !path.hasPrefix("Tests/") {
       var isInside = false
       for line in try tree.code(path) {
-        if line.contains(#/^(package |public )?protocol /#) { isInside = true }
+        if line.mentions("protocol "), line.contains(start) {
+          isInside = true
+        }
         if line.hasPrefix("}") { isInside = false }
-        guard isInside, let match = line.firstMatch(of: #/^  (?:mutating |static )?func (\w+)/#)
+        guard isInside, let match = line.firstMatch(of: function)
         else {
           continue
         }
