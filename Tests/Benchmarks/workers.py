@@ -114,7 +114,7 @@ def measure_held(options):
                     worker = fleet.start(within=group, **settings)
                     limits = worker.status()["limits"]
                     assert limits["threads"] == 1, limits
-                    figures.append(fleet.speed(40, options.long))
+                    figures.append(fleet.speed(options.contexts, options.long))
                 finally:
                     fleet.close()
     return report
@@ -125,6 +125,7 @@ def main():
     parser.add_argument("--model", default=DEMO_MODEL, type=Path, help="what the workers of default settings run")
     parser.add_argument("--rounds", default=3, type=int)
     parser.add_argument("--requests", default=512, type=int, help="of a batch for workers of default settings")
+    parser.add_argument("--contexts", default=40, type=int, help="requests of a batch in the small group")
     parser.add_argument("--long", default=15000, type=int, help="tokens of each answer in the small group")
     parser.add_argument("--only", choices=["together", "held"])
     options = parser.parse_args()
