@@ -138,8 +138,11 @@ struct LayerTests {
   /// Modules that a file imports, with line numbers.
   private func imports(_ path: String) throws -> [(line: Int, name: String)] {
     // Reading an expression takes longer than looking for it.
-    let pattern =
-      /^\s*(?:@\S+\s+)*(?:(?:package|public|internal|private|fileprivate)\s+)?import\s+(?:(?:struct|class|enum|protocol|func|var|let|typealias)\s+)?(\w+)/
+    let pattern = #/
+      ^\s*(?:@\S+\s+)*
+      (?:(?:package|public|internal|private|fileprivate)\s+)?import\s+
+      (?:(?:struct|class|enum|protocol|func|var|let|typealias)\s+)?(\w+)
+      /#
     return try tree.code(path).enumerated().compactMap { number, line in
       guard line.mentions("import"), let match = line.firstMatch(of: pattern) else { return nil }
       return (number + 1, String(match.1))
