@@ -1,4 +1,3 @@
-import CoordinatorCore
 import WireProtocol
 
 /// One worker, as its page shows it.
@@ -26,6 +25,29 @@ package struct WorkerOverview: Hashable, Sendable {
   /// What it computes now, the oldest lease first.
   package var running: [RunningReplica]
   package var contribution: Contribution
+
+  package init(
+    id: String, name: String, accountID: String, accountName: String, isNamed: Bool,
+    trusted: Bool, createdAt: Timestamp, lastSeen: Timestamp? = nil, isActive: Bool,
+    flopsPerSecond: Double? = nil, consecutiveValid: Int, suspendedUntil: Timestamp? = nil,
+    ban: Ban? = nil, running: [RunningReplica], contribution: Contribution
+  ) {
+    self.id = id
+    self.name = name
+    self.accountID = accountID
+    self.accountName = accountName
+    self.isNamed = isNamed
+    self.trusted = trusted
+    self.createdAt = createdAt
+    self.lastSeen = lastSeen
+    self.isActive = isActive
+    self.flopsPerSecond = flopsPerSecond
+    self.consecutiveValid = consecutiveValid
+    self.suspendedUntil = suspendedUntil
+    self.ban = ban
+    self.running = running
+    self.contribution = contribution
+  }
 }
 
 /// One account with its workers, as its owner sees it.
@@ -49,5 +71,22 @@ package struct AccountOverview: Hashable, Sendable {
   package var badges: [Badge] {
     Badge.earned(
       results: contribution.accepted, tokens: contribution.tokens, longestStreak: longestStreakDays)
+  }
+
+  package init(
+    profile: AccountProfile, rank: Int, accounts: Int, streakDays: Int, longestStreakDays: Int,
+    contribution: Contribution, ban: Ban? = nil, invitationsLeft: Int,
+    invitationsEnd: Timestamp? = nil, workers: [WorkerOverview]
+  ) {
+    self.profile = profile
+    self.rank = rank
+    self.accounts = accounts
+    self.streakDays = streakDays
+    self.longestStreakDays = longestStreakDays
+    self.contribution = contribution
+    self.ban = ban
+    self.invitationsLeft = invitationsLeft
+    self.invitationsEnd = invitationsEnd
+    self.workers = workers
   }
 }

@@ -1,4 +1,3 @@
-import CoordinatorCore
 import Foundation
 import WireProtocol
 
@@ -26,6 +25,18 @@ package struct KeyRecord: Hashable, Sendable {
   package var createdAt: Timestamp
   package var revokedAt: Timestamp?
   package var quota = Quota()
+
+  package init(
+    id: String, name: String, weight: Double, createdAt: Timestamp, revokedAt: Timestamp? = nil,
+    quota: Quota = Quota()
+  ) {
+    self.id = id
+    self.name = name
+    self.weight = weight
+    self.createdAt = createdAt
+    self.revokedAt = revokedAt
+    self.quota = quota
+  }
 }
 
 /// A manifest that a model has, or had.

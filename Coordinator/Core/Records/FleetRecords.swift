@@ -1,4 +1,3 @@
-import CoordinatorCore
 import Foundation
 import WireProtocol
 
@@ -8,6 +7,14 @@ package struct AccountRecord: Hashable, Sendable {
   package var id: String
   package var name: String
   package var createdAt: Timestamp
+
+  package init(
+    id: String, name: String, createdAt: Timestamp
+  ) {
+    self.id = id
+    self.name = name
+    self.createdAt = createdAt
+  }
 }
 
 /// One machine of an account.
@@ -23,6 +30,20 @@ package struct WorkerRecord: Hashable, Sendable {
   package var createdAt: Timestamp
   package var lastSeen: Timestamp?
   package var suspendedUntil: Timestamp?
+
+  package init(
+    id: String, accountID: String, accountName: String, name: String, trusted: Bool,
+    createdAt: Timestamp, lastSeen: Timestamp? = nil, suspendedUntil: Timestamp? = nil
+  ) {
+    self.id = id
+    self.accountID = accountID
+    self.accountName = accountName
+    self.name = name
+    self.trusted = trusted
+    self.createdAt = createdAt
+    self.lastSeen = lastSeen
+    self.suspendedUntil = suspendedUntil
+  }
 }
 
 /// An invitation to be stored. The secret itself never reaches the store.
@@ -62,6 +83,18 @@ package struct InvitationRecord: Hashable, Sendable {
   package var expiresAt: Timestamp
   package var trusted: Bool
   package var createdAt: Timestamp
+
+  package init(
+    id: String, account: AccountRecord, usesLeft: Int, expiresAt: Timestamp, trusted: Bool,
+    createdAt: Timestamp
+  ) {
+    self.id = id
+    self.account = account
+    self.usesLeft = usesLeft
+    self.expiresAt = expiresAt
+    self.trusted = trusted
+    self.createdAt = createdAt
+  }
 }
 
 /// A worker that joins.

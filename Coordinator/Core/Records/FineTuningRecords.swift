@@ -1,4 +1,3 @@
-import CoordinatorCore
 import Foundation
 import ModelFormats
 import WireProtocol
@@ -78,6 +77,32 @@ package struct FineTuningJobRecord: Hashable, Sendable {
   package var trainedTokens: Int
   /// Rounds that were published.
   package var rounds: Int
+
+  package init(
+    id: String, job: NewFineTuningJob, state: FineTuningState, hasBegun: Bool,
+    createdAt: Timestamp, startedAt: Timestamp? = nil, resumedAt: Timestamp? = nil,
+    endedAt: Timestamp? = nil, failure: FineTuningFailure? = nil, plan: FineTuningPlan? = nil,
+    base: ModelRecord? = nil, velocity: Digest? = nil, chosen: Int? = nil,
+    tunedModel: String? = nil, resultFileIDs: [String], trainedTokens: Int, rounds: Int
+  ) {
+    self.id = id
+    self.job = job
+    self.state = state
+    self.hasBegun = hasBegun
+    self.createdAt = createdAt
+    self.startedAt = startedAt
+    self.resumedAt = resumedAt
+    self.endedAt = endedAt
+    self.failure = failure
+    self.plan = plan
+    self.base = base
+    self.velocity = velocity
+    self.chosen = chosen
+    self.tunedModel = tunedModel
+    self.resultFileIDs = resultFileIDs
+    self.trainedTokens = trainedTokens
+    self.rounds = rounds
+  }
 }
 
 /// What a joined round showed.
@@ -118,6 +143,23 @@ package struct FineTuningRoundRecord: Hashable, Sendable {
     package var accounts: [String]
     /// Accounts that did not agree.
     package var unnamedAccounts: Int
+
+    package init(
+      kind: UnitKind, shard: Int, digest: Digest, specification: UnitSpecification,
+      shown: RoundRule.Shard, result: Digest? = nil, verification: Verification? = nil,
+      isJoined: Bool, accounts: [String], unnamedAccounts: Int
+    ) {
+      self.kind = kind
+      self.shard = shard
+      self.digest = digest
+      self.specification = specification
+      self.shown = shown
+      self.result = result
+      self.verification = verification
+      self.isJoined = isJoined
+      self.accounts = accounts
+      self.unnamedAccounts = unnamedAccounts
+    }
   }
 
   package var number: Int
@@ -130,6 +172,21 @@ package struct FineTuningRoundRecord: Hashable, Sendable {
   /// `ftckpt_` and 24 letters or digits.
   package var checkpointID: String
   package var units: [Unit]
+
+  package init(
+    number: Int, adapter: Digest, publishedAt: Timestamp, joinedAt: Timestamp? = nil,
+    metrics: RoundMetrics? = nil, validationLoss: Double? = nil, checkpointID: String,
+    units: [Unit]
+  ) {
+    self.number = number
+    self.adapter = adapter
+    self.publishedAt = publishedAt
+    self.joinedAt = joinedAt
+    self.metrics = metrics
+    self.validationLoss = validationLoss
+    self.checkpointID = checkpointID
+    self.units = units
+  }
 }
 
 /// A line of a job's history.

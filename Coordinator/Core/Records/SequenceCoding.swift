@@ -10,10 +10,10 @@ import WirePayloads
 ///     max_tokens | top_k | top_logprobs + 1 | seed (8 bytes)
 ///     temperature, top_p, min_p (4 bytes each)
 ///     stop strings: count, then length and bytes of each
-enum SequenceCoding {
+package enum SequenceCoding {
   private static let version: UInt64 = 1
 
-  static func encode(_ sequences: [GenerateInputs.Sequence]) -> Data {
+  package static func encode(_ sequences: [GenerateInputs.Sequence]) -> Data {
     var writer = Writer()
     writer.integer(version)
     writer.integer(UInt64(sequences.count))
@@ -43,7 +43,7 @@ enum SequenceCoding {
   }
 
   /// - Throws: `StoreError.corrupt`.
-  static func decode(_ data: Data) throws -> [GenerateInputs.Sequence] {
+  package static func decode(_ data: Data) throws -> [GenerateInputs.Sequence] {
     var reader = Reader(bytes: [UInt8](data))
     guard try reader.integer() == version else { throw Reader.damaged }
     let count = try reader.count(atLeastBytesEach: 24)

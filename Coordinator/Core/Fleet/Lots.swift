@@ -12,8 +12,8 @@ package struct Lots: Sendable {
   }
 
   /// True with this probability: never for 0, always for 1.
-  func hits(_ chance: Double) -> Bool { Double(random() >> 11) * 0x1p-53 < chance }
+  package func hits(_ chance: Double) -> Bool { Double(random() >> 11) * 0x1p-53 < chance }
 
   /// One of `0..<count`, for a count of 1 or more.
-  func pick(below count: Int) -> Int { Int(random() % UInt64(max(1, count))) }
+  package func pick(below count: Int) -> Int { Int(random() % UInt64(max(1, count))) }
 }

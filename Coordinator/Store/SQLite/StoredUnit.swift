@@ -3,7 +3,7 @@ import GRDB
 import WireProtocol
 
 /// A unit with its replicas, as one decision reads and writes it.
-struct UnitRow {
+struct StoredUnit {
   let number: Int64
   let digest: Digest
   let queue: Int64
@@ -23,14 +23,14 @@ struct UnitRow {
   var replay: String?
   var replayDeadline: Timestamp?
 
-  static func find(_ number: Int64, _ db: Database) throws -> UnitRow? {
+  static func find(_ number: Int64, _ db: Database) throws -> StoredUnit? {
     guard let row = try db.first("SELECT * FROM unit WHERE number = ?", [number]) else {
       return nil
     }
-    return try UnitRow(row: row, db)
+    return try StoredUnit(row: row, db)
   }
 
-  static func require(_ number: Int64, _ db: Database) throws -> UnitRow {
+  static func require(_ number: Int64, _ db: Database) throws -> StoredUnit {
     guard let unit = try find(number, db) else { throw Row.damaged("unit.number") }
     return unit
   }
@@ -62,13 +62,6 @@ struct UnitRow {
   }
 }
 
-/// Where the audit of a unit is, for those that the lot fell on.
-enum AuditState: String {
-  case due
-  case passed
-  case failed
-}
-
 extension WorkUnit.State {
   fileprivate init(row: Row) throws {
     let state: String = try row.value("state")
@@ -83,29 +76,6 @@ extension WorkUnit.State {
     case "failed": self = .failed(reason: try row.value("reason"))
     case "cancelled": self = .cancelled
     default: throw Row.damaged("unit.state")
-    }
-  }
-
-  /// The columns `state` and `reason`.
-  var columns: (state: String, reason: String?) {
-    switch self {
-    case .open: ("open", nil)
-    case .awaitingReplay(let reason): ("awaiting_replay", reason.rawValue)
-    case .accepted: ("accepted", nil)
-    case .failed(let reason): ("failed", reason)
-    case .cancelled: ("cancelled", nil)
-    }
-  }
-
-  var acceptance: Acceptance? {
-    if case .accepted(let acceptance) = self { return acceptance }
-    return nil
-  }
-
-  var hasEnded: Bool {
-    switch self {
-    case .open, .awaitingReplay: false
-    case .accepted, .failed, .cancelled: true
     }
   }
 }
@@ -135,27 +105,12 @@ extension Replica.State {
     default: throw Row.damaged("replica.state")
     }
   }
-
-  /// The columns `state` and `reason`.
-  var columns: (state: String, reason: String?) {
-    switch self {
-    case .running: ("running", nil)
-    case .expired: ("expired", nil)
-    case .abandoned(let reason): ("abandoned", reason.rawValue)
-    case .submitted: ("submitted", nil)
-    case .accepted: ("accepted", nil)
-    case .rejected: ("rejected", nil)
-    case .takenBack: ("taken_back", nil)
-    case .notNeeded: ("not_needed", nil)
-    case .revoked: ("revoked", nil)
-    }
-  }
 }
 
 extension Transaction {
   /// Writes what changed of a unit and its replicas, and keeps its queue's count of missing
   /// replicas.
-  func save(_ row: UnitRow, before: UnitRow, now: Timestamp) throws {
+  func save(_ row: StoredUnit, before: StoredUnit, now: Timestamp) throws {
     try saveReplicas(row.unit.replicas, before: before.unit.replicas)
     let missing = row.unit.missing
     let change = missing - before.missing
@@ -163,7 +118,7 @@ extension Transaction {
       try db.run("UPDATE queue SET missing = missing + ? WHERE number = ?", [change, row.queue])
     }
     let since = change == 0 ? before.wantedSince : now
-    let columns = row.unit.state.columns
+    let columns = row.unit.state.names
     let acceptance = row.unit.state.acceptance
     let isOver = row.unit.state.hasEnded
     let isReplayed = !isOver || row.audit == .due
@@ -193,7 +148,7 @@ extension Transaction {
   private func saveReplicas(_ replicas: [Replica], before: [Replica]) throws {
     let old = Dictionary(uniqueKeysWithValues: before.map { ($0.id, $0) })
     for replica in replicas where old[replica.id] != nil && old[replica.id] != replica {
-      let columns = replica.state.columns
+      let columns = replica.state.names
       try db.run(
         "UPDATE replica SET state = ?, reason = ?, result = ?, late = ? WHERE number = ?",
         [columns.state, columns.reason, replica.result, replica.isLate, replica.id])

@@ -1,4 +1,3 @@
-import CoordinatorCore
 import WireProtocol
 
 /// What a file is for, in OpenAI's words.
@@ -43,10 +42,31 @@ package struct FileRecord: Hashable, Sendable {
   package var blob: Digest
   package var createdAt: Timestamp
   package var expiresAt: Timestamp?
+
+  package init(
+    id: String, keyID: String, purpose: FilePurpose, filename: String, bytes: Int, blob: Digest,
+    createdAt: Timestamp, expiresAt: Timestamp? = nil
+  ) {
+    self.id = id
+    self.keyID = keyID
+    self.purpose = purpose
+    self.filename = filename
+    self.bytes = bytes
+    self.blob = blob
+    self.createdAt = createdAt
+    self.expiresAt = expiresAt
+  }
 }
 
 /// What a file leaves behind that expired or was deleted.
 package struct DeletedFile: Hashable, Sendable {
   package var blob: Digest
   package var createdAt: Timestamp
+
+  package init(
+    blob: Digest, createdAt: Timestamp
+  ) {
+    self.blob = blob
+    self.createdAt = createdAt
+  }
 }

@@ -1,4 +1,3 @@
-import CoordinatorCore
 import Foundation
 import WirePayloads
 import WireProtocol

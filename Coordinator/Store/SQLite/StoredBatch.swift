@@ -4,7 +4,7 @@ import WirePayloads
 import WireProtocol
 
 /// A batch with the number that the other tables know it by.
-struct BatchRow: Sendable {
+struct StoredBatch: Sendable {
   let number: Int64
   var record: BatchRecord
 
@@ -34,16 +34,16 @@ struct BatchRow: Sendable {
       outputTokens: try row.value("output_tokens"))
   }
 
-  static func find(_ id: String, _ db: Database) throws -> BatchRow? {
-    try db.first("SELECT * FROM batch WHERE id = ?", [id]).map(BatchRow.init(row:))
+  static func find(_ id: String, _ db: Database) throws -> StoredBatch? {
+    try db.first("SELECT * FROM batch WHERE id = ?", [id]).map(StoredBatch.init(row:))
   }
 
-  static func find(_ number: Int64, _ db: Database) throws -> BatchRow? {
-    try db.first("SELECT * FROM batch WHERE number = ?", [number]).map(BatchRow.init(row:))
+  static func find(_ number: Int64, _ db: Database) throws -> StoredBatch? {
+    try db.first("SELECT * FROM batch WHERE number = ?", [number]).map(StoredBatch.init(row:))
   }
 
   /// - Throws: `StoreError.notFound`, also for another key's batch.
-  static func require(_ id: String, key: String? = nil, _ db: Database) throws -> BatchRow {
+  static func require(_ id: String, key: String? = nil, _ db: Database) throws -> StoredBatch {
     guard let row = try find(id, db), key == nil || row.record.keyID == key else {
       throw StoreError(.notFound, "No batch found with id '\(id)'.")
     }
@@ -54,7 +54,7 @@ struct BatchRow: Sendable {
 extension Transaction {
   /// Moves a batch along and notes the time; what the event means for its requests is the caller's
   /// to do.
-  func advance(_ batch: inout BatchRow, _ event: BatchEvent, now: Timestamp) throws {
+  func advance(_ batch: inout StoredBatch, _ event: BatchEvent, now: Timestamp) throws {
     let old = batch.record.state
     let new: BatchState
     do {
@@ -77,7 +77,7 @@ extension Transaction {
     try saveState(of: batch)
   }
 
-  private func saveState(of batch: BatchRow) throws {
+  private func saveState(of batch: StoredBatch) throws {
     let times = batch.record.times
     try db.run(
       """
@@ -92,7 +92,7 @@ extension Transaction {
 
   /// Ends all open requests of a batch, drops units that nobody needs any more, and counts the
   /// lines as failed.
-  func endOpenRequests(of batch: inout BatchRow, as state: String, now: Timestamp) throws {
+  func endOpenRequests(of batch: inout StoredBatch, as state: String, now: Timestamp) throws {
     let units = try db.all(
       "SELECT DISTINCT unit FROM request WHERE batch = ? AND state = 'in_unit'", [batch.number])
     try db.run(
@@ -111,7 +111,7 @@ extension Transaction {
       let number: Int64 = try row.value("unit")
       let open = try db.first(
         "SELECT 1 FROM request WHERE unit = ? AND state = 'in_unit' LIMIT 1", [number])
-      guard open == nil, var unit = try UnitRow.find(number, db) else { continue }
+      guard open == nil, var unit = try StoredUnit.find(number, db) else { continue }
       let before = unit
       unit.unit.cancel()
       try save(unit, before: before, now: now)
@@ -121,7 +121,7 @@ extension Transaction {
 
 extension Transaction {
   /// Counts lines afresh; a batch that was stopped while it was validated has not counted any yet.
-  private func recount(_ batch: inout BatchRow) throws {
+  private func recount(_ batch: inout StoredBatch) throws {
     batch.record.total = try db.integer(
       "SELECT count(*) FROM request WHERE batch = ?", [batch.number])
     batch.record.failed = try db.integer(

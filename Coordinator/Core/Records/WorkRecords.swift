@@ -1,4 +1,3 @@
-import CoordinatorCore
 import Foundation
 import WirePayloads
 import WireProtocol
@@ -12,12 +11,31 @@ package struct LeaseRecord: Hashable, Sendable {
   package var estimatedFlops: Double
   /// The answer to a result that this lease was given before; nil when none was.
   package var submitted: SubmittedResult?
+
+  package init(
+    id: String, workerID: String, unit: Digest, specification: UnitSpecification,
+    estimatedFlops: Double, submitted: SubmittedResult? = nil
+  ) {
+    self.id = id
+    self.workerID = workerID
+    self.unit = unit
+    self.specification = specification
+    self.estimatedFlops = estimatedFlops
+    self.submitted = submitted
+  }
 }
 
 /// A result that is stored, and what became of it so far.
 package struct SubmittedResult: Hashable, Sendable {
   package var digest: Digest
   package var receipt: ResultReceipt
+
+  package init(
+    digest: Digest, receipt: ResultReceipt
+  ) {
+    self.digest = digest
+    self.receipt = receipt
+  }
 }
 
 /// What the store needs to know of one sequence of a result.
@@ -102,6 +120,18 @@ package struct ReplayJob: Hashable, Sendable {
   package static let auditReason = "audit"
   /// Whether it is an audit, which has time.
   package var isAudit: Bool { reason == Self.auditReason }
+
+  package init(
+    id: String, unit: Digest, specification: UnitSpecification, estimatedFlops: Double,
+    reason: String, deadline: Timestamp
+  ) {
+    self.id = id
+    self.unit = unit
+    self.specification = specification
+    self.estimatedFlops = estimatedFlops
+    self.reason = reason
+    self.deadline = deadline
+  }
 }
 
 /// What a settled replay did.
@@ -140,6 +170,18 @@ package struct FailedAudit: Hashable, Sendable {
   package var result: Digest
   /// The wrong result that was delivered or joined before; nil when it was replaced in time.
   package var delivered: Digest?
+
+  package init(
+    unit: Digest, time: Timestamp, jobs: [String], accounts: [String], result: Digest,
+    delivered: Digest? = nil
+  ) {
+    self.unit = unit
+    self.time = time
+    self.jobs = jobs
+    self.accounts = accounts
+    self.result = result
+    self.delivered = delivered
+  }
 }
 
 /// What `tick` did.
@@ -153,8 +195,20 @@ package struct TickReport: Hashable, Sendable {
   /// When something falls due next, at the latest; nil when nothing is scheduled.
   package var nextDue: Timestamp?
 
-  mutating func note(_ failure: String) {
+  package mutating func note(_ failure: String) {
     failures += 1
     firstFailure = firstFailure ?? failure
+  }
+
+  package init(
+    expiredLeases: Int = 0, expiredBatches: Int = 0, deletedFiles: [DeletedFile] = [],
+    failures: Int = 0, firstFailure: String? = nil, nextDue: Timestamp? = nil
+  ) {
+    self.expiredLeases = expiredLeases
+    self.expiredBatches = expiredBatches
+    self.deletedFiles = deletedFiles
+    self.failures = failures
+    self.firstFailure = firstFailure
+    self.nextDue = nextDue
   }
 }

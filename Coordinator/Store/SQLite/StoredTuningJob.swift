@@ -4,7 +4,7 @@ import WirePayloads
 import WireProtocol
 
 /// A fine-tuning job with the number that the other tables know it by.
-struct FineTuningRow: Sendable {
+struct StoredTuningJob: Sendable {
   let number: Int64
   var record: FineTuningJobRecord
 
@@ -44,17 +44,17 @@ struct FineTuningRow: Sendable {
   /// Rows by a condition on `fine_tuning_job`.
   static func all(
     where condition: String, _ arguments: StatementArguments, _ db: Database
-  ) throws -> [FineTuningRow] {
+  ) throws -> [StoredTuningJob] {
     try db.all("SELECT \(columns) FROM fine_tuning_job WHERE \(condition)", arguments)
-      .map(FineTuningRow.init(row:))
+      .map(StoredTuningJob.init(row:))
   }
 
-  static func find(_ id: String, _ db: Database) throws -> FineTuningRow? {
+  static func find(_ id: String, _ db: Database) throws -> StoredTuningJob? {
     try all(where: "id = ?", [id], db).first
   }
 
   /// - Throws: `StoreError.notFound`, also for another key's job.
-  static func require(_ id: String, key: String? = nil, _ db: Database) throws -> FineTuningRow {
+  static func require(_ id: String, key: String? = nil, _ db: Database) throws -> StoredTuningJob {
     guard let row = try find(id, db), key == nil || row.record.job.keyID == key else {
       throw StoreError(.notFound, "No fine-tuning job found with id '\(id)'.")
     }
@@ -100,7 +100,7 @@ extension Transaction {
 
   /// Opens a round with its units.
   func publish(
-    _ round: NewFineTuningRound, of job: FineTuningRow, plan: FineTuningPlan, now: Timestamp
+    _ round: NewFineTuningRound, of job: StoredTuningJob, plan: FineTuningPlan, now: Timestamp
   ) throws {
     try db.run(
       """
@@ -138,7 +138,7 @@ extension Transaction {
 
   /// The job's queue of one kind, which begins where the key's active ones are.
   private func queue(
-    _ kind: UnitKind, of job: FineTuningRow, _ plan: FineTuningPlan
+    _ kind: UnitKind, of job: StoredTuningJob, _ plan: FineTuningPlan
   ) throws -> Int64 {
     try db.run(
       """
@@ -170,7 +170,7 @@ extension Transaction {
 
   /// Gives up open units of a job. Unless its owner wants it, those that somebody has computed are
   /// settled all the same: who was right is paid, who was not is caught.
-  func cancelUnits(of job: FineTuningRow, _ which: Unneeded, now: Timestamp) throws {
+  func cancelUnits(of job: StoredTuningJob, _ which: Unneeded, now: Timestamp) throws {
     var round: Int?
     if case .round(let number) = which { round = number }
     var isEverything = false
@@ -184,7 +184,7 @@ extension Transaction {
             WHERE replica.unit = unit.number AND replica.state = 'submitted')))
       """, [job.number, round, round, isEverything])
     for unit in units {
-      let before = try UnitRow.require(try unit.value("number"), db)
+      let before = try StoredUnit.require(try unit.value("number"), db)
       var row = before
       row.unit.cancel()
       try save(row, before: before, now: now)

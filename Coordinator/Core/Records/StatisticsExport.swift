@@ -1,4 +1,3 @@
-import CoordinatorCore
 import WireProtocol
 
 /// What BOINC's statistics files are written from: people, teams and machines by number.
@@ -187,4 +186,35 @@ package struct FleetGauges: Hashable, Sendable {
   package var failedRequests: Int
   /// Seconds since the oldest batch that is not finished was created; 0 when there is none.
   package var oldestBatchSeconds: Double
+
+  package init(
+    units: [String: Int], batches: [String: Int], fineTuningJobs: [String: Int],
+    runningLeases: Int, waitingRequests: Int, missingReplicas: Int, workers: Int,
+    activeWorkers: Int, suspendedWorkers: Int, suspendedAccounts: Int, accounts: Int,
+    audits: Audits, acceptedResults: Int, rejectedResults: Int, tokens: Int, energy: Energy,
+    credit: Credit, receipts: Int, completedRequests: Int, failedRequests: Int,
+    oldestBatchSeconds: Double
+  ) {
+    self.units = units
+    self.batches = batches
+    self.fineTuningJobs = fineTuningJobs
+    self.runningLeases = runningLeases
+    self.waitingRequests = waitingRequests
+    self.missingReplicas = missingReplicas
+    self.workers = workers
+    self.activeWorkers = activeWorkers
+    self.suspendedWorkers = suspendedWorkers
+    self.suspendedAccounts = suspendedAccounts
+    self.accounts = accounts
+    self.audits = audits
+    self.acceptedResults = acceptedResults
+    self.rejectedResults = rejectedResults
+    self.tokens = tokens
+    self.energy = energy
+    self.credit = credit
+    self.receipts = receipts
+    self.completedRequests = completedRequests
+    self.failedRequests = failedRequests
+    self.oldestBatchSeconds = oldestBatchSeconds
+  }
 }

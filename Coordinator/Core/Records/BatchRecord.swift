@@ -1,4 +1,3 @@
-import CoordinatorCore
 import ModelFormats
 import WireProtocol
 
@@ -107,4 +106,35 @@ package struct BatchRecord: Hashable, Sendable {
   package var inputTokens: Int
   /// Tokens generated for completed requests.
   package var outputTokens: Int
+
+  package init(
+    id: String, keyID: String, inputFileID: String, inputBlob: Digest, endpoint: String,
+    completionWindow: String, metadata: ExactDictionary<String>? = nil, pool: WorkPool,
+    priority: Int, outputExpiresAfterSeconds: Int? = nil, state: BatchState, times: BatchTimes,
+    errors: [BatchError], outputFileID: String? = nil, errorFileID: String? = nil,
+    model: String? = nil, total: Int, completed: Int, failed: Int, inputTokens: Int,
+    outputTokens: Int
+  ) {
+    self.id = id
+    self.keyID = keyID
+    self.inputFileID = inputFileID
+    self.inputBlob = inputBlob
+    self.endpoint = endpoint
+    self.completionWindow = completionWindow
+    self.metadata = metadata
+    self.pool = pool
+    self.priority = priority
+    self.outputExpiresAfterSeconds = outputExpiresAfterSeconds
+    self.state = state
+    self.times = times
+    self.errors = errors
+    self.outputFileID = outputFileID
+    self.errorFileID = errorFileID
+    self.model = model
+    self.total = total
+    self.completed = completed
+    self.failed = failed
+    self.inputTokens = inputTokens
+    self.outputTokens = outputTokens
+  }
 }

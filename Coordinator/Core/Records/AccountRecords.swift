@@ -1,5 +1,3 @@
-import CoordinatorCore
-
 /// What is known of an account beside its contribution.
 package struct AccountProfile: Hashable, Sendable {
   package var account: AccountRecord
@@ -12,6 +10,18 @@ package struct AccountProfile: Hashable, Sendable {
   package var url: String?
   /// Never shown; joins one person's statistics of several BOINC projects.
   package var email: String?
+
+  package init(
+    account: AccountRecord, isNamed: Bool, team: String? = nil, country: String? = nil,
+    url: String? = nil, email: String? = nil
+  ) {
+    self.account = account
+    self.isNamed = isNamed
+    self.team = team
+    self.country = country
+    self.url = url
+    self.email = email
+  }
 }
 
 /// A change of an account; nil leaves a thing as it is, an empty text removes it. Texts are kept as

@@ -1,4 +1,3 @@
-import CoordinatorCore
 import WireProtocol
 
 /// What the fleet does at one moment, for everyone to see.
@@ -37,6 +36,41 @@ package struct FleetNow: Hashable, Sendable {
     package var lastSeen: Timestamp
     /// What it runs, the oldest lease first.
     package var running: [RunningReplica]
+
+    package init(
+      id: String, name: String, accountName: String, lastSeen: Timestamp,
+      running: [RunningReplica]
+    ) {
+      self.id = id
+      self.name = name
+      self.accountName = accountName
+      self.lastSeen = lastSeen
+      self.running = running
+    }
+  }
+
+  package init(
+    activeWorkers: Int, activeAccounts: Int, workers: Int, accounts: Int, computingWorkers: Int,
+    flopsPerSecond: Double, runningReplicas: Int, openJobs: Int, waitingRequests: Int,
+    missingReplicas: Int, tokens: Int, acceptedResults: Int, credit: Credit,
+    energyJoules: Double = 0, estimatedEnergyJoules: Double = 0, listedWorkers: [Worker]
+  ) {
+    self.activeWorkers = activeWorkers
+    self.activeAccounts = activeAccounts
+    self.workers = workers
+    self.accounts = accounts
+    self.computingWorkers = computingWorkers
+    self.flopsPerSecond = flopsPerSecond
+    self.runningReplicas = runningReplicas
+    self.openJobs = openJobs
+    self.waitingRequests = waitingRequests
+    self.missingReplicas = missingReplicas
+    self.tokens = tokens
+    self.acceptedResults = acceptedResults
+    self.credit = credit
+    self.energyJoules = energyJoules
+    self.estimatedEnergyJoules = estimatedEnergyJoules
+    self.listedWorkers = listedWorkers
   }
 }
 
@@ -52,6 +86,19 @@ package struct RunningReplica: Hashable, Sendable {
   /// Operations done, as its last heartbeat said, and what the unit was estimated at.
   package var flopsDone: Double
   package var flopsEstimated: Double
+
+  package init(
+    job: String, unit: Digest, model: String? = nil, issuedAt: Timestamp, deadline: Timestamp,
+    flopsDone: Double, flopsEstimated: Double
+  ) {
+    self.job = job
+    self.unit = unit
+    self.model = model
+    self.issuedAt = issuedAt
+    self.deadline = deadline
+    self.flopsDone = flopsDone
+    self.flopsEstimated = flopsEstimated
+  }
 }
 
 /// A work unit of a batch, with its replicas.
@@ -84,6 +131,29 @@ package struct UnitOverview: Hashable, Sendable {
     package struct Names: Hashable, Sendable {
       package var worker: String
       package var account: String
+
+      package init(
+        worker: String, account: String
+      ) {
+        self.worker = worker
+        self.account = account
+      }
+    }
+
+    package init(
+      state: State, worker: String, names: Names? = nil, issuedAt: Timestamp, deadline: Timestamp,
+      flopsDone: Double, seconds: Double? = nil, energyJoules: Double? = nil,
+      estimatedEnergyJoules: Double? = nil
+    ) {
+      self.state = state
+      self.worker = worker
+      self.names = names
+      self.issuedAt = issuedAt
+      self.deadline = deadline
+      self.flopsDone = flopsDone
+      self.seconds = seconds
+      self.energyJoules = energyJoules
+      self.estimatedEnergyJoules = estimatedEnergyJoules
     }
   }
   package var digest: Digest
@@ -101,4 +171,23 @@ package struct UnitOverview: Hashable, Sendable {
   package var endedAt: Timestamp?
   /// In the order in which they were leased.
   package var replicas: [Replica]
+
+  package init(
+    digest: Digest, state: State, reason: String? = nil, pool: WorkPool, requests: Int,
+    memoryBytes: Int, flopsEstimated: Double, missing: Int, verification: Verification? = nil,
+    createdAt: Timestamp, endedAt: Timestamp? = nil, replicas: [Replica]
+  ) {
+    self.digest = digest
+    self.state = state
+    self.reason = reason
+    self.pool = pool
+    self.requests = requests
+    self.memoryBytes = memoryBytes
+    self.flopsEstimated = flopsEstimated
+    self.missing = missing
+    self.verification = verification
+    self.createdAt = createdAt
+    self.endedAt = endedAt
+    self.replicas = replicas
+  }
 }
