@@ -117,6 +117,15 @@ extension Fleet {
     Row.reindex(&index, from: new, to: undo.old)
   }
 
+  /// Whether a store has anything to write.
+  package var hasChanges: Bool {
+    !effects.isEmpty || accounts.hasChanges || accountKeys.hasChanges || teams.hasChanges
+      || invitations.hasChanges || workers.hasChanges || certificates.hasChanges
+      || keys.hasChanges || files.hasChanges || manifests.hasChanges || models.hasChanges
+      || batches.hasChanges || queues.hasChanges || units.hasChanges || tuningJobs.hasChanges
+      || tuningRounds.hasChanges || settings.hasChanges
+  }
+
   /// What a store has to write since this was asked for last.
   package mutating func takeChanges() -> FleetChanges {
     var changes = FleetChanges()

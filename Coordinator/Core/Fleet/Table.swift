@@ -38,6 +38,7 @@ package struct Table<Row: FleetRow>: Sendable {
     return old
   }
 
+  package var hasChanges: Bool { !changed.isEmpty }
   package func isChanged(_ key: Row.Key) -> Bool { changed.contains(key) }
 
   /// What a store has to write, in the order of keys.

@@ -80,6 +80,16 @@ package struct DayContribution: Hashable, Sendable {
     self.energy = energy
   }
 
+  /// Both together, of the day of this one.
+  package func adding(_ other: DayContribution) -> DayContribution {
+    DayContribution(
+      day: day, accepted: accepted + other.accepted, rejected: rejected + other.rejected,
+      tokens: tokens + other.tokens, credit: Credit(micro: credit.micro + other.credit.micro),
+      energy: Energy(
+        millijoules: energy.millijoules + other.energy.millijoules,
+        estimatedMillijoules: energy.estimatedMillijoules + other.energy.estimatedMillijoules))
+  }
+
   /// What workers say that accepted results took, and the part of it that they estimated.
   package var energyJoules: Double { energy.joules }
   package var estimatedEnergyJoules: Double { energy.estimatedJoules }
