@@ -10,7 +10,7 @@ struct MemoryTables: Sendable {
   }
 
   /// The rows that a working set is made of, those that have ended among them.
-  private var set = RowTables()
+  private var rows = RowTables()
   private(set) var requests: [Int64: RequestRow] = [:]
   /// Numbers of requests in the order of their lines.
   private var requestsOfBatch: [Int64: [Int64]] = [:]
@@ -22,24 +22,24 @@ struct MemoryTables: Sendable {
   private var unitOfLease: [String: Int64] = [:]
   private var unitsOfWorker: [String: [Int64]] = [:]
 
-  var batches: [Int64: BatchRow] { set.batches }
-  var queues: [Int64: QueueRow] { set.queues }
-  var units: [Int64: UnitRow] { set.units }
-  var tuningJobs: [Int64: TuningJobRow] { set.tuningJobs }
-  var tuningRounds: [TuningRoundRow.Key: TuningRoundRow] { set.tuningRounds }
+  var batches: [Int64: BatchRow] { rows.batches }
+  var queues: [Int64: QueueRow] { rows.queues }
+  var units: [Int64: UnitRow] { rows.units }
+  var tuningJobs: [Int64: TuningJobRow] { rows.tuningJobs }
+  var tuningRounds: [TuningRoundRow.Key: TuningRoundRow] { rows.tuningRounds }
 
-  func workingSet() -> WorkingSet { set.workingSet() }
+  func workingSet() -> WorkingSet { rows.workingSet() }
 
   mutating func apply(_ changes: FleetChanges) {
     for row in changes.batches.upserts { batchNumbers[row.record.id] = row.number }
     for row in changes.units.upserts {
-      let known = set.units[row.number]?.leases.count ?? 0
+      let known = rows.units[row.number]?.leases.count ?? 0
       for (replica, lease) in zip(row.unit.replicas, row.leases).dropFirst(known) {
         unitOfLease[lease.lease] = row.number
         unitsOfWorker[replica.worker, default: []].append(row.number)
       }
     }
-    set.apply(changes)
+    rows.apply(changes)
     for effect in changes.effects { apply(effect) }
   }
 
