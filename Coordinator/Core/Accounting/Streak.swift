@@ -25,6 +25,9 @@ package struct Streak: Hashable, Sendable {
     longest = max(longest, run)
   }
 
+  /// Moves the last day with a clock that was set.
+  package mutating func move(days: Int) { lastDay = lastDay?.adding(days: days) }
+
   /// Days in a row up to `today`, which itself need not have a result yet.
   package func current(on today: Day) -> Int {
     guard let lastDay, lastDay >= today.adding(days: -1) else { return 0 }

@@ -104,7 +104,7 @@ package struct UnitRow: FleetRow {
   package let createdAt: Timestamp
   /// The requests that it answers, also those that ended otherwise meanwhile.
   package var members: [UnitMember] = []
-  package let tuning: TuningShard?
+  package var tuning: TuningShard?
   package var unit: WorkUnit
   /// One for each of `unit.replicas`, in the same order.
   package var leases: [LeaseRow] = []
