@@ -99,13 +99,14 @@ extension Fleet {
         report.hasMore = true
         break
       }
-      index.work[keyPath: due.queue].removeFirst()
+      removeFirst(of: due)
       guard let unit = units[place.unit], let index = unit.index(ofReplica: place.replica) else {
         continue
       }
       do {
         try attempt { try body(&$0, unit, index) }
         report.handled += 1
+        leaseRetries[keyPath: due.retries][place] = nil
       } catch {
         // The queues are no rows: what was taken out of them is not put back by undoing.
         let later = error is Lack ? now : Timestamp(milliseconds: now.milliseconds + 1)
@@ -123,18 +124,26 @@ extension Fleet {
   private mutating func nextDue(_ due: DueLeases) -> ReplicaPlace? {
     while let (said, place) = index.work[keyPath: due.queue].first {
       guard let time = due.time(place, in: self) else {
-        index.work[keyPath: due.queue].removeFirst()
+        removeFirst(of: due)
         leaseRetries[keyPath: due.retries][place] = nil
         continue
       }
       let later = max(time, leaseRetries[keyPath: due.retries][place] ?? time)
       if later > said {
-        index.work[keyPath: due.queue].removeFirst()
+        removeFirst(of: due)
         index.work[keyPath: due.queue].add(place, at: later)
         continue
       }
       return said <= now ? place : nil
     }
     return nil
+  }
+
+  /// Takes the first out of a queue, as often as it is there for the same time.
+  private mutating func removeFirst(of due: DueLeases) {
+    guard let taken = index.work[keyPath: due.queue].first else { return }
+    repeat {
+      index.work[keyPath: due.queue].removeFirst()
+    } while index.work[keyPath: due.queue].first.map { $0 == taken } ?? false
   }
 }
