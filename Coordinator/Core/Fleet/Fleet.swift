@@ -31,6 +31,11 @@ package struct Fleet: Sendable {
 
   package var index = FleetIndex()
 
+  // What is remembered outside the rows: it is lost at a restart and not undone.
+  var presenceCache: PresenceCache?
+  var recentRequests = RecentRequests()
+  var leaseRetries = LeaseRetries()
+
   /// What this decision, or one before it since changes were taken, appends to histories.
   private var effects: [FleetEffect] = []
   private var journal: [any UndoEntry] = []

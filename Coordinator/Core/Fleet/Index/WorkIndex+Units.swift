@@ -76,12 +76,17 @@ extension WorkIndex {
     if let old, let before {
       let place = UnitPlace(flops: old.estimatedFlops, number: old.number)
       lacking[old.queue]?[before]?.remove(place)
-      if lacking[old.queue]?[before]?.isEmpty == true { lacking[old.queue]?[before] = nil }
+      if lacking[old.queue]?[before]?.isEmpty == true {
+        lacking[old.queue]?[before] = nil
+        lackingAccounts[old.queue]?.remove(before)
+        if lackingAccounts[old.queue]?.isEmpty == true { lackingAccounts[old.queue] = nil }
+      }
       if lacking[old.queue]?.isEmpty == true { lacking[old.queue] = nil }
     }
     if let new, let after {
       let place = UnitPlace(flops: new.estimatedFlops, number: new.number)
       lacking[new.queue, default: [:]][after, default: SortedArray()].insert(place)
+      lackingAccounts[new.queue, default: SortedArray()].insert(after)
     }
   }
 

@@ -37,6 +37,15 @@ package struct UnitPlace: Hashable, Comparable, Sendable {
   }
 }
 
+/// What is the same of all queues whose requests may be in one unit (`WorkQueue.sharesUnits`).
+package struct SharedWork: Hashable, Sendable {
+  package let pool: WorkPool
+  package let model: Digest
+  package let cache: CacheType
+  package let kind: UnitKind
+  package let adapter: Digest?
+}
+
 /// What somebody holds of a queue now.
 package struct HeldPart: Hashable, Sendable {
   package var leases = 0
@@ -62,12 +71,16 @@ package struct WorkIndex: Sendable {
   package var queuesOfAdapter = SetMap<Digest, Int64>()
   /// Queues that have something to hand out, by their key.
   package var activeQueues: [String: SortedArray<QueuePlace>] = [:]
+  /// Waiting requests of those queues, by what may be in one unit.
+  package var waitingRequests: [SharedWork: Int] = [:]
 
   /// Units by the id of a lease, and by that of the trusted machine's attempt.
   package var leases: [String: Int64] = [:]
   package var replays: [String: Int64] = [:]
   /// Units that lack replicas: by queue, then by the account that alone takes part in them.
   package var lacking: [Int64: [String: SortedArray<UnitPlace>]] = [:]
+  /// Those accounts, by queue.
+  package var lackingAccounts: [Int64: SortedArray<String>] = [:]
   package var running = SetMap<String, ReplicaPlace>()
   package var runningCount = 0
   package var heldByWorker: [String: [Int64: HeldPart]] = [:]
@@ -132,6 +145,13 @@ package struct WorkIndex: Sendable {
       queuesOfOwner.insert(new.number, under: new.owner)
       if let adapter = new.adapter { queuesOfAdapter.insert(new.number, under: adapter) }
     }
+    if let old, old.isActive, old.waiting > 0 {
+      let left = (waitingRequests[old.sharedWork] ?? 0) - old.waiting
+      waitingRequests[old.sharedWork] = left == 0 ? nil : left
+    }
+    if let new, new.isActive, new.waiting > 0 {
+      waitingRequests[new.sharedWork, default: 0] += new.waiting
+    }
     let (before, after) = (old?.place, new?.place)
     guard before != after else { return }
     if let old, let before {
@@ -146,5 +166,9 @@ extension QueueRow {
   /// Its place among the active queues of its key; nil when it has nothing to hand out.
   var place: QueuePlace? {
     isActive ? QueuePlace(priority: priority, virtualTime: virtualTime, number: number) : nil
+  }
+
+  var sharedWork: SharedWork {
+    SharedWork(pool: pool, model: model, cache: cache, kind: kind, adapter: adapter)
   }
 }
