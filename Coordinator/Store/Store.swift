@@ -5,7 +5,7 @@ import WireProtocol
 /// The coordinator's memory. Every call is one decision in one transaction: when it returns, its
 /// effect is durable; when it throws, nothing happened. Calls may be repeated after a lost answer
 /// without counting anything twice.
-package protocol Store: FileStore, BatchStore, FineTuningStore, WorkStore, FleetStore, AccountStore,
+package protocol Store: FileStore, BatchStore, FineTuningStore, WorkStore, MemberStore, AccountStore,
   KeyStore,
   ModelStore, StatisticsStore, OverviewStore, AdministrationStore
 {}
@@ -156,7 +156,7 @@ package extension WorkStore {
 }
 
 /// Accounts and their workers.
-package protocol FleetStore: Sendable {
+package protocol MemberStore: Sendable {
   /// Stores an invitation, creating its account when it is new.
   func createInvitation(_ invitation: NewInvitation, now: Timestamp) async throws
     -> InvitationRecord
@@ -198,7 +198,7 @@ package protocol FleetStore: Sendable {
   func revokeWorker(_ id: String, now: Timestamp) async throws -> Bool
 }
 
-package extension FleetStore {
+package extension MemberStore {
   /// Records a certificate of a worker that keeps its name.
   func recordCertificate(_ certificate: CertificateRecord, now: Timestamp) async throws -> Bool {
     try await recordCertificate(certificate, renamingTo: nil, now: now)

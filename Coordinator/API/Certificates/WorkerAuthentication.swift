@@ -12,7 +12,7 @@ package struct WorkerAuthentication: Sendable {
   /// Seconds that a certificate is good after its end.
   package static let graceSeconds = StoreLimit.certificateGraceSeconds
 
-  private let store: any FleetStore
+  private let store: any MemberStore
   private let now: @Sendable () -> Timestamp
   private let identify: Identify
 
@@ -22,7 +22,7 @@ package struct WorkerAuthentication: Sendable {
 
   /// - Parameter identify: by default, the certificate of the TLS connection.
   package init(
-    store: any FleetStore, now: @escaping @Sendable () -> Timestamp,
+    store: any MemberStore, now: @escaping @Sendable () -> Timestamp,
     identify: @escaping Identify = { try await WorkerIdentity.peer(of: $1.channel) }
   ) {
     self.store = store

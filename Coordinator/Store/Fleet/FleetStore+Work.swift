@@ -14,7 +14,7 @@ package extension FleetStore {
     lease: String, worker: String, flopsDone: Double, now: Timestamp
   ) async throws -> HeartbeatResponse {
     try await service.handle(
-      Heartbeat(lease: lease, worker: worker, flopsDone: flopsDone), now: now)
+      HeartbeatLease(lease: lease, worker: worker, flopsDone: flopsDone), now: now)
   }
 
   func abandon(

@@ -65,14 +65,6 @@ extension Fleet {
       }.keys)
   }
 
-  /// A worker's ban, its own first.
-  func ban(of worker: WorkerRow) -> Ban? {
-    if let since = worker.bannedAt {
-      return Ban(reason: worker.banReason ?? "", since: since, coversAccount: false)
-    }
-    guard let account = accounts[worker.account], let since = account.bannedAt else { return nil }
-    return Ban(reason: account.banReason ?? "", since: since, coversAccount: true)
-  }
 }
 
 /// One worker's request for work.
