@@ -200,18 +200,19 @@ let package = Package(
         nioPosix, nioSSL, unixSignals,
       ]),
 
-    // The program.
-    .executableTarget(
-      name: "tally",
-      dependencies: [
+    // The command line, and the program that runs it.
+    module(
+      "Commands", path: "Sources/Commands",
+      [
         "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
         "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels",
         "MachineLimits", "ModelFormats", "Models", "Tokenizers", "TrainingData", "WireProtocol",
         "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine", argumentParser,
         asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
-      ],
-      path: "Sources/CommandLine", swiftSettings: swiftSettings,
-      linkerSettings: programLinkerSettings),
+      ]),
+    .executableTarget(
+      name: "tally", dependencies: ["Commands"], path: "Sources/tally",
+      swiftSettings: swiftSettings, linkerSettings: programLinkerSettings),
 
     // Tests.
     module("TestSupport", path: "Sources/TestSupport", []),

@@ -68,12 +68,13 @@ private let layers = [
       "BoundedWork", "COpenSSL", "MachineLimits", "WorkerCore", "WorkerEngine",
     ])),
   Layer(
-    name: "tally", folder: "Sources/CommandLine/",
+    name: "Commands", folder: "Sources/Commands/",
     mayImport: wire.union(engine).union([
       "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
       "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "MachineLimits",
       "Tokenizers", "TrainingData", "WorkerCore", "WorkerDaemon", "WorkerEngine",
     ])),
+  Layer(name: "tally", folder: "Sources/tally/", mayImport: ["Commands"]),
   Layer(name: "TestSupport", folder: "Sources/TestSupport/", mayImport: []),
   Layer(
     name: "ReaderProbes", folder: "Sources/ReaderProbes/",

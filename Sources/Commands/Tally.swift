@@ -1,10 +1,9 @@
 import ArgumentParser
 import WireProtocol
 
-/// The program: one command a file in `Commands/`.
-@main
-struct Tally: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(
+/// The program's command line: one command a file in `Subcommands/`.
+package struct Tally: AsyncParsableCommand {
+  package static let configuration = CommandConfiguration(
     commandName: "tally", abstract: "Volunteer computing for open language models.",
     discussion: """
       A coordinator takes batches of prompts; workers on spare machines run them; every result is \
@@ -41,7 +40,10 @@ struct Tally: AsyncParsableCommand {
         ]),
     ])
 
-  static func main() async {
+  package init() {}
+
+  /// Runs the command that the process was started with, and ends the process when it fails.
+  package static func main() async {
     // Before there are other threads, which have the priority of those that start them.
     ProcessPriority.giveWayIfNice()
     do {
