@@ -150,6 +150,8 @@ let package = Package(
     module("WireProtocol", path: "Protocol/Messages", []),
     module(
       "WirePayloads", path: "Protocol/Payloads", ["CZstd", "ModelFormats", "WireProtocol", crypto]),
+    // OpenAI's and our JSON, for the coordinator that writes it and the commands that read it.
+    module("APIObjects", path: "Protocol/Objects", ["ModelFormats"]),
 
     // The coordinator.
     module("CoordinatorCore", path: "Coordinator/Core", ["WireProtocol"]),
@@ -164,9 +166,10 @@ let package = Package(
     module(
       "CoordinatorAPI", path: "Coordinator/API",
       [
-        "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution",
-        "FineTuning", "ModelFormats", "Models", "Tokenizers", "TrainingData", "WirePayloads",
-        "WireProtocol", asn1, crypto, hummingbird, logging, nioCore, nioSSL, x509,
+        "APIObjects", "BoundedWork", "CoordinatorCore", "CoordinatorStatistics",
+        "CoordinatorStore", "Execution", "FineTuning", "ModelFormats", "Models", "Tokenizers",
+        "TrainingData", "WirePayloads", "WireProtocol", asn1, crypto, hummingbird, logging, nioCore,
+        nioSSL, x509,
       ]),
     module(
       "CoordinatorDashboard", path: "Coordinator/Dashboard", embedding: dashboardFiles,
@@ -204,11 +207,11 @@ let package = Package(
     module(
       "Commands", path: "Sources/Commands",
       [
-        "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
-        "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels",
-        "MachineLimits", "ModelFormats", "Models", "Tokenizers", "TrainingData", "WireProtocol",
-        "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine", argumentParser,
-        asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
+        "APIObjects", "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore",
+        "CoordinatorServer", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning",
+        "Kernels", "MachineLimits", "ModelFormats", "Models", "Tokenizers", "TrainingData",
+        "WireProtocol", "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine",
+        argumentParser, asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
       ]),
     .executableTarget(
       name: "tally", dependencies: ["Commands"], path: "Sources/tally",

@@ -21,6 +21,7 @@ private let layers = [
   Layer(
     name: "WirePayloads", folder: "Protocol/Payloads/",
     mayImport: ["CZstd", "ModelFormats", "WireProtocol"]),
+  Layer(name: "APIObjects", folder: "Protocol/Objects/", mayImport: ["ModelFormats"]),
   Layer(
     name: "Tokenizers", folder: "Sources/Tokenizers/", mayImport: ["CPCRE2", "ModelFormats"]),
   Layer(name: "MachineLimits", folder: "Sources/MachineLimits/", mayImport: []),
@@ -45,8 +46,8 @@ private let layers = [
   Layer(
     name: "CoordinatorAPI", folder: "Coordinator/API/",
     mayImport: wire.union([
-      "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution",
-      "FineTuning", "ModelFormats", "Models", "Tokenizers", "TrainingData",
+      "APIObjects", "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore",
+      "Execution", "FineTuning", "ModelFormats", "Models", "Tokenizers", "TrainingData",
     ])),
   Layer(
     name: "CoordinatorDashboard", folder: "Coordinator/Dashboard/",
@@ -70,8 +71,8 @@ private let layers = [
   Layer(
     name: "Commands", folder: "Sources/Commands/",
     mayImport: wire.union(engine).union([
-      "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
-      "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "MachineLimits",
+      "APIObjects", "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore",
+      "CoordinatorServer", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "MachineLimits",
       "Tokenizers", "TrainingData", "WorkerCore", "WorkerDaemon", "WorkerEngine",
     ])),
   Layer(name: "tally", folder: "Sources/tally/", mayImport: ["Commands"]),

@@ -1,3 +1,4 @@
+import APIObjects
 import CoordinatorStore
 import HTTPTypes
 import Hummingbird

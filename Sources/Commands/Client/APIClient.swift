@@ -1,3 +1,4 @@
+import APIObjects
 import AsyncHTTPClient
 import Foundation
 import NIOCore

@@ -1,3 +1,4 @@
+import APIObjects
 import ArgumentParser
 import Foundation
 
@@ -17,14 +18,14 @@ struct BatchReport {
     }
     terminal.line(progress.verificationSummary)
     if let output {
-      if let id = batch.output_file_id { try await write(file: id, to: output) }
-      if let id = batch.error_file_id { try await write(file: id, to: output + ".errors") }
-      if batch.output_file_id == nil { terminal.line("There are no answers to write.") }
+      if let id = batch.outputFileID { try await write(file: id, to: output) }
+      if let id = batch.errorFileID { try await write(file: id, to: output + ".errors") }
+      if batch.outputFileID == nil { terminal.line("There are no answers to write.") }
     }
-    let failed = batch.request_counts?.failed ?? 0
-    let isAnswered = (batch.request_counts?.completed ?? 0) > 0
+    let failed = batch.requestCounts.failed
+    let isAnswered = batch.requestCounts.completed > 0
     if failed > 0 {
-      let total = Spelled.count(batch.request_counts?.total ?? 0)
+      let total = Spelled.count(batch.requestCounts.total)
       terminal.line(
         terminal.styled(
           (isAnswered

@@ -1,3 +1,4 @@
+import APIObjects
 import Foundation
 
 /// Follows a batch until it ends, through restarts of the coordinator.
@@ -20,7 +21,7 @@ struct BatchWatcher {
       do {
         let progress = try await client.get("/tally/v1/batches/\(id)", as: ProgressObject.self)
         lastAnswer = .now
-        bar.tell(progress.wait_reasons, told: &told)
+        bar.tell(progress.waitReasons, told: &told)
         bar.show(fraction: fraction(progress.batch), detail: detail(progress))
         if progress.batch.hasEnded {
           bar.finish()
@@ -45,14 +46,16 @@ struct BatchWatcher {
   }
 
   private func fraction(_ batch: BatchObject) -> Double {
-    guard let counts = batch.request_counts, counts.total > 0 else { return batch.hasEnded ? 1 : 0 }
-    return Double(batch.done) / Double(counts.total)
+    let total = batch.requestCounts.total
+    guard total > 0 else { return batch.hasEnded ? 1 : 0 }
+    return Double(batch.done) / Double(total)
   }
 
   private func detail(_ progress: ProgressObject) -> String {
     let batch = progress.batch
-    guard let counts = batch.request_counts, counts.total > 0 else { return batch.status }
-    var text = "\(Spelled.count(batch.done))/\(Spelled.count(counts.total)) requests"
+    let total = batch.requestCounts.total
+    guard total > 0 else { return batch.status }
+    var text = "\(Spelled.count(batch.done))/\(Spelled.count(total)) requests"
     if progress.replicas.running > 0 { text += ", \(progress.replicas.running) running" }
     if batch.status != "in_progress" { text += ", \(batch.status)" }
     return text

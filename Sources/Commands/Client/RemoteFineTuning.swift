@@ -1,3 +1,4 @@
+import APIObjects
 import Foundation
 
 /// A fine-tuning job on a coordinator, from the files to the adapter's folder.
@@ -22,9 +23,9 @@ struct RemoteFineTuning {
   }
 
   /// Uploads the files and makes the job.
-  func create() async throws -> FineTuningJobObject {
+  func create() async throws -> FineTuningObject {
     let (creation, _) = try await uploaded()
-    return try await client.post("/v1/fine_tuning/jobs", creation, as: FineTuningJobObject.self)
+    return try await client.post("/v1/fine_tuning/jobs", creation, as: FineTuningObject.self)
   }
 
   private func uploaded() async throws -> (FineTuningJobCreation, files: [String]) {
@@ -49,16 +50,16 @@ struct FineTuningWatcher {
   /// Polls and draws until the job has ended.
   ///
   /// - Throws: `ConnectionFailure` when the coordinator stays away, `APIError` when it refuses.
-  func wait(for id: String, bar: inout ProgressBar) async throws -> FineTuningProgress {
+  func wait(for id: String, bar: inout ProgressBar) async throws -> FineTuningProgressObject {
     var lastAnswer = ContinuousClock.now
     var told: Set<String> = []
     var pause = Duration.milliseconds(250)
     while true {
       do {
         let progress = try await client.get(
-          "/tally/v1/fine_tuning/jobs/\(id)", as: FineTuningProgress.self)
+          "/tally/v1/fine_tuning/jobs/\(id)", as: FineTuningProgressObject.self)
         lastAnswer = .now
-        bar.tell(progress.wait_reasons ?? [], told: &told)
+        bar.tell(progress.waitReasons ?? [], told: &told)
         bar.show(fraction: progress.fraction, detail: progress.detail)
         if progress.job.hasEnded {
           bar.finish()
@@ -74,26 +75,26 @@ struct FineTuningWatcher {
   }
 }
 
-extension FineTuningProgress {
+extension FineTuningProgressObject {
   /// Steps that were joined, and the accepted shards of the open round.
   var fraction: Double {
     if job.status == "succeeded" { return 1 }
-    guard rounds_planned > 0 else { return 0 }
+    guard roundsPlanned > 0 else { return 0 }
     let done = rounds.reduce(0.0) { sum, round in
       if round.joined != nil { return sum + 1 }
       return sum + (round.shards > 0 ? Double(round.accepted) / Double(round.shards) : 0)
     }
-    return min(0.99, done / Double(rounds_planned))
+    return min(0.99, done / Double(roundsPlanned))
   }
 
   /// The last losses, for a line.
   var detail: String {
-    guard rounds_planned > 0 else { return job.status.replacing("_", with: " ") }
-    var text = "round \(min(rounds_planned, max(1, rounds.count - 1))) of \(rounds_planned)"
-    if let loss = rounds.last(where: { $0.train_loss != nil })?.train_loss {
+    guard roundsPlanned > 0 else { return job.status.replacing("_", with: " ") }
+    var text = "round \(min(roundsPlanned, max(1, rounds.count - 1))) of \(roundsPlanned)"
+    if let loss = rounds.last(where: { $0.trainLoss != nil })?.trainLoss {
       text += String(format: ", loss %.3f", loss)
     }
-    if let loss = rounds.last(where: { $0.valid_loss != nil })?.valid_loss {
+    if let loss = rounds.last(where: { $0.validLoss != nil })?.validLoss {
       text += String(format: ", held out %.3f", loss)
     }
     if paused { text += ", paused" }
@@ -107,12 +108,12 @@ extension FineTuningProgress {
       "\(output.styled(job.id, .bold))  "
         + "\(job.status.replacing("_", with: " "))\(paused ? " (paused)" : ""), \(pool) pool")
     if let error = job.error { output.line("  \(error.message)") }
-    output.line("model     \(job.model)\(job.fine_tuned_model.map { ", tuned as \($0)" } ?? "")")
-    guard rounds_planned > 0 else { return }
-    output.line("steps     \(steps_done) of \(steps_planned), in \(rounds_planned) rounds")
+    output.line("model     \(job.model)\(job.fineTunedModel.map { ", tuned as \($0)" } ?? "")")
+    guard roundsPlanned > 0 else { return }
+    output.line("steps     \(stepsDone) of \(stepsPlanned), in \(roundsPlanned) rounds")
     output.line(
-      "units     \(units_accepted) accepted, \(units_open) open, \(units_lost) given up")
-    for reason in wait_reasons ?? [] {
+      "units     \(unitsAccepted) accepted, \(unitsOpen) open, \(unitsLost) given up")
+    for reason in waitReasons ?? [] {
       output.line(output.styled("waits     \(reason)", .yellow))
     }
     var table = TextTable(
@@ -126,16 +127,16 @@ extension FineTuningProgress {
           ?? "\(round.accepted) of \(round.shards) so far"
       table.add(
         "\(round.number)", shards,
-        loss(round.train_loss), loss(round.valid_loss))
+        loss(round.trainLoss), loss(round.validLoss))
     }
     output.line(table.rendered())
   }
 
   /// `3.2181 after round 5, before 4.4824 (-28.2 %)`; nil where nothing was held out.
   var heldOutSummary: String? {
-    guard let before = rounds.first?.valid_loss,
-      let best = rounds.dropFirst().filter({ $0.valid_loss != nil })
-        .min(by: { ($0.valid_loss ?? 0) < ($1.valid_loss ?? 0) }), let after = best.valid_loss
+    guard let before = rounds.first?.validLoss,
+      let best = rounds.dropFirst().filter({ $0.validLoss != nil })
+        .min(by: { ($0.validLoss ?? 0) < ($1.validLoss ?? 0) }), let after = best.validLoss
     else { return nil }
     return String(
       format: "held-out loss %.4f after round %d, before %.4f (%+.1f %%)", after, best.number,

@@ -1,3 +1,4 @@
+import APIObjects
 import CoordinatorAPI
 import Foundation
 import MachineLimits
@@ -64,7 +65,7 @@ struct DemoRun {
       throw CommandError(
         "the batch is \(progress.batch.status): \(progress.batch.failures.joined(separator: "; "))")
     }
-    guard let file = progress.batch.output_file_id else {
+    guard let file = progress.batch.outputFileID else {
       throw CommandError("no request was answered: see `--keep` and the error file")
     }
     let content = try await client.data("/v1/files/\(file)/content")
@@ -99,14 +100,14 @@ struct DemoRun {
     heading("Contributed")
     terminal.line(statistics.table().rendered(for: terminal))
     let seconds = Double(passed.components.seconds) + Double(passed.components.attoseconds) * 1e-18
-    let counts = progress.batch.request_counts
+    let counts = progress.batch.requestCounts
     terminal.line()
     terminal.line(
       String(
         format:
           "%d requests answered, %d failed; %d tokens generated, replicas included, in %.1f s: "
           + "%.0f tokens a second",
-        counts?.completed ?? 0, counts?.failed ?? 0, statistics.totals.tokens, seconds,
+        counts.completed, counts.failed, statistics.totals.tokens, seconds,
         Double(statistics.totals.tokens) / max(seconds, 0.001)))
   }
 

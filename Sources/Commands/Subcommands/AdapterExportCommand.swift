@@ -1,3 +1,4 @@
+import APIObjects
 import ArgumentParser
 import Foundation
 import Models
@@ -17,21 +18,26 @@ extension AdapterCommand {
 
     @OptionGroup(title: "Connection") var connection: ConnectionOptions
 
-    private struct Entry: Codable, Sendable {
-      struct Origin: Codable, Sendable {
+    private struct Row: Encodable {
+      struct Origin: Encodable {
         let fine_tuning_job: String?
         let licence: String?
       }
       let id: String
       let created: Int
       let tally: Origin
+
+      init(_ model: ModelObject) {
+        (id, created) = (model.id, model.created)
+        tally = Origin(fine_tuning_job: model.tally.fineTuningJob, licence: model.tally.licence)
+      }
     }
 
     func run() async throws {
       try await APIClient.with(connection) { client in
-        let models = try await client.get("/v1/models", as: Page<Entry>.self).data
-        let tuned = models.filter { $0.tally.fine_tuning_job != nil }
-        if json { return try printJSON(tuned) }
+        let models = try await client.get("/v1/models", as: ListObject<ModelObject>.self).data
+        let tuned = models.filter { $0.tally.fineTuningJob != nil }
+        if json { return try printJSON(tuned.map(Row.init)) }
         guard !tuned.isEmpty else {
           return Terminal.output.line("No tuned models. `tally finetune` makes one.")
         }
@@ -39,7 +45,7 @@ extension AdapterCommand {
           .text("MODEL"), .text("JOB"), .text("CREATED"), .text("LICENCE OF THE BASE"))
         for model in tuned {
           table.add(
-            model.id, model.tally.fine_tuning_job ?? "", Spelled.time(model.created),
+            model.id, model.tally.fineTuningJob ?? "", Spelled.time(model.created),
             model.tally.licence ?? "not stated")
         }
         Terminal.output.line(table.rendered())

@@ -1,3 +1,4 @@
+import APIObjects
 import ArgumentParser
 
 /// Stops a batch or fine-tuning job.
@@ -13,9 +14,9 @@ struct CancelCommand: AsyncParsableCommand {
 
   func run() async throws {
     try await APIClient.with(connection) { client in
-      if batch.hasPrefix(FineTuningJobObject.prefix) {
+      if batch.hasPrefix(FineTuningObject.prefix) {
         let job = try await client.post(
-          "/v1/fine_tuning/jobs/\(batch)/cancel", as: FineTuningJobObject.self)
+          "/v1/fine_tuning/jobs/\(batch)/cancel", as: FineTuningObject.self)
         return Terminal.output.line("\(job.id) is \(job.status)")
       }
       let batch = try await client.post("/v1/batches/\(batch)/cancel", as: BatchObject.self)

@@ -1,3 +1,4 @@
+import APIObjects
 import ArgumentParser
 import Foundation
 import Models
@@ -46,16 +47,16 @@ extension FinetuneCommand {
     }
   }
 
-  private func conclude(_ progress: FineTuningProgress, _ folder: URL?, _ client: APIClient)
+  private func conclude(_ progress: FineTuningProgressObject, _ folder: URL?, _ client: APIClient)
     async throws
   {
     let job = progress.job
-    guard job.status == "succeeded", let name = job.fine_tuned_model else {
+    guard job.status == "succeeded", let name = job.fineTunedModel else {
       throw CommandError(job.error?.message ?? "the job is \(job.status)")
     }
     if let folder {
       try await AdapterDownload(client: client).peft(
-        name, resultFiles: job.result_files, to: folder)
+        name, resultFiles: job.resultFiles, to: folder)
     }
     if json {
       let path = "/tally/v1/fine_tuning/jobs/\(job.id)"
@@ -64,8 +65,8 @@ extension FinetuneCommand {
     let out = Terminal.output
     if let summary = progress.heldOutSummary { out.line(summary) }
     out.line(
-      "\(Spelled.count(job.trained_tokens ?? 0)) tokens learnt in "
-        + "\(progress.rounds.count { $0.joined != nil }) rounds, \(progress.units_accepted) units "
+      "\(Spelled.count(job.trainedTokens ?? 0)) tokens learnt in "
+        + "\(progress.rounds.count { $0.joined != nil }) rounds, \(progress.unitsAccepted) units "
         + "verified")
     out.line("the tuned model is \(name), which batches may name")
     if let folder {
@@ -78,12 +79,12 @@ extension FinetuneCommand {
   private func show(_ estimate: FineTuningEstimateObject) {
     let out = Terminal.output
     out.line(
-      "\(Spelled.count(estimate.training_examples)) examples, \(Spelled.count(estimate.tokens)) "
-        + "tokens, of which \(Spelled.count(estimate.learnt_tokens)) are learnt; "
-        + "\(Spelled.count(estimate.validation_examples)) examples held out")
-    if estimate.shortened_examples > 0 {
+      "\(Spelled.count(estimate.trainingExamples)) examples, \(Spelled.count(estimate.tokens)) "
+        + "tokens, of which \(Spelled.count(estimate.learntTokens)) are learnt; "
+        + "\(Spelled.count(estimate.validationExamples)) examples held out")
+    if estimate.shortenedExamples > 0 {
       out.line(
-        "\(Spelled.count(estimate.shortened_examples)) examples reach --max-tokens \(maxTokens), "
+        "\(Spelled.count(estimate.shortenedExamples)) examples reach --max-tokens \(maxTokens), "
           + "where they are cut off")
     }
     out.line(
@@ -92,13 +93,13 @@ extension FinetuneCommand {
         + (estimate.shards == 1
           ? "by one machine at a time" : "by \(estimate.shards) machines at a time"))
     out.line(
-      "\(Spelled.count(estimate.train_units)) units that learn and "
-        + "\(Spelled.count(estimate.validate_units)) that measure, each run by "
+      "\(Spelled.count(estimate.trainUnits)) units that learn and "
+        + "\(Spelled.count(estimate.validateUnits)) that measure, each run by "
         + "\(estimate.replicas == 1 ? "one account" : "\(estimate.replicas) accounts")")
     out.line(
-      "\(Spelled.bytes(estimate.traffic_bytes)) of traffic, and "
-        + "\(Spelled.bytes(estimate.model_bytes)) once for each worker that does not have the "
-        + "model; a worker needs \(Spelled.bytes(estimate.worker_memory_bytes)) of memory")
+      "\(Spelled.bytes(estimate.trafficBytes)) of traffic, and "
+        + "\(Spelled.bytes(estimate.modelBytes)) once for each worker that does not have the "
+        + "model; a worker needs \(Spelled.bytes(estimate.workerMemoryBytes)) of memory")
     if let seconds = estimate.seconds {
       out.line(
         "would take about \(ProgressBar.duration(seconds)) with the workers that are there now")

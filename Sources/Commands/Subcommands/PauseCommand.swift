@@ -1,3 +1,4 @@
+import APIObjects
 import ArgumentParser
 
 /// A fine-tuning job that something is asked of.
@@ -8,9 +9,9 @@ struct JobOptions: ParsableArguments {
   @OptionGroup(title: "Connection") var connection: ConnectionOptions
 
   /// - Parameter wish: the route's last part.
-  func ask(_ wish: String) async throws -> FineTuningJobObject {
+  func ask(_ wish: String) async throws -> FineTuningObject {
     try await APIClient.with(connection) { client in
-      try await client.post("/v1/fine_tuning/jobs/\(job)/\(wish)", as: FineTuningJobObject.self)
+      try await client.post("/v1/fine_tuning/jobs/\(job)/\(wish)", as: FineTuningObject.self)
     }
   }
 }

@@ -1,3 +1,4 @@
+import APIObjects
 import ArgumentParser
 import Foundation
 
@@ -34,10 +35,10 @@ struct ResultsCommand: AsyncParsableCommand {
       let batch = try await client.get("/v1/batches/\(batch)", as: BatchObject.self)
       guard batch.hasEnded else {
         throw CommandError(
-          "the batch is \(batch.status) with \(batch.done) of \(batch.request_counts?.total ?? 0) "
+          "the batch is \(batch.status) with \(batch.done) of \(batch.requestCounts.total) "
             + "requests done; results are there once it ends (tally status \(batch.id) --wait)")
       }
-      guard let file = errors ? batch.error_file_id : batch.output_file_id else {
+      guard let file = errors ? batch.errorFileID : batch.outputFileID else {
         if errors {
           Terminal.error.line("No line failed.")
           return

@@ -1,3 +1,4 @@
+import APIObjects
 import ArgumentParser
 import Foundation
 
@@ -76,8 +77,8 @@ struct StatsCommand: AsyncParsableCommand {
       }
       let statistics = try await client.get(path, as: StatisticsObject.self)
       Terminal.output.line(
-        "\(Spelled.count(statistics.units_accepted)) units verified, "
-          + "\(Spelled.count(statistics.requests_completed)) requests answered")
+        "\(Spelled.count(statistics.unitsAccepted)) units verified, "
+          + "\(Spelled.count(statistics.requestsCompleted)) requests answered")
       Terminal.output.line()
       Terminal.output.line((teams ? statistics.teamTable() : statistics.table()).rendered())
       if let unnamed = statistics.unnamed { Terminal.error.line(unnamed) }

@@ -1,3 +1,4 @@
+import APIObjects
 import ArgumentParser
 import Foundation
 
@@ -41,7 +42,7 @@ struct StatusCommand: AsyncParsableCommand {
   func run() async throws {
     try await APIClient.with(connection) { client in
       guard let batch else { return try await list(client) }
-      if batch.hasPrefix(FineTuningJobObject.prefix) { return try await show(job: batch, client) }
+      if batch.hasPrefix(FineTuningObject.prefix) { return try await show(job: batch, client) }
       if wait {
         var bar = ProgressBar()
         let progress = try await BatchWatcher(client: client).wait(for: batch, bar: &bar)
@@ -67,9 +68,9 @@ struct StatusCommand: AsyncParsableCommand {
         String(decoding: try await client.data("/v1/batches?limit=100"), as: UTF8.self))
       return
     }
-    let page = try await client.get("/v1/batches?limit=100", as: Page<BatchObject>.self)
+    let page = try await client.get("/v1/batches?limit=100", as: ListObject<BatchObject>.self)
     let jobs = try await client.get(
-      "/v1/fine_tuning/jobs?limit=100", as: Page<FineTuningJobObject>.self)
+      "/v1/fine_tuning/jobs?limit=100", as: ListObject<FineTuningObject>.self)
     guard !page.data.isEmpty || !jobs.data.isEmpty else {
       Terminal.output.line(
         "No batches or fine-tuning jobs. `tally submit` and `tally finetune` make them.")
@@ -81,23 +82,22 @@ struct StatusCommand: AsyncParsableCommand {
       .text("BATCH"), .text("STATUS"), .number("DONE"), .number("FAILED"), .number("TOTAL"),
       .text("CREATED"))
     for batch in page.data {
-      let counts = batch.request_counts
+      let counts = batch.requestCounts
       table.add(
-        batch.id, batch.status, Spelled.count(counts?.completed ?? 0),
-        Spelled.count(counts?.failed ?? 0), Spelled.count(counts?.total ?? 0),
-        Spelled.time(batch.created_at))
+        batch.id, batch.status, Spelled.count(counts.completed), Spelled.count(counts.failed),
+        Spelled.count(counts.total), Spelled.time(batch.createdAt))
     }
     Terminal.output.line(table.rendered())
-    if page.has_more { Terminal.output.line("(the newest 100)") }
+    if page.hasMore { Terminal.output.line("(the newest 100)") }
   }
 
-  private func list(_ page: Page<FineTuningJobObject>) {
+  private func list(_ page: ListObject<FineTuningObject>) {
     var table = TextTable(
       .text("FINE-TUNING JOB"), .text("STATUS"), .text("MODEL"), .text("CREATED"))
     for job in page.data {
       table.add(
-        job.id, job.status.replacing("_", with: " "), job.fine_tuned_model ?? job.model,
-        Spelled.time(job.created_at))
+        job.id, job.status.replacing("_", with: " "), job.fineTunedModel ?? job.model,
+        Spelled.time(job.createdAt))
     }
     Terminal.output.line(table.rendered() + "\n")
   }
@@ -111,23 +111,23 @@ struct StatusCommand: AsyncParsableCommand {
     if json {
       Terminal.output.json(try await client.data(path))
     } else {
-      try await client.get(path, as: FineTuningProgress.self).show()
+      try await client.get(path, as: FineTuningProgressObject.self).show()
     }
   }
 
   private func show(_ progress: ProgressObject) {
     let output = Terminal.output
     let batch = progress.batch
-    let counts = batch.request_counts
+    let counts = batch.requestCounts
     output.line("\(output.styled(batch.id, .bold))  \(batch.status), \(progress.pool) pool")
     for failure in batch.failures { output.line("  " + failure) }
     output.line(
-      "requests  \(Spelled.count(counts?.completed ?? 0)) done, "
-        + "\(Spelled.count(counts?.failed ?? 0)) failed, \(Spelled.count(counts?.total ?? 0)) in "
+      "requests  \(Spelled.count(counts.completed)) done, "
+        + "\(Spelled.count(counts.failed)) failed, \(Spelled.count(counts.total)) in "
         + "all")
     output.line(
       "units     \(progress.units.accepted) accepted, \(progress.units.open) open, "
-        + "\(progress.units.awaiting_replay) awaiting replay; \(progress.waiting_requests) "
+        + "\(progress.units.awaitingReplay) awaiting replay; \(progress.waitingRequests) "
         + "requests not yet in a unit")
     output.line(
       "replicas  \(progress.replicas.running) running, \(progress.replicas.waiting) waiting for "
@@ -136,12 +136,12 @@ struct StatusCommand: AsyncParsableCommand {
     output.line(
       "verified  \(progress.agreements) units by agreement, \(progress.replays) by replay")
     if !batch.hasEnded {
-      output.line("window    closes in \(ProgressBar.duration(Double(progress.seconds_left)))")
+      output.line("window    closes in \(ProgressBar.duration(Double(progress.secondsLeft)))")
     }
-    for reason in progress.wait_reasons {
+    for reason in progress.waitReasons {
       output.line(output.styled("waits     \(reason)", .yellow))
     }
-    if let id = batch.output_file_id {
+    if let id = batch.outputFileID {
       output.line("answers   tally results \(batch.id)   (\(id))")
     }
   }

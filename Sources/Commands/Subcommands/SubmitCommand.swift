@@ -1,3 +1,4 @@
+import APIObjects
 import ArgumentParser
 import Foundation
 import ModelFormats
@@ -136,12 +137,8 @@ struct SubmitCommand: AsyncParsableCommand {
     return (String(scalars[..<sign]), String(scalars[scalars.index(after: sign)...]))
   }
 
-  private struct ModelName: Decodable {
-    let id: String
-  }
-
   private func checked(_ endpoint: String, _ client: APIClient) async throws -> BatchFile.Check {
-    let models = try await client.get("/v1/models", as: Page<ModelName>.self)
+    let models = try await client.get("/v1/models", as: ListObject<ModelObject>.self)
     return try await BatchFile(path: file).check(
       endpoint: endpoint, models: models.data.map(\.id))
   }

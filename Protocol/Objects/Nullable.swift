@@ -26,38 +26,11 @@ extension Nullable: Decodable where Value: Decodable {
 extension Nullable: Equatable where Value: Equatable {}
 extension Nullable: Hashable where Value: Hashable {}
 
-/// A page of a list.
-package struct ListObject<Item: Encodable & Sendable>: Encodable, Sendable {
-  package let object = "list"
-  package var data: [Item]
-  /// First and last id of the page, which OpenAI documents for some lists.
-  @Nullable package var firstID: String?
-  @Nullable package var lastID: String?
-  package var hasMore: Bool
-
-  package init(_ data: [Item], hasMore: Bool, id: (Item) -> String) {
-    self.data = data
-    self.hasMore = hasMore
-    self.firstID = data.first.map(id)
-    self.lastID = data.last.map(id)
-  }
-
-  private enum CodingKeys: String, CodingKey {
-    case object, data
-    case firstID = "first_id"
-    case lastID = "last_id"
-    case hasMore = "has_more"
-  }
-}
-
-/// The answer to a deletion.
-package struct DeletedObject: Encodable, Sendable {
-  package var id: String
-  package var object: String
-  package let deleted = true
-
-  package init(id: String, object: String) {
-    self.id = id
-    self.object = object
+extension KeyedDecodingContainer {
+  /// What synthesised decoders call: an absent field has no value, as `null` has none.
+  package func decode<Value: Decodable>(
+    _ type: Nullable<Value>.Type, forKey key: Key
+  ) throws -> Nullable<Value> {
+    try decodeIfPresent(type, forKey: key) ?? Nullable(wrappedValue: nil)
   }
 }

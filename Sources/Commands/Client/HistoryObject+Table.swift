@@ -1,17 +1,6 @@
-/// `GET /stats/history`.
-struct HistoryObject: Decodable, Sendable {
-  struct Entry: Decodable, Sendable {
-    let day: String
-    let accepted: Int
-    let rejected: Int
-    let tokens: Int
-    let credit: Double
-    // A coordinator that is older has none.
-    let energy_joules: Double?
-    let energy_estimated_joules: Double?
-  }
-  let days: [Entry]
+import APIObjects
 
+extension HistoryObject {
   /// A row for each day, and their sum.
   func table() -> TextTable {
     var table = TextTable(
@@ -27,14 +16,14 @@ struct HistoryObject: Decodable, Sendable {
     }
     for one in days {
       add(
-        one.day, one.accepted, one.rejected, one.tokens, one.credit, one.energy_joules,
-        one.energy_estimated_joules)
+        one.day, one.accepted, one.rejected, one.tokens, one.credit, one.energyJoules,
+        one.energyEstimatedJoules)
     }
     add(
       "total", days.reduce(0) { $0 + $1.accepted }, days.reduce(0) { $0 + $1.rejected },
       days.reduce(0) { $0 + $1.tokens }, days.reduce(0) { $0 + $1.credit },
-      days.reduce(0) { $0 + ($1.energy_joules ?? 0) },
-      days.reduce(0) { $0 + ($1.energy_estimated_joules ?? 0) })
+      days.reduce(0) { $0 + ($1.energyJoules ?? 0) },
+      days.reduce(0) { $0 + ($1.energyEstimatedJoules ?? 0) })
     return table
   }
 }
