@@ -154,7 +154,8 @@ let package = Package(
     module("APIObjects", path: "Protocol/Objects", ["ModelFormats"]),
 
     // The coordinator.
-    module("CoordinatorCore", path: "Coordinator/Core", ["WireProtocol"]),
+    module(
+      "CoordinatorCore", path: "Coordinator/Core", ["ModelFormats", "WirePayloads", "WireProtocol"]),
     module(
       "CoordinatorStore", path: "Coordinator/Store",
       [

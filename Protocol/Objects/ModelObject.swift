@@ -32,8 +32,8 @@ package struct ModelOriginBody: Codable, Hashable, Sendable {
   package var fineTuningJob: String?
 
   package init(
-    manifest: String, source: String?, licence: String?, baseModels: [String], adapter: String?,
-    fineTuningJob: String?
+    manifest: String, source: String?, licence: String?, baseModels: [String],
+    adapter: String? = nil, fineTuningJob: String? = nil
   ) {
     self.manifest = manifest
     self.source = source

@@ -1,4 +1,5 @@
 import APIObjects
+import CoordinatorCore
 import CoordinatorStore
 import HTTPTypes
 import Hummingbird
