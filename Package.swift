@@ -268,6 +268,8 @@ let package = Package(
         "CoordinatorStore", "TestSupport", "WirePayloads", "WireProtocol", hummingbird,
         hummingbirdTesting, logging, nioCore,
       ]),
+    tests("APIObjectsTests", ["APIObjects", "ModelFormats", "Tokenizers"]),
+    tests("CommandsTests", ["Commands", argumentParser]),
     tests("WorkerCoreTests", ["WorkerCore", "WireProtocol", "TestSupport"]),
     tests(
       "WorkerDaemonTests",
