@@ -150,6 +150,8 @@ let package = Package(
     module("WireProtocol", path: "Protocol/Messages", []),
     module(
       "WirePayloads", path: "Protocol/Payloads", ["CZstd", "ModelFormats", "WireProtocol", crypto]),
+    // OpenAI's and our JSON, for the coordinator that writes it and the commands that read it.
+    module("APIObjects", path: "Protocol/Objects", ["ModelFormats"]),
 
     // The coordinator.
     module(
@@ -165,9 +167,10 @@ let package = Package(
     module(
       "CoordinatorAPI", path: "Coordinator/API",
       [
-        "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution",
-        "FineTuning", "ModelFormats", "Models", "Tokenizers", "TrainingData", "WirePayloads",
-        "WireProtocol", asn1, crypto, hummingbird, logging, nioCore, nioSSL, x509,
+        "APIObjects", "BoundedWork", "CoordinatorCore", "CoordinatorStatistics",
+        "CoordinatorStore", "Execution", "FineTuning", "ModelFormats", "Models", "Tokenizers",
+        "TrainingData", "WirePayloads", "WireProtocol", asn1, crypto, hummingbird, logging, nioCore,
+        nioSSL, x509,
       ]),
     module(
       "CoordinatorDashboard", path: "Coordinator/Dashboard", embedding: dashboardFiles,
@@ -201,18 +204,19 @@ let package = Package(
         nioPosix, nioSSL, unixSignals,
       ]),
 
-    // The program.
+    // The command line, and the program that runs it.
+    module(
+      "Commands", path: "Sources/Commands",
+      [
+        "APIObjects", "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore",
+        "CoordinatorServer", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning",
+        "Kernels", "MachineLimits", "ModelFormats", "Models", "Tokenizers", "TrainingData",
+        "WireProtocol", "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine",
+        argumentParser, asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
+      ]),
     .executableTarget(
-      name: "tally",
-      dependencies: [
-        "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
-        "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels",
-        "MachineLimits", "ModelFormats", "Models", "Tokenizers", "TrainingData", "WireProtocol",
-        "WirePayloads", "WorkerCore", "WorkerDaemon", "WorkerEngine", argumentParser,
-        asyncHTTPClient, lifecycle, logging, nioCore, nioHTTP1, nioSSL, unixSignals,
-      ],
-      path: "Sources/CommandLine", swiftSettings: swiftSettings,
-      linkerSettings: programLinkerSettings),
+      name: "tally", dependencies: ["Commands"], path: "Sources/tally",
+      swiftSettings: swiftSettings, linkerSettings: programLinkerSettings),
 
     // Tests.
     module("TestSupport", path: "Sources/TestSupport", []),
@@ -264,6 +268,8 @@ let package = Package(
         "CoordinatorStore", "TestSupport", "WirePayloads", "WireProtocol", hummingbird,
         hummingbirdTesting, logging, nioCore,
       ]),
+    tests("APIObjectsTests", ["APIObjects", "ModelFormats", "Tokenizers"]),
+    tests("CommandsTests", ["Commands", argumentParser]),
     tests("WorkerCoreTests", ["WorkerCore", "WireProtocol", "TestSupport"]),
     tests(
       "WorkerDaemonTests",

@@ -68,18 +68,29 @@ extension ExactDictionary: Sendable where Value: Sendable {}
 extension ExactDictionary: Equatable where Value: Equatable {}
 extension ExactDictionary: Hashable where Value: Hashable {}
 
+/// A key as it is spelled.
+private struct MemberKey: CodingKey {
+  let stringValue: String
+  var intValue: Int? { nil }
+
+  init(stringValue: String) { self.stringValue = stringValue }
+  init?(intValue: Int) { nil }
+}
+
 /// An object; only `JSONValue(encoding:)` keeps keys apart that Swift takes as equal.
 extension ExactDictionary: Encodable where Value: Encodable {
-  private struct MemberKey: CodingKey {
-    let stringValue: String
-    var intValue: Int? { nil }
-
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
-  }
-
   package func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: MemberKey.self)
     for (key, value) in self { try container.encode(value, forKey: MemberKey(stringValue: key)) }
+  }
+}
+
+/// An object; of keys that Swift takes as equal, Foundation's decoders keep one.
+extension ExactDictionary: Decodable where Value: Decodable {
+  package init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: MemberKey.self)
+    for key in container.allKeys {
+      self[key.stringValue] = try container.decode(Value.self, forKey: key)
+    }
   }
 }

@@ -21,6 +21,7 @@ private let layers = [
   Layer(
     name: "WirePayloads", folder: "Protocol/Payloads/",
     mayImport: ["CZstd", "ModelFormats", "WireProtocol"]),
+  Layer(name: "APIObjects", folder: "Protocol/Objects/", mayImport: ["ModelFormats"]),
   Layer(
     name: "Tokenizers", folder: "Sources/Tokenizers/", mayImport: ["CPCRE2", "ModelFormats"]),
   Layer(name: "MachineLimits", folder: "Sources/MachineLimits/", mayImport: []),
@@ -46,8 +47,8 @@ private let layers = [
   Layer(
     name: "CoordinatorAPI", folder: "Coordinator/API/",
     mayImport: wire.union([
-      "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore", "Execution",
-      "FineTuning", "ModelFormats", "Models", "Tokenizers", "TrainingData",
+      "APIObjects", "BoundedWork", "CoordinatorCore", "CoordinatorStatistics", "CoordinatorStore",
+      "Execution", "FineTuning", "ModelFormats", "Models", "Tokenizers", "TrainingData",
     ])),
   Layer(
     name: "CoordinatorDashboard", folder: "Coordinator/Dashboard/",
@@ -69,12 +70,13 @@ private let layers = [
       "BoundedWork", "COpenSSL", "MachineLimits", "WorkerCore", "WorkerEngine",
     ])),
   Layer(
-    name: "tally", folder: "Sources/CommandLine/",
+    name: "Commands", folder: "Sources/Commands/",
     mayImport: wire.union(engine).union([
-      "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore", "CoordinatorServer",
-      "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "MachineLimits",
+      "APIObjects", "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore",
+      "CoordinatorServer", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "MachineLimits",
       "Tokenizers", "TrainingData", "WorkerCore", "WorkerDaemon", "WorkerEngine",
     ])),
+  Layer(name: "tally", folder: "Sources/tally/", mayImport: ["Commands"]),
   Layer(name: "TestSupport", folder: "Sources/TestSupport/", mayImport: []),
   Layer(
     name: "ReaderProbes", folder: "Sources/ReaderProbes/",

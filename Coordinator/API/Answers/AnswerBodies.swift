@@ -1,3 +1,5 @@
+import APIObjects
+
 /// The body of a `/v1/chat/completions` answer.
 package struct ChatCompletionBody: Encodable, Sendable {
   package struct Message: Encodable, Sendable {
@@ -138,25 +140,6 @@ package struct VerificationBody: Encodable, Hashable, Sendable {
   /// Equal results that the acceptance rests on.
   package var replicas: Int
   package var model: ModelOriginBody
-}
-
-/// Whose weights an answer is from; ours, beside OpenAI's fields.
-package struct ModelOriginBody: Encodable, Hashable, Sendable {
-  /// Names every bit of the model, and its whole provenance at `GET /tally/v1/manifests/{id}`.
-  package var manifest: String
-  @Nullable package var source: String?
-  /// An SPDX identifier in lower case where there is one; null when nobody stated it.
-  @Nullable package var licence: String?
-  package var baseModels: [String]
-  /// Of a tuned model: the digest of its adapter, and the job that it is from.
-  package var adapter: String?
-  package var fineTuningJob: String?
-
-  private enum CodingKeys: String, CodingKey {
-    case manifest, source, licence, adapter
-    case baseModels = "base_models"
-    case fineTuningJob = "fine_tuning_job"
-  }
 }
 
 /// A line of a batch's output or error file.

@@ -1,3 +1,4 @@
+import APIObjects
 import BoundedWork
 import CoordinatorCore
 import CoordinatorStore
@@ -211,7 +212,7 @@ struct FineTuningRoutes {
       let machines = try await environment.store.activeMachines(
         pool: job.pool, now: environment.now())
       return try .json(
-        FineTuningEstimate(
+        FineTuningEstimateObject(
           prepared, model: job.model,
           replicas: job.pool == .public ? environment.policy.quorum : 1,
           flopsPerSecond: machines.flopsPerSecond))

@@ -1,3 +1,4 @@
+import APIObjects
 import CoordinatorCore
 import CoordinatorStore
 import HTTPTypes
