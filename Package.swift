@@ -152,7 +152,8 @@ let package = Package(
       "WirePayloads", path: "Protocol/Payloads", ["CZstd", "ModelFormats", "WireProtocol", crypto]),
 
     // The coordinator.
-    module("CoordinatorCore", path: "Coordinator/Core", ["WireProtocol"]),
+    module(
+      "CoordinatorCore", path: "Coordinator/Core", ["ModelFormats", "WirePayloads", "WireProtocol"]),
     module(
       "CoordinatorStore", path: "Coordinator/Store",
       [

@@ -1,5 +1,6 @@
 import CoordinatorAPI
 import CoordinatorDashboard
+import CoordinatorCore
 import CoordinatorStore
 import Foundation
 import Hummingbird

@@ -46,3 +46,8 @@ extension Digest: Codable {
     try container.encode(hex)
   }
 }
+
+extension Digest: Comparable {
+  /// In the order of their spellings, which is that of their bytes.
+  package static func < (left: Digest, right: Digest) -> Bool { left.hex < right.hex }
+}

@@ -1,5 +1,6 @@
 import BoundedWork
 import CoordinatorAPI
+import CoordinatorCore
 import CoordinatorStore
 import Foundation
 import HTTPTypes

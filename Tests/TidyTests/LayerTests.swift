@@ -35,7 +35,8 @@ private let layers = [
   Layer(
     name: "Execution", folder: "Sources/Execution/",
     mayImport: engine.union(wire).union(["FineTuning"])),
-  Layer(name: "CoordinatorCore", folder: "Coordinator/Core/", mayImport: ["WireProtocol"]),
+  Layer(
+    name: "CoordinatorCore", folder: "Coordinator/Core/", mayImport: wire.union(["ModelFormats"])),
   Layer(
     name: "CoordinatorStore", folder: "Coordinator/Store/",
     mayImport: wire.union(["CoordinatorCore", "ModelFormats"])),

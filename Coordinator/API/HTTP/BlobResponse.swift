@@ -1,4 +1,5 @@
 import BoundedWork
+import CoordinatorCore
 import CoordinatorStore
 import HTTPTypes
 import Hummingbird

@@ -1,3 +1,4 @@
+import CoordinatorCore
 import CoordinatorStore
 
 /// `GET /stats`: what everyone has contributed. Times are seconds since 1970. Accounts and workers

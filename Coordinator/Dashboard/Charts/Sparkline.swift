@@ -1,3 +1,4 @@
+import CoordinatorCore
 import CoordinatorStore
 
 /// A line without axes, for a cell of a table.

@@ -1,3 +1,4 @@
+import CoordinatorCore
 import CoordinatorStore
 
 /// The models that jobs may name.

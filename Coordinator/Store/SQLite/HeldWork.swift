@@ -39,7 +39,7 @@ struct HeldWork {
     }
   }
 
-  mutating func add(_ unit: UnitRow, in queue: WorkQueue) {
+  mutating func add(_ unit: StoredUnit, in queue: WorkQueue) {
     for path in [\HeldWork.own, \HeldWork.account] {
       self[keyPath: path][queue.id, default: Part()].leases += 1
       self[keyPath: path][queue.id, default: Part()].sequences += unit.promptTokens.count

@@ -25,7 +25,7 @@ package extension SQLiteStore {
             now.adding(seconds: StoreLimit.createRetrySeconds),
           ])
       {
-        return try BatchRow(row: row).record
+        return try StoredBatch(row: row).record
       }
       try transaction.requireQuota(
         .batch(requests: batch.lines ?? 0), key: batch.keyID, now: now)
@@ -44,13 +44,13 @@ package extension SQLiteStore {
           now,
           now.adding(seconds: batch.completionWindowSeconds),
         ])
-      return try BatchRow.require(id, db).record
+      return try StoredBatch.require(id, db).record
     }
   }
 
   func batch(_ id: String, key: String?) async throws -> BatchRecord? {
     try await read { db in
-      guard let row = try BatchRow.find(id, db), key == nil || row.record.keyID == key else {
+      guard let row = try StoredBatch.find(id, db), key == nil || row.record.keyID == key else {
         return nil
       }
       return row.record
@@ -75,7 +75,7 @@ package extension SQLiteStore {
             "SELECT * FROM batch WHERE key_id = ? AND number < ? ORDER BY number DESC LIMIT ?",
             [key, start, page.limit + 1])
         }
-      return try Self.page(rows, limit: page.limit) { try BatchRow(row: $0).record }
+      return try Self.page(rows, limit: page.limit) { try StoredBatch(row: $0).record }
     }
   }
 
@@ -83,7 +83,7 @@ package extension SQLiteStore {
     _ id: String, key: String, now: Timestamp
   ) async throws -> BatchRecord {
     try await write { transaction in
-      var batch = try BatchRow.require(id, key: key, transaction.db)
+      var batch = try StoredBatch.require(id, key: key, transaction.db)
       try transaction.advance(&batch, .cancelRequested, now: now)
       try transaction.endOpenRequests(of: &batch, as: "cancelled", now: now)
       return batch.record
@@ -100,7 +100,7 @@ package extension SQLiteStore {
           AND state IN ('validating', 'finalizing_completed', 'finalizing_expired', 'cancelling')
         ORDER BY number LIMIT ?
         """, [limit]
-      ).map { try BatchRow(row: $0).record }
+      ).map { try StoredBatch(row: $0).record }
     }
   }
 
@@ -113,7 +113,7 @@ package extension SQLiteStore {
           AND state IN ('validating', 'finalizing_completed', 'finalizing_expired', 'cancelling')
         ORDER BY number LIMIT ?
         """, [limit]
-      ).map { try BatchRow(row: $0).record }
+      ).map { try StoredBatch(row: $0).record }
     }
   }
 
@@ -121,7 +121,7 @@ package extension SQLiteStore {
     _ batch: String, output: NewFile?, errors: NewFile?, now: Timestamp
   ) async throws -> BatchRecord {
     try await write { transaction in
-      var row = try BatchRow.require(batch, transaction.db)
+      var row = try StoredBatch.require(batch, transaction.db)
       if row.record.state.hasEnded { return row.record }
       try transaction.advance(&row, .filesWritten, now: now)
       row.record.outputFileID = try output.map { try transaction.insert($0, now: now).id }

@@ -15,7 +15,7 @@ package extension SQLiteStore {
     return try await write { transaction in
       let db = transaction.db
       if isRetry,
-        let row = try FineTuningRow.all(
+        let row = try StoredTuningJob.all(
           where: "fingerprint = ? AND created_at BETWEEN ? AND ? ORDER BY number DESC LIMIT 1",
           [
             // Later ones too, but not from before the clock was set back.
@@ -43,7 +43,7 @@ package extension SQLiteStore {
           try jsonText(job.options), try job.metadata.map { try jsonText($0) }, job.pool.rawValue,
           job.priority, now,
         ])
-      let row = try FineTuningRow.require(id, db)
+      let row = try StoredTuningJob.require(id, db)
       try transaction.keepFiles(of: row)
       try transaction.note(
         FineTuningEvent("Created fine-tuning job: \(id)"), ofJob: row.number, now: now)
@@ -57,7 +57,7 @@ package extension SQLiteStore {
 
   func fineTuningJob(_ id: String, key: String?) async throws -> FineTuningJobRecord? {
     try await read { db in
-      guard let row = try FineTuningRow.find(id, db), key == nil || row.record.job.keyID == key
+      guard let row = try StoredTuningJob.find(id, db), key == nil || row.record.job.keyID == key
       else { return nil }
       return row.record
     }
@@ -83,11 +83,11 @@ package extension SQLiteStore {
       let rows =
         switch page.order {
         case .ascending:
-          try FineTuningRow.all(
+          try StoredTuningJob.all(
             where: "\(matches) AND number > ? ORDER BY number LIMIT ?",
             [key, wanted, start, page.limit + 1], db)
         case .descending:
-          try FineTuningRow.all(
+          try StoredTuningJob.all(
             where: "\(matches) AND number < ? ORDER BY number DESC LIMIT ?",
             [key, wanted, start, page.limit + 1], db)
         }
@@ -101,7 +101,7 @@ package extension SQLiteStore {
   ) async throws -> FineTuningJobRecord {
     try await write { transaction in
       let db = transaction.db
-      let row = try FineTuningRow.require(id, key: key, db)
+      let row = try StoredTuningJob.require(id, key: key, db)
       guard let state = row.record.state.asked(wish) else {
         throw StoreError(
           .conflict, "A fine-tuning job that is \(row.record.state.rawValue) cannot be "
@@ -138,7 +138,7 @@ package extension SQLiteStore {
         case .resume: "The job was resumed."
         }
       try transaction.note(FineTuningEvent(message), ofJob: row.number, now: now)
-      return try FineTuningRow.require(id, db).record
+      return try StoredTuningJob.require(id, db).record
     }
   }
 
@@ -146,7 +146,7 @@ package extension SQLiteStore {
     of id: String, key: String, after: String?, limit: Int
   ) async throws -> Page<FineTuningEvent> {
     try await read { db in
-      let job = try FineTuningRow.require(id, key: key, db)
+      let job = try StoredTuningJob.require(id, key: key, db)
       let cursor = try after.flatMap { after in
         try Int64.fetchOne(
           db, sql: "SELECT number FROM fine_tuning_event WHERE id = ? AND job = ?",
@@ -163,7 +163,7 @@ package extension SQLiteStore {
 
   func isOfFineTuningJob(_ id: String, blob: Digest) async throws -> Bool {
     try await read { db in
-      let job = try FineTuningRow.require(id, db)
+      let job = try StoredTuningJob.require(id, db)
       return try db.first(
         """
         SELECT 1 FROM fine_tuning_blob JOIN fine_tuning_job
@@ -184,7 +184,7 @@ package extension SQLiteStore {
 extension Transaction {
   /// Counts the bytes of a job's files for as long as the job keeps them, also once the files are
   /// deleted.
-  fileprivate func keepFiles(of row: FineTuningRow) throws {
+  fileprivate func keepFiles(of row: StoredTuningJob) throws {
     let job = row.record.job
     let files = [
       (job.trainingFileID, job.trainingBlob as Digest?), (job.validationFileID, job.validationBlob),
@@ -196,7 +196,7 @@ extension Transaction {
   }
 
   /// The direction is of use only as long as rounds follow.
-  func forgetVelocity(of job: FineTuningRow) throws {
+  func forgetVelocity(of job: StoredTuningJob) throws {
     try db.run("UPDATE fine_tuning_job SET velocity = NULL WHERE number = ?", [job.number])
   }
 }

@@ -3,7 +3,7 @@ import GRDB
 import WireProtocol
 
 /// A lease's row with its worker's right to it checked.
-struct ReplicaRow {
+struct StoredReplica {
   let number: Int64
   let unit: Int64
   let state: Replica.State
@@ -18,14 +18,14 @@ struct ReplicaRow {
   let credit: Credit
 
   /// - Throws: `StoreError.leaseUnknown`, also for another worker's lease.
-  static func require(_ lease: String, worker: String, _ db: Database) throws -> ReplicaRow {
+  static func require(_ lease: String, worker: String, _ db: Database) throws -> StoredReplica {
     guard
       let row = try db.first(
         "SELECT * FROM replica WHERE lease = ? AND worker = ?", [lease, worker])
     else {
       throw StoreError(.leaseUnknown, "This worker has no lease \(lease).")
     }
-    return ReplicaRow(
+    return StoredReplica(
       number: try row.value("number"), unit: try row.value("unit"),
       state: try Replica.State(row: row), issuedAt: try row.value("issued_at"),
       idleDeadline: try row.optional("idle_deadline"),
@@ -55,7 +55,7 @@ package extension SQLiteStore {
   ) async throws -> HeartbeatResponse {
     try await write { transaction in
       let db = transaction.db
-      let replica = try ReplicaRow.require(lease, worker: worker, db)
+      let replica = try StoredReplica.require(lease, worker: worker, db)
       let seen = try db.first("SELECT last_seen FROM worker WHERE id = ?", [worker])
       try transaction.touch(worker: worker, lastSeen: try seen?.optional("last_seen"), now: now)
       let done = max(replica.flopsDone, flopsDone.isFinite ? flopsDone : 0)
@@ -78,7 +78,7 @@ package extension SQLiteStore {
     lease: String, worker: String, reason: Abandonment.Reason, detail: String, now: Timestamp
   ) async throws {
     try await write { transaction in
-      let replica = try ReplicaRow.require(lease, worker: worker, transaction.db)
+      let replica = try StoredReplica.require(lease, worker: worker, transaction.db)
       guard case .running = replica.state else { return }
       // The line of a batch that fails for it, and its log, show the words.
       let detail = ForeignText.line(detail) ?? ""
@@ -101,8 +101,8 @@ package extension SQLiteStore {
 
   func leaseRecord(_ lease: String, worker: String) async throws -> LeaseRecord {
     try await read { db in
-      let replica = try ReplicaRow.require(lease, worker: worker, db)
-      let unit = try UnitRow.require(replica.unit, db)
+      let replica = try StoredReplica.require(lease, worker: worker, db)
+      let unit = try StoredUnit.require(replica.unit, db)
       let row = try db.first("SELECT specification FROM unit WHERE number = ?", [unit.number])
       guard let specification = try row?.json("specification", as: UnitSpecification.self) else {
         throw Row.damaged("unit.specification")
@@ -150,7 +150,7 @@ extension Transaction {
   ///
   /// - Parameter latest: when the worker last got further.
   fileprivate func extend(
-    _ replica: ReplicaRow, flopsDone: Double, _ latest: Timestamp?, now: Timestamp
+    _ replica: StoredReplica, flopsDone: Double, _ latest: Timestamp?, now: Timestamp
   ) throws -> Timestamp? {
     let old: Timestamp
     switch replica.state {
@@ -158,7 +158,7 @@ extension Transaction {
     case .expired: old = now
     default: return nil
     }
-    let before = try UnitRow.require(replica.unit, db)
+    let before = try StoredUnit.require(replica.unit, db)
     let extended = LeaseTerms.extended(
       old, idle: replica.idleDeadline ?? replica.lastDeadline, last: replica.lastDeadline,
       LeaseTerms.Progress(
@@ -177,7 +177,7 @@ extension Transaction {
   func lose(
     _ replica: Int64, of unit: Int64, as state: Replica.State, detail: String = "", now: Timestamp
   ) throws {
-    let before = try UnitRow.require(unit, db)
+    let before = try StoredUnit.require(unit, db)
     var row = before
     let actions = try row.unit.lose(
       replica, as: state, detail: detail, among: parties(of: before.unit.pool, now: now),

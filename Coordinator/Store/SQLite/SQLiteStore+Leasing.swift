@@ -32,7 +32,7 @@ private struct LeaseCall {
   let hasClones: Bool
   /// Whether it gets no work for what another worker of its account did.
   let isHeldWithAccount: Bool
-  var queues: [QueueRow]
+  var queues: [StoredQueue]
   var present: Double
   var leases: [Lease] = []
   /// Seconds of work given so far.
@@ -88,7 +88,7 @@ private struct LeaseCall {
     fleet = try FleetPresence(now: now, policy, db)
     draw = try transaction.draw()
     held = try HeldWork(of: worker, db)
-    queues = try QueueRow.active(db)
+    queues = try StoredQueue.active(db)
     present = try transaction.virtualTime()
   }
 
@@ -140,7 +140,7 @@ private struct LeaseCall {
   /// smallest replica of the fairest; and last what was given up here, when nobody else is there.
   private mutating func nextUnit(
     _ order: [WorkQueue], _ reasons: inout [IdleReason: Int]
-  ) throws -> (UnitRow, Int)? {
+  ) throws -> (StoredUnit, Int)? {
     // What is only assumed of a worker is not stretched.
     let stretch = profile.flopsPerSecond == nil ? 1 : policy.replicaStretch
     let fitting = profile.speed(policy) * Double(policy.targetUnitSeconds) * stretch
@@ -181,7 +181,7 @@ private struct LeaseCall {
   ///   the others.
   private func waitingUnit(
     _ queue: WorkQueue, atMost flops: Double?, isReturning: Bool = false
-  ) throws -> UnitRow? {
+  ) throws -> StoredUnit? {
     guard held.room(for: .replicas, in: queue, fleet) > 0 else { return nil }
     var account: String? = try db.first(
       "SELECT min(sole_account) AS account FROM unit WHERE queue = ? AND missing > 0", [queue.id]
@@ -205,7 +205,7 @@ private struct LeaseCall {
 
   private func waitingUnit(
     _ queue: WorkQueue, runBy account: String, atMost flops: Double?, isReturning: Bool
-  ) throws -> UnitRow? {
+  ) throws -> StoredUnit? {
     let rows =
       if let flops {
         try db.all(
@@ -223,7 +223,7 @@ private struct LeaseCall {
           """, [queue.id, account, profile.memoryLimitBytes])
       }
     for row in rows where try isReturning || isDrawn(row, queue) {
-      let unit = try UnitRow.require(try row.value("number"), db)
+      let unit = try StoredUnit.require(try row.value("number"), db)
       guard unit.unit.mayLease(account: worker.accountID),
         unit.unit.wasGivenUp(by: worker.id, of: worker.accountID) == isReturning
       else { continue }
@@ -247,7 +247,7 @@ private struct LeaseCall {
 
   /// Whether a unit that was given up here may come back: when nobody else is there, or has taken
   /// it for long.
-  private func mayReturn(_ unit: UnitRow) throws -> Bool {
+  private func mayReturn(_ unit: StoredUnit) throws -> Bool {
     if let since = unit.wantedSince, now.seconds(since: since) >= Double(policy.activeSeconds) {
       return true
     }
@@ -265,7 +265,7 @@ private struct LeaseCall {
 
   private mutating func freshUnit(
     _ queue: WorkQueue, _ order: ArraySlice<WorkQueue>, room: Int
-  ) throws -> UnitRow? {
+  ) throws -> StoredUnit? {
     let sharing = order.filter { $0.sharesUnits(with: queue) && $0.waitingRequests > 0 }
     var whole = queue
     whole.waitingRequests = sharing.reduce(0) { $0 + $1.waitingRequests }
@@ -287,7 +287,7 @@ private struct LeaseCall {
     }
   }
 
-  private mutating func lease(_ row: UnitRow, _ index: Int) throws {
+  private mutating func lease(_ row: StoredUnit, _ index: Int) throws {
     let expected = row.estimatedFlops / profile.speed(policy)
     let queue = queues[index].queue
     let isAwaited = row.kind == .train || row.kind == .validate

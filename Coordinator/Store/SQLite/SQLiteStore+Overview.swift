@@ -61,7 +61,7 @@ package extension SQLiteStore {
     try await read { db in
       var start = Int64.max
       if let after {
-        guard let row = try BatchRow.find(after, db) else {
+        guard let row = try StoredBatch.find(after, db) else {
           throw StoreError(.unknownCursor, "There is no batch '\(after)'.")
         }
         start = row.number
@@ -69,14 +69,14 @@ package extension SQLiteStore {
       let rows = try db.all(
         "SELECT * FROM batch WHERE number < ? ORDER BY number DESC LIMIT ?", [start, limit + 1])
       return Page(
-        items: try rows.prefix(limit).map { try BatchRow(row: $0).record },
+        items: try rows.prefix(limit).map { try StoredBatch(row: $0).record },
         hasMore: rows.count > limit)
     }
   }
 
   func tuningJobs(limit: Int) async throws -> [FineTuningJobRecord] {
     try await read { db in
-      try FineTuningRow.all(where: "number > 0 ORDER BY number DESC LIMIT ?", [limit], db)
+      try StoredTuningJob.all(where: "number > 0 ORDER BY number DESC LIMIT ?", [limit], db)
         .map(\.record)
     }
   }
@@ -85,7 +85,7 @@ package extension SQLiteStore {
     of batch: String, for audience: Audience, limit: Int
   ) async throws -> [UnitOverview] {
     try await read { db in
-      let number = try BatchRow.require(batch, db).number
+      let number = try StoredBatch.require(batch, db).number
       let rows = try db.all(
         """
         SELECT unit.*, (SELECT count(*) FROM request WHERE request.unit = unit.number) AS requests

@@ -5,7 +5,7 @@ import WireProtocol
 package extension SQLiteStore {
   func progress(of id: String, key: String?, now: Timestamp) async throws -> BatchProgress {
     try await read { [self] db in
-      let batch = try BatchRow.require(id, key: key, db)
+      let batch = try StoredBatch.require(id, key: key, db)
       var progress = BatchProgress(
         batch: batch.record, units: BatchProgress.Units(), replicas: BatchProgress.Replicas(),
         agreements: 0, replays: 0, waitingRequests: 0, flopsDone: 0, flopsEstimated: 0,
@@ -29,7 +29,7 @@ package extension SQLiteStore {
 }
 
 extension BatchProgress {
-  fileprivate mutating func countUnits(_ batch: BatchRow, _ db: Database) throws {
+  fileprivate mutating func countUnits(_ batch: StoredBatch, _ db: Database) throws {
     let rows = try db.all(
       """
       SELECT unit.state AS state, verification, count(*) AS count FROM unit
@@ -52,7 +52,7 @@ extension BatchProgress {
     }
   }
 
-  fileprivate mutating func countReplicas(_ batch: BatchRow, _ db: Database) throws {
+  fileprivate mutating func countReplicas(_ batch: StoredBatch, _ db: Database) throws {
     let rows = try db.all(
       """
       SELECT replica.state AS state, count(*) AS count FROM replica
@@ -72,7 +72,7 @@ extension BatchProgress {
   }
 
   /// Waiting requests are counted with their mean length: exact enough for a progress bar.
-  fileprivate mutating func estimate(_ batch: BatchRow, _ db: Database) throws {
+  fileprivate mutating func estimate(_ batch: StoredBatch, _ db: Database) throws {
     flopsDone =
       try db.first("SELECT flops_done FROM batch WHERE number = ?", [batch.number])?
       .value("flops_done") ?? 0

@@ -93,7 +93,7 @@ extension Transaction {
 
   /// Gives out a unit's replay; changes nothing when it throws.
   fileprivate func takeReplay(of number: Int64, now: Timestamp) throws -> ReplayJob {
-    let unit = try UnitRow.require(number, db)
+    let unit = try StoredUnit.require(number, db)
     let specification = try specification(of: number)
     let id = identifiers.make("replay_")
     let deadline = now.adding(seconds: policy.replaySeconds(flops: unit.estimatedFlops))
@@ -103,7 +103,7 @@ extension Transaction {
     return ReplayJob(
       id: id, unit: unit.digest, specification: specification,
       estimatedFlops: unit.estimatedFlops,
-      reason: unit.unit.state.columns.reason ?? ReplayJob.auditReason, deadline: deadline)
+      reason: unit.unit.state.names.reason ?? ReplayJob.auditReason, deadline: deadline)
   }
 
   /// Adds to what accounts have caused the trusted machine to compute today.
@@ -120,17 +120,17 @@ extension Transaction {
   }
 
   /// The unit that a replay job is for; nil when the job is not the unit's present one.
-  fileprivate func replayed(_ job: String) throws -> UnitRow? {
+  fileprivate func replayed(_ job: String) throws -> StoredUnit? {
     try db.first(
       """
       SELECT number FROM unit
       WHERE replay = ? AND (state IN ('open', 'awaiting_replay') OR audit = 'due')
       """, [job]
-    ).flatMap { try UnitRow.find(try $0.value("number"), db) }
+    ).flatMap { try StoredUnit.find(try $0.value("number"), db) }
   }
 }
 
-extension UnitRow {
+extension StoredUnit {
   /// Those for whose results, or for want of them, the trusted machine computes the unit: of one
   /// that was called invalid, those who called it so; nobody for an audit.
   fileprivate var replayedAccounts: Set<String> {

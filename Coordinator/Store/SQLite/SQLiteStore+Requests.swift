@@ -8,7 +8,7 @@ package extension SQLiteStore {
   func appendRequests(_ requests: [NewRequest], to batch: String) async throws {
     try requests.checkWork()
     try await write { transaction in
-      let row = try BatchRow.require(batch, transaction.db)
+      let row = try StoredBatch.require(batch, transaction.db)
       guard row.record.state == .validating else {
         throw StoreError(.conflict, "Batch \(batch) is \(row.record.state.status), not validating.")
       }
@@ -24,7 +24,7 @@ package extension SQLiteStore {
   ) async throws -> BatchRecord {
     try await write { transaction in
       let db = transaction.db
-      var row = try BatchRow.require(batch, db)
+      var row = try StoredBatch.require(batch, db)
       let total = try db.integer("SELECT count(*) FROM request WHERE batch = ?", [row.number])
       let failed = try db.integer(
         "SELECT count(*) FROM request WHERE batch = ? AND state = 'failed'", [row.number])
@@ -71,7 +71,7 @@ package extension SQLiteStore {
   ) async throws -> BatchRecord {
     try await write { transaction in
       let db = transaction.db
-      var row = try BatchRow.require(batch, db)
+      var row = try StoredBatch.require(batch, db)
       try transaction.advance(&row, .invalid, now: now)
       try transaction.record(Array(errors.prefix(StoreLimit.storedErrors)), of: &row)
       return row.record
@@ -82,7 +82,7 @@ package extension SQLiteStore {
     of batch: String, afterLine: Int, limit: Int
   ) async throws -> [RequestOutcome] {
     try await read { db in
-      let row = try BatchRow.require(batch, db)
+      let row = try StoredBatch.require(batch, db)
       guard row.record.state.awaitsFiles || row.record.state.hasEnded else {
         throw StoreError(.conflict, "Batch \(batch) is still \(row.record.state.status).")
       }
@@ -108,7 +108,7 @@ private struct QueueName: Hashable {
 
 extension Transaction {
   /// Replaces a failed batch's requests by the errors that they failed for.
-  func record(_ errors: [BatchError], of batch: inout BatchRow) throws {
+  func record(_ errors: [BatchError], of batch: inout StoredBatch) throws {
     try db.run(
       "DELETE FROM request_input WHERE request IN (SELECT number FROM request WHERE batch = ?)",
       [batch.number])
@@ -120,7 +120,7 @@ extension Transaction {
   }
 
   fileprivate func append(
-    _ request: NewRequest, to batch: BatchRow, _ queues: inout [QueueName: Int64]
+    _ request: NewRequest, to batch: StoredBatch, _ queues: inout [QueueName: Int64]
   ) throws {
     switch request.content {
     case .failed(let failure):
@@ -158,7 +158,7 @@ extension Transaction {
   }
 
   private func queue(
-    _ name: QueueName, _ batch: BatchRow, _ queues: inout [QueueName: Int64]
+    _ name: QueueName, _ batch: StoredBatch, _ queues: inout [QueueName: Int64]
   ) throws -> Int64 {
     if let known = queues[name] { return known }
     guard try db.first("SELECT 1 FROM manifest WHERE digest = ?", [name.model]) != nil else {

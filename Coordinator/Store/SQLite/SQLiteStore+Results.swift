@@ -6,9 +6,9 @@ package extension SQLiteStore {
   func submit(_ submission: ResultSubmission, now: Timestamp) async throws -> ResultReceipt {
     try await write { transaction in
       let db = transaction.db
-      let replica = try ReplicaRow.require(
+      let replica = try StoredReplica.require(
         submission.leaseID, worker: submission.workerID, db)
-      let before = try UnitRow.require(replica.unit, db)
+      let before = try StoredUnit.require(replica.unit, db)
       if let known = replica.result {
         guard known == submission.result.digest else {
           throw StoreError(.conflict, "This lease was given the result \(known) before.")
@@ -27,7 +27,7 @@ package extension SQLiteStore {
       let actions = row.unit.submit(replica.number, result: submission.result.digest)
       try transaction.settle(
         row, before: before, actions, summaries: submission.result.sequences, now: now)
-      let after = try ReplicaRow.require(submission.leaseID, worker: submission.workerID, db)
+      let after = try StoredReplica.require(submission.leaseID, worker: submission.workerID, db)
       return after.receipt(unit: row.unit.state)
     }
   }
@@ -36,7 +36,7 @@ package extension SQLiteStore {
 extension Transaction {
   /// Keeps what came with a result, and the seconds that count for it should it be accepted.
   fileprivate func record(
-    _ submission: ResultSubmission, _ replica: ReplicaRow, now: Timestamp
+    _ submission: ResultSubmission, _ replica: StoredReplica, now: Timestamp
   ) throws {
     let seconds = submission.seconds.flatMap { $0.isFinite && $0 >= 0 ? $0 : nil }
     let elapsed = now.seconds(since: replica.issuedAt)
@@ -64,7 +64,7 @@ extension Transaction {
   /// An accepted result, and nothing else, shows how fast its worker is, and that worker and
   /// account do not fail any more: unless the worker failed again after it had submitted the
   /// result, which may have waited for hours.
-  private func learn(from replica: Int64, of unit: UnitRow) throws {
+  private func learn(from replica: Int64, of unit: StoredUnit) throws {
     guard let flops = unit.flops,
       let row = try db.first(
         """
@@ -100,7 +100,7 @@ extension Transaction {
   /// - Parameter summaries: of the result that the event brought; an accepted result has the same
   ///   digest.
   func settle(
-    _ changed: UnitRow, before: UnitRow, _ actions: [WorkUnit.Action],
+    _ changed: StoredUnit, before: StoredUnit, _ actions: [WorkUnit.Action],
     summaries: [SequenceSummary], now: Timestamp
   ) throws {
     var row = changed
@@ -128,7 +128,7 @@ extension Transaction {
     try takeBack(caught, now: now)
   }
 
-  func cost(of unit: UnitRow) throws -> ModelCost {
+  func cost(of unit: StoredUnit) throws -> ModelCost {
     let row = try db.first(
       """
       SELECT manifest.* FROM queue JOIN manifest ON manifest.digest = queue.manifest
@@ -138,7 +138,7 @@ extension Transaction {
     return try ModelCost(row: row)
   }
 
-  func complete(_ row: UnitRow, _ summaries: [SequenceSummary], now: Timestamp) throws {
+  func complete(_ row: StoredUnit, _ summaries: [SequenceSummary], now: Timestamp) throws {
     try db.run(
       """
       UPDATE queue SET learned_tokens = learned_tokens + ?,
@@ -176,7 +176,7 @@ extension Transaction {
 
   /// Ends the unit's requests that are still wanted, and the batches that have no open ones left.
   private func endRequests(
-    of row: UnitRow, now: Timestamp, _ ending: (Range<Int>) throws -> RequestEnding
+    of row: StoredUnit, now: Timestamp, _ ending: (Range<Int>) throws -> RequestEnding
   ) throws {
     let requests = try db.all(
       """
@@ -213,7 +213,7 @@ extension Transaction {
       UPDATE batch SET completed = completed + ?, failed = failed + ?,
         input_tokens = input_tokens + ?, output_tokens = output_tokens + ? WHERE number = ?
       """, [change.completed, change.failed, change.input, change.output, number])
-    guard var batch = try BatchRow.find(number, db) else { throw Row.damaged("request.batch") }
+    guard var batch = try StoredBatch.find(number, db) else { throw Row.damaged("request.batch") }
     if batch.record.state == .inProgress,
       batch.record.completed + batch.record.failed == batch.record.total
     {
@@ -222,7 +222,7 @@ extension Transaction {
   }
 }
 
-extension UnitRow {
+extension StoredUnit {
   /// Operations of a result of this unit. What a unit that learns takes is known before.
   func flops(_ summaries: [SequenceSummary], _ cost: ModelCost) -> Double {
     guard kind == .generate else { return estimatedFlops }

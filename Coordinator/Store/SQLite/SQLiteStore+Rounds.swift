@@ -20,7 +20,7 @@ package extension SQLiteStore {
 
   func openFineTuningJobs(limit: Int) async throws -> [FineTuningJobRecord] {
     try await read { db in
-      try FineTuningRow.all(
+      try StoredTuningJob.all(
         where: "state IN ('validating', 'running') ORDER BY number LIMIT ?", [limit], db
       ).map(\.record)
     }
@@ -30,7 +30,7 @@ package extension SQLiteStore {
     of id: String, key: String?, openOnly: Bool
   ) async throws -> [FineTuningRoundRecord] {
     try await read { db in
-      let job = try FineTuningRow.require(id, key: key, db)
+      let job = try StoredTuningJob.require(id, key: key, db)
       let isMeasured = job.record.plan?.validation != nil
       return try db.all(
         "SELECT * FROM fine_tuning_round WHERE job = ? ORDER BY number", [job.number]
@@ -55,7 +55,7 @@ package extension SQLiteStore {
     now: Timestamp
   ) async throws {
     try await write { transaction in
-      let row = try FineTuningRow.require(id, transaction.db)
+      let row = try StoredTuningJob.require(id, transaction.db)
       guard row.record.state == .validating else { throw Self.notNow(row) }
       let key = row.record.job.keyID
       // Others may have begun while nobody knew what this one takes.
@@ -88,7 +88,7 @@ package extension SQLiteStore {
   ) async throws {
     try await write { transaction in
       let db = transaction.db
-      let row = try FineTuningRow.require(id, db)
+      let row = try StoredTuningJob.require(id, db)
       guard row.record.state == .running, let plan = row.record.plan else { throw Self.notNow(row) }
       guard row.record.rounds == next.number, next.number == round.number + 1 else { return }
       try db.run(
@@ -116,7 +116,7 @@ package extension SQLiteStore {
     _ loss: Double, ofRound round: Int, ofFineTuningJob id: String, now: Timestamp
   ) async throws {
     try await write { transaction in
-      let row = try FineTuningRow.require(id, transaction.db)
+      let row = try StoredTuningJob.require(id, transaction.db)
       try transaction.db.run(
         """
         UPDATE fine_tuning_round SET validation_loss = ?
@@ -138,7 +138,7 @@ package extension SQLiteStore {
   ) async throws {
     try await write { transaction in
       let db = transaction.db
-      let row = try FineTuningRow.require(id, db)
+      let row = try StoredTuningJob.require(id, db)
       guard !row.record.state.hasEnded else { return }
       try transaction.cancelUnits(of: row, .job, now: now)
       try transaction.forgetVelocity(of: row)
@@ -167,14 +167,14 @@ package extension SQLiteStore {
     }
   }
 
-  private static func notNow(_ row: FineTuningRow) -> StoreError {
+  private static func notNow(_ row: StoredTuningJob) -> StoreError {
     StoreError(.conflict, "Fine-tuning job \(row.record.id) is \(row.record.state.rawValue).")
   }
 }
 
 extension Transaction {
   fileprivate func noteJoined(
-    _ round: JoinedRound, of job: FineTuningRow, _ plan: FineTuningPlan, now: Timestamp
+    _ round: JoinedRound, of job: StoredTuningJob, _ plan: FineTuningPlan, now: Timestamp
   ) throws {
     let metrics = round.metrics
     let step = plan.steps(through: round.number)
@@ -208,7 +208,7 @@ extension Database {
       WHERE job = ? AND round = ? ORDER BY fine_tuning_unit.kind, shard
       """, [job, round]
     ).map { row in
-      let unit = try UnitRow(row: row, self)
+      let unit = try StoredUnit(row: row, self)
       let shown: RoundRule.Shard =
         switch unit.unit.state {
         case .open, .awaitingReplay: .open

@@ -37,7 +37,7 @@ package extension SQLiteStore {
       throw StoreError(.invalid, "A batch's priority is -100 to 100.")
     }
     try await write { transaction in
-      let batch = try BatchRow.require(id, transaction.db)
+      let batch = try StoredBatch.require(id, transaction.db)
       guard !batch.record.state.hasEnded else {
         throw StoreError(.conflict, "The batch \(id) has ended.")
       }

@@ -20,7 +20,7 @@ package extension SQLiteStore {
       }
     }
     try await each(.lateness, now: now, &report) { transaction, row in
-      let before = try UnitRow.require(try row.value("unit"), transaction.db)
+      let before = try StoredUnit.require(try row.value("unit"), transaction.db)
       var unit = before
       unit.unit.noteLate(try row.value("number"))
       try transaction.save(unit, before: before, now: now)
@@ -168,7 +168,7 @@ extension Transaction {
       let row = try db.first(
         "SELECT * FROM batch WHERE number = ? AND state IN ('validating', 'in_progress')", [number])
     else { return false }
-    var batch = try BatchRow(row: row)
+    var batch = try StoredBatch(row: row)
     try advance(&batch, .windowClosed, now: now)
     if batch.record.state == .failed {
       let message = "The completion window closed before the batch was validated."

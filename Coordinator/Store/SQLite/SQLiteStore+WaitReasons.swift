@@ -3,7 +3,7 @@ import GRDB
 import WireProtocol
 
 /// Whose units a queue has: by the owner's number in its own table.
-enum WorkOwner: Sendable {
+enum StoredOwner: Sendable {
   case batch(Int64)
   case job(Int64)
 
@@ -27,7 +27,7 @@ package extension SQLiteStore {
     ofFineTuningJob id: String, key: String?, now: Timestamp
   ) async throws -> WaitReasons? {
     try await read { [self] db in
-      let job = try FineTuningRow.require(id, key: key, db)
+      let job = try StoredTuningJob.require(id, key: key, db)
       guard job.record.state == .running else { return nil }
       let open = try db.integer(
         """
@@ -48,12 +48,12 @@ extension SQLiteStore {
   ///
   /// - Parameter open: units that are open, and requests in none.
   func waitReasons(
-    _ owner: WorkOwner, pool: WorkPool, open: Int, now: Timestamp, _ db: Database
+    _ owner: StoredOwner, pool: WorkPool, open: Int, now: Timestamp, _ db: Database
   ) throws -> WaitReasons {
     var reasons = WaitReasons(
       pool: pool, activeMinutes: policy.activeSeconds / 60,
       workers: try presentWorkers(of: pool, now: now, db),
-      queues: try QueueRow.active(db, of: owner).map(\.queue), pending: open)
+      queues: try StoredQueue.active(db, of: owner).map(\.queue), pending: open)
     reasons.leasing = try Administration(db).leasing
     let replays = try db.first(
       """

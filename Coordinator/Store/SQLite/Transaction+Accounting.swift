@@ -22,7 +22,7 @@ struct Caught {
 /// Credit, trust and receipts: what a verdict does to those who sent results.
 extension Transaction {
   /// A result was the verified one: its worker and account get the unit's credit.
-  func grant(_ row: UnitRow, _ replica: Int64, now: Timestamp) throws {
+  func grant(_ row: StoredUnit, _ replica: Int64, now: Timestamp) throws {
     guard let acceptance = row.unit.state.acceptance,
       let one = row.unit.replicas.first(where: { $0.id == replica })
     else { throw Row.damaged("replica.number") }
@@ -101,7 +101,7 @@ extension Transaction {
 
   /// A result was accepted and is wrong: what it was granted is taken back. Gives its worker and
   /// account.
-  func revoke(_ row: UnitRow, _ replica: Int64, now: Timestamp) throws -> Caught {
+  func revoke(_ row: StoredUnit, _ replica: Int64, now: Timestamp) throws -> Caught {
     guard let one = row.unit.replicas.first(where: { $0.id == replica }),
       let receipt = try db.first(
         "SELECT body FROM receipt WHERE replica = ? ORDER BY sequence DESC LIMIT 1", [replica])
@@ -124,7 +124,7 @@ extension Transaction {
   ///
   /// - Parameter credit: what the receipt says; negative for credit that is taken back.
   func reject(
-    _ row: UnitRow, _ replica: Int64, credit: Credit = Credit(micro: 0), now: Timestamp
+    _ row: StoredUnit, _ replica: Int64, credit: Credit = Credit(micro: 0), now: Timestamp
   ) throws -> Caught {
     guard let one = row.unit.replicas.first(where: { $0.id == replica }) else {
       throw Row.damaged("replica.number")
@@ -221,7 +221,7 @@ extension Transaction {
         AND replica.state IN ('running', 'submitted', 'expired', 'abandoned', 'not_needed')
       """, [worker])
     for unit in units {
-      let before = try UnitRow.require(try unit.value("number"), db)
+      let before = try StoredUnit.require(try unit.value("number"), db)
       var row = before
       let actions = row.unit.takeBack(worker: worker)
       try settle(
@@ -234,7 +234,7 @@ extension Transaction {
   }
 
   /// What is known of the sequences of a unit's accepted result; nothing where none was accepted.
-  func acceptedSummaries(of row: UnitRow) throws -> [SequenceSummary] {
+  func acceptedSummaries(of row: StoredUnit) throws -> [SequenceSummary] {
     guard let result = row.unit.state.acceptance?.result,
       let replica = row.unit.replicas.first(where: { $0.result == result })
     else { return [] }
@@ -245,7 +245,7 @@ extension Transaction {
   }
 
   private func appendReceipt(
-    _ row: UnitRow, _ replica: Replica, _ verdict: ReceiptRecord.Body.Verdict,
+    _ row: StoredUnit, _ replica: Replica, _ verdict: ReceiptRecord.Body.Verdict,
     _ verification: Verification?, _ credit: Credit, now: Timestamp
   ) throws {
     guard let result = replica.result else { throw Row.damaged("replica.result") }
@@ -262,14 +262,5 @@ extension Transaction {
         body.sequence, previous, text, ReceiptRecord.hash(previous: previous, body: text),
         replica.id,
       ])
-  }
-}
-
-extension ReceiptRecord {
-  /// What the first receipt has for a previous hash.
-  static let start = Digest(bytes: [UInt8](repeating: 0, count: 32)) ?? BlobDigest.sha256(Data())
-
-  static func hash(previous: Digest, body: String) -> Digest {
-    BlobDigest.sha256(Data("\(previous.hex)\n\(body)".utf8))
   }
 }

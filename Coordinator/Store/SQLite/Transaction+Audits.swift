@@ -5,7 +5,7 @@ import WireProtocol
 /// Audits: which accepted units are computed again, and what follows.
 extension Transaction {
   /// Lets the lot decide whether a unit that a quorum accepted is audited.
-  func drawAudit(of row: UnitRow) throws {
+  func drawAudit(of row: StoredUnit) throws {
     guard row.unit.state.acceptance?.verification == .quorum else { return }
     let confirmations = try row.unit.acceptedAccounts.sorted().map(confirmations(of:))
     let chance = AuditRule(share: policy.auditShare).chance(confirmations: confirmations)
@@ -58,7 +58,7 @@ extension Transaction {
 
   /// Keeps by whom the accounts that were granted credit have been confirmed, until they are
   /// established.
-  func noteConfirmations(of row: UnitRow, _ actions: [WorkUnit.Action]) throws {
+  func noteConfirmations(of row: StoredUnit, _ actions: [WorkUnit.Action]) throws {
     let granted = actions.compactMap { action in
       if case .grant(let replica) = action { replica } else { nil }
     }
@@ -86,7 +86,7 @@ extension Transaction {
 
   /// Compares an accepted result with the trusted machine's.
   func settleAudit(
-    _ before: UnitRow, _ result: NewResult, now: Timestamp
+    _ before: StoredUnit, _ result: NewResult, now: Timestamp
   ) throws -> ReplayOutcome {
     guard let believed = before.unit.state.acceptance?.result else {
       throw Row.damaged("unit.state")
@@ -115,7 +115,7 @@ extension Transaction {
   }
 
   /// The trusted machine could not compute an audited unit; after some attempts it is let be.
-  func failAudit(of before: UnitRow) throws {
+  func failAudit(of before: StoredUnit) throws {
     let failures = before.unit.failedReplays + 1
     try db.run(
       """
@@ -125,7 +125,7 @@ extension Transaction {
   }
 
   private func endAudit(
-    of row: UnitRow, _ state: AuditState, delivered: Digest? = nil, now: Timestamp
+    of row: StoredUnit, _ state: AuditState, delivered: Digest? = nil, now: Timestamp
   ) throws {
     try db.run(
       """
@@ -135,7 +135,7 @@ extension Transaction {
   }
 
   /// Whether somebody was given the unit's result, or something was made of it.
-  private func isDelivered(_ row: UnitRow) throws -> Bool {
+  private func isDelivered(_ row: StoredUnit) throws -> Bool {
     try db.first(
       """
       SELECT 1 FROM request JOIN batch ON batch.number = request.batch
@@ -152,7 +152,7 @@ extension Transaction {
   }
 
   /// Takes a wrong result out of the counts, and out of the answers of batches that are still open.
-  private func withdrawAnswers(of row: UnitRow, now: Timestamp) throws {
+  private func withdrawAnswers(of row: StoredUnit, now: Timestamp) throws {
     let summaries = try acceptedSummaries(of: row)
     try db.run(
       """
@@ -197,7 +197,7 @@ extension Transaction {
   }
 
   /// A fine-tuning job that learnt from a wrong result says so among its events.
-  private func tellJob(of row: UnitRow, now: Timestamp) throws {
+  private func tellJob(of row: StoredUnit, now: Timestamp) throws {
     guard
       let unit = try db.first(
         "SELECT job, round, shard FROM fine_tuning_unit WHERE unit = ?", [row.number])

@@ -5,7 +5,7 @@ import WirePayloads
 import WireProtocol
 
 /// A queue with what cutting learns from and writes to.
-struct QueueRow {
+struct StoredQueue {
   var queue: WorkQueue
   var keyWeight: Double
   var estimate: GenerationEstimate
@@ -26,11 +26,11 @@ private struct Cut {
   var longestTokens = 0
 }
 
-extension QueueRow {
+extension StoredQueue {
   /// Queues that have something to do.
   ///
   /// - Parameter batch: of this batch alone; nil for all.
-  static func active(_ db: Database, of owner: WorkOwner? = nil) throws -> [QueueRow] {
+  static func active(_ db: Database, of owner: StoredOwner? = nil) throws -> [StoredQueue] {
     try db.all(
       """
       SELECT queue.*, manifest.*, api_key.virtual_time AS key_time, api_key.weight AS key_weight,
@@ -51,7 +51,7 @@ extension QueueRow {
         missingReplicas: try row.value("missing"), kind: try row.name("kind"),
         adapter: try row.optional("adapter"), models: try row.json("model_names"),
         licence: try row.optional("licence"))
-      return QueueRow(
+      return StoredQueue(
         queue: queue, keyWeight: try row.value("key_weight"),
         estimate: GenerationEstimate(
           tokens: try row.value("learned_tokens"), sequences: try row.value("learned_sequences")),
@@ -65,8 +65,8 @@ extension Transaction {
   /// Nil when no request waits that the worker has the memory for. The unit's specification never
   /// changes from here on.
   func cutUnit(
-    from queues: [QueueRow], sizing: UnitSizing, now: Timestamp
-  ) throws -> UnitRow? {
+    from queues: [StoredQueue], sizing: UnitSizing, now: Timestamp
+  ) throws -> StoredUnit? {
     guard let first = queues.first else { return nil }
     var sizing = sizing
     var cut = Cut()
@@ -86,7 +86,7 @@ extension Transaction {
       try db.run(
         "UPDATE queue SET waiting = waiting - ? WHERE number = ?", [members.count, queue])
     }
-    return try UnitRow.require(number, db)
+    return try StoredUnit.require(number, db)
   }
 
   /// Requests that are passed over in search of one that a worker has the memory for.
@@ -94,7 +94,7 @@ extension Transaction {
 
   /// Takes waiting requests in line order, without those that the worker has too little memory for;
   /// true when the unit is full.
-  private func fill(_ cut: inout Cut, from queue: QueueRow, _ sizing: inout UnitSizing) throws
+  private func fill(_ cut: inout Cut, from queue: StoredQueue, _ sizing: inout UnitSizing) throws
     -> Bool
   {
     let rows = try Row.fetchCursor(
@@ -133,7 +133,7 @@ extension Transaction {
     return false
   }
 
-  private func insertUnit(_ cut: Cut, _ queue: QueueRow, now: Timestamp) throws -> Int64 {
+  private func insertUnit(_ cut: Cut, _ queue: StoredQueue, now: Timestamp) throws -> Int64 {
     let inputs = stage(try GenerateInputs(sequences: cut.sequences).encoded())
     let hasStops = cut.sequences.contains { !$0.stopStrings.isEmpty }
     let specification = UnitSpecification(

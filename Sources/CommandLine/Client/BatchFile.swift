@@ -1,4 +1,5 @@
 import CoordinatorAPI
+import CoordinatorCore
 import CoordinatorStore
 import Foundation
 import ModelFormats

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CoordinatorCore
 import CoordinatorStore
 import Foundation
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CoordinatorServer
+import CoordinatorCore
 import CoordinatorStore
 import Foundation
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CoordinatorAPI
+import CoordinatorCore
 import CoordinatorStore
 
 /// Makes the key that opens the dashboard as the operator.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CoordinatorAPI
+import CoordinatorCore
 import CoordinatorStore
 import Foundation
 

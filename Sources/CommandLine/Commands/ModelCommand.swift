@@ -1,6 +1,7 @@
 import ArgumentParser
 import CoordinatorAPI
 import CoordinatorServer
+import CoordinatorCore
 import CoordinatorStore
 import Foundation
 import Models

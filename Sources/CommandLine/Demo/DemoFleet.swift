@@ -1,5 +1,6 @@
 import CoordinatorAPI
 import CoordinatorServer
+import CoordinatorCore
 import CoordinatorStore
 import Foundation
 import WireProtocol
