@@ -179,20 +179,16 @@ let package = Package(
       "CoordinatorServer", path: "Coordinator/Server",
       [
         "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard",
-        "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels",
-        "MachineLimits", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1, crypto,
-        hummingbird, hummingbirdCore, hummingbirdTLS, lifecycle, logging, nioCore, nioHTTP1,
-        nioPosix, nioSSL, unixSignals, x509,
+        "CoordinatorStatistics", "CoordinatorStore", "Execution", "MachineLimits", "WireProtocol",
+        "WirePayloads", asn1, crypto, hummingbird, hummingbirdCore, hummingbirdTLS, lifecycle,
+        logging, nioCore, nioHTTP1, nioPosix, nioSSL, unixSignals, x509,
       ]),
 
     // The worker.
     module("WorkerCore", path: "Worker/Core", ["WireProtocol"]),
     module(
       "WorkerEngine", path: "Worker/Engine",
-      [
-        "Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "WireProtocol",
-        "WirePayloads",
-      ]),
+      ["Execution", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads"]),
     module(
       "WorkerDaemon", path: "Worker/Daemon",
       [
