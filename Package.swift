@@ -228,8 +228,8 @@ let package = Package(
     tests(
       "ExecutionTests",
       [
-        "Execution", "FineTuning", "Kernels", "Models", "TestSupport", "WirePayloads",
-        "WireProtocol",
+        "Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "TestSupport",
+        "WirePayloads", "WireProtocol",
       ]),
     tests("GoldenTests", ["Kernels", "ModelFormats", "Models", "Tokenizers", "TestSupport"]),
     tests("WireProtocolTests", ["ModelFormats", "WireProtocol", "WirePayloads", "TestSupport"]),
