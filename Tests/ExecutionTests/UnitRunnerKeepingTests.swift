@@ -57,9 +57,11 @@ private final class CountingEngine: UnitEngine {
   static func work(
     _ model: String, kind: UnitKind = .generate, part: UnitPart? = nil, inputs: Data? = nil
   ) throws -> UnitWork {
-    let inputs = try inputs ?? GenerateInputs(
-      sequences: [.init(promptTokens: [1], maxTokens: 1)]
-    ).encoded()
+    let inputs =
+      try inputs
+      ?? GenerateInputs(
+        sequences: [.init(promptTokens: [1], maxTokens: 1)]
+      ).encoded()
     return UnitWork(
       UnitSpecification(
         kind: kind, model: BlobDigest.sha256(Data(model.utf8)), inputs: BlobDigest.sha256(inputs),
