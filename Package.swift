@@ -182,20 +182,16 @@ let package = Package(
       "CoordinatorServer", path: "Coordinator/Server",
       [
         "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard",
-        "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "Kernels",
-        "MachineLimits", "ModelFormats", "Models", "WireProtocol", "WirePayloads", asn1, crypto,
-        hummingbird, hummingbirdCore, hummingbirdTLS, lifecycle, logging, nioCore, nioHTTP1,
-        nioPosix, nioSSL, unixSignals, x509,
+        "CoordinatorStatistics", "CoordinatorStore", "Execution", "MachineLimits", "WireProtocol",
+        "WirePayloads", asn1, crypto, hummingbird, hummingbirdCore, hummingbirdTLS, lifecycle,
+        logging, nioCore, nioHTTP1, nioPosix, nioSSL, unixSignals, x509,
       ]),
 
     // The worker.
     module("WorkerCore", path: "Worker/Core", ["WireProtocol"]),
     module(
       "WorkerEngine", path: "Worker/Engine",
-      [
-        "Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "WireProtocol",
-        "WirePayloads",
-      ]),
+      ["Execution", "Kernels", "ModelFormats", "Models", "WireProtocol", "WirePayloads"]),
     module(
       "WorkerDaemon", path: "Worker/Daemon",
       [
@@ -236,8 +232,8 @@ let package = Package(
     tests(
       "ExecutionTests",
       [
-        "Execution", "FineTuning", "Kernels", "Models", "TestSupport", "WirePayloads",
-        "WireProtocol",
+        "Execution", "FineTuning", "Kernels", "ModelFormats", "Models", "TestSupport",
+        "WirePayloads", "WireProtocol",
       ]),
     tests("GoldenTests", ["Kernels", "ModelFormats", "Models", "Tokenizers", "TestSupport"]),
     tests("WireProtocolTests", ["ModelFormats", "WireProtocol", "WirePayloads", "TestSupport"]),

@@ -3,15 +3,9 @@ import CoordinatorAPI
 import CoordinatorCore
 import CoordinatorStore
 import Execution
-import FineTuning
 import Foundation
-import Kernels
 import Logging
-import ModelFormats
-import Models
 import ServiceLifecycle
-import Synchronization
-import WirePayloads
 import WireProtocol
 
 /// The coordinator's own trusted machine: computes units whose replicas disagree, and audits
@@ -64,7 +58,7 @@ package struct ReplayService: Service {
       let (unit, check) = try await environment.heavy.run {
         let inputs = try await UnitInputs(specification, blobs: blobs)
         return (
-          try await work(specification, inputs),
+          try await work(specification),
           try await ResultCheck(inputs, of: specification, blobs: blobs)
         )
       }
@@ -104,138 +98,13 @@ package struct ReplayService: Service {
     environment.wakeups.fineTuning.signal()
   }
 
-  private func work(
-    _ specification: UnitSpecification, _ inputs: UnitInputs
-  ) async throws -> ReplayMachine.Work {
-    var vocabulary: VocabularyBytes?
-    if let digest = specification.vocabulary {
-      vocabulary = try VocabularyBytes(decoding: try await blobs.read(digest))
-    }
-    var adapter: AdapterPayload?
-    if let digest = specification.adapter {
-      adapter = try AdapterPayload(decoding: try await blobs.read(digest))
-    }
+  private func work(_ specification: UnitSpecification) async throws -> ReplayMachine.Work {
+    var (vocabulary, adapter): (Data?, Data?)
+    if let digest = specification.vocabulary { vocabulary = try await blobs.read(digest) }
+    if let digest = specification.adapter { adapter = try await blobs.read(digest) }
     return ReplayMachine.Work(
       specification: specification, manifest: try await blobs.read(specification.model),
-      inputs: inputs, vocabulary: vocabulary, adapter: adapter)
-  }
-}
-
-/// Computes one unit at a time on a thread of its own, since kernels block for minutes.
-final class ReplayMachine: Sendable {
-  private let blobs: FolderBlobStore
-  private let threads: Int
-  private let thread = HeavyWork(threads: 1)
-  /// A thread's priority can be lowered for good only, so audits have one of their own.
-  private let auditThread = HeavyWork(threads: 1)
-  private struct Loaded: Sendable {
-    let digest: Digest
-    let model: Model
-    /// What adapters are trained over; made for the first unit that needs it.
-    var frozen: FrozenModel?
-  }
-
-  private let loaded = Mutex<Loaded?>(nil)
-
-  init(blobs: FolderBlobStore, threads: Int) {
-    self.blobs = blobs
-    self.threads = threads
-  }
-
-  /// Lets the model's memory go.
-  func release() { loaded.withLock { $0 = nil } }
-
-  /// A unit with all that it names.
-  struct Work: Sendable {
-    let specification: UnitSpecification
-    let manifest: Data
-    let inputs: UnitInputs
-    let vocabulary: VocabularyBytes?
-    let adapter: AdapterPayload?
-  }
-
-  /// How far audits stand back behind everything else on the machine (nice(1)).
-  private static let auditNiceness: Int32 = 10
-
-  /// The bytes of the unit's result.
-  func run(_ work: Work, isUrgent: Bool) async throws -> Data {
-    let cancelled = Atomic(false)
-    return try await withTaskCancellationHandler {
-      try await (isUrgent ? thread : auditThread).run {
-        // Linux keeps it for each thread, and the kernels' threads have that of this one.
-        if !isUrgent {
-          setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, Self.auditNiceness)
-        }
-        return try compute(work) { cancelled.load(ordering: .relaxed) }
-      }
-    } onCancel: {
-      cancelled.store(true, ordering: .relaxed)
-    }
-  }
-
-  private func compute(_ work: Work, isCancelled: () -> Bool) throws -> Data {
-    let specification = work.specification
-    let model = try model(specification.model, manifest: work.manifest)
-    let share = ReplayShare(threads: self.threads)
-    let (threads, memory) = (share.threads, share.memoryBytes)
-    let compute = try Compute(
-      kernels: .best(environment: ProcessInfo.processInfo.environment), threads: threads)
-    func learner(_ examples: LabelledSequences) throws -> TrainingExecutor {
-      guard let adapter = work.adapter else {
-        throw StoreError(.corrupt, "A \(specification.kind.rawValue) unit names no adapter.")
-      }
-      // What a worker could compute is replayed in any case, if need be with the least memory.
-      let planned = try? MemoryPlan.trainingLimits(
-        DenseModel(model), Adapter(adapter), weightBytes: model.weightBytes,
-        longest: examples.sequences.reduce(0) { max($0, $1.tokens.count) }, threads: threads,
-        limitBytes: memory)
-      return try TrainingExecutor(
-        specification, model: frozen(model), adapter: adapter, compute: compute,
-        limits: Trainer.Limits(
-          rows: planned?.rows ?? 1,
-          activationBytes: min(planned?.activationBytes ?? 0, Trainer.Limits().activationBytes)))
-    }
-    switch work.inputs {
-    case .train(let inputs):
-      return try learner(inputs.examples).train(inputs, isCancelled: isCancelled).encoded()
-    case .validate(let inputs):
-      return try learner(inputs).validate(inputs, isCancelled: isCancelled).encoded()
-    case .generate(let inputs):
-      let adapted = try work.adapter.map { try model.adapted(by: Adapter($0)) } ?? model
-      let planned = try? MemoryPlan.batchLimits(
-        description: model.description, weightBytes: model.weightBytes, inputs: inputs,
-        cache: CacheElement(specification.cache), limitBytes: memory)
-      return try UnitExecutor.run(
-        specification, inputs: inputs, vocabulary: work.vocabulary,
-        model: ExecutorModel(adapted, compute: compute), compute: compute,
-        limits: planned ?? BatchLimits(activeSequences: 1),
-        isCancelled: isCancelled
-      ).encoded()
-    }
-  }
-
-  private func model(_ digest: Digest, manifest: Data) throws -> Model {
-    if let loaded = loaded.withLock({ $0 }), loaded.digest == digest { return loaded.model }
-    release()
-    let description = try ModelManifest(json: manifest, name: digest.hex)
-    let blobs = blobs
-    let source = ManifestTensorSource(
-      description, name: digest.hex, digest: { BlobDigest.sha256($0).hex }
-    ) { sha256 in
-      guard let chunk = Digest(hex: sha256) else {
-        throw StoreError(.corrupt, "The manifest \(digest) names a malformed digest.")
-      }
-      return try ByteStorage(mapping: URL(fileURLWithPath: blobs.path(of: chunk)))
-    }
-    let model = try Model(description.description, from: source)
-    loaded.withLock { $0 = Loaded(digest: digest, model: model) }
-    return model
-  }
-
-  private func frozen(_ model: Model) throws -> FrozenModel {
-    if let frozen = loaded.withLock({ $0?.frozen }) { return frozen }
-    let frozen = try FrozenModel(model)
-    loaded.withLock { $0?.frozen = frozen }
-    return frozen
+      inputs: try await blobs.read(specification.inputs), vocabulary: vocabulary,
+      adapter: adapter)
   }
 }

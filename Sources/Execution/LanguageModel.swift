@@ -50,6 +50,10 @@ package enum ExecutionError: Error, Hashable, CustomStringConvertible {
   case profileMismatch(String)
   case kindMismatch(String)
   case cacheMismatch
+  case adapterMissing
+  case sequenceTooLong(tokens: Int, context: Int)
+  case partMissing(UnitPart, layers: Int)
+  case chunkNameMalformed
   case learning(place: String, reason: String)
   /// It needs more memory than there is for it.
   case outOfMemory(String)
@@ -70,6 +74,12 @@ package enum ExecutionError: Error, Hashable, CustomStringConvertible {
     case .profileMismatch(let profile): "the unit wants numerics profile \(profile)"
     case .kindMismatch(let kind): "units of kind \(kind) are not run here"
     case .cacheMismatch: "units that learn have a float32 cache"
+    case .adapterMissing: "the unit names no adapter"
+    case .sequenceTooLong(let tokens, let context):
+      "a sequence of \(tokens) tokens exceeds the context of \(context)"
+    case .partMissing(let part, let layers):
+      "layers \(part.firstLayer) to \(part.endLayer) are no part of a model of \(layers)"
+    case .chunkNameMalformed: "the manifest names a chunk by something that is no SHA-256"
     case .learning(let place, let reason): "\(place): \(reason)"
     case .outOfMemory(let detail): detail
     case .cancelled: "the unit was cancelled"

@@ -2,7 +2,7 @@ import Kernels
 import WirePayloads
 import WireProtocol
 
-/// Runs a unit: the one thing that worker, auditor and local command line all call.
+/// Runs `generate` units on any language model.
 package enum UnitExecutor {
   /// Runs a `generate` unit to its result.
   ///

@@ -117,6 +117,23 @@ import Testing
     #expect(try bits(whole) == bits(expected))
   }
 
+  @Test func theLeastBytesOfAPartAreItsOwn() throws {
+    let test = TestModel.make(matrices: .q8_0)
+    func least(_ part: ModelPart?) throws -> Int {
+      try PackedModelFile.leastByteCount(test.description, part: part, from: test.source)
+    }
+    let (whole, count) = (try least(nil), test.description.layers.count)
+    #expect(try least(.whole(of: test.description)) == whole)
+    let part = ModelPart(hasEmbedding: false, layers: 0..<1, hasHead: false)
+    let bytes = try least(part)
+    #expect(bytes < whole)
+    let largest = try PackedModelFile.largestByteCount(
+      test.description, part: part, from: test.source)
+    #expect(bytes <= largest)
+    let missing = ModelPart(hasEmbedding: false, layers: 0..<count + 1, hasHead: false)
+    #expect(throws: FormatError.self) { try least(missing) }
+  }
+
   /// As if the system had needed the memory at any time.
   @Test func pagesThatWereDroppedComeBack() throws {
     let test = TestModel.make(matrices: .q8_0)

@@ -55,15 +55,14 @@ private let layers = [
     mayImport: ["CoordinatorAPI", "CoordinatorCore", "CoordinatorStore", "WireProtocol"]),
   Layer(
     name: "CoordinatorServer", folder: "Coordinator/Server/",
-    mayImport: wire.union(engine).union([
+    mayImport: wire.union([
       "BoundedWork", "CoordinatorAPI", "CoordinatorCore", "CoordinatorDashboard",
-      "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "MachineLimits",
-      "Tokenizers",
+      "CoordinatorStatistics", "CoordinatorStore", "Execution", "MachineLimits",
     ])),
   Layer(name: "WorkerCore", folder: "Worker/Core/", mayImport: ["WireProtocol"]),
   Layer(
     name: "WorkerEngine", folder: "Worker/Engine/",
-    mayImport: wire.union(engine).union(["Execution", "FineTuning"])),
+    mayImport: wire.union(engine).union(["Execution"])),
   Layer(
     name: "WorkerDaemon", folder: "Worker/Daemon/",
     mayImport: wire.union([

@@ -1,3 +1,4 @@
+import Execution
 import Foundation
 import Kernels
 import WirePayloads
@@ -63,36 +64,11 @@ package struct UnitTask: Sendable {
   }
 }
 
-extension UnitTask {
-  /// For a unit whose tokens are known: tells of each pass, by the tokens that it ran.
-  func progress(of flops: Double, tokens: Int) -> (_ ran: Int) -> Void {
-    var done = 0
-    return { count in
-      done += count
-      tokensGenerated(count)
-      progress(flops * Double(done) / Double(max(1, tokens)))
-    }
-  }
-}
-
 /// What a unit gave.
-package struct UnitOutcome: Hashable, Sendable {
-  /// The result's canonical safetensors file.
-  package var result: Data
-  /// Tokens generated, or run through a stage; for people.
-  package var tokens: Int
-  /// Floating-point operations of all sequences.
-  package var flops: Double
-  /// Sequences that an interrupted run had finished.
-  package var resumedSequences: Int
+package typealias UnitOutcome = Execution.UnitOutcome
 
-  package init(result: Data, tokens: Int, flops: Double, resumedSequences: Int = 0) {
-    self.result = result
-    self.tokens = tokens
-    self.flops = flops
-    self.resumedSequences = resumedSequences
-  }
-}
+/// Sequences of a unit that ended before the unit did, as they are kept on disk.
+package typealias FinishedSequences = Execution.FinishedSequences
 
 /// Why a unit gave no result.
 package enum UnitFailure: Error, Hashable, Sendable, CustomStringConvertible {

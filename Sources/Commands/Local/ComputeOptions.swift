@@ -1,4 +1,5 @@
 import ArgumentParser
+import Execution
 import Foundation
 import Kernels
 import MachineLimits
@@ -29,6 +30,11 @@ struct ComputeOptions: ParsableArguments {
     return Compute(
       kernels: try KernelSet.best(environment: environment),
       pool: try ThreadPool(threads: threadCount))
+  }
+
+  /// What runs units, as the options say; of threads, each unit names `threadCount`.
+  func makeEngine() throws -> CPUEngine {
+    try CPUEngine(environment: ProcessInfo.processInfo.environment)
   }
 }
 

@@ -1,9 +1,6 @@
 import CoordinatorCore
 import Execution
-import FineTuning
 import Foundation
-import Kernels
-import ModelFormats
 import Models
 import WirePayloads
 import WireProtocol
@@ -31,15 +28,17 @@ struct FineTuningAudit {
 
   let transcript: FineTuningTranscript
   let blobs: JobBlobs
-  let compute: Compute
+  let runner: UnitRunner
+  /// To compute with.
+  let threads: Int
   /// Whether units are computed again; else their results are taken as they are, and only what was
   /// made of them is checked.
   let recomputes: Bool
 
   /// What units are computed again with.
-  private struct Learner {
-    let model: FrozenModel
-    let limits: Trainer.Limits
+  private struct Machine {
+    let model: StoredModel
+    let memory: MemoryAllowance
   }
 
   private var plan: FineTuningPlan { transcript.plan }
@@ -52,9 +51,10 @@ struct FineTuningAudit {
     try checkShape()
     var report = Report(job: transcript.job)
     progress(0, "fetching")
-    let manifest = try ModelManifest(json: try await blobs.read(plan.model), name: plan.model.hex)
+    let bytes = try await blobs.read(plan.model)
+    let manifest = try ModelManifest(json: bytes, name: plan.model.hex)
     let memory = LocalMemory.now()
-    let loaded = recomputes ? try await self.model(manifest, memory) : nil
+    if recomputes { try await fetchChunks(of: manifest) }
     let training = try LabelledSequences(decoding: try await blobs.read(plan.training))
     var held: LabelledSequences?
     if let digest = plan.validation {
@@ -65,13 +65,7 @@ struct FineTuningAudit {
     let longest = (training.sequences + (held?.sequences ?? [])).reduce(0) {
       max($0, $1.tokens.count)
     }
-    let learner = try loaded.map { loaded in
-      // The limits first: transposes take as much memory as weights.
-      let limits = try memory.trainingLimits(
-        loaded, Adapter(adapter), longest: longest, threads: compute.pool.threads,
-        wanted: Trainer.Limits())
-      return Learner(model: try FrozenModel(loaded), limits: limits)
-    }
+    let machine = recomputes ? machine(bytes, .machine(memory, longest: longest)) : nil
     var velocity: AdapterPayload?
     let total = transcript.rounds.reduce(0) { $0 + $1.joined.count + $1.measured.count }
     var done = 0
@@ -90,11 +84,9 @@ struct FineTuningAudit {
           throw CommandError("\(place) has no shard \(unit.shard)")
         }
         let name = "\(place), shard \(unit.shard + 1)"
-        try report.compare(
-          name, unit, specification(.train, try inputs.encoded(), encoded))
-        let bytes = try await result(of: unit) {
-          try executor(learner, unit.specification, adapter)?.train(inputs).encoded()
-        }
+        let blob = try inputs.encoded()
+        try report.compare(name, unit, specification(.train, blob, encoded))
+        let bytes = try await result(of: unit, .train, blob, encoded, machine)
         report.compare("\(name), the result", unit.result, BlobDigest.sha256(bytes))
         joined.append(
           .init(
@@ -102,7 +94,7 @@ struct FineTuningAudit {
         report.train_units += 1
         tick(name)
       }
-      try await measure(round, held, adapter, encoded, learner, place, &report, tick)
+      try await measure(round, held, encoded, machine, place, &report, tick)
       if recomputes { report.recomputed_units = report.train_units + report.validate_units }
       guard index + 1 < transcript.rounds.count else { break }
       (adapter, velocity) = try rounds.join(adapter, velocity: velocity, joined)
@@ -141,9 +133,8 @@ struct FineTuningAudit {
   }
 
   private func measure(
-    _ round: FineTuningTranscript.Round, _ held: LabelledSequences?, _ adapter: AdapterPayload,
-    _ encoded: Data, _ learner: Learner?, _ place: String, _ report: inout Report,
-    _ tick: (String) -> Void
+    _ round: FineTuningTranscript.Round, _ held: LabelledSequences?, _ encoded: Data,
+    _ machine: Machine?, _ place: String, _ report: inout Report, _ tick: (String) -> Void
   ) async throws {
     var (sum, labels) = (0.0, 0)
     for unit in round.measured {
@@ -153,10 +144,9 @@ struct FineTuningAudit {
       let part = LabelledSequences(
         sequences: Array(held.sequences[plan.validation(unit: unit.shard)]))
       let name = "\(place), held-out part \(unit.shard + 1)"
-      try report.compare(name, unit, specification(.validate, try part.encoded(), encoded))
-      let bytes = try await result(of: unit) {
-        try executor(learner, unit.specification, adapter)?.validate(part).encoded()
-      }
+      let blob = try part.encoded()
+      try report.compare(name, unit, specification(.validate, blob, encoded))
+      let bytes = try await result(of: unit, .validate, blob, encoded, machine)
       report.compare("\(name), the result", unit.result, BlobDigest.sha256(bytes))
       let result = try ValidateResult(decoding: bytes, for: part)
       sum += result.lossSums.reduce(0, +)
@@ -177,38 +167,37 @@ struct FineTuningAudit {
   }
 
   /// A unit's result: computed here, or as the coordinator has it.
+  ///
+  /// The transcript's specification says what is computed; a kind or a model that is not the plan's
+  /// was reported as a difference, and nothing but the plan's is run.
   private func result(
-    of unit: FineTuningTranscript.Unit, _ compute: () throws -> Data?
+    of unit: FineTuningTranscript.Unit, _ kind: UnitKind, _ inputs: Data, _ adapter: Data,
+    _ machine: Machine?
   ) async throws -> Data {
-    if let data = try compute() { return data }
-    return try await blobs.read(unit.result)
+    guard let machine else { return try await blobs.read(unit.result) }
+    var specification = specification(kind, inputs, adapter)
+    // Of another profile or cache nothing can be computed.
+    specification.profile = unit.specification.profile
+    specification.cache = unit.specification.cache
+    let work = UnitWork(specification, inputs: inputs, adapter: adapter, threads: threads)
+    return try runner.run(work, on: .store(machine.model), within: machine.memory).result
   }
 
-  private func executor(
-    _ learner: Learner?, _ specification: UnitSpecification, _ adapter: AdapterPayload
-  ) throws -> TrainingExecutor? {
-    try learner.map {
-      try TrainingExecutor(
-        specification, model: $0.model, adapter: adapter, compute: compute, limits: $0.limits)
-    }
+  private func machine(_ manifest: Data, _ memory: MemoryAllowance) -> Machine {
+    let blobs = blobs
+    return Machine(
+      model: StoredModel(plan.model, manifest: manifest, verifiesChunks: true) {
+        blobs.file($0).path
+      }, memory: memory)
   }
 
-  private func model(_ manifest: ModelManifest, _ memory: LocalMemory) async throws -> Model {
+  private func fetchChunks(of manifest: ModelManifest) async throws {
     for chunk in manifest.distinctChunks(of: .whole(of: manifest.description)) {
       guard let digest = Digest(hex: chunk.sha256) else {
-        throw CommandError("the model's manifest names a chunk by something that is no SHA-256")
+        throw ExecutionError.chunkNameMalformed
       }
       try await blobs.fetch(digest)
     }
-    let source = ManifestTensorSource(
-      manifest, name: plan.model.hex, digest: { BlobDigest.sha256($0).hex }
-    ) { [blobs] sha256 in
-      guard let digest = Digest(hex: sha256) else {
-        throw CommandError("the model's manifest names a chunk by something that is no SHA-256")
-      }
-      return try ByteStorage(mapping: blobs.file(digest))
-    }
-    return try memory.load(manifest.description, from: source)
   }
 }
 

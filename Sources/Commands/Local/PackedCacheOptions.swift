@@ -16,6 +16,13 @@ struct PackedCacheOptions: ParsableArguments {
         """))
   var packedCache = true
 
+  /// Where packed weights are kept; nil: nowhere.
+  var folder: PackedModelFolder? {
+    guard packedCache else { return nil }
+    let folder = CacheFolder.url("packed", variable: "TALLY_PACKED_CACHE")
+    return PackedModelFolder(path: folder.path)
+  }
+
   /// The model at `path` with the adapter in a folder of PEFT's, if one is named.
   func load(_ path: String, adapter: String?, options: Model.LoadOptions = .init()) throws -> Model
   {
@@ -27,11 +34,10 @@ struct PackedCacheOptions: ParsableArguments {
   /// The model at `path`. Weights that are turned into float32 stay in memory: the file would be
   /// many times the model's.
   func load(_ path: String, options: Model.LoadOptions = .init()) throws -> Model {
-    guard packedCache, options.weights == .asStored else {
+    guard let folder, options.weights == .asStored else {
       let files = try ModelFiles(path: path)
       return try LocalMemory.now().load(files.description, from: files.source, options: options)
     }
-    let folder = CacheFolder.url("packed", variable: "TALLY_PACKED_CACHE")
-    return try PackedModelFolder(path: folder.path).load(path: path, options: options)
+    return try folder.load(path: path, options: options)
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Execution
 import Foundation
 import WireProtocol
 
@@ -45,14 +46,14 @@ struct AuditCommand: AsyncParsableCommand {
     let folder =
       cache.map { URL(fileURLWithPath: $0) }
       ?? CacheFolder.url("audit", variable: "TALLY_AUDIT_CACHE")
-    let machine = try compute.makeCompute()
+    let runner = UnitRunner(try compute.makeEngine())
+    let threads = compute.threadCount
     let report = try await APIClient.with(connection) { client in
       let transcript = try await client.get(
         "/tally/v1/fine_tuning/jobs/\(job)/transcript", as: FineTuningTranscript.self)
       let audit = FineTuningAudit(
         transcript: transcript, blobs: try JobBlobs(client, job: job, folder: folder),
-        compute: machine,
-        recomputes: !joins)
+        runner: runner, threads: threads, recomputes: !joins)
       var bar = ProgressBar()
       let report = try await audit.run { bar.show(fraction: $0, detail: $1) }
       bar.finish()

@@ -52,32 +52,32 @@ struct ProveCommand: ParsableCommand {
 
   func run() throws {
     let memory = LocalMemory.now()
-    let model = try packedCache.load(model)
-    let compute = try compute.makeCompute()
+    let description = try ModelFiles(path: model).description
+    let engine = try compute.makeEngine()
+    let threads = compute.threadCount
     let inputs = ProofUnit.inputs(
-      vocabulary: model.description.vocabularySize, context: model.description.contextLength)
+      vocabulary: description.vocabularySize, context: description.contextLength)
+    let encoded = try inputs.encoded()
     let specification = UnitSpecification(
       kind: .generate,
       // Names the model for a coordinator's books; the bits do not depend on it.
-      model: BlobDigest.sha256(Data()), inputs: BlobDigest.sha256(try inputs.encoded()),
+      model: BlobDigest.sha256(Data()), inputs: BlobDigest.sha256(encoded),
       cache: cache == .f16 ? .f16 : .f32)
-    let limits = try memory.batchLimits(model, inputs: inputs, cache: cache.element)
+    var unit = UnitWork(specification, inputs: encoded, threads: threads)
     var bar = ProgressBar()
     let all = inputs.sequences.reduce(0) { $0 + $1.promptTokens.count + $1.maxTokens }
-    let result = try UnitExecutor.run(
-      specification, inputs: inputs, vocabulary: nil,
-      model: ExecutorModel(model, compute: compute), compute: compute, limits: limits
-    ) { processed in
+    unit.progress = { _, processed in
       guard Terminal.error.isInteractive else { return }
       bar.show(fraction: Double(processed) / Double(all), detail: "\(processed) tokens")
     }
+    let outcome = try UnitRunner(engine).run(
+      unit, on: .files(path: model, packed: packedCache.folder), within: .machine(memory))
     bar.clear()
     let report = Report(
-      digest: BlobDigest.sha256(try result.encoded()).hex, inputs: specification.inputs.hex,
+      digest: BlobDigest.sha256(outcome.result).hex, inputs: specification.inputs.hex,
       profile: specification.profile, cache: cache.rawValue,
-      variant: compute.kernels.variant.rawValue, threads: compute.pool.threads,
-      generated_tokens: result.sequences.reduce(0) { $0 + $1.tokens.count },
-      variants: KernelSet.availableFamilies)
+      variant: engine.kernels.variant.rawValue, threads: threads,
+      generated_tokens: outcome.tokens, variants: KernelSet.availableFamilies)
     if json {
       try printJSON(report)
     } else {

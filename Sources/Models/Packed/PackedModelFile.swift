@@ -86,14 +86,17 @@ package final class PackedModelFile: Sendable {
   /// Bytes of memory that a model's weights take, at least: float32 weights may turn out to need no
   /// more than half of their bytes. Reads no weights.
   ///
+  /// - Parameter part: of the model; nil: all of it.
   /// - Throws: as `largestByteCount`.
   package static func leastByteCount(
-    _ description: ModelDescription, from source: any TensorSource,
+    _ description: ModelDescription, part: ModelPart? = nil, from source: any TensorSource,
     options: Model.LoadOptions = .init()
   ) throws -> Int {
     let loader = WeightLoader(source: source, options: options)
+    try part?.check(description, file: source.name)
     let header = try plan(
-      PackedModelKey(content: ""), description.requirements(of: .whole(of: description)), loader
+      PackedModelKey(content: ""),
+      description.requirements(of: part ?? .whole(of: description)), loader
     ) { requirement in
       let type = try loader.widestPanelType(requirement)
       return type == .f32 && options.weights == .asStored ? .bf16 : type
