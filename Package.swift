@@ -155,7 +155,8 @@ let package = Package(
 
     // The coordinator.
     module(
-      "CoordinatorCore", path: "Coordinator/Core", ["ModelFormats", "WirePayloads", "WireProtocol"]),
+      "CoordinatorCore", path: "Coordinator/Core",
+      ["ModelFormats", "WirePayloads", "WireProtocol"]),
     module(
       "CoordinatorStore", path: "Coordinator/Store",
       [

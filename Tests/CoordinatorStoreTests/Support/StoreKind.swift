@@ -37,7 +37,7 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
       let blobs = MemoryBlobStore()
       try await body(
         try await Laboratory(
-          try SQLiteStore.inMemory(blobs: blobs, policy: policy, lots: lots), blobs))
+          FleetStore.inMemory(blobs: blobs, policy: policy, lots: lots), blobs))
     case .file:
       let folder = try TemporaryFolder()
       let blobs = try FolderBlobStore(folder: folder.url.appendingPathComponent("blobs"))
