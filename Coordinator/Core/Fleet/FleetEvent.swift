@@ -33,8 +33,6 @@ package struct FleetDraw: Sendable {
     self.identifiers = identifiers
     self.lots = lots
   }
-
-  package static let system = FleetDraw(identifiers: .system, lots: .system)
 }
 
 extension Fleet {

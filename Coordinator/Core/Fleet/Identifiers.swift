@@ -5,12 +5,6 @@ package struct Identifiers: Sendable {
   /// - Parameter random: uniformly random bits; a test passes a seeded source.
   package init(random: @escaping @Sendable () -> UInt64) { self.random = random }
 
-  /// Ids from the system's secure source.
-  package static let system = Identifiers {
-    var generator = SystemRandomNumberGenerator()
-    return generator.next()
-  }
-
   private static let alphabet = Array("abcdefghijklmnopqrstuvwxyz0123456789".utf8)
 
   /// A new id, such as `batch_` and 24 characters for the prefix `batch_`.

@@ -23,6 +23,7 @@ extension Fleet {
     return account
   }
 
+  /// A worker as its routes know it.
   package func record(of worker: WorkerRow) -> WorkerRecord {
     WorkerRecord(
       id: worker.id, accountID: worker.account,

@@ -5,12 +5,6 @@ package struct Lots: Sendable {
   /// - Parameter random: uniformly random bits; a test passes its own source.
   package init(random: @escaping @Sendable () -> UInt64) { self.random = random }
 
-  /// Lots from the system's secure source.
-  package static let system = Lots {
-    var generator = SystemRandomNumberGenerator()
-    return generator.next()
-  }
-
   /// True with this probability: never for 0, always for 1.
   package func hits(_ chance: Double) -> Bool { Double(random() >> 11) * 0x1p-53 < chance }
 

@@ -43,7 +43,9 @@ package struct FleetPresence: Hashable, Sendable {
 
   private func part(_ pool: WorkPool) -> Part { pool == .trusted ? trusted : all }
 
+  /// Workers that may be given a pool's units.
   package func workers(_ pool: WorkPool) -> Int { part(pool).workers }
+  /// Accounts with a worker that may be given a pool's units.
   package func accounts(_ pool: WorkPool) -> Int { part(pool).accounts.count }
   /// Operations a second of the workers of a pool together.
   package func flopsPerSecond(_ pool: WorkPool) -> Double { part(pool).flopsPerSecond }

@@ -39,6 +39,8 @@ package struct Table<Row: FleetRow>: Sendable {
   }
 
   package var hasChanges: Bool { !changed.isEmpty }
+
+  /// Whether a row changed since the changes were last taken.
   package func isChanged(_ key: Row.Key) -> Bool { changed.contains(key) }
 
   /// What a store has to write, in the order of keys.

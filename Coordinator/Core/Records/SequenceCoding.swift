@@ -13,6 +13,7 @@ import WirePayloads
 package enum SequenceCoding {
   private static let version: UInt64 = 1
 
+  /// The bytes of a request's sequences.
   package static func encode(_ sequences: [GenerateInputs.Sequence]) -> Data {
     var writer = Writer()
     writer.integer(version)
@@ -36,7 +37,7 @@ package enum SequenceCoding {
       writer.integer(UInt64(sequence.stopStrings.count))
       for stop in sequence.stopStrings {
         writer.integer(UInt64(stop.count))
-        writer.bytes.append(contentsOf: stop)
+        writer.bytes += stop
       }
     }
     return Data(writer.bytes)
@@ -88,7 +89,7 @@ private struct Writer {
   }
 
   mutating func fixed<Value: FixedWidthInteger>(_ value: Value) {
-    withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+    withUnsafeBytes(of: value.littleEndian) { bytes += $0 }
   }
 }
 

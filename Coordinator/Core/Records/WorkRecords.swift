@@ -195,6 +195,7 @@ package struct TickReport: Hashable, Sendable {
   /// When something falls due next, at the latest; nil when nothing is scheduled.
   package var nextDue: Timestamp?
 
+  /// Counts something that could not be expired.
   package mutating func note(_ failure: String) {
     failures += 1
     firstFailure = firstFailure ?? failure

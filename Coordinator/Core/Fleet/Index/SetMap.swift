@@ -5,6 +5,7 @@ package struct SetMap<Key: Hashable & Sendable, Value: Hashable & Sendable>: Sen
   package subscript(key: Key) -> Set<Value> { sets[key] ?? [] }
   package var keys: Dictionary<Key, Set<Value>>.Keys { sets.keys }
 
+  /// Whether a key has any value.
   package func contains(_ key: Key) -> Bool { sets[key] != nil }
 
   mutating func insert(_ value: Value, under key: Key) {

@@ -42,6 +42,7 @@ extension Fleet {
       longestStreakDays: row.streak.longest, contribution: Contribution(row.tally, at: time))
   }
 
+  /// Everything that the statistics page and its JSON show.
   package func statistics(at time: Timestamp) -> StatisticsSnapshot {
     let ranking = ranking(at: time)
     let totals = setting.totals

@@ -122,6 +122,7 @@ package struct AccountKeyRow: FleetRow {
   }
 }
 
+/// A team, which lasts as long as it has members.
 package struct TeamRow: FleetRow {
   package let id: Int
   package let name: String
@@ -143,6 +144,7 @@ package struct TeamRow: FleetRow {
   package static func reindex(_ index: inout FleetIndex, from old: Self?, to new: Self?) {}
 }
 
+/// An invitation for machines of one account.
 package struct InvitationRow: FleetRow {
   package let id: String
   package let secretHash: Digest

@@ -147,6 +147,7 @@ package struct UnitRow: FleetRow {
     unit.replicas.firstIndex { $0.id == id }
   }
 
+  /// The place of a lease in `unit.replicas` and `leases`.
   package func index(ofLease id: String) -> Int? { leases.firstIndex { $0.lease == id } }
 
   /// The account that alone takes part; empty for none or several.

@@ -106,6 +106,7 @@ extension Fleet {
     remove(TeamRow.self, team)
   }
 
+  /// An account as its owner and the operator know it.
   package func profile(of account: AccountRow) -> AccountProfile {
     AccountProfile(
       account: account.record, isNamed: account.isNamed,

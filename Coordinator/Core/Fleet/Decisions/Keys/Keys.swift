@@ -63,6 +63,7 @@ package struct SetWeight: FleetEvent {
   }
 }
 
+/// The operator limits what a key may use.
 package struct SetQuota: FleetEvent {
   package let key: String
   package let quota: Quota
