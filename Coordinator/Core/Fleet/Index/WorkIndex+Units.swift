@@ -39,7 +39,9 @@ extension WorkIndex {
       if before == nil || lease.deadline < (old?.leases[place].deadline ?? lease.deadline) {
         leaseEnds.add(replica, at: lease.deadline)
       }
-      if !after.isLate, before == nil || lease.lateAt < (old?.leases[place].lateAt ?? lease.lateAt) {
+      if !after.isLate,
+        before == nil || lease.lateAt < (old?.leases[place].lateAt ?? lease.lateAt)
+      {
         lateness.add(replica, at: lease.lateAt)
       }
     }
