@@ -1,7 +1,7 @@
 import WireProtocol
 
-/// The coordinator's decisions as one deterministic state machine: what is alive (queues, open units
-/// and replicas, workers, accounts, keys, running jobs) in typed tables, and how it changes.
+/// The coordinator's decisions as one deterministic state machine: what is alive (queues, open
+/// units and replicas, workers, accounts, keys, running jobs) in typed tables, and how it changes.
 ///
 /// It knows no storage, clock, network or randomness. Each event gives an answer; what it changed
 /// is taken by `takeChanges`, often of many events together, and has to be durable before any of

@@ -4,109 +4,114 @@ import ModelFormats
 import WireProtocol
 
 // Keys, models, settings.
-package extension FleetStore {
-  func createKey(_ key: NewKey, now: Timestamp) async throws -> KeyRecord {
+extension FleetStore {
+  package func createKey(_ key: NewKey, now: Timestamp) async throws -> KeyRecord {
     try await service.handle(CreateKey(key), now: now)
   }
 
-  func key(hash: Digest) async throws -> KeyRecord? {
+  package func key(hash: Digest) async throws -> KeyRecord? {
     try await service.read { $0.key(hash: hash) }
   }
 
-  func keys() async throws -> [KeyRecord] { try await service.read { $0.keyRecords } }
+  package func keys() async throws -> [KeyRecord] { try await service.read { $0.keyRecords } }
 
-  func revokeKey(_ id: String, now: Timestamp) async throws -> Bool {
+  package func revokeKey(_ id: String, now: Timestamp) async throws -> Bool {
     try await service.handle(RevokeKey(id: id), now: now)
   }
 
-  func setWeight(_ weight: Double, ofKey id: String) async throws {
+  package func setWeight(_ weight: Double, ofKey id: String) async throws {
     try await handle(SetWeight(key: id, weight: weight))
   }
 
-  func setQuota(_ quota: Quota, ofKey id: String) async throws {
+  package func setQuota(_ quota: Quota, ofKey id: String) async throws {
     try await handle(SetQuota(key: id, quota: quota))
   }
 
-  func usage(ofKey id: String, now: Timestamp) async throws -> Quota.Usage {
+  package func usage(ofKey id: String, now: Timestamp) async throws -> Quota.Usage {
     try await service.read { $0.usage(ofKey: id, at: now) }
   }
 
-  func checkQuota(_ demand: Quota.Demand, key: String, now: Timestamp) async throws {
+  package func checkQuota(_ demand: Quota.Demand, key: String, now: Timestamp) async throws {
     try await service.read { try $0.requireQuota(demand, key: key, at: now) }
   }
 
-  func registerModel(_ model: ModelRecord, provenance: Data?, blobs: [Digest]) async throws {
+  package func registerModel(_ model: ModelRecord, provenance: Data?, blobs: [Digest]) async throws
+  {
     try await handle(RegisterModel(model, provenance: provenance, blobs: blobs))
   }
 
-  func models() async throws -> [ModelRecord] { try await service.read { $0.modelRecords } }
+  package func models() async throws -> [ModelRecord] { try await service.read { $0.modelRecords } }
 
-  func models(visibleTo key: String) async throws -> [ModelRecord] {
+  package func models(visibleTo key: String) async throws -> [ModelRecord] {
     try await service.read { $0.modelRecords(visibleTo: key) }
   }
 
-  func model(_ id: String) async throws -> ModelRecord? {
+  package func model(_ id: String) async throws -> ModelRecord? {
     try await service.read { $0.models[id]?.record }
   }
 
-  func manifest(_ digest: Digest) async throws -> ManifestRecord? {
+  package func manifest(_ digest: Digest) async throws -> ManifestRecord? {
     try await service.read { $0.manifest(digest) }
   }
 
-  func removeModel(_ id: String) async throws -> Bool { try await handle(RemoveModel(id: id)) }
+  package func removeModel(_ id: String) async throws -> Bool {
+    try await handle(RemoveModel(id: id))
+  }
 
-  func removeTunedModel(_ id: String, key: String) async throws -> Bool {
+  package func removeTunedModel(_ id: String, key: String) async throws -> Bool {
     try await handle(RemoveTunedModel(id: id, key: key))
   }
 
-  func administration() async throws -> Administration {
+  package func administration() async throws -> Administration {
     try await service.read { $0.setting.administration }
   }
 
-  func setLeasing(_ state: LeasingState) async throws {
+  package func setLeasing(_ state: LeasingState) async throws {
     try await handle(Administrate(.leasing(state)))
   }
 
-  func setMessage(_ message: String?) async throws {
+  package func setMessage(_ message: String?) async throws {
     try await handle(Administrate(.message(message)))
   }
 
-  func setMinimumWorkerVersion(_ version: ProgramVersion?) async throws {
+  package func setMinimumWorkerVersion(_ version: ProgramVersion?) async throws {
     try await handle(Administrate(.minimumWorkerVersion(version)))
   }
 
-  func setNextAddress(_ url: String?) async throws {
+  package func setNextAddress(_ url: String?) async throws {
     try await handle(Administrate(.nextAddress(url)))
   }
 
-  func setOperatorKey(hash: Digest?) async throws {
+  package func setOperatorKey(hash: Digest?) async throws {
     try await handle(Administrate(.operatorKey(hash)))
   }
 
-  func isOperatorKey(hash: Digest) async throws -> Bool {
+  package func isOperatorKey(hash: Digest) async throws -> Bool {
     try await service.read { $0.setting.operatorKey == hash }
   }
 }
 
 // Fine-tuning.
-package extension FleetStore {
-  func createFineTuningJob(
+extension FleetStore {
+  package func createFineTuningJob(
     _ job: NewFineTuningJob, isRetry: Bool, now: Timestamp
   ) async throws -> FineTuningJobRecord {
     try await service.handle(CreateTuningJob(job, isRetry: isRetry), now: now)
   }
 
-  func fineTuningJob(_ id: String, key: String?) async throws -> FineTuningJobRecord? {
+  package func fineTuningJob(_ id: String, key: String?) async throws -> FineTuningJobRecord? {
     let row = try await storage.tuningJob(id)
     return row.flatMap { key == nil || $0.record.job.keyID == key ? $0.record : nil }
   }
 
-  func fineTuningJobs(
+  package func fineTuningJobs(
     key: String, metadata: ExactDictionary<String>, page: PageRequest
   ) async throws -> Page<FineTuningJobRecord> {
     var after: Int64?
     if let id = page.after {
-      after = try await storage.tuningJob(id).flatMap { $0.record.job.keyID == key ? $0.number : nil }
+      after = try await storage.tuningJob(id).flatMap {
+        $0.record.job.keyID == key ? $0.number : nil
+      }
       guard after != nil else {
         throw StoreError(.unknownCursor, "No item of this list has the id given as 'after'.")
       }
@@ -117,12 +122,12 @@ package extension FleetStore {
     return Page(items: rows.prefix(page.limit).map(\.record), hasMore: rows.count > page.limit)
   }
 
-  func tuningJobs(limit: Int) async throws -> [FineTuningJobRecord] {
+  package func tuningJobs(limit: Int) async throws -> [FineTuningJobRecord] {
     try await storage.tuningJobs(ofKey: nil, after: nil, limit: limit, order: .descending)
       .map(\.record)
   }
 
-  func ask(
+  package func ask(
     _ wish: FineTuningWish, ofFineTuningJob id: String, key: String, now: Timestamp
   ) async throws -> FineTuningJobRecord {
     try await service.handle(AskTuningJob(wish, of: id, key: key), now: now)
@@ -134,7 +139,7 @@ package extension FleetStore {
     return row
   }
 
-  func fineTuningEvents(
+  package func fineTuningEvents(
     of id: String, key: String, after: String?, limit: Int
   ) async throws -> Page<FineTuningEvent> {
     let job = try await requireJob(id, key: key)
@@ -142,7 +147,7 @@ package extension FleetStore {
     return Page(items: Array(events.prefix(limit)), hasMore: events.count > limit)
   }
 
-  func fineTuningRounds(
+  package func fineTuningRounds(
     of id: String, key: String?, openOnly: Bool
   ) async throws -> [FineTuningRoundRecord] {
     let job = try await requireJob(id, key: key)
@@ -153,13 +158,13 @@ package extension FleetStore {
     }
   }
 
-  func waitReasons(
+  package func waitReasons(
     ofFineTuningJob id: String, key: String?, now: Timestamp
   ) async throws -> WaitReasons? {
     try await service.read { try $0.waitReasons(ofTuningJob: id, key: key, at: now) }
   }
 
-  func isOfFineTuningJob(_ id: String, blob: Digest) async throws -> Bool {
+  package func isOfFineTuningJob(_ id: String, blob: Digest) async throws -> Bool {
     let job = try await requireJob(id, key: nil)
     let units = try await storage.units(ofJob: job.number)
     if job.names(blob, units: units) { return true }
@@ -167,31 +172,33 @@ package extension FleetStore {
     return try await service.read { $0.index.clients.modelBlobs[blob].contains(model) }
   }
 
-  func openFineTuningJobs(limit: Int) async throws -> [FineTuningJobRecord] {
+  package func openFineTuningJobs(limit: Int) async throws -> [FineTuningJobRecord] {
     try await service.read { $0.openJobs(limit: limit) }
   }
 
-  func beginFineTuning(
+  package func beginFineTuning(
     _ id: String, plan: FineTuningPlan, base: ModelRecord, _ first: NewFineTuningRound,
     now: Timestamp
   ) async throws {
     try await service.handle(BeginTuning(id, plan: plan, base: base, first: first), now: now)
   }
 
-  func publish(
+  package func publish(
     _ next: NewFineTuningRound, joining round: JoinedRound, ofFineTuningJob id: String,
     now: Timestamp
   ) async throws {
     try await service.handle(PublishRound(next, joining: round, ofJob: id), now: now)
   }
 
-  func recordValidation(
+  package func recordValidation(
     _ loss: Double, ofRound round: Int, ofFineTuningJob id: String, now: Timestamp
   ) async throws {
     try await service.handle(RecordValidation(loss, ofRound: round, ofJob: id), now: now)
   }
 
-  func end(_ ending: FineTuningEnding, ofFineTuningJob id: String, now: Timestamp) async throws {
+  package func end(_ ending: FineTuningEnding, ofFineTuningJob id: String, now: Timestamp)
+    async throws
+  {
     try await service.handle(EndTuning(ending, ofJob: id), now: now)
   }
 }

@@ -1,5 +1,5 @@
-/// Things that fall due, the earliest first. What is due later than it was said to be, or not at all
-/// any more, shows when it is looked at: nothing is ever taken out in the middle.
+/// Things that fall due, the earliest first. What is due later than it was said to be, or not at
+/// all any more, shows when it is looked at: nothing is ever taken out in the middle.
 package struct DueQueue<Item: Hashable & Comparable & Sendable>: Sendable {
   private struct Entry: Comparable, Sendable {
     let time: Timestamp

@@ -121,15 +121,17 @@ extension Fleet {
   package func operatorOverview(at time: Timestamp) -> FleetOverview {
     func running(_ worker: String) -> Int { index.work.running[worker].count }
     return FleetOverview(
-      accounts: presentAccounts.sorted { Array($0.name.utf8).lexicographicallyPrecedes($1.name.utf8) }
-        .map { row in
-          let own = index.people.workersOfAccount[row.id]
-          return FleetOverview.Account(
-            id: row.id, name: row.name, createdAt: row.createdAt, workers: own.count,
-            runningUnits: own.reduce(0) { $0 + running($1) }, accepted: row.tally.accepted,
-            rejected: row.tally.rejected, credit: row.tally.credit, ban: row.ban,
-            suspendedUntil: row.suspendedUntil.flatMap { $0 > time ? $0 : nil })
-        },
+      accounts: presentAccounts.sorted {
+        Array($0.name.utf8).lexicographicallyPrecedes($1.name.utf8)
+      }
+      .map { row in
+        let own = index.people.workersOfAccount[row.id]
+        return FleetOverview.Account(
+          id: row.id, name: row.name, createdAt: row.createdAt, workers: own.count,
+          runningUnits: own.reduce(0) { $0 + running($1) }, accepted: row.tally.accepted,
+          rejected: row.tally.rejected, credit: row.tally.credit, ban: row.ban,
+          suspendedUntil: row.suspendedUntil.flatMap { $0 > time ? $0 : nil })
+      },
       workers: workers.rows.values.filter { $0.deletedAt == nil }
         .sorted(by: Self.seenLastThenOldest).map { row in
           FleetOverview.Worker(
@@ -153,7 +155,8 @@ extension Fleet {
       createdAt: unit.createdAt, endedAt: unit.endedAt,
       replicas: zip(unit.unit.replicas, unit.leases).map { replica, lease in
         let (worker, account) = (workers[replica.worker], accounts[replica.account])
-        let isNamed = worker?.deletedAt == nil && (audience == .operator || account?.isNamed == true)
+        let isNamed =
+          worker?.deletedAt == nil && (audience == .operator || account?.isNamed == true)
         return UnitOverview.Replica(
           state: UnitOverview.Replica.State(rawValue: replica.state.names.state) ?? .notNeeded,
           worker: replica.worker,

@@ -35,7 +35,9 @@ extension Fleet {
 
   private func waitingFlops(_ queue: QueueRow) -> Double {
     let sequences = queue.waitingSequences
-    guard queue.waiting > 0, sequences > 0, let cost = manifests[queue.model]?.cost else { return 0 }
+    guard queue.waiting > 0, sequences > 0, let cost = manifests[queue.model]?.cost else {
+      return 0
+    }
     let limit = max(1, queue.waitingMaxTokens / sequences)
     return Double(sequences)
       * cost.flops(

@@ -16,7 +16,9 @@ package struct ReceiptChain: Hashable, Sendable {
       .broken(sequence: number, reason: reason)
     }
     guard number == count + 1 else { return broken("receipt \(count + 1) is missing") }
-    guard row.record.previous == head else { return broken("it does not follow the receipt before") }
+    guard row.record.previous == head else {
+      return broken("it does not follow the receipt before")
+    }
     let hash = ReceiptRecord.hash(previous: head, body: row.text)
     guard row.record.hash == hash else { return broken("its text does not have its hash") }
     let said = try? CanonicalJSON.decode(ReceiptRecord.Body.self, from: Data(row.text.utf8))

@@ -122,8 +122,8 @@ extension String {
   }
 }
 
-/// Everything that tells who an account was is forgotten; its workers and invitations end, and it is
-/// listed as deleted. Its credit stays in the totals.
+/// Everything that tells who an account was is forgotten; its workers and invitations end, and it
+/// is listed as deleted. Its credit stays in the totals.
 package struct DeleteAccount: FleetEvent {
   package let name: String
 

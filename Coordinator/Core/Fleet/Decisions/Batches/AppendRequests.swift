@@ -115,8 +115,8 @@ extension [NewRequest] {
   }
 }
 
-/// Every line was read: the requests run; the batch is `inProgress`, or `finalizing` when every line
-/// failed already.
+/// Every line was read: the requests run; the batch is `inProgress`, or `finalizing` when every
+/// line failed already.
 package struct FinishValidation: FleetEvent {
   package let batch: String
   /// The name that all lines share, for the batch object.

@@ -20,7 +20,9 @@ package struct MoveDeadlines: FleetEvent {
         move(&batch.record.times.expires)
       }
     }
-    for row in fleet.files.sorted { fleet.change(FileRow.self, row.key) { move(&$0.record.expiresAt) } }
+    for row in fleet.files.sorted {
+      fleet.change(FileRow.self, row.key) { move(&$0.record.expiresAt) }
+    }
     for row in fleet.certificates.sorted {
       fleet.change(CertificateRow.self, row.key) { move(&$0.notAfter) }
     }

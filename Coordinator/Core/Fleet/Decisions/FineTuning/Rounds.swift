@@ -46,8 +46,8 @@ package struct BeginTuning: FleetEvent {
   }
 }
 
-/// A round is closed and the next one published; what is open of the round is given up. Repeating it
-/// changes nothing.
+/// A round is closed and the next one published; what is open of the round is given up. Repeating
+/// it changes nothing.
 package struct PublishRound: FleetEvent {
   package let job: String
   package let next: NewFineTuningRound

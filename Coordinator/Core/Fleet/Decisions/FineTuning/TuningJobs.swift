@@ -197,8 +197,8 @@ extension Fleet {
   }
 }
 
-/// Blobs that were kept for jobs that had ended are found unused, and about to go: their bytes count
-/// for nobody.
+/// Blobs that were kept for jobs that had ended are found unused, and about to go: their bytes
+/// count for nobody.
 package struct ForgetUnusedBlobs: FleetEvent {
   package let blobs: [Digest]
   package let endedBy: Timestamp

@@ -44,8 +44,8 @@ package struct RecordCertificate: FleetEvent {
   }
 }
 
-/// A certificate that the coordinator's authority signed is shown. One that is not known, as after a
-/// backup was restored, is noted when it has the key of a worker that is known and was never
+/// A certificate that the coordinator's authority signed is shown. One that is not known, as after
+/// a backup was restored, is noted when it has the key of a worker that is known and was never
 /// revoked. Its time is for the caller to judge.
 package struct AdmitCertificate: FleetEvent {
   package let certificate: CertificateRecord

@@ -75,8 +75,9 @@ extension Fleet {
     append(
       .requestsEnded(
         wanted.map { EndedRequest(number: $0.request, ending: ending($0)) }, at: now))
-    for (number, members) in Dictionary(grouping: wanted, by: \.batch).sorted(by: { $0.key < $1.key })
-    {
+    for (number, members) in Dictionary(grouping: wanted, by: \.batch).sorted(by: {
+      $0.key < $1.key
+    }) {
       guard var batch = batches[number] else { continue }
       let completed = members.filter { ending($0) == .completed }
       let (input, output) = completed.map(tokens).reduce((0, 0)) { ($0.0 + $1.0, $0.1 + $1.1) }
@@ -96,9 +97,9 @@ extension Fleet {
     }
   }
 
-  /// An accepted result, and nothing else, shows how fast its worker is, and that worker and account
-  /// do not fail any more: unless the worker failed again after it had submitted the result, which
-  /// may have waited for hours.
+  /// An accepted result, and nothing else, shows how fast its worker is, and that worker and
+  /// account do not fail any more: unless the worker failed again after it had submitted the
+  /// result, which may have waited for hours.
   private mutating func learn(from replica: Int64, of row: UnitRow) {
     guard let flops = row.flops, let place = row.index(ofReplica: replica),
       let worker = workers[row.unit.replicas[place].worker]
