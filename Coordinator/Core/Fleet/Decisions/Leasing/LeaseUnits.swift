@@ -64,7 +64,6 @@ extension Fleet {
           || refusals.count { $0.issuedAt >= lately } >= policy.maximumRefusals
       }.keys)
   }
-
 }
 
 /// One worker's request for work.
@@ -194,6 +193,7 @@ struct LeaseCall {
       until: terms.deadline)
     row.leases.append(LeaseRow(lease: id, terms: terms, now: now))
     fleet.save(row, before: before)
+    if let job = row.tuning?.job { fleet.noteBegun(job: job) }
     fleet.charge(queue, flops: row.estimatedFlops)
     leases.append(
       Lease(
