@@ -72,8 +72,8 @@ private let layers = [
     name: "Commands", folder: "Sources/Commands/",
     mayImport: wire.union(engine).union([
       "APIObjects", "BoundedWork", "Calibration", "CoordinatorAPI", "CoordinatorCore",
-      "CoordinatorServer", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning", "MachineLimits",
-      "Tokenizers", "TrainingData", "WorkerCore", "WorkerDaemon", "WorkerEngine",
+      "CoordinatorServer", "CoordinatorStatistics", "CoordinatorStore", "Execution", "FineTuning",
+      "MachineLimits", "Tokenizers", "TrainingData", "WorkerCore", "WorkerDaemon", "WorkerEngine",
     ])),
   Layer(name: "tally", folder: "Sources/tally/", mayImport: ["Commands"]),
   Layer(name: "TestSupport", folder: "Sources/TestSupport/", mayImport: []),
