@@ -114,41 +114,6 @@ package extension SQLiteStore {
   }
 }
 
-extension AccountChange {
-  /// The change with its texts as they are stored.
-  ///
-  /// - Throws: `StoreError.invalid`.
-  fileprivate func checked() throws -> AccountChange {
-    var change = self
-    func check(_ what: String, _ path: WritableKeyPath<AccountChange, String?>) throws {
-      guard let text = self[keyPath: path], !text.isEmpty else { return }
-      change[keyPath: path] = try StoreError.checkedName(text, of: what)
-    }
-    try check("team", \.team)
-    try check("country", \.country)
-    try check("url", \.url)
-    try check("email", \.email)
-    if let url = change.url, !url.isEmpty, !url.hasPrefix("https://"), !url.hasPrefix("http://") {
-      throw StoreError(.invalid, "The url begins with https:// or http://.")
-    }
-    return change
-  }
-}
-
-extension StoreError {
-  /// A name as it is stored.
-  ///
-  /// - Parameter what: what has the name, in a word.
-  /// - Throws: `StoreError.invalid` that says what is wrong with it.
-  static func checkedName(_ text: String, of what: String) throws -> String {
-    do {
-      return try Name.checked(text)
-    } catch {
-      throw StoreError(.invalid, "The \(what) \(error.description)")
-    }
-  }
-}
-
 extension Database {
   /// The account with this name as it is given or as it would be stored: names that were admitted
   /// before there was a rule are found as they are.

@@ -106,16 +106,6 @@ package extension SQLiteStore {
   }
 }
 
-extension StoreLimit {
-  /// - Throws: `StoreError.invalid`.
-  fileprivate static func requireShort(_ text: String) throws {
-    guard text.count <= messageCharacters else {
-      throw StoreError(
-        .invalid, "What volunteers are told has at most \(messageCharacters) characters.")
-    }
-  }
-}
-
 extension BanSubject {
   fileprivate var unknown: StoreError {
     switch self {

@@ -184,30 +184,6 @@ extension Transaction {
   }
 }
 
-extension [NewRequest] {
-  /// Refuses what could not be written into a unit's inputs later: it would hold up its queue for
-  /// ever.
-  fileprivate func checkWork() throws {
-    let works = compactMap { request -> (line: Int, sequences: [GenerateInputs.Sequence])? in
-      if case .run(let work) = request.content { (request.line, work.sequences) } else { nil }
-    }
-    let limit = GenerateInputs.Limit.sequences
-    for work in works where !(1...limit).contains(work.sequences.count) {
-      throw StoreError(
-        .invalid, "Line \(work.line) has \(work.sequences.count) sequences, not 1 to \(limit).")
-    }
-    // All at once, since it is the same work for one as for hundreds; then one by one for the line.
-    if (try? GenerateInputs(sequences: works.flatMap(\.sequences)).encoded()) != nil { return }
-    for work in works {
-      do {
-        _ = try GenerateInputs(sequences: work.sequences).encoded()
-      } catch {
-        throw StoreError(.invalid, "Line \(work.line): \(error)")
-      }
-    }
-  }
-}
-
 extension RequestOutcome {
   fileprivate init(row: Row) throws {
     let state: String = try row.value("state")

@@ -176,15 +176,4 @@ extension Contribution {
       recentAverageCredit: average.value(at: now), energyJoules: energy.joules,
       estimatedEnergyJoules: energy.estimatedJoules)
   }
-
-  /// What several contributed together.
-  package init(summing parts: [Contribution]) {
-    self.init(
-      accepted: parts.reduce(0) { $0 + $1.accepted },
-      rejected: parts.reduce(0) { $0 + $1.rejected }, tokens: parts.reduce(0) { $0 + $1.tokens },
-      credit: parts.reduce(0) { $0 + $1.credit },
-      recentAverageCredit: parts.reduce(0) { $0 + $1.recentAverageCredit },
-      energyJoules: parts.reduce(0) { $0 + $1.energyJoules },
-      estimatedEnergyJoules: parts.reduce(0) { $0 + $1.estimatedEnergyJoules })
-  }
 }

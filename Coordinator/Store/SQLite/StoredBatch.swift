@@ -133,24 +133,3 @@ extension Transaction {
       [batch.record.total, batch.record.failed, batch.number])
   }
 }
-
-extension NewBatch {
-  /// Equal for creations that a retry repeats.
-  var fingerprint: Digest {
-    get throws {
-      struct Identity: Encodable {
-        let key, file, endpoint, window, pool: String
-        let metadata: String?
-        let priority: Int
-        let outputExpiresAfter: Int?
-      }
-      return BlobDigest.sha256(
-        try CanonicalJSON.encode(
-          Identity(
-            key: keyID, file: inputFileID, endpoint: endpoint, window: completionWindow,
-            pool: pool.rawValue, metadata: try metadata.map { try jsonText($0) },
-            priority: priority,
-            outputExpiresAfter: outputExpiresAfterSeconds)))
-    }
-  }
-}

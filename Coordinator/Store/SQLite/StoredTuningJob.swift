@@ -62,29 +62,6 @@ struct StoredTuningJob: Sendable {
   }
 }
 
-extension NewFineTuningJob {
-  /// Equal for creations that a retry repeats.
-  var fingerprint: Digest {
-    get throws {
-      struct Identity: Encodable {
-        let key, model, training, pool: String
-        let seed: Int64?
-        let validation, suffix: String?
-        let options: FineTuningOptions
-        let metadata: String?
-        let priority: Int
-      }
-      return BlobDigest.sha256(
-        try CanonicalJSON.encode(
-          Identity(
-            key: keyID, model: model, training: trainingFileID, pool: pool.rawValue,
-            seed: isSeedGiven ? seed : nil, validation: validationFileID, suffix: suffix,
-            options: options, metadata: try metadata.map { try jsonText($0) },
-            priority: priority)))
-    }
-  }
-}
-
 extension Transaction {
   func note(_ event: FineTuningEvent, ofJob number: Int64, now: Timestamp) throws {
     try db.run(

@@ -94,7 +94,11 @@ extension Fleet {
 }
 
 extension [NewRequest] {
-  fileprivate func checkWork() throws {
+  /// Refuses what could not be written into a unit's inputs later: it would hold up its queue for
+  /// ever.
+  ///
+  /// - Throws: `StoreError.invalid`.
+  package func checkWork() throws {
     let works = compactMap { request -> (line: Int, sequences: [GenerateInputs.Sequence])? in
       if case .run(let work) = request.content { (request.line, work.sequences) } else { nil }
     }
