@@ -2,9 +2,12 @@ import ModelFormats
 import WireProtocol
 
 extension TuningJobRow {
-  /// Whether its metadata have all these pairs.
+  /// Whether its metadata have all these pairs, compared by code points.
   package func matches(_ metadata: ExactDictionary<String>) -> Bool {
-    metadata.allSatisfy { record.job.metadata?[$0.key] == $0.value }
+    metadata.allSatisfy { pair in
+      guard let own = record.job.metadata?[pair.key] else { return false }
+      return own.unicodeScalars.elementsEqual(pair.value.unicodeScalars)
+    }
   }
 
   /// Whether a blob is one that the job's transcript names.

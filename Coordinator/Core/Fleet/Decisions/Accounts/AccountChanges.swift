@@ -170,9 +170,12 @@ package struct CreateAccountKey: FleetEvent {
     self.hash = hash
   }
 
-  /// - Throws: `StoreError.notFound` for an unknown name.
+  /// - Throws: `StoreError.notFound` for an unknown name; `.conflict` for a key that there is.
   package func decide(in fleet: inout Fleet) throws {
     let id = try fleet.requireAccount(named: account).id
+    guard fleet.index.people.accountKeys[hash] == nil else {
+      throw StoreError(.conflict, "There is a key with this secret already.")
+    }
     fleet.put(
       AccountKeyRow(
         number: fleet.nextNumber("account key"), hash: hash, account: id, createdAt: fleet.now))

@@ -22,7 +22,11 @@ package struct CreateKey: FleetEvent {
     }
   }
 
+  /// - Throws: `StoreError.conflict` for a hash that another key has or had.
   package func decide(in fleet: inout Fleet) throws -> KeyRecord {
+    guard fleet.index.clients.keys[key.hash] == nil else {
+      throw StoreError(.conflict, "There is a key with this secret already.")
+    }
     let row = KeyRow(
       id: fleet.newID("key_"), name: name, hash: key.hash, weight: key.weight,
       createdAt: fleet.now)

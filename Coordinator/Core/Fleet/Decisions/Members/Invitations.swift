@@ -27,8 +27,11 @@ package struct CreateInvitation: FleetEvent {
   }
 
   /// - Throws: `StoreError.invalid` for what is no name; `.conflict` for one that looks like
-  ///   another's, and for a banned account.
+  ///   another's, for a banned account, and for a secret that another invitation has.
   package func decide(in fleet: inout Fleet) throws -> InvitationRecord {
+    guard fleet.index.people.invitations[invitation.secretHash] == nil else {
+      throw StoreError(.conflict, "There is an invitation with this secret already.")
+    }
     var account = try fleet.account(madeFor: invitation.accountName)
     if account.bannedAt != nil {
       throw StoreError(
