@@ -37,6 +37,21 @@ struct WorkUnitTests {
     return unit
   }
 
+  @Test("why the rule decided as it did is kept")
+  func verdicts() {
+    var unit = unit("ann", "bob", "carl")
+    #expect(unit.verdict == nil)
+    _ = unit.submit(1, result: truth)
+    #expect(unit.verdict == "1 of 2 accounts gave a result")
+    var agreed = unit
+    _ = agreed.submit(2, result: truth)
+    #expect(agreed.verdict == "2 accounts gave equal digests")
+    _ = unit.submit(2, result: lie)
+    #expect(unit.verdict == "2 results have 2 different digests")
+    _ = unit.settle(byReplay: truth)
+    #expect(unit.verdict == "the replay agrees with 1 of 2 results")
+  }
+
   @Test("equal digests of two accounts are believed, and both are paid")
   func quorum() {
     var unit = unit("ann", "bob")

@@ -11,6 +11,7 @@ extension Fleet {
     // What nobody had yet is for whoever asks, and lacks nothing since.
     if before != nil, lack != 0 { row.wantedSince = now }
     if missing == 0 { row.wantedSince = nil }
+    row.verdict = row.unit.verdict ?? row.verdict
     let isOver = row.unit.state.hasEnded
     if isOver {
       row.endedAt = row.endedAt ?? now

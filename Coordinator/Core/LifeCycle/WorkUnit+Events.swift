@@ -188,11 +188,15 @@ extension WorkUnit {
 
   private mutating func apply(_ verdict: Verdict) -> [Action] {
     switch verdict {
-    case .wait: return []
-    case .replay:
+    case .wait(let reason):
+      self.verdict = reason
+      return []
+    case .replay(let reason):
+      self.verdict = reason
       state = .awaitingReplay(.disagreement)
       return []
-    case .accept(let acceptance, _):
+    case .accept(let acceptance, let reason):
+      self.verdict = reason
       state = .accepted(acceptance)
       var actions: [Action] = [.complete(acceptance)]
       for index in replicas.indices {

@@ -65,6 +65,8 @@ package struct WorkUnit: Hashable, Sendable {
   package var replicas: [Replica]
   /// Attempts of the trusted machine that failed.
   package var failedReplays: Int
+  /// Why the verification rule decided as it did last; nil before it was asked.
+  package internal(set) var verdict: String?
 
   /// - Parameter wanted: see `CoordinatorPolicy.accountsWanted`; nil for the least of the pool.
   package init(
