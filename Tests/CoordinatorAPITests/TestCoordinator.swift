@@ -22,7 +22,7 @@ final class TestCoordinator: Sendable {
   static let otherKey = "tally-other"
   static let model = "tiny"
 
-  let store: SQLiteStore
+  let store: FleetStore
   let blobs: MemoryBlobStore
   let environment: APIEnvironment
   private let identities = IdentityBook()
@@ -38,7 +38,7 @@ final class TestCoordinator: Sendable {
   ) async throws {
     let clock = Clock()
     blobs = MemoryBlobStore { clock.now }
-    store = try SQLiteStore.inMemory(blobs: blobs, policy: policy)
+    store = FleetStore.inMemory(blobs: blobs, policy: policy)
     var environment = APIEnvironment(
       store: store, blobs: blobs,
       authority: try Authority(creatingAt: Date(timeIntervalSince1970: 1_800_000_000)),

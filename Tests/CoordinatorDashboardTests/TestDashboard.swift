@@ -15,7 +15,7 @@ import WireProtocol
 struct TestDashboard: Sendable {
   static let start = Timestamp(seconds: 1_795_824_000)
 
-  let store: SQLiteStore
+  let store: FleetStore
   let blobs = MemoryBlobStore()
   private let environment: APIEnvironment
   private let key: KeyRecord
@@ -24,7 +24,7 @@ struct TestDashboard: Sendable {
   static func digest(_ text: String) -> Digest { BlobDigest.sha256(Array(text.utf8)) }
 
   init() async throws {
-    store = try SQLiteStore.inMemory(blobs: blobs)
+    store = FleetStore.inMemory(blobs: blobs)
     var environment = APIEnvironment(
       store: store, blobs: blobs,
       authority: try Authority(creatingAt: Date(timeIntervalSince1970: 1_795_824_000)),
