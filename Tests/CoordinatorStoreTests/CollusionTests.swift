@@ -51,7 +51,7 @@ struct CollusionTests {
   func pairing() async throws {
     for seed in testSeeds(2) {
       let blobs = MemoryBlobStore()
-      let store = try SQLiteStore.inMemory(blobs: blobs, identifiers: .seeded(seed))
+      let store = FleetStore.inMemory(blobs: blobs, identifiers: .seeded(seed))
       let lab = try await Laboratory(store, blobs)
       let batch = try await lab.runningBatch(lines: 6_000)
       let fleet = FleetHours(lab)

@@ -11,7 +11,7 @@ extension FineTuningContractTests {
   @Test("blobs of a job are kept as long as it runs, and as evidence after it")
   func storage() async throws {
     let blobs = MemoryBlobStore()
-    let store = try SQLiteStore.inMemory(blobs: blobs)
+    let store = FleetStore.inMemory(blobs: blobs)
     let lab = try await Laboratory(store, blobs)
     let id = try await Self.running(lab)
     try await store.publish(

@@ -14,7 +14,7 @@ struct MisbehaviourTests {
   /// ends the batch. No replay ever runs, as with a coordinator that has no thread for them.
   private func hour(beside others: [FleetHours.Temper], accounts: Int = 1) async throws {
     let blobs = MemoryBlobStore()
-    let store = try SQLiteStore.inMemory(blobs: blobs)
+    let store = FleetStore.inMemory(blobs: blobs)
     let lab = try await Laboratory(store, blobs)
     // An honest machine computes a request in twenty seconds.
     let batch = try await lab.runningBatch(lines: 400)

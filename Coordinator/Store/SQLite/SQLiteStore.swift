@@ -33,16 +33,6 @@ package final class SQLiteStore: Store {
       pool, blobs: blobs, policy: policy, identifiers: identifiers, lots: lots)
   }
 
-  /// A database in memory, for tests.
-  package static func inMemory(
-    blobs: any BlobStore = MemoryBlobStore(), policy: CoordinatorPolicy = CoordinatorPolicy(),
-    identifiers: Identifiers = .system, lots: Lots = .system
-  ) throws -> SQLiteStore {
-    let queue = try DatabaseQueue(configuration: configuration(nil))
-    return try SQLiteStore(
-      queue, blobs: blobs, policy: policy, identifiers: identifiers, lots: lots)
-  }
-
   private static func configuration(
     _ onStatement: (@Sendable (String) -> Void)?
   ) -> Configuration {
