@@ -1,5 +1,6 @@
 import Foundation
 import ModelFormats
+import TestSupport
 import Testing
 
 /// Damaged copies of real files must load or throw; a trap ends the test process.
@@ -8,7 +9,7 @@ import Testing
 
   /// Flips bits, writes extreme bytes, copies ranges over others, cuts; mostly in the header, where
   /// it matters.
-  func mutated(_ bytes: [UInt8], headerCount: Int, _ random: inout SplitMix64) -> [UInt8] {
+  func mutated(_ bytes: [UInt8], headerCount: Int, _ random: inout SeededRandom) -> [UInt8] {
     var result = bytes
     for _ in 0..<Int.random(in: 1...4, using: &random) {
       let reach = Bool.random(using: &random) ? min(headerCount, result.count) : result.count
@@ -33,7 +34,7 @@ import Testing
   func fuzz(_ path: String, headerCount: Int, rounds: Int, open: ([UInt8]) throws -> Void) throws {
     print("mutations of \(path): seed \(Self.seed)")
     let original = [UInt8](try Data(contentsOf: fixtures.appendingPathComponent(path)))
-    var random = SplitMix64(state: Self.seed)
+    var random = SeededRandom(seed: Self.seed)
     var loaded = 0
     for _ in 0..<rounds {
       let bytes = mutated(original, headerCount: headerCount, &random)

@@ -2,6 +2,7 @@ import Foundation
 import Kernels
 import ModelFormats
 import Models
+import TestSupport
 import Testing
 
 /// Damaged models must load or throw, and what loads must run or throw; a trap ends the test
@@ -13,7 +14,7 @@ import Testing
     .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("Fixtures")
 
   /// Changes some bytes among the first `reach`.
-  func damage(_ bytes: [UInt8], reach: Int, _ random: inout SplitMix64) -> [UInt8] {
+  func damage(_ bytes: [UInt8], reach: Int, _ random: inout SeededRandom) -> [UInt8] {
     var result = bytes
     for _ in 0..<Int.random(in: 1...3, using: &random) {
       let position = Int.random(in: 0..<min(reach, result.count), using: &random)
@@ -46,7 +47,7 @@ import Testing
     let compute = try makeCompute()
     let original = [UInt8](
       try Data(contentsOf: Self.fixtures.appendingPathComponent("gguf/llama3.1.gguf")))
-    var random = SplitMix64(state: Self.seed)
+    var random = SeededRandom(seed: Self.seed)
     var outcomes = [false: 0, true: 0]
     for round in 0..<1500 {
       // The architecture's settings come first, the tensors' entries after the vocabulary.
@@ -72,7 +73,7 @@ import Testing
       .appendingPathComponent("damaged-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
-    var random = SplitMix64(state: Self.seed)
+    var random = SeededRandom(seed: Self.seed)
     var outcomes = [false: 0, true: 0]
     for round in 0..<600 {
       let (damagedConfig, damagedWeights) =
@@ -97,7 +98,7 @@ import Testing
         try Model(test.description, from: MemoryTensorSource(entries))
       }
       #expect(missing.code == .missing && "\(missing)".contains(tensor.name))
-      var random = SplitMix64(state: 1)
+      var random = SeededRandom(seed: 1)
       entries[tensor.name] = TestModel.entry(
         TensorRequirement(name: tensor.name, shape: tensor.shape.map { $0 + 32 }), .float32,
         &random)

@@ -2,6 +2,7 @@ import Foundation
 import Kernels
 import ModelFormats
 import Models
+import TestSupport
 import Testing
 
 /// Rounding of float weights to blocks.
@@ -28,7 +29,7 @@ import Testing
 
   /// Nearly normal: the sum of twelve uniform numbers.
   func normal(_ count: Int, seed: UInt64, scale: Float, offset: Float = 0) -> [Float] {
-    var random = SplitMix64(state: seed)
+    var random = SeededRandom(seed: seed)
     return (0..<count).map { _ in
       offset + scale
         * ((0..<12).reduce(Float(-6)) { sum, _ in sum + Float.random(in: 0..<1, using: &random) })

@@ -2,19 +2,7 @@ import Foundation
 import Kernels
 import ModelFormats
 import Models
-
-/// SplitMix64: repeats exactly under its seed.
-struct SplitMix64: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-}
+import TestSupport
 
 /// Tensors in memory.
 final class MemoryTensorSource: TensorSource {
@@ -69,7 +57,7 @@ struct TestModel {
     style: ModelDescription.Rope.Style = .halves, seed: UInt64 = 7
   ) -> TestModel {
     let description = describe(tied: tied, biased: biased, window: window, style: style)
-    var random = SplitMix64(state: seed)
+    var random = SeededRandom(seed: seed)
     var entries: [String: MemoryTensorSource.Entry] = [:]
     for tensor in description.requiredTensors {
       entries[tensor.name] = entry(tensor, matrices, &random)
@@ -115,7 +103,7 @@ struct TestModel {
   }
 
   static func entry(
-    _ tensor: TensorRequirement, _ matrices: ElementType, _ random: inout SplitMix64
+    _ tensor: TensorRequirement, _ matrices: ElementType, _ random: inout SeededRandom
   ) -> MemoryTensorSource.Entry {
     let count = tensor.shape.reduce(1, *)
     guard tensor.shape.count == 2 else {
@@ -130,7 +118,7 @@ struct TestModel {
   }
 
   /// Random weights of about a tenth.
-  static func block(_ type: ElementType, _ random: inout SplitMix64) -> [UInt8] {
+  static func block(_ type: ElementType, _ random: inout SeededRandom) -> [UInt8] {
     func little<T: BitwiseCopyable>(_ value: T) -> [UInt8] {
       withUnsafeBytes(of: value) { [UInt8]($0) }
     }
@@ -168,6 +156,6 @@ extension Executor {
 
 /// `count` random token ids.
 func randomTokens(_ count: Int, vocabulary: Int = 83, seed: UInt64) -> [Int32] {
-  var random = SplitMix64(state: seed)
+  var random = SeededRandom(seed: seed)
   return (0..<count).map { _ in Int32.random(in: 0..<Int32(vocabulary), using: &random) }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import ModelFormats
+import TestSupport
 import Testing
 import WirePayloads
 
@@ -124,7 +125,7 @@ import WirePayloads
     var generator = SystemRandomNumberGenerator()
     let seed = UInt64.random(in: .min ... .max, using: &generator)
     print("payload damage seed \(seed)")
-    var random = SplitMix(state: seed)
+    var random = SeededRandom(seed: seed)
     let inputs = try Self.inputs.encoded()
     let result = try Self.result.encoded()
     for _ in 0..<4000 {
@@ -201,18 +202,7 @@ import WirePayloads
   }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014), so that a printed seed replays a failure.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
+extension SeededRandom {
   /// Flips, inserts, removes or cuts some bytes.
   mutating func damage(_ data: Data) -> Data {
     var bytes = [UInt8](data)
