@@ -20,8 +20,6 @@ package enum Lack: Error, Hashable, Sendable {
   case window(queue: Int64)
   /// The newest accepted units of a worker, so many at most.
   case acceptedUnits(worker: String, limit: Int)
-  /// The requests of an accepted unit whose result is to be replaced.
-  case requests(unit: Int64)
 }
 
 /// Where a decision's randomness comes from.

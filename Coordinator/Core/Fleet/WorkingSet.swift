@@ -1,4 +1,5 @@
-/// The rows that a fleet begins with: everything that is alive.
+/// The rows that a fleet begins with: everything that is alive, and all batches, queues, jobs and
+/// rounds, so that whatever names one finds it.
 package struct WorkingSet: Sendable {
   package var accounts: [AccountRow] = []
   package var accountKeys: [AccountKeyRow] = []
@@ -86,15 +87,30 @@ extension Fleet {
     return isNew
   }
 
-  /// Lets go of units that have ended and that nothing more is expected of. What it changed has to
-  /// be durable.
-  package mutating func release(_ ended: [Int64]) {
-    for number in ended {
+  /// Lets go of units that have ended and that nothing more is expected of.
+  ///
+  /// - Parameters:
+  ///   - changes: a group that is durable.
+  ///   - adopted: units that decisions lacked.
+  /// - Returns: whether there were any.
+  package mutating func release(after changes: FleetChanges, adopted: Set<Int64>) -> Bool {
+    var numbers = adopted.union(
+      changes.units.upserts.lazy.filter(\.unit.state.hasEnded).map(\.number))
+    for job in changes.tuningJobs.upserts where job.record.state.hasEnded {
+      for round in 0..<max(0, job.record.rounds) {
+        let key = TuningRoundRow.Key(job: job.number, number: round)
+        numbers.formUnion(index.work.unitsOfRound[key])
+      }
+    }
+    var isAny = false
+    for number in numbers {
       guard let unit = units[number], unit.unit.state.hasEnded, unit.audit != .due,
         !units.isChanged(number), !isOfOpenRound(unit)
       else { continue }
       place(nil as UnitRow?, at: number)
+      isAny = true
     }
+    return isAny
   }
 
   /// Whether a fine-tuning job that goes on has yet to look at the unit's result.

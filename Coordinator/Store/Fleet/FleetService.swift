@@ -26,6 +26,8 @@ package actor FleetService {
   private var fleet: Fleet?
   private var waiting: [CheckedContinuation<Void, any Error>] = []
   private var isCommitting = false
+  /// Units that decisions lacked.
+  private var adopted: Set<Int64> = []
   /// Times that rows were let go of, or the fleet was dropped.
   private var releases = 0
   private var loading: Task<WorkingSet, any Error>?
@@ -104,13 +106,20 @@ package actor FleetService {
     if let window = supply.window, window.after != fleet?.windows[window.queue]?.lastLine ?? 0 {
       return true
     }
+    adopted.formUnion(supply.units.map(\.number))
     return fleet?.adopt(supply) ?? true
+  }
+
+  /// Lets go of what has ended, once that is durable.
+  private func release(after changes: FleetChanges) {
+    if fleet?.release(after: changes, adopted: adopted) == true { releases += 1 }
+    adopted = []
   }
 
   /// Waits until everything that was decided so far is durable.
   private func commit() async throws {
     if !isCommitting {
-      guard fleet?.hasChanges == true else { return }
+      guard fleet?.hasChanges == true else { return release(after: FleetChanges()) }
       isCommitting = true
       Task { await commitGroups() }
     }
@@ -124,8 +133,7 @@ package actor FleetService {
       let changes = fleet?.takeChanges() ?? FleetChanges()
       do {
         if !changes.isEmpty { try await storage.apply(changes) }
-        releases += 1
-        fleet?.release(changes.units.upserts.lazy.filter(\.unit.state.hasEnded).map(\.number))
+        release(after: changes)
         for one in group { one.resume() }
       } catch {
         // What was decided since rests on what is lost.

@@ -108,7 +108,7 @@ struct MemoryTables: Sendable {
     var supply = Supply()
     switch lack {
     case .lease(let id): supply.units = [unitOfLease[id].flatMap { units[$0] }].compactMap(\.self)
-    case .unit(let number), .requests(let number):
+    case .unit(let number):
       supply.units = [units[number]].compactMap(\.self)
     case .batch(let id):
       supply.batches = [batchNumbers[id].flatMap { batches[$0] }].compactMap(\.self)
@@ -127,11 +127,13 @@ struct MemoryTables: Sendable {
       }
       supply.window = (queue, line, waiting)
     case .acceptedUnits(let worker, let limit):
-      supply.units = Array(
-        (unitsOfWorker[worker] ?? []).reversed().lazy.compactMap { units[$0] }
-          .filter { row in
-            row.unit.replicas.contains { $0.worker == worker && $0.state == .accepted }
-          }.prefix(limit))
+      var seen: Set<Int64> = []
+      for number in (unitsOfWorker[worker] ?? []).reversed() where supply.units.count < limit {
+        guard let row = units[number], seen.insert(number).inserted,
+          row.unit.replicas.contains(where: { $0.worker == worker && $0.state == .accepted })
+        else { continue }
+        supply.units.append(row)
+      }
     }
     return supply
   }

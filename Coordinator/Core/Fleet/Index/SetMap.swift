@@ -1,5 +1,5 @@
 /// Sets by key; a key without values is not there.
-package struct SetMap<Key: Hashable & Sendable, Value: Hashable & Sendable>: Sendable {
+package struct SetMap<Key: Hashable & Sendable, Value: Hashable & Sendable>: Hashable, Sendable {
   private var sets: [Key: Set<Value>] = [:]
 
   package subscript(key: Key) -> Set<Value> { sets[key] ?? [] }
@@ -19,7 +19,9 @@ package struct SetMap<Key: Hashable & Sendable, Value: Hashable & Sendable>: Sen
 }
 
 /// Values in order, without repetition.
-package struct SortedArray<Value: Comparable & Sendable>: Sendable, RandomAccessCollection {
+package struct SortedArray<Value: Comparable & Sendable>: Equatable, Sendable,
+  RandomAccessCollection
+{
   private var values: [Value] = []
 
   package init() {}

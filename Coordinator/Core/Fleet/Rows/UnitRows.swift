@@ -9,6 +9,8 @@ package struct UnitMember: Hashable, Sendable, Codable {
   /// Its first sequence in the unit, and how many it has.
   package let firstSequence: Int
   package let sequences: Int
+  /// Whether the unit's result, or its failure, is the request's answer.
+  package var isAnswered = false
 
   package init(request: Int64, batch: Int64, queue: Int64, firstSequence: Int, sequences: Int) {
     self.request = request
@@ -18,7 +20,11 @@ package struct UnitMember: Hashable, Sendable, Codable {
     self.sequences = sequences
   }
 
-  package var range: Range<Int> { firstSequence..<firstSequence + max(0, sequences) }
+  /// Its sequences in a unit of so many; nil where they are not all in it.
+  package func range(in count: Int) -> Range<Int>? {
+    guard firstSequence >= 0, sequences >= 0, firstSequence <= count - sequences else { return nil }
+    return firstSequence..<firstSequence + sequences
+  }
 }
 
 /// What a lease is and brought, beside the life of its replica.
@@ -45,6 +51,8 @@ package struct LeaseRow: Hashable, Sendable {
   package var submittedAt: Timestamp?
   package var energy: Energy?
   package var credit = Credit(micro: 0)
+  /// When that was granted, by the clock of then: the day that it counts for.
+  package var grantedAt: Timestamp?
 
   package init(lease: String, terms: LeaseTerms, now: Timestamp) {
     self.lease = lease

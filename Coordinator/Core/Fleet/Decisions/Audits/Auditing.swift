@@ -22,7 +22,7 @@ extension Fleet {
     let caught = accepted.filter { $0.result != result.digest }
     try needSuspects(of: caught)
     let isDelivered = isDelivered(row)
-    withdrawAnswers(of: before)
+    try withdrawAnswers(of: before)
     row.flops = row.flops(result.sequences, try cost(of: row))
     row.audit = .failed
     row.delivered = isDelivered ? believed : nil
@@ -32,6 +32,7 @@ extension Fleet {
     }
     try settle(row, before: before, actions, summaries: result.sequences)
     try complete(row, result.sequences)
+    for replica in row.unit.replicas where replica.isRefusal { noteRefuted(replica) }
     if isDelivered { tellJob(of: row) }
     suspectOthers(of: caught)
     return ReplayOutcome(
@@ -54,23 +55,11 @@ extension Fleet {
       let round = tuningRounds[TuningRoundRow.Key(job: shard.job, number: shard.round)]
       return shard.isJoined || (row.kind == .validate && round?.validationLoss != nil)
     }
-    return row.members.contains { !isOpen($0) && wasAnswered($0, by: row) }
-  }
-
-  /// Whether a unit's result answered a request of a batch that is not in progress any more, rather
-  /// than that the batch was stopped first.
-  private func wasAnswered(_ member: UnitMember, by row: UnitRow) -> Bool {
-    guard let batch = batches[member.batch]?.record, let end = row.endedAt else { return false }
-    switch batch.state {
-    case .validating, .inProgress, .failed: return false
-    case .finalizing(.completed), .completed: return true
-    case .finalizing(.expired), .expired: return batch.times.finalizing.map { end <= $0 } ?? false
-    case .cancelling, .cancelled: return batch.times.cancelling.map { end <= $0 } ?? false
-    }
+    return row.members.contains { $0.isAnswered && !isOpen($0) }
   }
 
   /// Takes a wrong result out of the counts, and out of the answers of batches that are still open.
-  private mutating func withdrawAnswers(of row: UnitRow) {
+  private mutating func withdrawAnswers(of row: UnitRow) throws {
     let summaries = row.acceptedSummaries
     change(QueueRow.self, row.queue) { queue in
       queue.estimate.tokens -= summaries.reduce(0) { $0 + $1.tokens }
@@ -79,18 +68,19 @@ extension Fleet {
     if case .batch(let batch)? = queues[row.queue]?.owner {
       change(BatchRow.self, batch) { $0.flopsDone = max(0, $0.flopsDone - (row.flops ?? 0)) }
     }
-    let withdrawn = row.members.filter { member in
-      isOpen(member) && member.range.upperBound <= summaries.count
-    }
+    let withdrawn = row.members.filter { $0.isAnswered && isOpen($0) }
     guard !withdrawn.isEmpty else { return }
     append(.requestsReopened(withdrawn.map(\.request)))
     for member in withdrawn {
-      let own = summaries[member.range]
+      guard let range = member.range(in: min(summaries.count, row.promptTokens.count)) else {
+        throw StoreError(.corrupt, "The result of unit \(row.number) lacks sequences.")
+      }
+      let own = summaries[range]
       let isCompleted = !own.contains(where: \.nonFinite)
       change(BatchRow.self, member.batch) { batch in
         if isCompleted {
           batch.record.completed -= 1
-          batch.record.inputTokens -= row.promptTokens[member.range].reduce(0, +)
+          batch.record.inputTokens -= row.promptTokens[range].reduce(0, +)
           batch.record.outputTokens -= own.reduce(0) { $0 + $1.tokens }
         } else {
           batch.record.failed -= 1
@@ -150,7 +140,12 @@ extension Fleet {
     return FailedAudit(
       unit: unit.digest, time: unit.auditedAt ?? unit.createdAt,
       jobs: ids + [job].compactMap(\.self),
-      accounts: liars.compactMap { accounts[$0]?.name }.sorted(), result: result,
+      accounts: liars.compactMap { accounts[$0]?.name }.sorted(by: Self.precedes), result: result,
       delivered: unit.delivered)
+  }
+
+  /// Names in the order of their bytes.
+  static func precedes(_ left: String, _ right: String) -> Bool {
+    left.utf8.lexicographicallyPrecedes(right.utf8)
   }
 }

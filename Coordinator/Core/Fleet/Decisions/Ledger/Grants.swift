@@ -36,7 +36,10 @@ extension Fleet {
     else { throw StoreError(.corrupt, "Replica \(replica) has no accepted unit.") }
     let credit = Credit(flops: row.flops ?? 0)
     let one = row.unit.replicas[place]
-    change(UnitRow.self, row.number) { $0.leases[place].credit = credit }
+    change(UnitRow.self, row.number) { [now] unit in
+      unit.leases[place].credit = credit
+      unit.leases[place].grantedAt = now
+    }
     book(grant(row.leases[place], credit), to: one, day: now)
     change(AccountRow.self, one.account) { [now] in $0.streak.add(Day(containing: now)) }
     change(WorkerRow.self, one.worker) { worker in
@@ -86,9 +89,8 @@ extension Fleet {
     }
     let lease = row.leases[place]
     change(UnitRow.self, row.number) { $0.leases[place].credit = Credit(micro: 0) }
-    // It was granted when the unit ended, or when it came late.
-    let granted = max(row.endedAt ?? now, lease.submittedAt ?? row.endedAt ?? now)
-    book(grant(lease, lease.credit).inverse, to: row.unit.replicas[place], day: granted)
+    let day = lease.grantedAt ?? row.endedAt ?? now
+    book(grant(lease, lease.credit).inverse, to: row.unit.replicas[place], day: day)
     return try reject(row, replica, credit: Credit(micro: -lease.credit.micro))
   }
 

@@ -66,6 +66,10 @@ extension Fleet {
       {
         try appendReceipt(row, place, .takenBack, nil, Credit(micro: 0))
       }
+      for (old, new) in zip(before.unit.replicas, row.unit.replicas)
+      where old.isRefusal && !new.isRefusal {
+        change(WorkerRow.self, worker) { $0.refusals.removeAll { $0.replica == new.id } }
+      }
     }
   }
 }

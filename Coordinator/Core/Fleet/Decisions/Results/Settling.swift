@@ -22,7 +22,7 @@ extension Fleet {
         try complete(row, summaries)
         try drawAudit(of: row)
       case .fail(let reason):
-        endRequests(of: row) { _ in .failed(.gaveUp(reason)) }
+        try endRequests(of: row) { _ in Answer(.failed(.gaveUp(reason))) }
       case .grant(let replica):
         try grant(row, replica)
         learn(from: replica, of: row)
@@ -52,48 +52,70 @@ extension Fleet {
     if case .batch(let batch)? = queues[row.queue]?.owner {
       change(BatchRow.self, batch) { $0.flopsDone += row.flops ?? 0 }
     }
-    guard row.members.allSatisfy({ $0.range.upperBound <= summaries.count }) else {
-      throw StoreError(.corrupt, "The result of unit \(row.number) lacks sequences.")
+    try endRequests(of: row) { member in
+      guard let range = member.range(in: min(summaries.count, row.promptTokens.count)) else {
+        throw StoreError(.corrupt, "The result of unit \(row.number) lacks sequences.")
+      }
+      let own = summaries[range]
+      if own.contains(where: \.nonFinite) { return Answer(.failed(.nonFinite)) }
+      return Answer(
+        .completed, input: row.promptTokens[range].reduce(0, +),
+        output: own.reduce(0) { $0 + $1.tokens })
     }
-    endRequests(of: row) { member in
-      summaries[member.range].contains(where: \.nonFinite) ? .failed(.nonFinite) : .completed
-    } tokens: { member in
-      (
-        row.promptTokens[member.range].reduce(0, +),
-        summaries[member.range].reduce(0) { $0 + $1.tokens }
-      )
+  }
+
+  /// What a unit's end means for one of its requests.
+  private struct Answer {
+    let ending: EndedRequest.Ending
+    let input: Int
+    let output: Int
+
+    init(_ ending: EndedRequest.Ending, input: Int = 0, output: Int = 0) {
+      self.ending = ending
+      self.input = input
+      self.output = output
     }
   }
 
   /// Ends the unit's requests that are still wanted, and the batches that have no open ones left.
   private mutating func endRequests(
-    of row: UnitRow, _ ending: (UnitMember) -> EndedRequest.Ending,
-    tokens: (UnitMember) -> (input: Int, output: Int) = { _ in (0, 0) }
-  ) {
+    of row: UnitRow, _ answer: (UnitMember) throws -> Answer
+  ) throws {
     let wanted = row.members.filter(isOpen)
     guard !wanted.isEmpty else { return }
-    append(
-      .requestsEnded(
-        wanted.map { EndedRequest(number: $0.request, ending: ending($0)) }, at: now))
-    for (number, members) in Dictionary(grouping: wanted, by: \.batch).sorted(by: {
-      $0.key < $1.key
-    }) {
+    var ended: [EndedRequest] = []
+    var answers: [Int64: [Answer]] = [:]
+    for member in wanted {
+      let given = try answer(member)
+      ended.append(EndedRequest(number: member.request, ending: given.ending))
+      answers[member.batch, default: []].append(given)
+    }
+    append(.requestsEnded(ended, at: now))
+    markAnswered(Set(wanted.map(\.request)), of: row.number, true)
+    for (number, given) in answers.sorted(by: { $0.key < $1.key }) {
       guard var batch = batches[number] else { continue }
-      let completed = members.filter { ending($0) == .completed }
-      let (input, output) = completed.map(tokens).reduce((0, 0)) { ($0.0 + $1.0, $0.1 + $1.1) }
-      batch.record.completed += completed.count
-      batch.record.failed += members.count - completed.count
-      batch.record.inputTokens += input
-      batch.record.outputTokens += output
+      let completed = given.count { $0.ending == .completed }
+      batch.record.completed += completed
+      batch.record.failed += given.count - completed
+      batch.record.inputTokens += given.reduce(0) { $0 + $1.input }
+      batch.record.outputTokens += given.reduce(0) { $0 + $1.output }
       changeSettings { settings in
-        settings.totals.completedRequests += completed.count
-        settings.totals.failedRequests += members.count - completed.count
+        settings.totals.completedRequests += completed
+        settings.totals.failedRequests += given.count - completed
       }
       if batch.record.completed + batch.record.failed == batch.record.total {
-        // A batch in progress takes this event.
-        try? advance(&batch, .allRequestsEnded)
+        try advance(&batch, .allRequestsEnded)
       }
       put(batch)
+    }
+  }
+
+  /// Notes whether requests of a unit have their answer from it.
+  mutating func markAnswered(_ requests: Set<Int64>, of unit: Int64, _ isAnswered: Bool) {
+    change(UnitRow.self, unit) { row in
+      for place in row.members.indices where requests.contains(row.members[place].request) {
+        row.members[place].isAnswered = isAnswered
+      }
     }
   }
 
@@ -122,13 +144,18 @@ extension Fleet {
   /// from it.
   private mutating func refute(_ replica: Int64, of row: UnitRow) throws {
     guard let place = row.index(ofReplica: replica) else { return }
-    let worker = row.unit.replicas[place].worker
-    change(WorkerRow.self, worker) { worker in
-      for index in worker.refusals.indices where worker.refusals[index].replica == replica {
-        worker.refusals[index].isRefuted = true
+    noteRefuted(row.unit.replicas[place])
+    try noteFailure(
+      of: row.unit.replicas[place].worker, leased: row.leases[place].issuedAt)
+  }
+
+  /// The unit that a replica called invalid was computed by the trusted machine.
+  mutating func noteRefuted(_ replica: Replica) {
+    change(WorkerRow.self, replica.worker) { worker in
+      for place in worker.refusals.indices where worker.refusals[place].replica == replica.id {
+        worker.refusals[place].isRefuted = true
       }
     }
-    try noteFailure(of: worker, leased: row.leases[place].issuedAt)
   }
 }
 
