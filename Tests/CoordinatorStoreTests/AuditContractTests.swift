@@ -96,6 +96,44 @@ struct AuditContractTests {
     }
   }
 
+  @Test(
+    "what an audit takes back counts for the day of the grant, however the clock was set since",
+    arguments: StoreKind.allCases, [-3 * 86_400.0, 3 * 86_400.0])
+  func clockSetBeforeAudit(kind: StoreKind, seconds: Double) async throws {
+    try await kind.withLaboratory(lots: .drawn([0])) { lab async throws in
+      _ = try await lab.runningBatch(lines: 12, windowSeconds: 30 * 86_400)
+      _ = try await collude(lab, try await gang(lab))
+      let granted = Day(containing: Laboratory.start)
+      let now = Laboratory.start.adding(seconds: Int(seconds) + 60)
+      try await lab.store.moveDeadlines(seconds: seconds, now: now)
+      let job = try #require(try await lab.store.takeReplay(now: now))
+      let outcome = try await lab.store.settleReplay(
+        job.id, result: try await lab.result(of: job.specification), now: now)
+      #expect(outcome?.audit == .failed(delivered: false))
+      let days = try await lab.store.history(
+        of: .everyone, from: granted.adding(days: -10), through: granted.adding(days: 10))
+      #expect(days.allSatisfy { $0.accepted == 0 && $0.credit.micro == 0 && $0.tokens == 0 })
+      #expect(days.filter { $0.rejected > 0 }.map(\.day) == [Day(containing: now)])
+    }
+  }
+
+  @Test(
+    "what was delivered before a batch was stopped is known as that, however the clock was set",
+    arguments: StoreKind.allCases)
+  func clockSetBeforeStop(kind: StoreKind) async throws {
+    try await kind.withLaboratory(lots: .drawn([0])) { lab async throws in
+      let batch = try await lab.runningBatch(lines: 12)
+      _ = try await collude(lab, try await gang(lab))
+      let now = Laboratory.start.adding(seconds: -3_600)
+      try await lab.store.moveDeadlines(seconds: -3_660, now: now)
+      _ = try await lab.store.cancelBatch(batch.id, key: lab.key.id, now: now)
+      let job = try #require(try await lab.store.takeReplay(now: now))
+      let outcome = try await lab.store.settleReplay(
+        job.id, result: try await lab.result(of: job.specification), now: now)
+      #expect(outcome?.audit == .failed(delivered: true))
+    }
+  }
+
   @Test("a wrong result that was delivered is told", arguments: StoreKind.allCases)
   func delivered(kind: StoreKind) async throws {
     try await kind.withLaboratory(lots: .always) { lab async throws in

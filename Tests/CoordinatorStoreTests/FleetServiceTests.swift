@@ -89,6 +89,9 @@ struct FleetServiceTests {
       Issue.record("the chain of receipts is broken")
       return
     }
+    if let store = lab.store as? FleetStore {
+      #expect(try await store.service.read { $0.inconsistencies() } == [])
+    }
     let receipts = try await lab.store.receipts(after: 0, limit: 10_000)
     var credit: [String: Int64] = [:]
     for receipt in receipts {

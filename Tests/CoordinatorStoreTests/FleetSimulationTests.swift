@@ -52,6 +52,9 @@ struct FleetSimulationTests {
     try await checkCredit(simulation, seed)
     try await checkEnergy(simulation, seed)
     try await checkBlame(simulation, seed)
+    if let store = simulation.lab.store as? FleetStore {
+      #expect(try await store.service.read { $0.inconsistencies() } == [], "seed \(seed)")
+    }
   }
 
   private func checkAnswers(_ simulation: FleetSimulation, _ seed: UInt64) async throws {

@@ -38,6 +38,7 @@ struct MisbehaviourTests {
     }
     let ended = try await lab.batch(batch.id)
     #expect(ended.completed == 400 && ended.failed == 0)
+    #expect(try await store.service.read { $0.inconsistencies() } == [])
     #expect(fleet.replays == 0)
     #expect(try await fleet.verifications(of: batch.id) == [.quorum: 400])
   }
