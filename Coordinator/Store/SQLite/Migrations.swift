@@ -50,6 +50,9 @@ package enum Migrations {
     migrator.registerMigration("17: bytes and tokens of fine-tuning") {
       try $0.execute(sql: tuningUsage)
     }
+    migrator.registerMigration("18: the fleet's rows") {
+      try $0.execute(sql: fleetWork + fleetPeople)
+    }
     return migrator
   }
 

@@ -15,12 +15,7 @@ package extension SQLiteStore {
           sum(credit) AS credit, sum(energy) AS energy, sum(estimated_energy) AS estimated_energy
         FROM contribution WHERE day BETWEEN ? AND ? \(condition) GROUP BY day ORDER BY day
         """, [first.number, last.number] + arguments
-      ).map { row in
-        DayContribution(
-          day: Day(number: try row.value("day")), accepted: try row.value("accepted"),
-          rejected: try row.value("rejected"), tokens: try row.value("tokens"),
-          credit: Credit(micro: try row.value("credit")), energy: try Energy(row: row))
-      }
+      ).map(DayContribution.init(row:))
     }
   }
 }

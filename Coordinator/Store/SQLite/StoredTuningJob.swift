@@ -45,8 +45,14 @@ struct StoredTuningJob: Sendable {
   static func all(
     where condition: String, _ arguments: StatementArguments, _ db: Database
   ) throws -> [StoredTuningJob] {
+    try rows(where: condition, arguments, db).map(StoredTuningJob.init(row:))
+  }
+
+  /// What `init(row:)` takes.
+  static func rows(
+    where condition: String, _ arguments: StatementArguments, _ db: Database
+  ) throws -> [Row] {
     try db.all("SELECT \(columns) FROM fine_tuning_job WHERE \(condition)", arguments)
-      .map(StoredTuningJob.init(row:))
   }
 
   static func find(_ id: String, _ db: Database) throws -> StoredTuningJob? {
