@@ -4,15 +4,17 @@ import WireProtocol
 
 /// Units and their replicas.
 extension Database {
-  /// Units that have not ended, whose audit is due, or whose fine-tuning job goes on.
+  /// Units that have not ended, whose audit is due, or whose fine-tuning job goes on. CROSS JOIN
+  /// keeps SQLite from reading the index of all units.
   func loadUnits(into set: inout WorkingSet) throws {
     set.units = try units(
       """
       SELECT * FROM unit WHERE number IN (
-        SELECT number FROM unit WHERE state IN ('open', 'awaiting_replay') UNION
+        SELECT unit.number FROM queue CROSS JOIN unit
+          ON unit.queue = queue.number AND unit.state IN ('open', 'awaiting_replay') UNION
         SELECT number FROM unit WHERE audit = 'due' UNION
         SELECT fine_tuning_unit.unit FROM fine_tuning_job
-          JOIN fine_tuning_unit ON fine_tuning_unit.job = fine_tuning_job.number
+          CROSS JOIN fine_tuning_unit ON fine_tuning_unit.job = fine_tuning_job.number
           WHERE fine_tuning_job.state NOT IN ('succeeded', 'failed', 'cancelled'))
       ORDER BY number
       """, [])
@@ -24,27 +26,30 @@ extension Database {
   }
 
   private func unit(row: Row) throws -> UnitRow {
-    let stored = try StoredUnit(row: row, self)
-    let number = stored.number
+    let number: Int64 = try row.value("number")
+    let replicas = try all("SELECT * FROM replica WHERE unit = ? ORDER BY number", [number])
+    let work = WorkUnit(
+      pool: try row.name("pool"), wanted: try row.value("wanted"),
+      state: try WorkUnit.State(row: row), replicas: try replicas.map(Replica.init(row:)),
+      failedReplays: try row.value("failed_replays"))
     var unit = UnitRow(
-      number: number, digest: stored.digest, specification: try row.json("specification"),
-      queue: stored.queue, memoryBytes: try row.value("memory_bytes"),
-      promptTokens: stored.promptTokens, estimatedFlops: stored.estimatedFlops,
-      createdAt: try row.value("created_at"), tuning: try tuningShard(ofUnit: number),
-      unit: stored.unit)
+      number: number, digest: try row.value("digest"),
+      specification: try row.json("specification"), queue: try row.value("queue"),
+      memoryBytes: try row.value("memory_bytes"), promptTokens: try row.json("prompt_tokens"),
+      estimatedFlops: try row.value("estimated_flops"), createdAt: try row.value("created_at"),
+      tuning: try tuningShard(ofUnit: number), unit: work)
     unit.members = try all(
       """
       SELECT number, batch, queue, first_sequence, sequences FROM request
       WHERE unit = ? ORDER BY first_sequence
       """, [number]
     ).map(UnitMember.init(row:))
-    unit.leases = try all("SELECT * FROM replica WHERE unit = ? ORDER BY number", [number])
-      .map(LeaseRow.init(row:))
-    unit.wantedSince = stored.wantedSince
-    unit.flops = stored.flops
-    unit.replay = stored.replay
-    unit.replayDeadline = stored.replayDeadline
-    unit.audit = stored.audit
+    unit.leases = try replicas.map(LeaseRow.init(row:))
+    unit.wantedSince = try row.optional("wanted_since")
+    unit.flops = try row.optional("flops")
+    unit.replay = try row.optional("replay")
+    unit.replayDeadline = try row.optional("replay_deadline")
+    if try row.optional("audit", as: String.self) != nil { unit.audit = try row.name("audit") }
     unit.auditedAt = try row.optional("audited_at")
     unit.delivered = try row.optional("delivered")
     unit.endedAt = try row.optional("ended_at")
@@ -122,7 +127,8 @@ extension Database {
 
   private func write(_ replica: Replica, _ lease: LeaseRow, of unit: Int64) throws {
     let names = replica.state.names
-    let summaries = lease.submittedAt == nil ? nil : try jsonText(lease.summaries)
+    let hasResult = lease.submittedAt != nil || !lease.summaries.isEmpty
+    let summaries = hasResult ? try jsonText(lease.summaries) : nil
     try run(
       """
       INSERT INTO replica (number, lease, unit, worker, account, state, reason, detail, issued_at,
@@ -161,11 +167,11 @@ extension UnitMember {
 
 extension LeaseRow {
   fileprivate init(row: Row) throws {
-    let deadline: Timestamp = try row.value("deadline")
     let last: Timestamp = try row.value("last_deadline")
     self.init(
-      lease: try row.value("lease"), issuedAt: try row.value("issued_at"), deadline: deadline,
-      idleDeadline: try row.optional("idle_deadline") ?? deadline,
+      lease: try row.value("lease"), issuedAt: try row.value("issued_at"),
+      deadline: try row.value("deadline"),
+      idleDeadline: try row.optional("idle_deadline") ?? last,
       lateAt: try row.optional("late_at") ?? last, lastDeadline: last)
     detail = try row.optional("detail")
     flopsDone = try row.value("flops_done")

@@ -10,7 +10,6 @@ extension Migrations {
     ALTER TABLE queue ADD COLUMN tally TEXT NOT NULL
       DEFAULT '{"openFlops":0,"refused":0,"replicas":{},"units":{},"verified":{}}';
     ALTER TABLE unit ADD COLUMN verdict TEXT;
-    CREATE INDEX unit_open ON unit (number) WHERE state IN ('open', 'awaiting_replay');
     UPDATE queue SET (waiting, waiting_sequences, waiting_prompt_tokens, waiting_max_tokens) = (
       SELECT count(*), ifnull(sum(sequences), 0), ifnull(sum(prompt_tokens), 0),
         ifnull(sum(max_tokens), 0)

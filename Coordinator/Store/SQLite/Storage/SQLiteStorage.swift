@@ -74,7 +74,7 @@ package final class SQLiteStorage: FleetStorage {
     var data: [Digest: Data] = [:]
     for case .blob(let digest, let bytes) in changes.effects { data[digest] = bytes }
     try await write { [blobs, data] db in
-      // Rows name each other both ways, and a group is whole at its end.
+      // Rows may name rows that are written after them. Preparing it is what sets it, each time.
       try db.execute(sql: "PRAGMA defer_foreign_keys = ON")
       try db.writeClients(changes)
       try db.writePeople(changes)
