@@ -93,15 +93,10 @@ extension NewFineTuningJob {
 
 extension Transaction {
   func note(_ event: FineTuningEvent, ofJob number: Int64, now: Timestamp) throws {
-    try db.run(
-      """
-      INSERT INTO fine_tuning_event (id, job, created_at, level, message, metrics)
-      VALUES (?, ?, ?, ?, ?, ?)
-      """,
-      [
-        identifiers.make("ftevent-"), number, now, event.level.rawValue, event.message,
-        try event.metrics.map { try jsonText($0) },
-      ])
+    var event = event
+    event.id = identifiers.make("ftevent-")
+    event.createdAt = now
+    try db.append(event, ofJob: number)
   }
 
   /// Opens a round with its units.

@@ -29,7 +29,7 @@ extension Database {
       ])
   }
 
-  private func add(_ part: DayContribution, of worker: String) throws {
+  func add(_ part: DayContribution, of worker: String) throws {
     try run(
       """
       INSERT INTO contribution
