@@ -5,7 +5,7 @@ import WireProtocol
 /// Batches and queues.
 extension Database {
   func loadBatches(into set: inout WorkingSet) throws {
-    set.batches = try batches("1 ORDER BY number", [])
+    set.batches = try batches("true ORDER BY number", [])
     set.queues = try all("SELECT * FROM queue ORDER BY number").map(QueueRow.init(row:))
   }
 

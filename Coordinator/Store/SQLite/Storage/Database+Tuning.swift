@@ -5,7 +5,7 @@ import WireProtocol
 /// Fine-tuning jobs, their rounds, blobs and events.
 extension Database {
   func loadTuning(into set: inout WorkingSet) throws {
-    set.tuningJobs = try tuningJobs("1 ORDER BY number", [])
+    set.tuningJobs = try tuningJobs("true ORDER BY number", [])
     set.tuningRounds = try all("SELECT * FROM fine_tuning_round ORDER BY job, number")
       .map(TuningRoundRow.init(row:))
   }
