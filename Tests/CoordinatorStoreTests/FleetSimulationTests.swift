@@ -25,17 +25,26 @@ struct FleetSimulationTests {
     }
   }
 
-  @Test("weeks of a mixed fleet, the store killed every few days")
-  func killed() async throws {
+  @Test(
+    "weeks of a mixed fleet, the store killed every few days",
+    arguments: [StoreKind.file, .transactions])
+  func killed(kind: StoreKind) async throws {
     for seed in testSeeds(2, from: 100) {
       let folder = try TemporaryFolder()
       let (identifiers, lots) = (Identifiers.seeded(seed), Lots.seeded(seed))
       let simulation = try await FleetSimulation(seed: seed, machines: 9, batches: 8) {
         // The store before is never closed, as by SIGKILL.
         let blobs = try FolderBlobStore(folder: folder.url.appendingPathComponent("blobs"))
-        let store = try SQLiteStore.open(
-          path: folder.path("coordinator.sqlite"), blobs: blobs, policy: FleetSimulation.policy(),
-          identifiers: identifiers, lots: lots)
+        let path = folder.path("coordinator.sqlite")
+        let policy = FleetSimulation.policy()
+        if kind == .transactions {
+          let store = try SQLiteStore.open(
+            path: path, blobs: blobs, policy: policy, identifiers: identifiers, lots: lots)
+          return (store, blobs)
+        }
+        let storage = try SQLiteStorage.open(path: path, blobs: blobs)
+        let store = FleetStore(
+          storage: storage, policy: policy, identifiers: identifiers, lots: lots)
         return (store, blobs)
       }
       try await check(simulation, seed)

@@ -53,6 +53,15 @@ package enum Migrations {
     return migrator
   }
 
+  /// The same with what a `SQLiteStorage` has beside: nothing that decides in SQL keeps it.
+  static var fleetMigrator: DatabaseMigrator {
+    var migrator = migrator
+    migrator.registerMigration("18: the fleet's rows") {
+      try $0.execute(sql: fleetWork + fleetPeople)
+    }
+    return migrator
+  }
+
   private static func fillLikeness(_ table: String, _ db: Database) throws {
     for row in try db.all("SELECT rowid AS place, name FROM \(table)") {
       try db.run(

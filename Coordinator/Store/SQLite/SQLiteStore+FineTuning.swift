@@ -202,7 +202,7 @@ extension Transaction {
 }
 
 extension FineTuningEvent {
-  fileprivate init(row: Row) throws {
+  init(row: Row) throws {
     let hasMetrics = try row.optional("metrics", as: String.self) != nil
     self.init(
       try row.value("message"), level: try row.name("level"),

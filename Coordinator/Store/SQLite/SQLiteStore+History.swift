@@ -15,12 +15,7 @@ package extension SQLiteStore {
           sum(credit) AS credit, sum(energy) AS energy, sum(estimated_energy) AS estimated_energy
         FROM contribution WHERE day BETWEEN ? AND ? \(condition) GROUP BY day ORDER BY day
         """, [first.number, last.number] + arguments
-      ).map { row in
-        DayContribution(
-          day: Day(number: try row.value("day")), accepted: try row.value("accepted"),
-          rejected: try row.value("rejected"), tokens: try row.value("tokens"),
-          credit: Credit(micro: try row.value("credit")), energy: try Energy(row: row))
-      }
+      ).map(DayContribution.init(row:))
     }
   }
 }
@@ -58,20 +53,10 @@ extension Transaction {
     worker: String, accepted: Int = 0, rejected: Int = 0, tokens: Int = 0,
     credit: Credit = Credit(micro: 0), energy: Energy = Energy(), now: Timestamp
   ) throws {
-    try db.run(
-      """
-      INSERT INTO contribution
-        (worker, day, accepted, rejected, tokens, credit, energy, estimated_energy)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-      ON CONFLICT (worker, day) DO UPDATE SET accepted = accepted + excluded.accepted,
-        rejected = rejected + excluded.rejected, tokens = tokens + excluded.tokens,
-        credit = credit + excluded.credit, energy = energy + excluded.energy,
-        estimated_energy = estimated_energy + excluded.estimated_energy
-      """,
-      [
-        worker, Day(containing: now).number, accepted, rejected, tokens, credit.micro,
-        energy.millijoules, energy.estimatedMillijoules,
-      ])
+    try db.add(
+      DayContribution(
+        day: Day(containing: now), accepted: accepted, rejected: rejected, tokens: tokens,
+        credit: credit, energy: energy), of: worker)
   }
 }
 

@@ -86,15 +86,7 @@ package extension SQLiteStore {
       guard row.record.state.awaitsFiles || row.record.state.hasEnded else {
         throw StoreError(.conflict, "Batch \(batch) is still \(row.record.state.status).")
       }
-      return try db.all(
-        """
-        SELECT request.*, unit.digest AS unit_digest, unit.inputs AS unit_inputs,
-          unit.result AS unit_result, unit.verification AS unit_verification,
-          unit.replicas AS unit_replicas
-        FROM request LEFT JOIN unit ON unit.number = request.unit
-        WHERE batch = ? AND line > ? ORDER BY line LIMIT ?
-        """, [row.number, afterLine, limit]
-      ).map(RequestOutcome.init(row:))
+      return try db.outcomes(ofBatch: row.number, afterLine: afterLine, limit: limit)
     }
   }
 }
@@ -181,32 +173,5 @@ extension Transaction {
     guard let number: Int64 = try row?.value("number") else { throw Row.damaged("queue.number") }
     queues[name] = number
     return number
-  }
-}
-
-extension RequestOutcome {
-  fileprivate init(row: Row) throws {
-    let state: String = try row.value("state")
-    let ending: Ending =
-      switch state {
-      case "completed": .completed(try CompletedRequest(row: row))
-      case "failed": .failed(try row.json("failure"))
-      case "expired": .expired
-      case "cancelled": .cancelled
-      default: throw Row.damaged("request.state")
-      }
-    self.init(
-      id: try row.value("id"), line: try row.value("line"), customID: try row.value("custom_id"),
-      rendering: try row.value("rendering"), ending: ending)
-  }
-}
-
-extension CompletedRequest {
-  fileprivate init(row: Row) throws {
-    self.init(
-      unit: try row.value("unit_digest"), inputs: try row.value("unit_inputs"),
-      result: try row.value("unit_result"), firstSequence: try row.value("first_sequence"),
-      sequenceCount: try row.value("sequences"), verification: try row.name("unit_verification"),
-      replicas: try row.value("unit_replicas"), completedAt: try row.value("ended_at"))
   }
 }

@@ -15,15 +15,7 @@ package extension SQLiteStore {
   }
 
   func forgetUnused(_ blobs: [Digest], now: Timestamp) async throws {
-    try await write { transaction in
-      for blob in blobs {
-        try transaction.db.run(
-          """
-          DELETE FROM fine_tuning_blob WHERE blob = ? AND EXISTS (SELECT 1 FROM fine_tuning_job
-            WHERE number = fine_tuning_blob.job AND ended_at <= ?)
-          """, [blob, now])
-      }
-    }
+    try await write { try $0.db.forget(blobs, endedBy: now) }
   }
 }
 

@@ -2,12 +2,12 @@ import CoordinatorCore
 import GRDB
 
 /// What a store does when it is opened and closed.
-extension SQLiteStore {
+extension DatabaseWriter {
   /// Puts right how many replicas queues say their units miss: a queue whose count is too small
   /// would be passed over for ever. Writes nothing when they are right.
   func recountMissing() throws {
-    guard try !writer.read({ try $0.wrongQueues() }).isEmpty else { return }
-    try writer.write { db in
+    guard try !read({ try $0.wrongQueues() }).isEmpty else { return }
+    try write { db in
       for queue in try db.wrongQueues() {
         try db.run(
           "UPDATE queue SET missing = ? WHERE number = ?",
@@ -19,23 +19,23 @@ extension SQLiteStore {
   /// Lets SQLite measure its indexes once the history has grown tenfold since it did, so that it
   /// plans for the tables as they are. It reads a few hundred entries of each index.
   func analyseIfGrown() throws {
-    let isDue = try writer.read { db in
+    let isDue = try read { db in
       let rows = try db.integer("SELECT max(number) FROM replica")
-      guard rows > Self.fewReplicas else { return false }
+      guard rows > fewReplicas else { return false }
       guard try db.tableExists("sqlite_stat1") else { return true }
       let measured = try db.integer(
         "SELECT max(CAST(stat AS INTEGER)) FROM sqlite_stat1 WHERE tbl = 'replica'")
-      return rows > 10 * max(measured, Self.fewReplicas)
+      return rows > 10 * max(measured, fewReplicas)
     }
     guard isDue else { return }
-    try writer.writeWithoutTransaction { db in
+    try writeWithoutTransaction { db in
       try db.execute(sql: "PRAGMA analysis_limit = 400; ANALYZE")
     }
   }
-
-  /// What small tables say would mislead: any plan is quick there.
-  private static let fewReplicas = 1_000
 }
+
+/// What small tables say would mislead: any plan is quick there.
+private let fewReplicas = 1_000
 
 extension Database {
   /// Queues whose `missing` is not the sum of their units', and that sum.

@@ -26,30 +26,9 @@ package final class SQLiteStore: Store {
     identifiers: Identifiers = .system, lots: Lots = .system,
     onStatement: (@Sendable (String) -> Void)? = nil
   ) throws -> SQLiteStore {
-    let pool = try DatabasePool(path: path, configuration: configuration(onStatement))
-    // GRDB sets NORMAL with WAL, which loses the last commits when the power fails.
-    try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+    let pool = try SQLiteFile.open(path: path, onStatement: onStatement)
     return try SQLiteStore(
       pool, blobs: blobs, policy: policy, identifiers: identifiers, lots: lots)
-  }
-
-  private static func configuration(
-    _ onStatement: (@Sendable (String) -> Void)?
-  ) -> Configuration {
-    var configuration = Configuration()
-    if let onStatement {
-      configuration.prepareDatabase { db in
-        db.trace { event in
-          if case .statement(let statement) = event { onStatement(statement.sql) }
-        }
-      }
-    }
-    // GRDB's own wish is a higher priority, which Linux refuses to users, and libdispatch says so.
-    configuration.qos = .default
-    configuration.foreignKeysEnabled = true
-    configuration.busyMode = .timeout(20)
-    configuration.maximumReaderCount = 4
-    return configuration
   }
 
   private init(
@@ -62,13 +41,13 @@ package final class SQLiteStore: Store {
     transactions = TransactionQueue(
       writer: writer, blobs: blobs, policy: policy, identifiers: identifiers, lots: lots)
     try Migrations.migrator.migrate(writer)
-    try recountMissing()
-    try analyseIfGrown()
+    try writer.recountMissing()
+    try writer.analyseIfGrown()
   }
 
   /// Closes the database; calls after it throw.
   package func close() throws {
-    try analyseIfGrown()
+    try writer.analyseIfGrown()
     try writer.close()
   }
 
@@ -76,14 +55,7 @@ package final class SQLiteStore: Store {
   ///
   /// - Parameter path: the copy, one file that its owner alone reads.
   package func copy(to path: String) throws {
-    let copy = try DatabaseQueue(path: path)
-    guard chmod(path, 0o600) == 0 else {
-      throw FileIO.failure("chmod", path)
-    }
-    try writer.backup(to: copy)
-    // The copy says of itself that it has a log beside it, as the original has.
-    try copy.writeWithoutTransaction { try $0.execute(sql: "PRAGMA journal_mode = DELETE") }
-    try copy.close()
+    try SQLiteFile.copy(writer, to: path)
   }
 
   /// One decision; durable when it returns.
@@ -134,13 +106,6 @@ extension SQLiteStore {
   /// What the writing connection has for `journal_mode`, `synchronous` and `foreign_keys`: durable
   /// are "wal", "2", "1".
   package func durabilitySettings() async throws -> [String] {
-    try await write { transaction in
-      try ["PRAGMA journal_mode", "PRAGMA synchronous", "PRAGMA foreign_keys"].map { pragma in
-        let value: DatabaseValue? = try Row.fetchOne(transaction.db, sql: pragma)?[0]
-        return value.flatMap {
-          String.fromDatabaseValue($0) ?? Int.fromDatabaseValue($0).map(String.init)
-        } ?? ""
-      }
-    }
+    try await write { try SQLiteFile.durabilitySettings($0.db) }
   }
 }

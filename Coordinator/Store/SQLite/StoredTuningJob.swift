@@ -45,8 +45,14 @@ struct StoredTuningJob: Sendable {
   static func all(
     where condition: String, _ arguments: StatementArguments, _ db: Database
   ) throws -> [StoredTuningJob] {
+    try rows(where: condition, arguments, db).map(StoredTuningJob.init(row:))
+  }
+
+  /// What `init(row:)` takes.
+  static func rows(
+    where condition: String, _ arguments: StatementArguments, _ db: Database
+  ) throws -> [Row] {
     try db.all("SELECT \(columns) FROM fine_tuning_job WHERE \(condition)", arguments)
-      .map(StoredTuningJob.init(row:))
   }
 
   static func find(_ id: String, _ db: Database) throws -> StoredTuningJob? {
@@ -64,15 +70,10 @@ struct StoredTuningJob: Sendable {
 
 extension Transaction {
   func note(_ event: FineTuningEvent, ofJob number: Int64, now: Timestamp) throws {
-    try db.run(
-      """
-      INSERT INTO fine_tuning_event (id, job, created_at, level, message, metrics)
-      VALUES (?, ?, ?, ?, ?, ?)
-      """,
-      [
-        identifiers.make("ftevent-"), number, now, event.level.rawValue, event.message,
-        try event.metrics.map { try jsonText($0) },
-      ])
+    var event = event
+    event.id = identifiers.make("ftevent-")
+    event.createdAt = now
+    try db.append(event, ofJob: number)
   }
 
   /// Opens a round with its units.

@@ -22,8 +22,12 @@ extension Lots {
 /// The stores that the contract suite runs over. Another store joins this list and passes the same
 /// tests.
 enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
+  /// A fleet whose rows are in memory.
   case memory
+  /// A fleet whose rows are in a SQLite file.
   case file
+  /// A SQLite file whose transactions decide.
+  case transactions
 
   var testDescription: String { rawValue }
 
@@ -32,18 +36,21 @@ enum StoreKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
     policy: CoordinatorPolicy = CoordinatorPolicy(), lots: Lots = .never,
     _ body: (Laboratory) async throws -> Void
   ) async throws {
-    switch self {
-    case .memory:
+    if self == .memory {
       let blobs = MemoryBlobStore()
-      try await body(
-        try await Laboratory(
-          FleetStore.inMemory(blobs: blobs, policy: policy, lots: lots), blobs))
-    case .file:
-      let folder = try TemporaryFolder()
-      let blobs = try FolderBlobStore(folder: folder.url.appendingPathComponent("blobs"))
-      let store = try SQLiteStore.open(
-        path: folder.url.appendingPathComponent("coordinator.sqlite").path, blobs: blobs,
-        policy: policy, lots: lots)
+      let store = FleetStore.inMemory(blobs: blobs, policy: policy, lots: lots)
+      return try await body(try await Laboratory(store, blobs))
+    }
+    let folder = try TemporaryFolder()
+    let blobs = try FolderBlobStore(folder: folder.url.appendingPathComponent("blobs"))
+    let path = folder.url.appendingPathComponent("coordinator.sqlite").path
+    if self == .file {
+      let storage = try SQLiteStorage.open(path: path, blobs: blobs)
+      let store = FleetStore(storage: storage, policy: policy, lots: lots)
+      try await body(try await Laboratory(store, blobs))
+      try storage.close()
+    } else {
+      let store = try SQLiteStore.open(path: path, blobs: blobs, policy: policy, lots: lots)
       try await body(try await Laboratory(store, blobs))
       try store.close()
     }
