@@ -40,6 +40,9 @@ package final class SQLiteStore: Store {
     self.policy = policy
     transactions = TransactionQueue(
       writer: writer, blobs: blobs, policy: policy, identifiers: identifiers, lots: lots)
+    guard try !writer.read({ try Migrations.migrator.hasBeenSuperseded($0) }) else {
+      throw StoreError(.invalid, "The database was written by a newer program: use that one.")
+    }
     try Migrations.migrator.migrate(writer)
     try writer.recountMissing()
     try writer.analyseIfGrown()

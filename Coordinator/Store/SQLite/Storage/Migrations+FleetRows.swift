@@ -44,19 +44,23 @@ extension Migrations {
     ALTER TABLE worker ADD COLUMN turnaround_seconds REAL NOT NULL DEFAULT 0;
     ALTER TABLE worker ADD COLUMN results INTEGER NOT NULL DEFAULT 0;
     UPDATE account SET wrong_results = (
-      SELECT json_group_array(json_object('worker', replica.worker,
-        'flops', ifnull(unit.flops, unit.estimated_flops),
-        'submittedAt', json_object('milliseconds', replica.submitted_at)))
-      FROM replica JOIN unit ON unit.number = replica.unit
-      WHERE replica.account = account.id AND replica.state = 'rejected'
-        AND replica.submitted_at IS NOT NULL);
+      SELECT json_group_array(json(wrong)) FROM (
+        SELECT json_object('worker', replica.worker,
+          'flops', ifnull(unit.flops, unit.estimated_flops),
+          'submittedAt', json_object('milliseconds', replica.submitted_at)) AS wrong
+        FROM replica JOIN unit ON unit.number = replica.unit
+        WHERE replica.account = account.id AND replica.state = 'rejected'
+          AND replica.submitted_at IS NOT NULL ORDER BY replica.submitted_at));
     UPDATE worker SET refusals = (
-      SELECT json_group_array(json_object('model', queue.manifest, 'replica', replica.number,
-        'issuedAt', json_object('milliseconds', replica.issued_at),
-        'isRefuted', json(iif(unit.state = 'accepted' AND unit.verification = 'replay',
-          'true', 'false'))))
-      FROM replica JOIN unit ON unit.number = replica.unit JOIN queue ON queue.number = unit.queue
-      WHERE replica.worker = worker.id AND replica.reason = 'invalidUnit');
+      SELECT json_group_array(json(refused)) FROM (
+        SELECT json_object('model', queue.manifest, 'replica', replica.number,
+          'issuedAt', json_object('milliseconds', replica.issued_at),
+          'isRefuted', json(iif(unit.state = 'accepted' AND unit.verification = 'replay',
+            'true', 'false'))) AS refused
+        FROM replica JOIN unit ON unit.number = replica.unit
+          JOIN queue ON queue.number = unit.queue
+        WHERE replica.worker = worker.id AND replica.reason = 'invalidUnit'
+        ORDER BY replica.number));
     UPDATE worker SET (turnaround_seconds, results) = (
       SELECT ifnull(sum(submitted_at - issued_at), 0) / 1000.0, count(*) FROM replica
       WHERE replica.worker = worker.id AND submitted_at IS NOT NULL);

@@ -15,10 +15,6 @@ enum SQLiteFile {
     return pool
   }
 
-  static func inMemory() throws -> any DatabaseWriter {
-    try DatabaseQueue(configuration: configuration(nil))
-  }
-
   private static func configuration(
     _ onStatement: (@Sendable (String) -> Void)?
   ) -> Configuration {

@@ -21,14 +21,12 @@ package final class SQLiteStorage: FleetStorage {
     try SQLiteStorage(SQLiteFile.open(path: path, onStatement: onStatement), blobs: blobs)
   }
 
-  /// A database in memory, for tests.
-  package static func inMemory(blobs: any BlobStore = MemoryBlobStore()) throws -> SQLiteStorage {
-    try SQLiteStorage(SQLiteFile.inMemory(), blobs: blobs)
-  }
-
   private init(_ writer: any DatabaseWriter, blobs: any BlobStore) throws {
     self.writer = writer
     self.blobs = blobs
+    guard try !writer.read({ try Migrations.fleetMigrator.hasBeenSuperseded($0) }) else {
+      throw StoreError(.invalid, "The database was written by a newer program: use that one.")
+    }
     try Migrations.fleetMigrator.migrate(writer)
     try writer.analyseIfGrown()
   }
