@@ -48,8 +48,17 @@ struct FleetServiceTests {
     var refusals = 0
     var workers: [WorkerRecord] = []
     for account in ["ada", "bob"] {
+      let secret = Laboratory.digest("invitation for \(account)")
+      let invitation = NewInvitation(
+        secretHash: secret, accountName: account, uses: 1,
+        expiresAt: Laboratory.start.adding(seconds: 3_600), trusted: false)
+      _ = try await insist(&refusals) {
+        try await lab.store.createInvitation(invitation, now: Laboratory.start)
+      }
+      let machine = NewWorker(
+        secretHash: secret, publicKey: Laboratory.digest("key of \(account)"), name: account)
       workers.append(
-        try await insist(&refusals) { try await lab.worker("of \(account)", account: account) })
+        try await insist(&refusals) { try await lab.store.enrol(machine, now: Laboratory.start) })
     }
     let batch = try await insist(&refusals) {
       try await lab.store.createBatch(lab.newBatch(), isRetry: true, now: Laboratory.start)
