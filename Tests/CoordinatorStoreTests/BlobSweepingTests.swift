@@ -66,7 +66,7 @@ struct BlobSweepingTests {
   @Test("inputs and results are needed until every batch that takes answers from them has ended")
   func units() async throws {
     try await StoreKind.file.withLaboratory { lab async throws in
-      let store = try #require(lab.store as? SQLiteStore)
+      let store = lab.store
       let now = Laboratory.start
       let workers = [
         try await lab.worker("a", account: "ann"), try await lab.worker("b", account: "bob"),

@@ -160,6 +160,24 @@ struct FleetServiceTests {
     try await Self.check(lab, batch.id)
   }
 
+  @Test("what the storage does not have either is not found", arguments: StoreKind.allCases)
+  func absence(kind: StoreKind) async throws {
+    try await kind.withLaboratory { lab async throws in
+      let worker = try await lab.worker("one", account: "ada")
+      for call in [
+        { _ = try await lab.store.progress(of: "nothing", key: nil, now: Laboratory.start) },
+        { _ = try await lab.store.leaseRecord("nothing", worker: worker.id) },
+        {
+          _ = try await lab.store.waitReasons(
+            ofFineTuningJob: "nothing", key: nil, now: Laboratory.start)
+        },
+      ] as [() async throws -> Void] {
+        let error = await #expect(throws: StoreError.self) { try await call() }
+        #expect(error?.code == .notFound || error?.code == .leaseUnknown)
+      }
+    }
+  }
+
   @Test("the fleet that a storage gives back is the one that was written")
   func loading() async throws {
     let blobs = MemoryBlobStore()

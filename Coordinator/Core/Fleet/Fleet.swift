@@ -72,6 +72,13 @@ extension Fleet {
     return try attempt { try event.decide(in: &$0) }
   }
 
+  /// The same fleet for reads, which knows what the storage does not have either.
+  package func knowing(absent: Set<Lack>) -> Fleet {
+    var fleet = self
+    fleet.absent = absent
+    return fleet
+  }
+
   /// Does a part of a decision; when it throws, that part has changed nothing.
   mutating func attempt<Value>(_ body: (inout Fleet) throws -> Value) throws -> Value {
     let mark = journal.count

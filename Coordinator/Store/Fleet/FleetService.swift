@@ -70,16 +70,15 @@ package actor FleetService {
   package func read<Value: Sendable>(
     _ body: @Sendable (borrowing Fleet) throws -> Value
   ) async throws -> Value {
+    var absent: Set<Lack> = []
     while true {
       do {
         try await load()
-        guard let value = try fleet.map({ try body($0) }) else { continue }
+        guard let value = try fleet.map({ try body($0.knowing(absent: absent)) }) else { continue }
         try await commit()
         return value
       } catch let lack as Lack {
-        guard try await supply(lack) else {
-          throw StoreError(.corrupt, "The storage does not have \(lack).")
-        }
+        if try await !supply(lack) { absent.insert(lack) }
       }
     }
   }
