@@ -109,7 +109,8 @@ def test_one_address_has_its_share_of_connections_and_pages(coordinator):
         stream = Connection(coordinator)
         stream.send(f"GET /leaderboard?x={number} HTTP/1.1\nhost: h\naccept: text/event-stream\n\n")
         streams.append(stream)
-    assert [stream.response().status for stream in streams] == [200] * 10 + [503] * 2
+    # Which of several connections is answered first is the system's affair.
+    assert sorted(stream.response().status for stream in streams) == [200] * 10 + [503] * 2
     for stream in streams:
         stream.close()
 
