@@ -5,9 +5,8 @@ import WireProtocol
 /// The coordinator's memory. Every call is one decision in one transaction: when it returns, its
 /// effect is durable; when it throws, nothing happened. Calls may be repeated after a lost answer
 /// without counting anything twice.
-package protocol Store: FileStore, BatchStore, FineTuningStore, WorkStore, MemberStore, AccountStore,
-  KeyStore,
-  ModelStore, StatisticsStore, OverviewStore, AdministrationStore
+package protocol Store: FileStore, BatchStore, FineTuningStore, WorkStore, MemberStore,
+  AccountStore, KeyStore, ModelStore, StatisticsStore, OverviewStore, AdministrationStore
 {}
 
 /// Files of the Files API. A file belongs to an API key and is invisible to others.

@@ -47,10 +47,7 @@ package actor FleetService {
   package func handle<Event: FleetEvent>(
     _ event: Event, now: Timestamp
   ) async throws -> Event.Answer {
-    guard waiting.count < Self.waitingLimit else {
-      throw FleetUnavailable(
-        "The coordinator has more to decide than it can write.", retryAfterSeconds: 5)
-    }
+    try requireRoom()
     var absent: Set<Lack> = []
     while true {
       do {
@@ -70,16 +67,29 @@ package actor FleetService {
   package func read<Value: Sendable>(
     _ body: @Sendable (borrowing Fleet) throws -> Value
   ) async throws -> Value {
+    try requireRoom()
     var absent: Set<Lack> = []
     while true {
       do {
         try await load()
-        guard let value = try fleet.map({ try body($0.knowing(absent: absent)) }) else { continue }
+        // No copy of the fleet may live beyond this: the next decision would copy its tables.
+        let looked =
+          try absent.isEmpty
+          ? fleet.map { try body($0) } : fleet.map { try body($0.knowing(absent: absent)) }
+        guard let value = looked else { continue }
         try await commit()
         return value
       } catch let lack as Lack {
         if try await !supply(lack) { absent.insert(lack) }
       }
+    }
+  }
+
+  /// - Throws: `FleetUnavailable` when too many wait already.
+  private func requireRoom() throws {
+    guard waiting.count < Self.waitingLimit else {
+      throw FleetUnavailable(
+        "The coordinator has more to decide than it can write.", retryAfterSeconds: 5)
     }
   }
 

@@ -116,10 +116,16 @@ extension FleetStore {
         throw StoreError(.unknownCursor, "No item of this list has the id given as 'after'.")
       }
     }
-    let rows = try await storage.tuningJobs(
-      ofKey: key, after: after, limit: .max, order: page.order
-    ).filter { $0.matches(metadata) }
-    return Page(items: rows.prefix(page.limit).map(\.record), hasMore: rows.count > page.limit)
+    var found: [FineTuningJobRecord] = []
+    // Slices, so that no list of a key's jobs is held whole.
+    while found.count <= page.limit {
+      let slice = try await storage.tuningJobs(
+        ofKey: key, after: after, limit: max(100, page.limit + 1), order: page.order)
+      found += slice.filter { $0.matches(metadata) }.map(\.record)
+      guard let last = slice.last else { break }
+      after = last.number
+    }
+    return Page(items: Array(found.prefix(page.limit)), hasMore: found.count > page.limit)
   }
 
   package func tuningJobs(limit: Int) async throws -> [FineTuningJobRecord] {

@@ -10,11 +10,7 @@ package struct BanMember: FleetEvent {
 
   /// - Throws: `StoreError.invalid` when the reason is too long.
   package init(_ subject: BanSubject, reason: String) throws {
-    guard reason.count <= StoreLimit.messageCharacters else {
-      throw StoreError(
-        .invalid,
-        "What volunteers are told has at most \(StoreLimit.messageCharacters) characters.")
-    }
+    try StoreLimit.requireShort(reason)
     self.subject = subject
     self.reason = reason
   }
