@@ -8,12 +8,15 @@ import WireProtocol
 /// Measured, not guessed: what one coordinator hands out from a batch of OpenAI's largest size.
 @Suite("Throughput", .serialized)
 struct ThroughputTests {
-  @Test("50,000 lines: stored in slices, leased and answered from indexes")
-  func largestBatch() async throws {
-    let folder = try TemporaryFolder()
-    let blobs = try FolderBlobStore(folder: folder.url.appendingPathComponent("blobs"))
-    let store = try SQLiteStore.open(path: folder.path("coordinator.sqlite"), blobs: blobs)
-    let lab = try await Laboratory(store, blobs)
+  @Test(
+    "50,000 lines: stored in slices, leased and answered from indexes",
+    arguments: StoreKind.allCases)
+  func largestBatch(kind: StoreKind) async throws {
+    try await kind.withLaboratory { try await measure($0, kind) }
+  }
+
+  private func measure(_ lab: Laboratory, _ kind: StoreKind) async throws {
+    let store = lab.store
     let clock = ContinuousClock()
     var batch: BatchRecord?
     let stored = try await clock.measure {
@@ -58,8 +61,8 @@ struct ThroughputTests {
       _ = try await store.progress(of: batch?.id ?? "", key: lab.key.id, now: Laboratory.start)
     }
     print(
-      "50,000 lines stored in \(stored); 320 leases in \(leased); 320 results in \(submitted); "
-        + "progress in \(progress)")
+      "\(kind): 50,000 lines stored in \(stored); 320 leases in \(leased); "
+        + "320 results in \(submitted); progress in \(progress)")
     // At first only accounts that were drawn are given a unit's second replica: some units have
     // one.
     let pairs = Dictionary(grouping: results, by: \.lease.unit).values.count { $0.count == 2 }
