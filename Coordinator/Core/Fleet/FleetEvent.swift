@@ -13,7 +13,6 @@ package protocol FleetEvent: Sendable {
 package enum Lack: Error, Hashable, Sendable {
   /// The unit that a lease is of.
   case lease(String)
-  case unit(Int64)
   case batch(String)
   case tuningJob(String)
   /// More waiting requests of a queue.

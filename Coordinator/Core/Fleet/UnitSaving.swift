@@ -11,7 +11,6 @@ extension Fleet {
     // What nobody had yet is for whoever asks, and lacks nothing since.
     if before != nil, lack != 0 { row.wantedSince = now }
     if missing == 0 { row.wantedSince = nil }
-    row.verdict = row.unit.verdict ?? row.verdict
     let isOver = row.unit.state.hasEnded
     if isOver {
       row.endedAt = row.endedAt ?? now
@@ -33,15 +32,6 @@ extension Fleet {
       }
     }
     put(row)
-  }
-
-  /// The unit with this number.
-  ///
-  /// - Throws: `Lack`; `StoreError.corrupt` where there is none.
-  func requireUnit(_ number: Int64) throws -> UnitRow {
-    if let unit = units[number] { return unit }
-    try need(.unit(number))
-    throw StoreError(.corrupt, "There is no unit \(number).")
   }
 
   /// The unit of a lease and the lease's place in it.

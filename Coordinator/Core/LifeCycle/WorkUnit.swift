@@ -66,7 +66,7 @@ package struct WorkUnit: Hashable, Sendable {
   /// Attempts of the trusted machine that failed.
   package var failedReplays: Int
   /// Why the verification rule decided as it did last; nil before it was asked.
-  package internal(set) var verdict: String?
+  package var verdict: String?
 
   /// - Parameter wanted: see `CoordinatorPolicy.accountsWanted`; nil for the least of the pool.
   package init(

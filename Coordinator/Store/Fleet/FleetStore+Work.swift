@@ -105,15 +105,12 @@ package extension FleetStore {
   }
 
   func runningLeases() async throws -> Int {
-    try await service.read { $0.index.work.runningCount }
+    try await service.read { $0.runningLeases }
   }
 
   func activeMachines(
     pool: WorkPool, now: Timestamp
   ) async throws -> (count: Int, flopsPerSecond: Double) {
-    try await service.read { fleet in
-      let presence = fleet.presence(at: now)
-      return (presence.workers(pool), presence.flopsPerSecond(pool))
-    }
+    try await service.read { $0.activeMachines(pool: pool, at: now) }
   }
 }

@@ -108,8 +108,6 @@ struct MemoryTables: Sendable {
     var supply = Supply()
     switch lack {
     case .lease(let id): supply.units = [unitOfLease[id].flatMap { units[$0] }].compactMap(\.self)
-    case .unit(let number):
-      supply.units = [units[number]].compactMap(\.self)
     case .batch(let id):
       supply.batches = [batchNumbers[id].flatMap { batches[$0] }].compactMap(\.self)
     case .tuningJob(let id):

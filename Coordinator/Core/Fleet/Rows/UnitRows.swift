@@ -128,8 +128,6 @@ package struct UnitRow: FleetRow {
   /// The wrong result that somebody was given before an audit found it.
   package var delivered: Digest?
   package var endedAt: Timestamp?
-  /// Why the verification rule decided as it did last.
-  package var verdict: String?
 
   package init(
     number: Int64, digest: Digest, specification: UnitSpecification, queue: Int64,

@@ -59,7 +59,7 @@ extension Database {
     unit.auditedAt = try row.optional("audited_at")
     unit.delivered = try row.optional("delivered")
     unit.endedAt = try row.optional("ended_at")
-    unit.verdict = try row.optional("verdict")
+    unit.unit.verdict = try row.optional("verdict")
     return unit
   }
 
@@ -124,7 +124,7 @@ extension Database {
         names.state, names.reason, row.unit.missing, row.wantedSince, row.unit.everyParty,
         row.soleAccount, row.flops, row.unit.failedReplays, row.replay, row.replayDeadline,
         acceptance?.result, acceptance?.verification.rawValue, acceptance?.replicas,
-        row.audit?.rawValue, row.auditedAt, row.delivered, row.endedAt, row.verdict, row.number,
+        row.audit?.rawValue, row.auditedAt, row.delivered, row.endedAt, row.unit.verdict, row.number,
       ] as StatementArguments)
   }
 

@@ -11,8 +11,6 @@ package extension SQLiteStorage {
         supply.units = try db.units(
           "SELECT unit.* FROM replica JOIN unit ON unit.number = replica.unit WHERE lease = ?",
           [id])
-      case .unit(let number):
-        supply.units = try db.units("SELECT * FROM unit WHERE number = ?", [number])
       case .batch(let id): supply.batches = try db.batches("id = ?", [id])
       case .tuningJob(let id): supply.tuningJobs = try db.tuningJobs("id = ?", [id])
       case .window(let queue):

@@ -1,27 +1,3 @@
-/// Where one request (a line of a batch) is in its life.
-package enum RequestState: Hashable, Sendable {
-  /// Waits in its queue to be cut into a unit.
-  case waiting
-  /// Part of a unit.
-  case inUnit
-  /// Its unit's result is verified.
-  case completed
-  /// It cannot be answered; its line goes to the error file.
-  case failed(RequestFailure)
-  /// The batch's window closed first.
-  case expired
-  /// The batch was cancelled first.
-  case cancelled
-
-  /// Whether the request still needs work.
-  package var isOpen: Bool {
-    switch self {
-    case .waiting, .inUnit: true
-    case .completed, .failed, .expired, .cancelled: false
-    }
-  }
-}
-
 /// Why one request failed, as its line in the error file says it.
 package struct RequestFailure: Hashable, Sendable, Codable {
   /// The HTTP status of the line's `response`; nil for a line whose `error` says why there is no
